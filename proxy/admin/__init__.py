@@ -1,0 +1,1 @@
+"""What operators ask: HTTP (health, metrics) and commands answered to SQL clients."""

@@ -1,0 +1,1 @@
+"""`tidegate demo`: servers of its own, a workload, and what Tidegate made of it."""

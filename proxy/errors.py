@@ -1,0 +1,152 @@
+"""The errors that cross floors. `wire/*/errors.py` turn a fault into their protocol's code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, unique
+from typing import ClassVar
+
+
+@unique
+class Fault(Enum):
+    """What went wrong, in the words of no protocol."""
+
+    INTERNAL = "internal"
+    PROTOCOL_VIOLATION = "protocol_violation"
+    MESSAGE_TOO_LARGE = "message_too_large"
+    UNSUPPORTED = "unsupported"
+    AUTHENTICATION_FAILED = "authentication_failed"
+    INVALID_AUTHORIZATION = "invalid_authorization"
+    UNKNOWN_DATABASE = "unknown_database"
+    TOO_MANY_CLIENTS = "too_many_clients"
+    POOL_TIMEOUT = "pool_timeout"
+    POOL_CLOSED = "pool_closed"
+    NO_PRIMARY = "no_primary"
+    SERVER_LOST = "server_lost"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    SHUTTING_DOWN = "shutting_down"
+    IDLE_TIMEOUT = "idle_timeout"
+    IDLE_TRANSACTION_TIMEOUT = "idle_transaction_timeout"
+    DUPLICATE_PREPARED_STATEMENT = "duplicate_prepared_statement"
+    UNKNOWN_PREPARED_STATEMENT = "unknown_prepared_statement"
+    INVALID_SETTING = "invalid_setting"
+
+
+class ProxyError(Exception):
+    """The root; never raised itself."""
+
+
+class ConfigError(ProxyError):
+    """A configuration that can't be used. Holds every problem found, not the first.
+
+    Args:
+        problems: One line each: the path in the file, what is wrong, what is allowed.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class InternalError(ProxyError):
+    """Our own bug: logged with its traceback; the client is told an id and nothing else."""
+
+
+class ClientVisibleError(ProxyError):
+    """An error whose text is meant for the client.
+
+    Args:
+        message: The fact, the limit and the name; never a secret.
+    """
+
+    fault: ClassVar[Fault] = Fault.INTERNAL
+    closes_client: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, detail: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+
+
+class LocalProtocolError(ClientVisibleError):
+    """We were about to say something the protocol does not allow."""
+
+    fault = Fault.INTERNAL
+    closes_client = True
+
+
+class RemoteProtocolError(ClientVisibleError):
+    """The peer said something the protocol does not allow."""
+
+    fault = Fault.PROTOCOL_VIOLATION
+    closes_client = True
+
+
+class MessageTooLarge(RemoteProtocolError):
+    """The peer announced a message past the limit."""
+
+    fault = Fault.MESSAGE_TOO_LARGE
+
+
+class AuthenticationFailed(ClientVisibleError):
+    """A wrong password, or none of the methods allowed."""
+
+    fault = Fault.AUTHENTICATION_FAILED
+    closes_client = True
+
+
+class UnknownDatabase(ClientVisibleError):
+    """No such database on the servers."""
+
+    fault = Fault.UNKNOWN_DATABASE
+    closes_client = True
+
+
+class TooManyWaiting(ClientVisibleError):
+    """`max_client_conn` is reached."""
+
+    fault = Fault.TOO_MANY_CLIENTS
+    closes_client = True
+
+
+class PoolTimeout(ClientVisibleError):
+    """No server connection came free within `query_wait_timeout`."""
+
+    fault = Fault.POOL_TIMEOUT
+
+
+class PoolClosed(ClientVisibleError):
+    """The pool was closed while a client waited."""
+
+    fault = Fault.POOL_CLOSED
+
+
+class NoPrimary(ClientVisibleError):
+    """No server of the group is a primary that answers."""
+
+    fault = Fault.NO_PRIMARY
+
+
+class ServerLost(ClientVisibleError):
+    """The server connection broke while the statement ran."""
+
+    fault = Fault.SERVER_LOST
+    closes_client = True
+
+
+class OutcomeUnknown(ServerLost):
+    """The server connection broke while a commit was under way: it may have happened."""
+
+    fault = Fault.OUTCOME_UNKNOWN
+
+
+class ShuttingDown(ClientVisibleError):
+    """The proxy is stopping."""
+
+    fault = Fault.SHUTTING_DOWN
+    closes_client = True
+
+
+class CacheUnavailable(ProxyError):
+    """Never leaves `cache/`: a cache failure is a miss."""

@@ -1,0 +1,1 @@
+"""Server connections: the book of who has which, the waiting line, upkeep."""

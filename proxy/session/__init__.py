@@ -1,0 +1,1 @@
+"""One client's conversation: transaction state, settings, pinning, prepared statements."""

@@ -1,0 +1,1 @@
+"""The TOML file, as one validated model."""

@@ -1,0 +1,1 @@
+"""What a statement does: fingerprint, classification, functions, catalog lineage."""

@@ -1,0 +1,1 @@
+"""Which servers there are and what they are: roles, health, lag, latency."""

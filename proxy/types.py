@@ -1,0 +1,103 @@
+"""Words that every floor of the house uses, and no behaviour.
+
+Where a name comes from: the vocabulary of docs/architecture.md. Nothing here
+knows an engine, a protocol or a setting.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+from typing import NamedTuple, NewType
+
+Token = NewType("Token", int)
+"""A random 128-bit id for "a commit on these tables"."""
+
+Position = NewType("Position", int)
+"""A point in the primary's log, ordered within one epoch. PostgreSQL: the LSN as an integer."""
+
+
+class Table(NamedTuple):
+    """A table as the ledger knows it: the root of its partitions or its inheritance.
+
+    `oid` 0 and 1 are the pseudo-tables `SCHEMA` and `ALL`.
+    """
+
+    database: str
+    oid: int
+
+
+SCHEMA_OID = 0
+ALL_OID = 1
+
+
+@unique
+class Role(Enum):
+    """What a server is, as it said itself when last asked."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+    UNKNOWN = "unknown"
+
+
+@unique
+class Reason(Enum):
+    """Why a decision fell as it did. The values label metrics, logs and EXPLAIN ROUTE."""
+
+    # Served away from the primary.
+    HIT = "hit"
+    REPLICA = "replica"
+    # The primary, for what the statement is.
+    WRITE = "write"
+    SCHEMA = "schema"
+    OPAQUE = "opaque"
+    UTILITY = "utility"
+    LOCK = "lock"
+    FUNCTION = "function"
+    NODE = "node"
+    UNPARSED = "unparsed"
+    SEVERAL = "several_statements"
+    TOO_LONG = "too_long"
+    # The primary, for what it touches.
+    SYSTEM_CATALOG = "system_catalog"
+    UNKNOWN_RELATION = "unknown_relation"
+    UNLOGGED = "unlogged"
+    TEMPORARY = "temporary"
+    FOREIGN = "foreign"
+    SEQUENCE = "sequence"
+    CATALOG_LOADING = "catalog_loading"
+    # The primary, for the state its session is in.
+    TRANSACTION = "transaction"
+    PINNED = "pinned"
+    PIPELINE = "pipeline"
+    ISOLATION = "isolation"
+    SETTINGS = "settings"
+    RULE = "rule"
+    # The primary, for the state its servers are in.
+    PENDING = "pending"
+    BEHIND = "behind"
+    NO_REPLICA = "no_replica"
+    INVALIDATED = "invalidated"
+    REPLICA_FAILED = "replica_failed"
+    # Served, but not kept in the cache.
+    CACHE_OFF = "cache_off"
+    VOLATILE = "volatile"
+    CLOCK = "clock"
+    ROW_SECURITY = "row_security"
+    SYSTEM_COLUMN = "system_column"
+    PARAMETER = "parameter"
+    PARTIAL = "partial"
+    TOO_LARGE = "too_large"
+    NOT_WORTH = "not_worth"
+
+
+@unique
+class PinReason(Enum):
+    """Why a client must keep its server connection between transactions."""
+
+    SESSION_POOL = "session_pool"
+    LISTEN = "listen"
+    TEMPORARY_TABLE = "temporary_table"
+    HOLD_CURSOR = "hold_cursor"
+    ADVISORY_LOCK = "advisory_lock"
+    SETTINGS = "settings"
+    UNKNOWN = "unknown"
