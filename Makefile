@@ -1,0 +1,49 @@
+# Everything works from a bare checkout with Python 3.11 or newer: what is missing is
+# installed (as root on Debian), or one line says what it is and how to get it.
+
+BIN := .venv/bin
+SETUP_SERVERS := deploy/dev/setup-servers.sh
+
+.PHONY: help demo test lint bench build setup-servers clean
+.SILENT:
+
+help:
+	echo "make demo           a proxy over a primary and two replicas of its own (EXIT=1: ends by itself)"
+	echo "make test           lint, then all tests, on real servers"
+	echo "make lint           ruff, mypy, the import contracts"
+	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner)"
+	echo "make build          .venv and the compiled modules"
+	echo "make setup-servers  install PostgreSQL, PgBouncer and Redis, without starting them"
+	echo "make clean          remove what the others made"
+
+demo: build
+	$(SETUP_SERVERS) postgres
+	$(BIN)/tidegate demo $(if $(filter-out 0,$(EXIT)),--exit)
+
+# Last, so that its summary ends the output: the whole suite on the compiled build.
+test: lint
+	$(SETUP_SERVERS) postgres
+	if find proxy -name "*.so" | grep -q .; then \
+		TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit/wire tests/unit/sql; \
+	fi
+	$(BIN)/python -m pytest
+
+lint: build
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-timings >/dev/null || $(BIN)/lint-imports
+
+bench: build
+	$(SETUP_SERVERS) postgres pgbouncer
+	$(BIN)/python -m benchmarks $(ARGS)
+
+build:
+	deploy/dev/build.sh
+
+setup-servers:
+	$(SETUP_SERVERS)
+
+clean:
+	rm -rf .venv build dist
+	find proxy -name '*.so' -delete

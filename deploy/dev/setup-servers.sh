@@ -1,0 +1,71 @@
+#!/bin/sh
+# Install the servers that the demo, the tests and the benchmarks start for themselves.
+#
+#     setup-servers.sh [postgres] [pgbouncer] [redis]      (all of them when none is named)
+#
+# Nothing is started and no database cluster is made: only the programs are wanted.
+# Does nothing, quickly, when they are there.
+set -eu
+cd "$(dirname "$0")/../.."
+. deploy/dev/common.sh
+
+PATH=$PATH:/usr/sbin:/usr/local/sbin
+cluster_conf=/etc/postgresql-common/createcluster.conf
+policy=/usr/sbin/policy-rc.d
+
+has() {
+    case $1 in
+        postgres) ls /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres >/dev/null 2>&1 ||
+            command -v postgres >/dev/null ;;
+        pgbouncer) command -v pgbouncer >/dev/null ;;
+        redis) command -v redis-server >/dev/null ;;
+        *) say "no such server: $1 (postgres, pgbouncer, redis)"; exit 2 ;;
+    esac
+}
+
+package() {
+    case $1 in
+        postgres) echo postgresql ;;
+        redis) echo redis-server ;;
+        *) echo "$1" ;;
+    esac
+}
+
+# What we change while installing is put back, however we end.
+restore() {
+    [ -z "${made_policy-}" ] || rm -f "$policy"
+    [ -z "${kept_conf-}" ] || mv "$kept_conf" "$cluster_conf"
+}
+trap restore EXIT
+
+forbid_starting() {
+    [ -e "$policy" ] && return
+    made_policy=yes
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+}
+
+forbid_clusters() {
+    [ -e "$cluster_conf" ] || apt_install postgresql-common
+    kept_conf=$(mktemp)
+    cp -p "$cluster_conf" "$kept_conf"
+    echo 'create_main_cluster = false' >>"$cluster_conf"
+}
+
+[ $# -gt 0 ] || set -- postgres pgbouncer redis
+missing=
+for server in "$@"; do
+    has "$server" || missing="$missing $(package "$server")"
+done
+[ -n "$missing" ] || exit 0
+
+if ! can_apt; then
+    say "not installed:$missing. On Debian or Ubuntu: apt-get install$missing (as root);" \
+        "elsewhere install them and put their programs in PATH"
+    exit 1
+fi
+forbid_starting
+case $missing in *postgresql*) forbid_clusters ;; esac
+# The names of packages hold no spaces.
+# shellcheck disable=SC2086
+apt_install $missing
