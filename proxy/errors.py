@@ -89,11 +89,35 @@ class MessageTooLarge(RemoteProtocolError):
     fault = Fault.MESSAGE_TOO_LARGE
 
 
+class Unsupported(ClientVisibleError):
+    """Something that a server would do and the proxy does not."""
+
+    fault = Fault.UNSUPPORTED
+
+
+class UnsupportedVersion(RemoteProtocolError):
+    """The peer speaks a version of the protocol that is not known here."""
+
+    fault = Fault.UNSUPPORTED
+
+
+class InvalidSetting(ClientVisibleError):
+    """A setting with a value it can't have, or none."""
+
+    fault = Fault.INVALID_SETTING
+
+
 class AuthenticationFailed(ClientVisibleError):
     """A wrong password, or none of the methods allowed."""
 
     fault = Fault.AUTHENTICATION_FAILED
     closes_client = True
+
+
+class InvalidAuthorization(AuthenticationFailed):
+    """The login itself is wrong, whatever the password: no user, or not by this way."""
+
+    fault = Fault.INVALID_AUTHORIZATION
 
 
 class UnknownDatabase(ClientVisibleError):
