@@ -1,0 +1,269 @@
+"""The table ledger: which tables are clean, at what version, and what a replica must have.
+
+One per server group. It is a pure state machine: facts go in (a commit is about to be
+sent, was acknowledged, was lost; the epoch changed; a position arrived), decisions come
+out. `fast_ok` is the single test for cache hits, fills and replica reads. It sends
+nothing and waits for nothing; whoever feeds it does. Theory and proof: docs/freshness.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from typing import Final, final
+
+from proxy.errors import InternalError
+from proxy.freshness.mark import COMMITTED, LOST, ROLLED_BACK, VOID, Mark
+from proxy.freshness.positions import Positions, Ticket
+from proxy.freshness.rules import Rules
+from proxy.freshness.state import BLOCKED, UNKNOWN, VERSION_MASK, ReadSet, hash_token
+from proxy.freshness.tables import Tables
+from proxy.types import Position, Table, Token
+
+ALL_RULES: Final = Rules()
+
+
+@final
+class Ledger:
+    """What one member knows of the commits on one server group.
+
+    It begins in an epoch whose position nobody has read: all is read at the primary.
+
+    Attributes:
+        rules: All on, except in tests.
+        epoch: How many epochs have begun; positions of different epochs don't compare.
+        granted_until: When the first of the other members' grants runs out. A member that
+            is alone needs none.
+
+    Args:
+        genesis: A random id for this ledger's beginning, so that no version of an earlier
+            run means anything now.
+        rules: Tests switch a rule off here to see their checker fail.
+    """
+
+    __slots__ = (
+        "_changes",
+        "_marks",
+        "_positions",
+        "_tables",
+        "epoch",
+        "granted_until",
+        "rules",
+    )
+
+    def __init__(self, genesis: Token, rules: Rules = ALL_RULES) -> None:
+        self.rules = rules
+        self.epoch = 0
+        self.granted_until = inf
+        self._changes = 0
+        self._marks: dict[Token, Mark] = {}
+        self._positions = Positions()
+        self._tables = Tables(hash_token(genesis), self._positions)
+
+    # Reads.
+
+    def read_set(self, database: str, tables: Iterable[Table]) -> ReadSet:
+        """Intern what a statement depends on: its tables, and what stands for all of them.
+
+        A write to `*schema*` or `*all*` of a database touches every read set of that
+        database; of `EVERY_DATABASE`, every read set there is.
+
+        Args:
+            database: Where the statement runs.
+            tables: What it reads, after lineage; none is fine.
+        """
+        return self._tables.read_set(database, frozenset(tables))
+
+    def fast_ok(self, read_set: ReadSet, version: int, now: float) -> bool:
+        """Tell whether what was read at a version is what the primary would answer now.
+
+        Memory only, and most often three comparisons: this is asked for every cache hit.
+
+        Args:
+            read_set: What the result depends on.
+            version: `version(read_set)` when the result was asked for.
+            now: The time by which grants are counted.
+        """
+        if read_set.seen != self._changes:
+            self._renew(read_set)
+        return read_set.fast_version == version and now < self.granted_until
+
+    def is_clean(self, read_set: ReadSet, now: float) -> bool:
+        """Tell whether a fast read may begin: nothing is pending and every grant is valid."""
+        return self.fast_ok(read_set, self.version(read_set), now)
+
+    def answer_ok(self, read_set: ReadSet, version: int, now: float) -> bool:
+        """Validate a replica's answer: ask at its first byte, before any is sent on.
+
+        A replica may be ahead of its primary, so "caught up" is not enough.
+        """
+        return not self.rules.validation or self.fast_ok(read_set, version, now)
+
+    def stamp(self, read_set: ReadSet, version: int, now: float) -> int | None:
+        """Validate a result that is to be stored: ask at its last byte.
+
+        Args:
+            read_set: What the result depends on.
+            version: `version(read_set)` when the result was asked for.
+            now: The time by which grants are counted.
+
+        Returns:
+            The version to store it under, or None: it may be old already.
+        """
+        if not self.rules.fill:
+            return self.version(read_set)  # as a cache would that stamps what it stores
+        return version if self.fast_ok(read_set, version, now) else None
+
+    def version(self, read_set: ReadSet) -> int:
+        """Name the content of a read set: take it before the read is sent."""
+        if read_set.seen != self._changes:
+            self._renew(read_set)
+        return read_set.version
+
+    def need(self, read_set: ReadSet) -> Position | None:
+        """Tell what a replica must have replayed; None: not known, the primary only."""
+        if read_set.seen != self._changes:
+            self._renew(read_set)
+        return None if read_set.need == UNKNOWN else read_set.need
+
+    def is_pending(self, table: Table) -> bool:
+        """Tell whether a commit on a table may be under way."""
+        state = self._tables.find(table)
+        return state is not None and bool(state.pending)
+
+    # Writes.
+
+    def mark(self, tables: Iterable[Table], token: Token) -> Mark:
+        """Announce a commit. The COMMIT may be sent once nobody is left in `waiting`.
+
+        Args:
+            tables: Everything the commit may change, after lineage.
+            token: Random, and used once.
+
+        Raises:
+            InternalError: No tables, or a token that is in use.
+        """
+        mark = Mark(token, frozenset(tables))
+        if not mark.tables or token in self._marks:
+            raise InternalError("a mark needs tables and a token of its own")
+        self._marks[token] = mark
+        if self.rules.mark:
+            for state in self._tables.states_of(mark.tables):
+                state.pending.add(token)
+            self._changes += 1
+        return mark
+
+    def commit(self, mark: Mark) -> None:
+        """Note that the server acknowledged a commit; call it before the client hears of it."""
+        mark.become(COMMITTED)
+        self._release(mark)
+        mark.number = self._publish(mark.tables, mark.token)
+
+    def rollback(self, mark: Mark) -> None:
+        """Note that the server refused a commit or undid it: what was cached is valid again."""
+        mark.become(ROLLED_BACK)
+        self._release(mark)
+
+    def lose(self, mark: Mark) -> None:
+        """Note that the connection broke under a commit: its tables stay with the primary."""
+        mark.become(LOST)
+
+    def resolve(self, mark: Mark) -> None:
+        """Note that a lost commit's server process is gone: it counts as committed.
+
+        Raises:
+            InternalError: The mark was not lost.
+        """
+        if mark.state is not LOST and mark.state is not VOID:
+            raise InternalError(f"a {mark.state.value} mark has nothing to resolve")
+        self.commit(mark)
+
+    def foreign_commit(self, tables: Iterable[Table], token: Token) -> None:
+        """Count a commit that somebody else has already made, past the proxy."""
+        self._publish(frozenset(tables), token)
+
+    def unsettled(self) -> list[Mark]:
+        """List the commits under way and the lost ones."""
+        return list(self._marks.values())
+
+    # Positions.
+
+    def position_wanted(self, read_set: ReadSet | None = None) -> bool:
+        """Tell whether a need is unknown and no position query under way will tell it.
+
+        Args:
+            read_set: Whose needs count; None: any.
+        """
+        return self._positions.wanted(None if read_set is None else read_set.states)
+
+    def ask_position(self, behind: Mark | None = None) -> Ticket:
+        """Note that the primary's position is being asked for: call it when the query is sent.
+
+        Every ticket ends in `position_arrived` or `position_lost`.
+
+        Args:
+            behind: The commit right in front of the query on the same connection.
+        """
+        return self._positions.ask(behind)
+
+    def position_arrived(self, ticket: Ticket, position: Position) -> None:
+        """Take the answer: what was acknowledged before the query was sent is not past it."""
+        if self._positions.arrived(ticket, position):
+            self._changes += 1
+
+    def position_lost(self, ticket: Ticket) -> None:
+        """Note that a position query failed or lost its connection."""
+        self._positions.forget(ticket)
+
+    # Epochs.
+
+    def new_epoch(self, token: Token, position: Position | None = None) -> None:
+        """Begin anew: nothing cached, pending or positioned before means anything now.
+
+        Call it before the first statement on the new primary, and only when no server
+        process of the old history can commit any more: it drops what was pending.
+
+        Args:
+            token: A random id for the epoch.
+            position: The primary's position after its start, if it has been read.
+        """
+        self.epoch += 1
+        self._changes += 1
+        self._tables.restart(hash_token(token))
+        for mark in self._marks.values():
+            mark.become(VOID)
+        self._marks.clear()
+        floor = UNKNOWN if position is None else position
+        self._positions.restart(floor, self._tables)
+
+    def _release(self, mark: Mark) -> None:
+        self._marks.pop(mark.token, None)
+        for state in self._tables.states_of(mark.tables):
+            state.pending.discard(mark.token)
+        self._changes += 1
+
+    def _publish(self, tables: frozenset[Table], token: Token) -> int:
+        states = self._tables.states_of(tables)
+        step = hash_token(token)
+        for state in states:
+            state.version = (state.version + step) & VERSION_MASK
+        self._changes += 1
+        return self._positions.acknowledge(states)
+
+    def _renew(self, read_set: ReadSet) -> None:
+        """Digest the states anew: cheaper than telling every read set of every change."""
+        version = 0
+        need = Position(0)
+        is_pending = False
+        for state in read_set.states:
+            version += state.version
+            if state.pending:
+                is_pending = True
+            if state.need > need:
+                need = state.need
+        rules = self.rules
+        version = version & VERSION_MASK if rules.version else 0
+        read_set.version = version
+        read_set.fast_version = BLOCKED if is_pending and rules.pending else version
+        read_set.need = need if rules.need else Position(0)
+        read_set.seen = self._changes
