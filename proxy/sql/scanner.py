@@ -1,0 +1,282 @@
+"""One pass over a request: its fingerprint, its statements, and what its values give away.
+
+This runs for every statement, cached or not, so it is one loop over the bytes that makes no
+object per token. Where it is not certain how the server would cut the text into tokens, it says
+so and gives no fingerprint; such a request goes to the primary and is never cached.
+
+Compiled with mypyc together with `lexical`, `clock` and `fingerprint`; runs unchanged without.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from proxy.sql import lexical
+from proxy.sql.clock import has_clock_word, has_letter_escape
+from proxy.sql.fingerprint import NUMBER, PARAMETER, STRING, Fingerprint, packed
+from proxy.sql.lexical import CLASS, LOWER, UNSURE
+
+# Flags of a `Scan`.
+CLOCK: Final = 1
+"""A literal holds a word that depends on the clock when it is read as a date."""
+HINT: Final = 2
+"""There is a comment for the proxy: `/* tidegate: ... */`."""
+MULTI: Final = 4
+"""There is more than one statement."""
+NOT_SURE: Final = 8
+"""It is not certain how the server reads this text; there is no fingerprint."""
+HAS_PARAMETERS: Final = 16
+"""There are parameters, `$1`."""
+
+_QUOTE: Final = 0x27
+_DOUBLE: Final = 0x22
+_AMPERSAND: Final = 0x26
+_STAR: Final = 0x2A
+_PLUS: Final = 0x2B
+_DASH: Final = 0x2D
+_POINT: Final = 0x2E
+_SLASH: Final = 0x2F
+_SEMICOLON: Final = 0x3B
+_OPEN: Final = 0x28
+_CLOSE: Final = 0x29
+
+_COLON: Final = 0x3A
+_EQUALS: Final = 0x3D
+_E: Final = 0x65
+_U: Final = 0x75
+_STRING_PREFIX: Final = b"eEbBxXnN"
+
+_ADDRESS: Final = b"tidegate:"
+_SHORTEST_HINT: Final = len(b"/*tidegate:*/") - 1
+
+_AS: Final = packed(b"as")
+_CREATE: Final = packed(b"create")
+_BEGIN: Final = packed(b"begin")
+_ATOMIC: Final = packed(b"atomic")
+_CASE: Final = packed(b"case")
+_END: Final = packed(b"end")
+
+
+class Scan:
+    """What one pass over a request found.
+
+    Attributes:
+        fingerprint: The canonical form, empty when not sure; several statements keep `;` between.
+        flags: `CLOCK`, `HINT`, `MULTI`, `NOT_SURE`, `HAS_PARAMETERS`, added up.
+        statements: Where each statement starts and stops, without space around it.
+        hint: What the comments for the proxy say, without `tidegate:`.
+    """
+
+    __slots__ = ("fingerprint", "flags", "hint", "statements")
+
+    def __init__(
+        self, fingerprint: bytes, flags: int, statements: list[tuple[int, int]], hint: bytes
+    ) -> None:
+        """Keep what was found."""
+        self.fingerprint = fingerprint
+        self.flags = flags
+        self.statements = statements
+        self.hint = hint
+
+
+def scan(sql: bytes) -> Scan:
+    """Look at a request's text once.
+
+    Args:
+        sql: The text as the client sent it, in an encoding where ASCII bytes are ASCII.
+    """
+    return _Scanner(sql).run()
+
+
+class _Scanner:
+    __slots__ = ("_bodies", "_depth", "_fingerprint", "_first", "_flags", "_hint", "_sql", "_word")
+
+    def __init__(self, sql: bytes) -> None:
+        self._sql = sql
+        self._fingerprint = Fingerprint()
+        self._flags: i64 = 0
+        self._hint = b""
+        self._depth: i64 = 0  # round brackets open
+        self._bodies: i64 = 0  # BEGIN ATOMIC, BEGIN and CASE open, in a body in SQL
+        self._first: i64 = 0  # the word the statement begins with
+        self._word: i64 = 0  # the word or symbol before; 0 for anything else
+
+    def run(self) -> Scan:
+        sql = self._sql
+        end: i64 = len(sql)
+        pos: i64 = 0
+        start: i64 = UNSURE  # of the statement, UNSURE between two
+        stop: i64 = 0
+        statements: list[tuple[int, int]] = []
+        while pos < end:
+            byte: i64 = sql[pos]
+            if CLASS[byte] == lexical.SPACE:
+                pos += 1
+                continue
+            if pos + 1 < end:
+                if byte == _DASH and sql[pos + 1] == _DASH:
+                    pos = lexical.end_of_line(sql, pos)
+                    continue
+                if byte == _SLASH and sql[pos + 1] == _STAR:
+                    pos = self._comment(pos)
+                    if pos == UNSURE:
+                        return _not_sure()
+                    continue
+            if byte == _SEMICOLON and self._depth == 0 and self._bodies == 0:
+                if start != UNSURE:
+                    statements.append((start, stop))
+                    start = UNSURE
+                pos += 1
+                continue
+            if start == UNSURE:
+                start = pos
+                self._word = 0
+                self._first = 0
+                if statements:
+                    self._fingerprint.symbol(_SEMICOLON)
+            pos = self._token(pos, byte)
+            if pos == UNSURE:
+                return _not_sure()
+            stop = pos
+        if start != UNSURE:
+            statements.append((start, stop))
+        if self._depth or self._bodies or b"\0" in sql:
+            return _not_sure()
+        if len(statements) > 1:
+            self._flags |= MULTI
+        return Scan(self._fingerprint.text(), int(self._flags), statements, self._hint)
+
+    def _token(self, pos: i64, byte: i64) -> i64:
+        """Take the token at `pos` and return where it ends."""
+        sql = self._sql
+        group = CLASS[byte]
+        if group == lexical.WORD:
+            return self._word_token(pos)
+        if group == lexical.SELF:
+            return self._symbol(pos, byte)
+        self._word = 0
+        if group == lexical.OPERATOR:
+            stop = lexical.end_of_operator(sql, pos)
+            signs = stop == pos + 1 and byte in (_PLUS, _DASH)
+            if signs and _is_digit(sql, stop) and self._fingerprint.drops_sign():
+                return stop
+            self._fingerprint.as_written(sql, pos, stop)
+            return stop
+        if group == lexical.QUOTE:
+            return self._string(pos, False)
+        if group == lexical.DIGIT:
+            stop = lexical.end_of_number(sql, pos)
+            self._fingerprint.literal(NUMBER)
+            return stop
+        if group == lexical.DOUBLE_QUOTE:
+            stop = lexical.end_of_quoted(sql, pos)
+            if stop != UNSURE:
+                self._fingerprint.as_written(sql, pos, stop)
+            return stop
+        if group == lexical.DOLLAR:
+            return self._dollar(pos)
+        return UNSURE
+
+    def _symbol(self, pos: i64, byte: i64) -> i64:
+        sql = self._sql
+        if byte == _POINT:
+            if pos + 1 < len(sql) and sql[pos + 1] == _POINT:
+                return UNSURE  # two points are in no SQL statement
+            if _is_digit(sql, pos + 1):
+                self._fingerprint.literal(NUMBER)
+                return lexical.end_of_number(sql, pos)
+        elif byte == _OPEN:
+            self._depth += 1
+        elif byte == _CLOSE:
+            self._depth -= 1
+            if self._depth < 0:
+                return UNSURE
+        elif byte == _COLON and pos + 1 < len(sql) and sql[pos + 1] in (_COLON, _EQUALS):
+            self._fingerprint.as_written(sql, pos, pos + 2)
+            return pos + 2
+        self._word = byte
+        self._fingerprint.symbol(byte)
+        return pos + 1
+
+    def _word_token(self, pos: i64) -> i64:
+        sql = self._sql
+        stop = lexical.end_of_word(sql, pos)
+        if stop == pos + 1 and stop < len(sql):
+            if sql[stop] == _QUOTE and sql[pos] in _STRING_PREFIX:
+                return self._string(stop, LOWER[sql[pos]] == _E)
+            if sql[stop] == _AMPERSAND and LOWER[sql[pos]] == _U and stop + 1 < len(sql):
+                if sql[stop + 1] == _DOUBLE:
+                    return UNSURE
+                if sql[stop + 1] == _QUOTE:
+                    # Its escapes are not read here: they may spell any word.
+                    self._flags |= CLOCK
+                    return self._string(stop + 1, False)
+        key = self._fingerprint.word(sql, pos, stop)
+        if self._first == 0:
+            self._first = key if key else UNSURE
+        if self._first == _CREATE:
+            self._follow_body(key)
+        self._word = key
+        return stop
+
+    def _follow_body(self, key: i64) -> None:
+        """Count what BEGIN ATOMIC opens: semicolons up to its END do not part statements."""
+        if self._bodies:
+            if self._word in (_AS, _POINT):
+                return  # a name
+            if key in (_CASE, _BEGIN):
+                self._bodies += 1
+            elif key == _END:
+                self._bodies -= 1
+        elif key == _ATOMIC and self._word == _BEGIN:
+            self._bodies = 1
+
+    def _string(self, pos: i64, escapes: bool) -> i64:
+        """Take a string and its continuations; `pos` is at its quote."""
+        sql = self._sql
+        while True:
+            stop = lexical.end_of_string(sql, pos, escapes)
+            if stop == UNSURE:
+                return UNSURE
+            if has_clock_word(sql, pos, stop) or (escapes and has_letter_escape(sql, pos, stop)):
+                self._flags |= CLOCK
+            pos = lexical.start_of_continuation(sql, stop)
+            if pos == UNSURE:
+                break
+            # The parts may make a word together.
+            self._flags |= CLOCK
+        self._fingerprint.literal(STRING)
+        return stop
+
+    def _dollar(self, pos: i64) -> i64:
+        sql = self._sql
+        if _is_digit(sql, pos + 1):
+            self._flags |= HAS_PARAMETERS
+            self._fingerprint.literal(PARAMETER)
+            return lexical.end_of_parameter(sql, pos)
+        stop = lexical.end_of_dollar_quoted(sql, pos)
+        if stop != UNSURE:
+            if has_clock_word(sql, pos, stop):
+                self._flags |= CLOCK
+            self._fingerprint.literal(STRING)
+        return stop
+
+    def _comment(self, pos: i64) -> i64:
+        """Pass over a comment, and keep what it says to the proxy."""
+        stop = lexical.end_of_comment(self._sql, pos)
+        if stop != UNSURE and stop - pos > _SHORTEST_HINT:
+            said = self._sql[pos + 2 : stop - 2].strip()
+            if said[: len(_ADDRESS)].lower() == _ADDRESS:
+                self._flags |= HINT
+                self._hint = (self._hint + b" " + said[len(_ADDRESS) :].strip()).strip()
+        return stop
+
+
+def _is_digit(sql: bytes, pos: i64) -> bool:
+    return pos < len(sql) and CLASS[sql[pos]] == lexical.DIGIT
+
+
+def _not_sure() -> Scan:
+    return Scan(b"", NOT_SURE, [], b"")
