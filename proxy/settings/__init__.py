@@ -1,1 +1,37 @@
 """The TOML file, as one validated model."""
+
+from proxy.settings.load import load, parse, secrets
+from proxy.settings.model import Admin, Log, ServerGroup, Settings, User
+from proxy.settings.values import (
+    Address,
+    AuthType,
+    Consistency,
+    Engine,
+    LogFormat,
+    LogLevel,
+    OutOfBand,
+    PoolMode,
+    PrimaryReads,
+    SslMode,
+)
+
+__all__ = [
+    "Address",
+    "Admin",
+    "AuthType",
+    "Consistency",
+    "Engine",
+    "Log",
+    "LogFormat",
+    "LogLevel",
+    "OutOfBand",
+    "PoolMode",
+    "PrimaryReads",
+    "ServerGroup",
+    "Settings",
+    "SslMode",
+    "User",
+    "load",
+    "parse",
+    "secrets",
+]

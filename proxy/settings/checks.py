@@ -1,0 +1,143 @@
+"""Rules that bind several settings together, and what can't be left out.
+
+Each rule yields the settings it looked at and what is wrong. A rule is skipped when one of
+those has a mistake of its own, so that one mistake is not told twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from proxy.settings.model import ServerGroup, Settings, User
+from proxy.settings.problems import Problem, Where
+from proxy.settings.values import Address, AuthType, SslMode
+
+Finding: TypeAlias = tuple[tuple[str, ...], str]
+"""The names of the settings, the one to report first, and what is wrong."""
+
+VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^$:]+\$[^$:]+:[^$:]+|md5[0-9a-f]{32}")
+
+
+def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
+    """Yield what is wrong between settings that are right by themselves.
+
+    Args:
+        settings: With defaults in the places of the wrong ones.
+        wrong: Where a mistake was already found.
+    """
+    wrong = {where[:depth] for where in wrong for depth in range(1, len(where) + 1)}
+    if not settings.server_groups and ("server_groups",) not in wrong:
+        yield Problem(("server_groups",), "at least one table [server_groups.NAME] is needed")
+    for name, group in settings.server_groups.items():
+        where: Where = ("server_groups", name)
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            yield Problem(where, "a group's name has letters, digits, - and _ only")
+        yield from _at(where, _check_group(group), wrong)
+        for user, own in group.users.items():
+            yield from _at((*where, "users", user), _check_user(own), wrong)
+    yield from _check_listeners(settings, wrong)
+
+
+def _at(table: Where, findings: Iterator[Finding], wrong: set[Where]) -> Iterator[Problem]:
+    for names, what in findings:
+        if not any((*table, name) in wrong for name in names):
+            yield Problem((*table, names[0]), what)
+
+
+def _check_group(group: ServerGroup) -> Iterator[Finding]:
+    if not group.servers:
+        yield ("servers",), 'at least one "host:port" is needed'
+    for address in sorted(set(group.servers)):
+        if group.servers.count(address) > 1:
+            yield ("servers",), f'"{address}" is listed more than once'
+        if address.host == "*":
+            yield ("servers",), f'"{address}" is no address to connect to'
+    if not group.auth_user:
+        yield ("auth_user",), "the name of the control user is needed"
+    if "$1" not in group.auth_query:
+        yield ("auth_query",), "must ask for the user $1"
+    if group.min_pool_size > group.default_pool_size:
+        yield (
+            ("min_pool_size", "default_pool_size"),
+            f"must not be above default_pool_size ({group.default_pool_size})",
+        )
+    if group.max_entry_bytes > group.cache_size_bytes:
+        yield (
+            ("max_entry_bytes", "cache_size_bytes"),
+            f"must not be above cache_size_bytes ({group.cache_size_bytes})",
+        )
+    for name in ("health_check_interval", "out_of_band_interval", "server_connect_timeout"):
+        if getattr(group, name) <= 0:
+            yield (name,), "must be above 0"
+    yield from _check_client_tls(group)
+    yield from _check_server_tls(group)
+    yield from _check_files(group)
+
+
+def _check_client_tls(group: ServerGroup) -> Iterator[Finding]:
+    mode, cert, key = "client_tls_sslmode", "client_tls_cert_file", "client_tls_key_file"
+    yield from _check_pair(group, cert, key)
+    needs_tls = group.client_tls_sslmode is SslMode.REQUIRE or group.client_tls_sslmode.verifies
+    if needs_tls and group.client_tls_cert_file is None:
+        yield (mode, cert), f'"{group.client_tls_sslmode.value}" needs {cert} and {key}'
+    if group.client_tls_sslmode.verifies and group.client_tls_ca_file is None:
+        yield (
+            (mode, "client_tls_ca_file"),
+            f'"{group.client_tls_sslmode.value}" needs client_tls_ca_file',
+        )
+    if group.auth_type is AuthType.CERT and not group.client_tls_sslmode.verifies:
+        yield ("auth_type", mode), f'"cert" needs {mode} "verify-ca" or "verify-full"'
+
+
+def _check_server_tls(group: ServerGroup) -> Iterator[Finding]:
+    yield from _check_pair(group, "server_tls_cert_file", "server_tls_key_file")
+    if group.server_tls_sslmode.verifies and group.server_tls_ca_file is None:
+        yield (
+            ("server_tls_sslmode", "server_tls_ca_file"),
+            f'"{group.server_tls_sslmode.value}" needs server_tls_ca_file',
+        )
+
+
+def _check_pair(group: ServerGroup, cert: str, key: str) -> Iterator[Finding]:
+    if (getattr(group, cert) is None) != (getattr(group, key) is None):
+        there, missing = (cert, key) if getattr(group, cert) is not None else (key, cert)
+        yield (there, missing), f"needs {missing} beside it"
+
+
+def _check_files(group: ServerGroup) -> Iterator[Finding]:
+    for side in ("client", "server"):
+        for kind in ("cert", "key", "ca"):
+            name = f"{side}_tls_{kind}_file"
+            file: Path | None = getattr(group, name)
+            if file is not None and not file.is_file():
+                yield (name,), f'no such file: "{file}"'
+
+
+def _check_user(user: User) -> Iterator[Finding]:
+    if user.password is not None and user.verifier is not None:
+        yield ("password", "verifier"), "give a password or a verifier, not both"
+    if user.verifier is not None and not VERIFIER.fullmatch(user.verifier.get_secret_value()):
+        yield ("verifier",), 'must look like "SCRAM-SHA-256$4096:...$...:..." or "md5..."'
+
+
+def _check_listeners(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
+    """Two listeners on one port can't both start."""
+    taken: list[tuple[Address, Where]] = []
+    listeners: list[tuple[Where, Address]] = [
+        (("server_groups", name, "listen"), group.listen)
+        for name, group in settings.server_groups.items()
+    ]
+    for where, address in [*listeners, (("admin", "listen"), settings.admin.listen)]:
+        if where in wrong:
+            continue
+        for other, owner in taken:
+            if _collide(address, other):
+                yield Problem(where, f'"{address}" is taken by {".".join(map(str, owner))}')
+        taken.append((address, where))
+
+
+def _collide(one: Address, other: Address) -> bool:
+    return one.port == other.port and (one.host == other.host or "*" in (one.host, other.host))

@@ -1,0 +1,289 @@
+"""What can be set, with the default and the reason for each.
+
+The text below a field is what `tidegate config example` and docs/settings.md say
+of it. Names that PgBouncer has mean what they mean there. Every field has a
+default, so that a check of the whole can go on behind a mistake; what can't be
+left out is said by `checks`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import ConfigDict, SecretStr
+from pydantic.dataclasses import dataclass, is_pydantic_dataclass
+from pydantic.fields import FieldInfo
+
+from proxy.settings.values import (
+    Address,
+    At,
+    AuthType,
+    Consistency,
+    Count,
+    Engine,
+    LogFormat,
+    LogLevel,
+    OutOfBand,
+    PoolMode,
+    Positive,
+    PrimaryReads,
+    Seconds,
+    Size,
+    SslMode,
+    Switch,
+)
+
+CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+AUTH_QUERY: Final = (
+    "SELECT rolname, CASE WHEN rolvaliduntil <= now() THEN NULL ELSE rolpassword END"
+    " FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin"
+)
+
+File = Annotated[Path, "file"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+class User:
+    """A user with something of its own. Users need not be listed to log in."""
+
+    password: SecretStr | None = None
+    """The password, when it shall not be read from the servers with `auth_query`."""
+
+    verifier: SecretStr | None = None
+    """In place of `password`: what PostgreSQL stores of it (`SCRAM-SHA-256$...`, `md5...`)."""
+
+    pool_mode: PoolMode | None = None
+    """The group's `pool_mode`, when not set."""
+
+    default_pool_size: Positive | None = None
+    """The group's `default_pool_size`, when not set."""
+
+    min_pool_size: Count | None = None
+    """The group's `min_pool_size`, when not set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+class ServerGroup:
+    """Servers that hold one data set: a primary and its replicas, behind one port."""
+
+    name: str = ""
+
+    engine: Engine = Engine.POSTGRES
+    """What the servers are."""
+
+    listen: At = Address("127.0.0.1", 6432)
+    """Where clients connect. `*` for the host listens on all addresses."""
+
+    servers: tuple[At, ...] = ()
+    """The servers, in any order: which one is the primary is asked, and asked again."""
+
+    auth_user: str = ""
+    """The control user: reads verifiers, positions and the catalog. It needs a superuser's eyes, or
+    `pg_monitor` and the right to run `auth_query`."""
+
+    auth_password: SecretStr | None = None
+    """Its password. `${NAME}` takes any text from the environment."""
+
+    auth_database: str = "postgres"
+    """The database the control user connects to."""
+
+    auth_query: str = AUTH_QUERY
+    """How a client's verifier is found: one row, the name and what is stored of the password."""
+
+    auth_type: AuthType = AuthType.SCRAM
+    """How clients log in. With `scram-sha-256` their own login is carried on to the servers, and no
+    password is stored anywhere; `plain` is for connections over TLS."""
+
+    users: dict[str, User] = field(default_factory=dict)
+    """Users with a password or a pool of their own."""
+
+    pool_mode: PoolMode = PoolMode.TRANSACTION
+    """When a server connection goes back to the pool: at the end of the client's transaction,
+    session or statement. A client that needs it for longer (LISTEN, a temporary table) keeps it."""
+
+    default_pool_size: Positive = 20
+    """Server connections for each server, user and database."""
+
+    min_pool_size: Count = 0
+    """How many of them are kept open when nobody needs them."""
+
+    reserve_pool_size: Count = 0
+    """How many more may be opened for clients that wait for too long."""
+
+    reserve_pool_timeout: Seconds = 5.0
+    """How long is too long."""
+
+    max_client_conn: Positive = 10_000
+    """Clients at a time. The open files of the process must suffice for them and for the server
+    connections; `tidegate check` says when they don't."""
+
+    max_prepared_statements: Count = 200
+    """Named prepared statements kept on each server connection; the least used one makes room."""
+
+    query_wait_timeout: Seconds = 120.0
+    """How long a client waits for a server connection, or for a primary; then it gets an error."""
+
+    client_login_timeout: Seconds = 60.0
+    """How long a login may take."""
+
+    client_idle_timeout: Seconds = 0.0
+    """How long a client may be silent outside a transaction before it is closed. 0: for ever."""
+
+    idle_transaction_timeout: Seconds = 0.0
+    """How long a client may be silent inside a transaction before it is closed. 0: for ever."""
+
+    server_connect_timeout: Seconds = 5.0
+    """How long a connection to a server may take, login included."""
+
+    server_login_retry: Seconds = 5.0
+    """How long to wait after a server refused a login before the next is tried."""
+
+    server_idle_timeout: Seconds = 600.0
+    """After how long a server connection that nobody needs is closed. 0: never."""
+
+    server_lifetime: Seconds = 3600.0
+    """At what age a server connection is closed once it is free, more or less. 0: never."""
+
+    client_tls_sslmode: SslMode = SslMode.PREFER
+    """What is asked of clients. `prefer` offers TLS once there is a certificate; `require` refuses
+    clients without it; `verify-ca` and `verify-full` want a certificate from them."""
+
+    client_tls_cert_file: File | None = None
+    """The certificate shown to clients, with its chain (PEM)."""
+
+    client_tls_key_file: File | None = None
+    """Its private key (PEM)."""
+
+    client_tls_ca_file: File | None = None
+    """The authorities whose certificates clients may show (PEM)."""
+
+    server_tls_sslmode: SslMode = SslMode.PREFER
+    """What is asked of servers, as in libpq."""
+
+    server_tls_ca_file: File | None = None
+    """The authorities that vouch for the servers (PEM)."""
+
+    server_tls_cert_file: File | None = None
+    """The certificate shown to servers that want one (PEM)."""
+
+    server_tls_key_file: File | None = None
+    """Its private key (PEM)."""
+
+    consistency: Consistency = Consistency.STRONG
+    """What reads may count on. `strong`: each equals a read on the primary at some instant between
+    request and reply."""
+
+    primary_reads: PrimaryReads = PrimaryReads.FALLBACK
+    """When the primary serves reads that a replica may serve too: `fallback`: only when no replica
+    may; `share`: whenever it is the fastest."""
+
+    out_of_band: OutOfBand = OutOfBand.WATCH
+    """Writes that do not pass through the proxy. `watch`: the servers' own counters for each table
+    are compared, and a change is treated as a commit; `none`: the promise that there are none."""
+
+    out_of_band_interval: Seconds = 1.0
+    """How often they are compared. PostgreSQL itself counts a write late: within a second on a busy
+    connection, up to ten on an idle one, not at all while it stays inside its next transaction."""
+
+    cache: Switch = True
+    """Whether results are kept in memory."""
+
+    cache_size_bytes: Size = 64 * 2**20
+    """The memory for results."""
+
+    max_entry_bytes: Size = 256 * 2**10
+    """The largest result that is kept."""
+
+    single_flight: Switch = True
+    """Whether identical reads that miss at the same time share one trip to a server."""
+
+    health_check_interval: Seconds = 1.0
+    """How often each server is asked for its role and position."""
+
+    ban_time: Seconds = 5.0
+    """How long a replica that failed gets no statements. Then it must answer a check first."""
+
+    tcp_keepalive: Switch = True
+    """Whether the system checks that the other ends of idle connections are there."""
+
+    tcp_keepidle: Seconds = 0.0
+    """After how long of silence it starts to. 0: the system's default."""
+
+    tcp_keepintvl: Seconds = 0.0
+    """The time between two checks. 0: the system's default."""
+
+    tcp_keepcnt: Count = 0
+    """After how many checks without an answer the connection is lost. 0: the system's default."""
+
+    tcp_user_timeout: Seconds = 0.0
+    """How long sent data may go without acknowledgement. 0: the system's default."""
+
+    def pool_mode_of(self, user: str) -> PoolMode:
+        listed = self.users.get(user)
+        return (listed and listed.pool_mode) or self.pool_mode
+
+    def pool_size_of(self, user: str) -> int:
+        listed = self.users.get(user)
+        return (listed and listed.default_pool_size) or self.default_pool_size
+
+    def min_pool_size_of(self, user: str) -> int:
+        listed = self.users.get(user)
+        if listed is None or listed.min_pool_size is None:
+            return self.min_pool_size
+        return listed.min_pool_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+class Admin:
+    """What operators and their machines ask, over HTTP."""
+
+    listen: At = Address("127.0.0.1", 9127)
+    """Where /metrics, /healthz and /readyz are answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+class Log:
+    """What is written down."""
+
+    level: LogLevel = LogLevel.INFO
+    """From which severity on. `info` has one line for each connection, at its end."""
+
+    format: LogFormat = LogFormat.TEXT
+    """`text`: key=value pairs; `json`: one object a line."""
+
+    destination: str = "stderr"
+    """`stderr`, `stdout`, or a file that is appended to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+class Settings:
+    """The whole file."""
+
+    server_groups: dict[str, ServerGroup] = field(default_factory=dict)
+
+    admin: Admin = field(default_factory=Admin)
+
+    log: Log = field(default_factory=Log)
+
+
+SECTIONS: Final = {
+    "engine": "What is served",
+    "auth_user": "Logging in",
+    "pool_mode": "Pools",
+    "query_wait_timeout": "Time limits",
+    "client_tls_sslmode": "TLS",
+    "consistency": "Freshness",
+    "cache": "Cache",
+    "health_check_interval": "Watching the servers",
+    "tcp_keepalive": "TCP",
+}
+"""The headings of a server group's settings, by the first setting below each."""
+
+
+def fields_of(table: type[object]) -> dict[str, FieldInfo]:
+    """Return the settings of one of the classes above, with what is said of each."""
+    assert is_pydantic_dataclass(table)
+    return {name: field for name, field in table.__pydantic_fields__.items() if name != "name"}

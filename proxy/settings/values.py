@@ -1,0 +1,231 @@
+"""What a setting's text can mean: durations, sizes, addresses, names from a list.
+
+Each kind is a type for the model's fields, a parser, and where the example needs
+one, the way back to text. A parser raises ValueError with what is allowed; what
+was given is added where the problem is reported, so no parser repeats it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from enum import Enum, unique
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import BeforeValidator, Field
+
+DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+SIZE_UNITS: Final = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
+
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+@unique
+class PoolMode(Enum):
+    """When a server connection goes back to its pool. PgBouncer's names."""
+
+    TRANSACTION = "transaction"
+    SESSION = "session"
+    STATEMENT = "statement"
+
+
+@unique
+class AuthType(Enum):
+    """How clients prove who they are. PgBouncer's names."""
+
+    SCRAM = "scram-sha-256"
+    MD5 = "md5"
+    PLAIN = "plain"
+    CERT = "cert"
+    TRUST = "trust"
+
+
+@unique
+class SslMode(Enum):
+    """What is asked of TLS. libpq's names."""
+
+    DISABLE = "disable"
+    ALLOW = "allow"
+    PREFER = "prefer"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the other side must show a certificate that an authority vouches for."""
+        return self in (SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
+
+
+@unique
+class PrimaryReads(Enum):
+    """When the primary serves reads that a replica may serve too."""
+
+    FALLBACK = "fallback"
+    SHARE = "share"
+
+
+@unique
+class OutOfBand(Enum):
+    """How writes that do not pass through the proxy are noticed."""
+
+    WATCH = "watch"
+    NONE = "none"
+
+
+@unique
+class Consistency(Enum):
+    """What a read may count on."""
+
+    STRONG = "strong"
+
+
+@unique
+class Engine(Enum):
+    """What the servers of a group are."""
+
+    POSTGRES = "postgres"
+
+
+@unique
+class LogLevel(Enum):
+    """From which severity on a line is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@unique
+class LogFormat(Enum):
+    """How a line looks."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LATER: Final[dict[type[Enum], tuple[str, ...]]] = {
+    Engine: ("mysql", "mariadb"),
+    Consistency: ("session", "bounded", "eventual"),
+    OutOfBand: ("cdc", "strict"),
+}
+"""Values that mean something, but not in this version: they get a message of their own."""
+
+
+class Address(NamedTuple):
+    """Where to listen or connect. The host `*` means all of this machine's addresses."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse_duration(value: object) -> float:
+    """Read "5s", "500ms", "1h30m" or a plain number of seconds."""
+    allowed = 'a duration like "500ms", "5s", "2m", "1h30m", or a number of seconds'
+    return _parse_amount(value, DURATION_UNITS, allowed)
+
+
+def parse_size(value: object) -> int:
+    """Read "64MiB", "1MB" or a plain number of bytes."""
+    allowed = 'a size like "64MiB", "1MB", "512KiB", or a whole number of bytes'
+    size = _parse_amount(value, SIZE_UNITS, allowed)
+    if size != int(size):
+        raise ValueError(allowed)
+    return int(size)
+
+
+def _parse_amount(value: object, units: dict[str, float] | dict[str, int], allowed: str) -> float:
+    """Add up "1h30m". A number without a unit stands alone, and counts in the basic one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(allowed)
+    if isinstance(value, str):
+        value = value.strip()
+        parts = _AMOUNT.findall(value)
+        if not re.fullmatch(rf"(?:{_AMOUNT.pattern}\s*)+", value):
+            raise ValueError(allowed)
+        if len(parts) == 1 and not parts[0][1]:
+            value = float(parts[0][0])
+        elif all(unit in units for _, unit in parts):
+            value = math.fsum(float(number) * units[unit] for number, unit in parts)
+        else:
+            raise ValueError(allowed)
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(allowed)
+    return float(value)
+
+
+def parse_address(value: object) -> Address:
+    """Read "host:port", "[::1]:6432" or "*:6432"."""
+    allowed = 'an address like "10.0.0.1:5432", "db.internal:5432", "[::1]:5432" or "*:6432"'
+    if isinstance(value, Address):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(allowed)
+    host, _, port = value.strip().rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+        raise ValueError(allowed)
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        ipaddress.IPv6Address(host)
+    elif host != "*" and not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+        raise ValueError(allowed)
+    return Address(host, int(port))
+
+
+def parse_switch(value: object) -> bool:
+    """Read true, false, "on" or "off"."""
+    switches: dict[object, bool] = {"on": True, "off": False, "true": True, "false": False}
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value not in switches:
+        raise ValueError("true or false")
+    return switches[value]
+
+
+def parse_count(value: object) -> int:
+    """Read a whole number, also one that came as text from the environment."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdecimal():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a whole number")
+    return value
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration as it would be written by hand: 90 s stay "90s", 120 are "2m"."""
+    for unit in ("d", "h", "m"):
+        count, rest = divmod(seconds, DURATION_UNITS[unit])
+        if count and not rest:
+            return f"{count:g}{unit}"
+    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
+
+
+def format_size(size: int) -> str:
+    """Write a size in the largest unit that needs no fraction."""
+    for unit in ("GiB", "MiB", "KiB"):
+        count, rest = divmod(size, SIZE_UNITS[unit])
+        if count and not rest:
+            return f"{count}{unit}"
+    return f"{size}B"
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), "duration"]
+Size = Annotated[int, BeforeValidator(parse_size), "size"]
+Switch = Annotated[bool, BeforeValidator(parse_switch), "true or false"]
+Count = Annotated[int, BeforeValidator(parse_count), Field(ge=0), "number"]
+Positive = Annotated[int, BeforeValidator(parse_count), Field(ge=1), "number"]
+At = Annotated[Address, BeforeValidator(parse_address), "address"]

@@ -1,0 +1,291 @@
+"""A configuration file becomes settings, or every problem that it has."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import ConfigError
+from proxy.settings import Address, PoolMode, Settings, load, parse, secrets
+
+SMALLEST = """
+[server_groups.app]
+engine = "postgres"                        # or "mysql" (MariaDB included)
+listen = "127.0.0.1:6432"                  # 6432 and 6033 are the defaults
+servers = ["10.0.0.1:5432", "10.0.0.2:5432", "10.0.0.3:5432"]   # roles are asked, not told
+auth_user = "tidegate"                     # reads verifiers, positions, the catalog
+auth_password = "${TIDEGATE_AUTH_PASSWORD}"
+
+[admin]
+listen = "127.0.0.1:9127"                  # /metrics /healthz /readyz, later REST and dashboard
+"""
+
+ENVIRONMENT = {"TIDEGATE_AUTH_PASSWORD": "hunter2", "SECRET": "hunter3"}
+
+VERIFIER = "SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy"
+
+
+def problems(text: str, base: Path = Path()) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, ENVIRONMENT, base=base)
+    return list(caught.value.problems)
+
+
+def group(*lines: str) -> str:
+    """A file with one good group and some lines more."""
+    return "\n".join(
+        ["[server_groups.app]", 'servers = ["db:5432"]', 'auth_user = "tidegate"', *lines]
+    )
+
+
+def test_smallest_file_is_enough() -> None:
+    settings = parse(SMALLEST, ENVIRONMENT)
+    app = settings.server_groups["app"]
+    assert app.name == "app"
+    assert app.servers[2] == Address("10.0.0.3", 5432)
+    assert app.auth_password is not None
+    assert app.auth_password.get_secret_value() == "hunter2"
+    assert (app.pool_mode, app.default_pool_size) == (PoolMode.TRANSACTION, 20)
+    assert settings.admin.listen == Address("127.0.0.1", 9127)
+
+
+def test_file_is_read_with_the_environment_given(tmp_path: Path) -> None:
+    file = tmp_path / "tidegate.toml"
+    file.write_text(SMALLEST)
+    assert load(file, ENVIRONMENT) == parse(SMALLEST, ENVIRONMENT)
+
+
+def test_every_mistake_is_told_once_with_its_place_and_what_is_allowed() -> None:
+    found = problems(
+        """
+        [server_groups.app]
+        servers = ["db:5432"]
+        auth_user = "tidegate"
+        pool_mode = "transactions"
+        default_pool_szie = 3
+        query_wait_timeout = "5 parsecs"
+        default_pool_size = 0
+
+        [server_groups.app.users.joe]
+        password = 12
+
+        [log]
+        level = "loud"
+        """
+    )
+    where = "server_groups.app"
+    assert sorted(found) == [
+        'log.level: must be one of "debug", "info", "warning", "error", not "loud"',
+        f"{where}.default_pool_size: must be 1 or more, not 0",
+        f"{where}.default_pool_szie: unknown setting; did you mean default_pool_size?",
+        f'{where}.pool_mode: must be one of "transaction", "session", "statement",'
+        ' not "transactions"',
+        f'{where}.query_wait_timeout: must be a duration like "500ms", "5s", "2m", "1h30m",'
+        ' or a number of seconds, not "5 parsecs"',
+        f"{where}.users.joe.password: must be a text in quotes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('engine = "mysql"', 'engine: "mysql" is not in this version yet; allowed: "postgres"'),
+        (
+            'consistency = "eventual"',
+            'consistency: "eventual" is not in this version yet; allowed: "strong"',
+        ),
+        (
+            'out_of_band = "cdc"',
+            'out_of_band: "cdc" is not in this version yet; allowed: "watch", "none"',
+        ),
+        ("default_pool_size = true", "default_pool_size: must be a whole number, not true"),
+        ("min_pool_size = 21", "min_pool_size: must not be above default_pool_size (20)"),
+        (
+            'max_entry_bytes = "1GiB"',
+            "max_entry_bytes: must not be above cache_size_bytes (67108864)",
+        ),
+        ("health_check_interval = 0", "health_check_interval: must be above 0"),
+        ('auth_query = "SELECT 1"', "auth_query: must ask for the user $1"),
+        ('name = "other"', "name: unknown setting"),
+        ("users = 3", "users: must be a table"),
+        (
+            'auth_type = "cert"',
+            'auth_type: "cert" needs client_tls_sslmode "verify-ca" or "verify-full"',
+        ),
+        (
+            'client_tls_sslmode = "require"',
+            'client_tls_sslmode: "require" needs client_tls_cert_file and client_tls_key_file',
+        ),
+        (
+            'server_tls_sslmode = "verify-full"',
+            'server_tls_sslmode: "verify-full" needs server_tls_ca_file',
+        ),
+    ],
+)
+def test_problem_says_what_is_allowed(line: str, problem: str) -> None:
+    assert problems(group(line)) == [f"server_groups.app.{problem}"]
+
+
+def test_what_cannot_be_left_out_is_asked_for() -> None:
+    assert problems("") == ["server_groups: at least one table [server_groups.NAME] is needed"]
+    assert problems("[server_groups.app]") == [
+        'server_groups.app.servers: at least one "host:port" is needed',
+        "server_groups.app.auth_user: the name of the control user is needed",
+    ]
+
+
+def test_wrong_server_is_named_by_its_number_and_only_it_is_told() -> None:
+    (problem,) = problems('[server_groups.app]\nservers = ["a:1", "b"]\nauth_user = "tidegate"\n')
+    assert problem.startswith("server_groups.app.servers[1]: must be an address like")
+    assert problem.endswith('not "b"')
+
+
+def test_server_listed_twice_is_a_mistake() -> None:
+    text = '[server_groups.app]\nservers = ["a:1", "a:1"]\nauth_user = "tidegate"\n'
+    assert problems(text) == ['server_groups.app.servers: "a:1" is listed more than once']
+
+
+def test_two_listeners_on_one_port_are_a_mistake() -> None:
+    two = SMALLEST + SMALLEST.partition("[admin]")[0].replace("app", "web").replace(
+        "127.0.0.1:6432", "*:6432"
+    )
+    assert problems(two) == [
+        'server_groups.web.listen: "*:6432" is taken by server_groups.app.listen'
+    ]
+
+
+def test_missing_variable_is_a_problem_at_its_setting() -> None:
+    assert problems(group('auth_password = "${NOPE}"')) == [
+        "server_groups.app.auth_password: the environment variable NOPE is not set"
+    ]
+
+
+def test_variable_may_be_part_of_a_text_and_stand_for_a_number() -> None:
+    lines = ['auth_database = "db_${ENV}"', 'default_pool_size = "${SIZE}"']
+    app = parse(group(*lines), {"ENV": "prod", "SIZE": "7"}).server_groups["app"]
+    assert (app.auth_database, app.default_pool_size) == ("db_prod", 7)
+
+
+def test_value_of_a_variable_is_never_shown() -> None:
+    (problem,) = problems(group('pool_mode = "${SECRET}"'))
+    assert "hunter3" not in problem
+    assert "${SECRET}" in problem
+
+
+def test_connection_string_in_the_wrong_place_is_never_shown() -> None:
+    (problem,) = problems(group('listen = "postgres://joe:hunter2@db"'))
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize("line", ["password = 12345", 'verifier = "hunter2"'])
+def test_secret_in_a_problem_is_never_shown(line: str) -> None:
+    (problem,) = problems(group("[server_groups.app.users.joe]", line))
+    assert "12345" not in problem
+    assert "hunter2" not in problem
+
+
+def test_settings_print_no_secret() -> None:
+    text = group('auth_password = "hunter2"', "[server_groups.app.users.joe]", 'password = "pw3"')
+    settings = parse(text, {})
+    assert sorted(secrets(settings)) == ["hunter2", "pw3"]
+    assert "hunter2" not in f"{settings!r} {settings}"
+    assert "pw3" not in f"{settings!r} {settings}"
+
+
+def test_user_has_a_password_or_a_verifier() -> None:
+    user = "[server_groups.app.users.joe]"
+    both = group(user, 'password = "x"', f'verifier = "{VERIFIER}"')
+    assert problems(both) == [
+        "server_groups.app.users.joe.password: give a password or a verifier, not both"
+    ]
+    joe = parse(group(user, f'verifier = "{VERIFIER}"'), {}).server_groups["app"].users["joe"]
+    assert joe.verifier is not None
+
+
+def test_user_may_have_a_pool_of_its_own() -> None:
+    text = group("[server_groups.app.users.joe]", 'pool_mode = "session"', "default_pool_size = 3")
+    app = parse(text, {}).server_groups["app"]
+    assert (app.pool_mode_of("joe"), app.pool_size_of("joe")) == (PoolMode.SESSION, 3)
+    assert (app.pool_mode_of("ann"), app.pool_size_of("ann")) == (PoolMode.TRANSACTION, 20)
+
+
+def test_user_may_have_no_minimum_where_the_group_has_one() -> None:
+    text = group("min_pool_size = 5", "[server_groups.app.users.joe]", "min_pool_size = 0")
+    app = parse(text, {}).server_groups["app"]
+    assert (app.min_pool_size_of("joe"), app.min_pool_size_of("ann")) == (0, 5)
+
+
+def test_certificate_files_are_looked_for_beside_the_file(tmp_path: Path) -> None:
+    pair = ['client_tls_cert_file = "a.crt"', 'client_tls_key_file = "a.key"']
+    (tmp_path / "a.crt").touch()
+    assert problems(group(*pair), tmp_path) == [
+        f'server_groups.app.client_tls_key_file: no such file: "{tmp_path / "a.key"}"'
+    ]
+    (tmp_path / "a.key").touch()
+    app = parse(group(*pair), {}, base=tmp_path).server_groups["app"]
+    assert app.client_tls_cert_file == tmp_path / "a.crt"
+    assert problems(group(pair[0]), tmp_path) == [
+        "server_groups.app.client_tls_cert_file: needs client_tls_key_file beside it"
+    ]
+
+
+def test_log_file_is_beside_the_file_too(tmp_path: Path) -> None:
+    settings = parse(group("[log]", 'destination = "t.log"'), {}, base=tmp_path)
+    assert settings.log.destination == str(tmp_path / "t.log")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "No such file"), (b"a = ", "Invalid value"), (b"\xff", "is not UTF-8 text")],
+)
+def test_file_that_cannot_be_read_is_one_problem(
+    content: bytes | None, problem: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "tidegate.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=problem) as caught:
+        load(file, {})
+    assert len(caught.value.problems) == 1
+    assert str(file) in str(caught.value)
+
+
+toml_values = st.recursive(
+    st.one_of(st.booleans(), st.integers(-5, 5), st.sampled_from(["", "x", "${X}", "a:1", "on"])),
+    lambda children: st.one_of(
+        st.lists(children, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["servers", "users", "joe", "password", "name", "cache", "listen"]),
+            children,
+            max_size=3,
+        ),
+    ),
+)
+
+
+def to_toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {to_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(to_toml, value)) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["server_groups", "admin", "log", "other"]), toml_values, max_size=4
+    )
+)
+def test_any_file_is_settings_or_problems(tree: dict[str, object]) -> None:
+    text = "\n".join(f"{key} = {to_toml(value)}" for key, value in tree.items())
+    assert tomllib.loads(text) == tree
+    found: tuple[str, ...] = ()
+    try:
+        assert isinstance(parse(text, {}), Settings)
+    except ConfigError as error:
+        found = error.problems
+    assert len(set(found)) == len(found)
