@@ -24,6 +24,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy.errors import ProxyError
+
 OLDEST_POSTGRES = 13
 POSTGRES_FOLDERS = (
     "/usr/lib/postgresql/*/bin",
@@ -46,11 +48,11 @@ done
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 
-class MissingProgram(Exception):
+class MissingProgram(ProxyError):
     """Something that has to be installed first; the text is one line that says what and how."""
 
 
-class ProgramFailed(Exception):
+class ProgramFailed(ProxyError):
     """A program ended with an error; the text holds the last of what it printed."""
 
 

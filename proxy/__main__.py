@@ -1,0 +1,5 @@
+"""`python -m proxy` is `tidegate`."""
+
+from proxy.cli import main
+
+main()

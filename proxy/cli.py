@@ -1,0 +1,166 @@
+"""The `tidegate` command: arguments to what runs.
+
+Mistakes come out as lines on stderr, never as tracebacks: exit status 2 for a wrong
+configuration, 1 for anything else. What a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from proxy.errors import ConfigError, ProxyError
+from proxy.settings import ServerGroup, Settings, load
+from proxy.settings.values import format_duration, format_size
+
+MISTAKE: Final = 1
+WRONG_CONFIGURATION: Final = 2
+
+FILES_BESIDE: Final = 100
+"""Open files for listeners, logs, control connections and the program itself: ample."""
+
+app = typer.Typer(
+    help="A database proxy whose reads leave the primary without ever being stale.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+config = typer.Typer(help="Write what can be set.", no_args_is_help=True)
+app.add_typer(config, name="config")
+
+ConfigurationFile = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")]
+
+
+def main() -> None:
+    """Run the command line; every failure ends as a line and an exit status."""
+    try:
+        app()
+    except ConfigError as error:
+        _say(*error.problems)
+        sys.exit(WRONG_CONFIGURATION)
+    except (ProxyError, OSError) as error:
+        _say(str(error))
+        sys.exit(MISTAKE)
+    except Exception as error:
+        if "TIDEGATE_TRACEBACK" in os.environ:
+            raise
+        _say(f"internal error: {type(error).__name__}; TIDEGATE_TRACEBACK=1 shows where")
+        sys.exit(MISTAKE)
+
+
+@app.command()
+def serve(file: ConfigurationFile) -> None:
+    """Run the proxy until it is told to stop."""
+    settings = load(file)
+    _raise_file_limit()
+    for note in _notes(settings):
+        _say(note)
+    from proxy.app import run
+
+    raise typer.Exit(run(settings))
+
+
+@app.command()
+def demo(
+    exit_when_done: Annotated[
+        bool, typer.Option("--exit", help="End by itself instead of staying up.")
+    ] = False,
+) -> None:
+    """Show it at work over a primary and two replicas of its own, in a temporary folder."""
+    _raise_file_limit()
+    from proxy.demo.scenario import run
+
+    raise typer.Exit(run(exit_when_done=exit_when_done))
+
+
+@app.command()
+def check(file: ConfigurationFile) -> None:
+    """Say what a configuration means, or everything that is wrong with it."""
+    settings = load(file)
+    typer.echo(f"ok: {file}")
+    for group in settings.server_groups.values():
+        for line in _summary(group):
+            typer.echo(line)
+    typer.echo(f"admin     http://{settings.admin.listen}")
+    log = settings.log
+    typer.echo(f"log       {log.level.value}, {log.format.value}, to {log.destination}")
+    for note in _notes(settings):
+        typer.echo(f"note: {note}")
+
+
+@app.command()
+def version() -> None:
+    """Say which version this is."""
+    typer.echo(f"tidegate {distribution_version('tidegate')}")
+
+
+@config.command()
+def example() -> None:
+    """A configuration file to start from, with every setting explained in it."""
+    from proxy.settings.describe import example as text
+
+    typer.echo(text(), nl=False)
+
+
+@config.command()
+def reference() -> None:
+    """Every setting in tables, in Markdown."""
+    from proxy.settings.describe import reference as text
+
+    typer.echo(text(), nl=False)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        typer.echo(line, err=True)
+
+
+def _summary(group: ServerGroup) -> list[str]:
+    """Put a group on a few lines, in the words of its settings."""
+    asked = f"asked every {format_duration(group.health_check_interval)}"
+    watch = f"{group.out_of_band.value}, every {format_duration(group.out_of_band_interval)}"
+    cache = format_size(group.cache_size_bytes) if group.cache else "off"
+    users = f", {len(group.users)} users listed" if group.users else ""
+    offered = "offered" if group.client_tls_cert_file else "no certificate"
+    return [
+        f"group     {group.name}: {group.engine.value} on {group.listen}",
+        f"servers   {' '.join(map(str, group.servers))}, {asked}",
+        f"login     {group.auth_type.value}, verifiers read by {group.auth_user}{users}",
+        f"tls       clients {group.client_tls_sslmode.value} ({offered}),"
+        f" servers {group.server_tls_sslmode.value}",
+        f"pools     {group.pool_mode.value}, {group.default_pool_size} connections for each"
+        f" server, user and database; {group.max_client_conn} clients",
+        f"reads     {group.consistency.value}, primary {group.primary_reads.value};"
+        f" out of band {watch}; cache {cache}",
+    ]
+
+
+def _notes(settings: Settings) -> list[str]:
+    """Say what is no mistake and still not as it should be."""
+    needed = FILES_BESIDE + sum(_files(group) for group in settings.server_groups.values())
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit in (resource.RLIM_INFINITY, -1) or limit >= needed:
+        return []
+    return [
+        f"max_client_conn and one user's pools need {needed} open files, the system allows"
+        f" {limit}: raise it (ulimit -n, LimitNOFILE=) or lower max_client_conn"
+    ]
+
+
+def _files(group: ServerGroup) -> int:
+    """Count the files a group needs when it is full, with one user and database."""
+    pools = group.default_pool_size + group.reserve_pool_size
+    return group.max_client_conn + pools * len(group.servers)
+
+
+def _raise_file_limit() -> None:
+    """Take as many open files as we may: each client is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
