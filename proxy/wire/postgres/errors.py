@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.errors import ClientVisibleError, Fault
-from proxy.wire.postgres.backend import DETAIL, HINT, error_response
+from proxy.wire.postgres.backend import DETAIL, HINT, MESSAGE, SQLSTATE, error_response, read_error
 
 # "PostgreSQL Error Codes" in the manual. A driver decides by these whether it may try again.
 SQLSTATES: Final[dict[Fault, bytes]] = {
@@ -28,17 +28,47 @@ SQLSTATES: Final[dict[Fault, bytes]] = {
     Fault.DUPLICATE_PREPARED_STATEMENT: b"42P05",
     Fault.UNKNOWN_PREPARED_STATEMENT: b"26000",
     Fault.INVALID_SETTING: b"22023",
+    Fault.CANCELLED: b"57014",
 }
 
 
+class LoginRefused(ClientVisibleError):
+    """A server did not let us in. Its own words are kept, to be relayed as they came.
+
+    Args:
+        raw: The ErrorResponse, whole.
+    """
+
+    fault = Fault.INVALID_AUTHORIZATION
+    closes_client = True
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.fields = read_error(raw)
+        self.sqlstate = self.fields.get(SQLSTATE, b"")
+        super().__init__(
+            _decode(self.fields.get(MESSAGE, b"")),
+            detail=_decode(self.fields.get(DETAIL, b"")),
+            hint=_decode(self.fields.get(HINT, b"")),
+        )
+
+    @classmethod
+    def by_us(cls, text: str, *, hint: str = "") -> LoginRefused:
+        """Refuse in a server's place, because it asks for what we do not have."""
+        sqlstate = SQLSTATES[Fault.INVALID_AUTHORIZATION]
+        return cls(error_response(b"FATAL", sqlstate, _encode(text), {HINT: _encode(hint)}))
+
+
 def error_message(error: ClientVisibleError, *, fatal: bool = False) -> bytes:
-    """Build the ErrorResponse that tells a client of our own error.
+    """Build the ErrorResponse that tells a client of an error.
 
     Args:
         error: What went wrong.
         fatal: The connection ends with it even if such errors commonly do not end one, as every
             error does before the session has begun.
     """
+    if isinstance(error, LoginRefused):
+        return error.raw
     severity = b"FATAL" if fatal or error.closes_client else b"ERROR"
     more = {DETAIL: _encode(error.detail), HINT: _encode(error.hint)}
     return error_response(severity, SQLSTATES[error.fault], _encode(error.message), more)
@@ -47,3 +77,7 @@ def error_message(error: ClientVisibleError, *, fatal: bool = False) -> bytes:
 def _encode(text: str) -> bytes:
     # Names that are no UTF-8 were decoded with surrogateescape, and go out as they came in.
     return text.encode("utf-8", "surrogateescape").replace(b"\0", b"")
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")

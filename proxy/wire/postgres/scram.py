@@ -15,10 +15,14 @@ import hashlib
 import hmac
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeVar
 
 from scramp.utils import ScramException, saslprep
+
+from proxy.errors import InternalError
 
 SCRAM: Final = b"SCRAM-SHA-256"
 SCRAM_PLUS: Final = b"SCRAM-SHA-256-PLUS"
@@ -31,6 +35,9 @@ MAX_ITERATIONS: Final = 1_000_000
 KEY_SIZE: Final = 32
 _SALT_SIZE: Final = 16
 _VERIFIER: Final = re.compile(rb"SCRAM-SHA-256\$([0-9]{1,10}):([^$:]+)\$([^$:]+):([^$:]+)")
+
+
+Outcome = TypeVar("Outcome")
 
 
 class Keys(NamedTuple):
@@ -98,8 +105,12 @@ def mock_verifier(user: bytes, secret: bytes) -> Verifier:
     return Verifier(DEFAULT_ITERATIONS, salt, bytes(KEY_SIZE), bytes(KEY_SIZE))
 
 
+@lru_cache(maxsize=256)
 def derive_keys(password: bytes, salt: bytes, iterations: int) -> Keys:
-    """Work out the keys of a password: milliseconds for the usual 4096 iterations."""
+    """Work out the keys of a password: milliseconds for the usual 4096 iterations.
+
+    Remembered, so that a storm of logins with a few passwords doesn't hold up everybody else.
+    """
     salted = hashlib.pbkdf2_hmac("sha256", prepare(password), salt, iterations)
     return Keys(
         hmac.digest(salted, b"Client Key", "sha256"), hmac.digest(salted, b"Server Key", "sha256")
@@ -144,3 +155,13 @@ def try_decode(text: bytes) -> bytes | None:
         return b64decode(text, validate=True)
     except binascii.Error:
         return None
+
+
+def finish(exchange: Generator[bytes, bytes, Outcome], message: bytes) -> Outcome:
+    """Give an exchange its last message, and return what it came to."""
+    try:
+        exchange.send(message)
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    raise InternalError("a SCRAM exchange did not end with its last message")
