@@ -158,6 +158,11 @@ class Splitter:
         self._held_size: i64 = 0
         self._wanted: i64 = 0
 
+    @property
+    def at_boundary(self) -> bool:
+        """Whether the stream stands between two messages, so that nothing of one is missing."""
+        return not self._held and not self.large_tag
+
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take what came and return the messages that are whole by now: tag, bytes with header.
 

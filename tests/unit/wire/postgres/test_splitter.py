@@ -127,6 +127,18 @@ def test_feeding_while_a_large_message_waits_loses_nothing() -> None:
     assert splitter.feed(b"") == [as_split(REQUEST[3])]
 
 
+def test_the_stream_is_at_a_boundary_when_nothing_of_a_message_is_missing() -> None:
+    splitter = Splitter(LIMIT)
+    assert splitter.at_boundary
+    splitter.feed(REQUEST[0][:7])
+    assert not splitter.at_boundary
+    splitter.feed(REQUEST[0][7:])
+    assert splitter.at_boundary
+    splitter.feed(message(b"Q", b"x" * LIMIT)[:LIMIT])
+    splitter.take_large()
+    assert not splitter.at_boundary
+
+
 def test_taking_when_nothing_has_come_gives_nothing() -> None:
     splitter = Splitter(LIMIT)
     splitter.feed(message(b"Q", b"x" * LIMIT)[:LIMIT])
