@@ -1,0 +1,144 @@
+"""A result that is kept, the answers made of it, and the queue it waits in.
+
+The costs are what CPython 3.11 allocates for the objects, besides the text of keys and
+replies; `tests/unit/cache/test_cache_memory.py` measures them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from proxy.cache.admission import Worth
+from proxy.cache.key import Context, Key
+from proxy.freshness.state import ReadSet
+
+ENTRY_BYTES: Final = 560
+"""An entry, its key, its places in dict and queue, a ghost's, and the heads of two strings."""
+
+ANSWER_BYTES: Final = 280
+"""An answer, its place in a dict, and the head of its request."""
+
+PIECE_BYTES: Final = 41
+"""The head of a string, and the tuple's reference to it."""
+
+
+@final
+class Entry:
+    """One result, with the version of its tables when it was asked for.
+
+    Attributes:
+        context: How it was asked for.
+        key: What was asked.
+        pieces: The reply's parts, as its protocol made them; answers share them.
+        read_set: What it depends on.
+        version: It is good while `fast_ok(read_set, version)` holds.
+        worth: The statistics of its statement.
+        heat: Hits, of which eviction takes notice, and which it wears off.
+        answers: The dicts in which an answer made of it stands, and under what.
+        cost: Bytes of memory.
+        queue: Where it is; None once it has left the cache.
+    """
+
+    __slots__ = (
+        "answers",
+        "context",
+        "cost",
+        "heat",
+        "key",
+        "newer",
+        "older",
+        "pieces",
+        "queue",
+        "read_set",
+        "version",
+        "worth",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        key: Key,
+        pieces: tuple[bytes, ...],
+        read_set: ReadSet,
+        version: int,
+        worth: Worth,
+    ) -> None:
+        self.context = context
+        self.key = key
+        self.pieces = pieces
+        self.read_set = read_set
+        self.version = version
+        self.worth = worth
+        self.heat = 0
+        self.answers: list[tuple[dict[bytes, Answer], bytes]] = []
+        self.cost = ENTRY_BYTES + sum(map(len, key)) + sum(map(len, pieces))
+        self.queue: Queue | None = None
+        self.newer: Entry | None = None
+        self.older: Entry | None = None
+
+
+@final
+class Answer:
+    """A reply to one exact request, ready to be sent.
+
+    Attributes:
+        entry: The result it is made of, which says whether it is still good.
+        pieces: To be written in this order.
+    """
+
+    __slots__ = ("entry", "pieces")
+
+    def __init__(self, entry: Entry, pieces: tuple[bytes, ...]) -> None:
+        self.entry = entry
+        self.pieces = pieces
+
+    def cost_of(self, request: bytes) -> int:
+        """Bytes that this answer takes beside its entry, whose pieces it shares."""
+        shared = set(map(id, self.entry.pieces))
+        own = [len(piece) + PIECE_BYTES for piece in self.pieces if id(piece) not in shared]
+        return ANSWER_BYTES + len(request) + sum(own)
+
+
+@final
+class Queue:
+    """A first-in first-out queue from whose middle an entry can leave at once.
+
+    A deque or a dict would keep a hole for each entry that was invalidated; here the
+    entries are linked to each other.
+    """
+
+    __slots__ = ("count", "newest", "oldest", "used")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.used = 0
+        self.newest: Entry | None = None
+        self.oldest: Entry | None = None
+
+    def append(self, entry: Entry) -> None:
+        """Put an entry behind all others."""
+        newest = self.newest
+        if newest is None:
+            self.oldest = entry
+        else:
+            newest.newer = entry
+        entry.older = newest
+        self.newest = entry
+        entry.queue = self
+        self.count += 1
+        self.used += entry.cost
+
+    def remove(self, entry: Entry) -> None:
+        """Let an entry leave, from wherever it is."""
+        older, newer = entry.older, entry.newer
+        if older is None:
+            self.oldest = newer
+        else:
+            older.newer = newer
+        if newer is None:
+            self.newest = older
+        else:
+            newer.older = older
+        entry.older = entry.newer = entry.queue = None
+        self.count -= 1
+        self.used -= entry.cost
