@@ -1,0 +1,267 @@
+"""The counters in the format of Prometheus, made when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from proxy.observe.metrics import Gauges, GroupMetrics, PoolState, ServerState
+from proxy.types import Role
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+Samples: TypeAlias = Iterable[tuple[tuple[str, ...], float]]
+"""Label values, then the number."""
+
+
+class Exporter(Collector):
+    """Everything there is to tell, for any number of server groups.
+
+    Args:
+        version: Told as `tidegate_build_info`.
+    """
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._groups: list[tuple[GroupMetrics, Gauges]] = []
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def add(self, metrics: GroupMetrics, gauges: Gauges) -> None:
+        """Begin to tell of a group."""
+        self._groups.append((metrics, gauges))
+
+    def render(self) -> bytes:
+        """Return the text to answer a scrape with; its type is `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        groups = [metrics for metrics, _ in self._groups]
+        yield _gauge("build_info", "Constant 1.", ("version",), [((self._version,), 1)])
+        yield from _statements(groups)
+        yield from _connections(groups)
+        yield from _cache(groups)
+        yield from _server_counters(groups)
+        yield from self._states()
+
+    def _states(self) -> Iterator[Metric]:
+        asked = [(metrics.name, gauges) for metrics, gauges in self._groups]
+        states = [(name, gauges.group()) for name, gauges in asked]
+        for metric, text, attribute in (
+            ("clients", "Client connections now.", "clients"),
+            ("cache_bytes", "Memory that results take.", "cache_bytes"),
+            ("cache_entries", "Results in memory.", "cache_entries"),
+            ("ledger_tables", "Tables that the ledger knows.", "ledger_tables"),
+            ("ledger_pending", "Commits that may be in flight.", "ledger_pending"),
+        ):
+            yield _gauge(
+                metric, text, ("group",), [((name,), getattr(it, attribute)) for name, it in states]
+            )
+        yield from _servers([(name, it) for name, gauges in asked for it in gauges.servers()])
+        yield from _pools([(name, it) for name, gauges in asked for it in gauges.pools()])
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> Metric:
+    family = CounterMetricFamily(f"tidegate_{name}", text, labels=labels)
+    for values, number in samples:
+        family.add_metric(values, number)
+    return family
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> Metric:
+    family = GaugeMetricFamily(f"tidegate_{name}", text, labels=labels)
+    for values, number in samples:
+        family.add_metric(values, number)
+    return family
+
+
+def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
+    yield _counter(
+        "reads",
+        "Reads, by who served them and why.",
+        ("group", "reason", "server"),
+        (
+            ((group.name, reason, server.name), count)
+            for group in groups
+            for server in group.servers.values()
+            for reason, count in server.reads.seen()
+        ),
+    )
+    yield _counter(
+        "writes",
+        "Statements that write.",
+        ("group",),
+        (((group.name,), group.writes) for group in groups),
+    )
+    yield _counter(
+        "foreign_writes",
+        "Rows written past the proxy, by table.",
+        ("group", "table"),
+        (
+            ((group.name, table), count)
+            for group in groups
+            for table, count in group.foreign_writes.counts.items()
+        ),
+    )
+    latency = HistogramMetricFamily(
+        "tidegate_statement_seconds",
+        "From a statement's arrival to the last byte of its result.",
+        labels=("group", "server"),
+    )
+    for group in groups:
+        for server in group.servers.values():
+            histogram = server.latency
+            latency.add_metric((group.name, server.name), histogram.cumulated(), histogram.total)
+    yield latency
+
+
+def _connections(groups: list[GroupMetrics]) -> Iterator[Metric]:
+    yield _counter(
+        "client_connections",
+        "Client connections accepted.",
+        ("group",),
+        (((group.name,), group.clients) for group in groups),
+    )
+    for name, text, attribute in (
+        ("client_connections_ended", "Client connections that ended, and why.", "ended"),
+        ("login_failures", "Logins refused, and why.", "login_failures"),
+    ):
+        yield _counter(
+            name,
+            text,
+            ("group", "reason"),
+            (
+                ((group.name, reason), count)
+                for group in groups
+                for reason, count in getattr(group, attribute).counts.items()
+            ),
+        )
+    yield _counter(
+        "client_bytes",
+        "Bytes from and to clients.",
+        ("group", "direction"),
+        (
+            sample
+            for group in groups
+            for sample in (
+                ((group.name, "in"), group.bytes_in),
+                ((group.name, "out"), group.bytes_out),
+            )
+        ),
+    )
+
+
+def _cache(groups: list[GroupMetrics]) -> Iterator[Metric]:
+    for name, text in (
+        ("cache_hits", "Reads answered from memory."),
+        ("cache_misses", "Reads that could have been, and weren't there."),
+        ("cache_fills", "Results kept."),
+        ("cache_evictions", "Results dropped to make room."),
+    ):
+        yield _counter(
+            name, text, ("group",), [((group.name,), getattr(group, name)) for group in groups]
+        )
+    yield _counter(
+        "uncached",
+        "Reads served and not kept, and why.",
+        ("group", "reason"),
+        (
+            ((group.name, reason), count)
+            for group in groups
+            for reason, count in group.uncached.seen()
+        ),
+    )
+
+
+def _server_counters(groups: list[GroupMetrics]) -> Iterator[Metric]:
+    servers = [(group.name, server) for group in groups for server in group.servers.values()]
+    yield _counter(
+        "bans",
+        "How often a server was banned.",
+        ("group", "server"),
+        (((group, server.name), server.bans) for group, server in servers),
+    )
+    yield _counter(
+        "server_bytes",
+        "Bytes from and to servers.",
+        ("group", "server", "direction"),
+        (
+            sample
+            for group, server in servers
+            for sample in (
+                ((group, server.name, "in"), server.bytes_in),
+                ((group, server.name, "out"), server.bytes_out),
+            )
+        ),
+    )
+
+
+def _servers(servers: list[tuple[str, ServerState]]) -> Iterator[Metric]:
+    yield _gauge(
+        "server_role",
+        "1 for what the server is.",
+        ("group", "server", "role"),
+        (
+            ((group, server.name, role.value), int(server.role is role))
+            for group, server in servers
+            for role in Role
+        ),
+    )
+    for name, text, attribute in (
+        ("server_banned", "1 while it gets no statements because it failed.", "is_banned"),
+        ("server_position_bytes", "Its position in the log.", "position"),
+        ("replica_lag_bytes", "How much of the primary's log it doesn't show yet.", "lag_bytes"),
+        ("replica_lag_seconds", "How old what it shows is, as estimated.", "lag_seconds"),
+    ):
+        yield _gauge(
+            name,
+            text,
+            ("group", "server"),
+            (
+                ((group, server.name), number)
+                for group, server in servers
+                if (number := getattr(server, attribute)) is not None
+            ),
+        )
+
+
+def _pools(pools: list[tuple[str, PoolState]]) -> Iterator[Metric]:
+    labels = ("group", "server", "user", "database")
+    for name, text, attribute in (
+        ("pool_cl_active", "Clients that have a server connection.", "cl_active"),
+        ("pool_cl_waiting", "Clients that wait for one.", "cl_waiting"),
+        ("pool_sv_active", "Server connections that a client has.", "sv_active"),
+        ("pool_sv_idle", "Server connections that are free.", "sv_idle"),
+        ("pool_maxwait_seconds", "How long the first in line has waited.", "maxwait"),
+    ):
+        yield _gauge(
+            name, text, labels, ((_pool(group, it), getattr(it, attribute)) for group, it in pools)
+        )
+    yield _gauge(
+        "pool_sv_pinned",
+        "Server connections that stay with their client, and why.",
+        (*labels, "reason"),
+        (
+            ((*_pool(group, it), reason.value), count)
+            for group, it in pools
+            for reason, count in it.sv_pinned.items()
+        ),
+    )
+
+
+def _pool(group: str, pool: PoolState) -> tuple[str, str, str, str]:
+    return group, pool.server, pool.user, pool.database

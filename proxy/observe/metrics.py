@@ -1,0 +1,123 @@
+"""What is counted for a server group, and what is asked of it when somebody scrapes.
+
+Counters live here and are counted by whoever does the thing, as `metrics.writes += 1`. What has a
+place of its own already (a pool's lines, the ledger's tables) isn't kept twice: it is read
+from there through `Gauges` at the moment of the scrape. Pure; `export` does the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, final
+
+from proxy.observe.counters import Counters, Histogram, Tally
+from proxy.types import PinReason, Reason, Role
+
+
+@final
+class ServerMetrics:
+    """What one server did for clients; the cache counts as one, named `cache`."""
+
+    __slots__ = ("bans", "bytes_in", "bytes_out", "latency", "name", "reads")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.reads = Counters(Reason)  # why they were served here
+        self.latency = Histogram()  # of statements, from request to last byte
+        self.bans = 0
+        self.bytes_in = 0  # from the server
+        self.bytes_out = 0  # to the server
+
+
+@final
+class GroupMetrics:
+    """The counters of one server group."""
+
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "cache_evictions",
+        "cache_fills",
+        "cache_hits",
+        "cache_misses",
+        "clients",
+        "ended",
+        "foreign_writes",
+        "login_failures",
+        "name",
+        "servers",
+        "uncached",
+        "writes",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.servers: dict[str, ServerMetrics] = {}
+        self.writes = 0  # statements
+        self.uncached = Counters(Reason)  # reads that were served and not kept, and why
+        self.cache_hits = 0
+        self.cache_misses = 0
+        self.cache_fills = 0
+        self.cache_evictions = 0
+        self.clients = 0  # connections ever accepted
+        self.ended = Tally()  # connections, by the reason of their end
+        self.login_failures = Tally()  # by reason
+        self.foreign_writes = Tally()  # rows written past the proxy, by table
+        self.bytes_in = 0  # from clients
+        self.bytes_out = 0  # to clients
+
+    def server(self, name: str) -> ServerMetrics:
+        """Return a server's counters; to be looked up once and kept by whoever counts."""
+        found = self.servers.get(name)
+        if found is None:
+            found = self.servers[name] = ServerMetrics(name)
+        return found
+
+
+@dataclass(slots=True)
+class ServerState:
+    """One server, as it is now. `None`: not known, or not the case for its role."""
+
+    name: str
+    role: Role
+    is_banned: bool = False
+    position: int | None = None
+    lag_bytes: int | None = None
+    lag_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class PoolState:
+    """One pool, as it is now, in PgBouncer's words."""
+
+    server: str
+    user: str
+    database: str
+    cl_active: int = 0
+    cl_waiting: int = 0
+    sv_active: int = 0
+    sv_idle: int = 0
+    sv_pinned: Mapping[PinReason, int] = field(default_factory=dict)
+    maxwait: float = 0.0  # seconds that the first in line has waited
+
+
+@dataclass(slots=True)
+class GroupState:
+    """Single numbers of a group, as they are now."""
+
+    clients: int = 0
+    cache_bytes: int = 0
+    cache_entries: int = 0
+    ledger_tables: int = 0
+    ledger_pending: int = 0
+
+
+class Gauges(Protocol):
+    """Whom to ask for the state of a group. Called at each scrape, so not more often than that."""
+
+    def group(self) -> GroupState: ...
+
+    def servers(self) -> Iterable[ServerState]: ...
+
+    def pools(self) -> Iterable[PoolState]: ...
