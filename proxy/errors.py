@@ -30,6 +30,7 @@ class Fault(Enum):
     DUPLICATE_PREPARED_STATEMENT = "duplicate_prepared_statement"
     UNKNOWN_PREPARED_STATEMENT = "unknown_prepared_statement"
     INVALID_SETTING = "invalid_setting"
+    CANCELLED = "cancelled"
 
 
 class ProxyError(Exception):
@@ -169,6 +170,26 @@ class ShuttingDown(ClientVisibleError):
     """The proxy is stopping."""
 
     fault = Fault.SHUTTING_DOWN
+    closes_client = True
+
+
+class Cancelled(ClientVisibleError):
+    """The client asked on another connection that its statement be stopped."""
+
+    fault = Fault.CANCELLED
+
+
+class IdleTimeout(ClientVisibleError):
+    """`client_idle_timeout` is over."""
+
+    fault = Fault.IDLE_TIMEOUT
+    closes_client = True
+
+
+class IdleTransactionTimeout(ClientVisibleError):
+    """`idle_transaction_timeout` is over."""
+
+    fault = Fault.IDLE_TRANSACTION_TIMEOUT
     closes_client = True
 
 

@@ -153,6 +153,12 @@ def test_a_string_that_would_end_early_is_not_built(build: Callable[[], bytes]) 
         build()
 
 
+def test_more_values_than_a_message_can_count_are_not_built() -> None:
+    assert len(frontend.read_bind(frontend.bind(b"", b"", [None] * 65_535)).parameters) == 65_535
+    with pytest.raises(LocalProtocolError, match="65536 items do not fit a message"):
+        frontend.bind(b"", b"", [None] * 65_536)
+
+
 @pytest.mark.parametrize(
     ("read", "sent", "says"),
     [

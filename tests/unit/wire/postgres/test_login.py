@@ -252,6 +252,8 @@ def test_a_server_with_a_wrong_signature_is_not_believed() -> None:
         (AUTHENTICATION_OK + backend.data_row([b"x"]), "unexpected message 'D' during login"),
         (AUTHENTICATION_OK + AUTHENTICATION_OK, "unexpected message 'R' during login"),
         (authentication_md5(b"short"), "invalid message format"),
+        (message(tags.AUTHENTICATION, b"\0\0\0\x0aSCRAM-SHA-256\0"), "invalid message format"),
+        (message(tags.AUTHENTICATION, b"\0\0"), "insufficient data"),
         (backend.negotiate_protocol_version(V3_2, []), r"wants to speak protocol 3\.2"),
         (backend.negotiate_protocol_version(0x0002_0000, []), r"wants to speak protocol 2\.0"),
     ],
