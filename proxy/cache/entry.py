@@ -10,7 +10,7 @@ from typing import Final, final
 
 from proxy.cache.admission import Worth
 from proxy.cache.key import Context, Key
-from proxy.freshness.state import ReadSet
+from proxy.freshness.tables import ReadSet
 
 ENTRY_BYTES: Final = 560
 """An entry, its key, its places in dict and queue, a ghost's, and the heads of two strings."""

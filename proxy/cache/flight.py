@@ -15,11 +15,11 @@ Follower = TypeVar("Follower")
 
 @unique
 class Landing(Enum):
-    """What became of the leader's miss, and what those who are told of it do."""
+    """What became of the leader's miss, and what its followers do now."""
 
     STORED = "stored"  # look in the cache again
     NOT_STORED = "not_stored"  # go to a server, each by itself: there is nothing to wait for
-    FAILED = "failed"  # lead: it says nothing of the statement that a connection was lost
+    FAILED = "failed"  # board again: it says nothing of the statement; one of them will lead
 
 
 STORED: Final = Landing.STORED
@@ -61,19 +61,9 @@ class Flights(Generic[Follower]):
         if waiting is not None:
             waiting.pop(follower, None)
 
-    def land(self, key: Hashable, landing: Landing) -> list[Follower]:
-        """End a flight, and name those who must be told, first come first.
-
-        After a failure that is only the next in line, who leads from now on: a hundred
-        clients don't storm the server because the first of them hung up.
-        """
-        waiting = self._waiting.get(key, {})
-        if landing is FAILED and waiting:
-            heir = next(iter(waiting))
-            del waiting[heir]
-            return [heir]
-        self._waiting.pop(key, None)
-        return list(waiting)
+    def land(self, key: Hashable) -> list[Follower]:
+        """End a flight, and name those who waited, first come first: they must be told."""
+        return list(self._waiting.pop(key, ()))
 
     def __len__(self) -> int:
         return len(self._waiting)

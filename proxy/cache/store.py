@@ -7,7 +7,7 @@ the small queue is remembered by its hash, a *ghost*; should it come back soon, 
 straight to the main one. A hit moves nothing: it counts.
 
 J. Yang, Y. Zhang, Z. Qiu, Y. Yue, K. V. Rashmi: FIFO Queues are All You Need for Cache
-Eviction, SOSP 2023, https://doi.org/10.1145/3600006.3613147, algorithm 1.
+Eviction, SOSP 2023, https://doi.org/10.1145/3600006.3613147.
 
 What a commit made stale is not hunted: it is dropped when it is found, or falls out.
 """
@@ -20,7 +20,7 @@ from typing import Final, final
 from proxy.cache.admission import Worth
 from proxy.cache.entry import Answer, Entry, Queue
 from proxy.cache.key import Context, Key
-from proxy.freshness.state import ReadSet
+from proxy.freshness.tables import ReadSet
 
 SMALL_SHARE: Final = 10
 """The small queue gets one part in ten of the room."""

@@ -13,11 +13,11 @@ from math import inf
 from typing import Final, final
 
 from proxy.errors import InternalError
+from proxy.freshness.interning import Tables
 from proxy.freshness.mark import COMMITTED, LOST, ROLLED_BACK, VOID, Mark
 from proxy.freshness.positions import Positions, Ticket
 from proxy.freshness.rules import Rules
-from proxy.freshness.state import BLOCKED, UNKNOWN, VERSION_MASK, ReadSet, hash_token
-from proxy.freshness.tables import Tables
+from proxy.freshness.tables import BLOCKED, UNKNOWN, VERSION_MASK, ReadSet, hash_token
 from proxy.types import Position, Table, Token
 
 ALL_RULES: Final = Rules()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import final
 
 from proxy.freshness.mark import COMMITTED, Mark
-from proxy.freshness.state import UNKNOWN, TableState
+from proxy.freshness.tables import UNKNOWN, TableState
 from proxy.types import Position
 
 
@@ -45,7 +45,6 @@ class Positions:
 
     def restart(self, floor: Position, states: Iterable[TableState]) -> None:
         """Forget the positions and queries of the epoch that ended."""
-        self.acknowledged = 0
         self.floor = floor
         self._asked.clear()
         self._unknown.clear()
@@ -54,7 +53,6 @@ class Positions:
 
     def begin(self, state: TableState) -> None:
         """Give a table that this epoch has not written what it needs."""
-        state.number = 0
         state.need = self.floor
         if self.floor == UNKNOWN:
             self._unknown.add(state)

@@ -1,91 +1,88 @@
-"""The tables a ledger knows and the read sets made of them, each one object.
+"""What the ledger keeps per table, and the sets of tables that statements read.
 
-Both are forgotten when nobody uses them, so applications that make tables all day don't
-fill the memory.
+Nothing here decides: `ledger.py` writes these objects and asks them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, final
-from weakref import WeakValueDictionary
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
 
-from proxy.freshness.positions import Positions
-from proxy.freshness.state import (
-    EVERY_DATABASE,
-    VERSION_MASK,
-    ReadSet,
-    TableState,
-    everything_in,
-    hash_token,
-    schema_of,
-)
-from proxy.types import Table, Token
+from proxy.types import ALL_OID, SCHEMA_OID, Position, Table, Token
 
-SWEEP_AT: Final = 16_384
-"""Tables after which those nobody reads are forgotten: some 8 MB of them."""
+EVERY_DATABASE: Final = ""
+"""The database of the pseudo-tables that stand for the whole server group."""
+
+VERSION_MASK: Final = (1 << 128) - 1
+
+BLOCKED: Final = -1
+"""Stands where a version is expected and equals none: versions are not negative."""
+
+UNKNOWN: Final = Position(1 << 128)
+"""A need that no replica reaches, until the position of the last commit is known."""
 
 
-@final
-class Tables:
-    """Interns table states and read sets.
+def schema_of(database: str = EVERY_DATABASE) -> Table:
+    """Name what DDL, GRANT and function changes write. Roles belong to every database."""
+    return Table(database, SCHEMA_OID)
 
-    Args:
-        base: The version of a table that nobody has written.
-        positions: Says what a table needs.
+
+def everything_in(database: str = EVERY_DATABASE) -> Table:
+    """Name what a write is said to change when nobody can tell its tables apart."""
+    return Table(database, ALL_OID)
+
+
+def hash_token(token: Token) -> int:
+    """Spread a token over 128 bits, so that sums of tokens don't collide.
+
+    Tokens may then be cheap to make and share a prefix: a member's incarnation and a
+    counter would do. Unhashed, the sums of 1 + 4 and 2 + 3 would be one version.
+    """
+    digest = blake2b(token.to_bytes(16, "little"), digest_size=16).digest()
+    return int.from_bytes(digest, "little")
+
+
+class TableState:
+    """What is known of one table's commits. One object per table, while anybody reads it."""
+
+    __slots__ = ("need", "number", "pending", "table", "version")
+
+    def __init__(self, table: Table, version: int) -> None:
+        self.table = table
+        self.version = version
+        self.pending: set[Token] = set()
+        self.need = UNKNOWN
+        self.number = 0  # of the last commit, in the order of acknowledgement
+
+    def __repr__(self) -> str:
+        return f"<TableState {self.table} pending={len(self.pending)} number={self.number}>"
+
+
+class ReadSet:
+    """The tables a statement depends on, and a digest of their state.
+
+    Made by `Ledger.read_set` only, one object per distinct set; statements and cache
+    entries hold it. The digest is as old as `seen` says: the ledger renews it on sight.
+
+    Attributes:
+        tables: What was asked for; the pseudo-tables are not listed.
+        states: Everything that counts, the pseudo-tables included.
+        seen: The ledger's count of changes when the digest was made.
+        version: The sum of the versions.
+        fast_version: The same while nothing is pending, else `BLOCKED`.
+        need: The highest need.
     """
 
-    __slots__ = ("_base", "_positions", "_read_sets", "_states", "_sweep_at")
+    __slots__ = ("__weakref__", "fast_version", "need", "seen", "states", "tables", "version")
 
-    def __init__(self, base: int, positions: Positions) -> None:
-        self._base = base
-        self._positions = positions
-        self._states: dict[Table, TableState] = {}
-        self._read_sets: WeakValueDictionary[tuple[str, frozenset[Table]], ReadSet]
-        self._read_sets = WeakValueDictionary()
-        self._sweep_at = SWEEP_AT
+    def __init__(self, tables: frozenset[Table], states: Iterable[TableState]) -> None:
+        self.tables = tables
+        self.states = tuple(states)
+        self.seen = -1
+        self.version = BLOCKED
+        self.fast_version = BLOCKED
+        self.need = UNKNOWN
 
-    def __iter__(self) -> Iterator[TableState]:
-        return iter(self._states.values())
-
-    def find(self, table: Table) -> TableState | None:
-        """Find a table's state, if anything is known of it."""
-        return self._states.get(table)
-
-    def states_of(self, tables: frozenset[Table]) -> list[TableState]:
-        """Give each table its state. Use them at once: a later call may forget them."""
-        if len(self._states) >= self._sweep_at:
-            self._sweep()
-        states = self._states
-        for table in tables.difference(states):
-            states[table] = TableState(table, self._base)
-            self._positions.begin(states[table])
-        return [states[table] for table in tables]
-
-    def read_set(self, database: str, tables: frozenset[Table]) -> ReadSet:
-        """Intern a set of tables, with the pseudo-tables that stand for them."""
-        found = self._read_sets.get((database, tables))
-        if found is None:
-            databases = {EVERY_DATABASE, database, *(table.database for table in tables)}
-            pseudo = {name(of) for of in databases for name in (schema_of, everything_in)}
-            found = ReadSet(tables, self.states_of(tables | pseudo))
-            self._read_sets[database, tables] = found
-        return found
-
-    def restart(self, step: int) -> None:
-        """Change every version, of tables yet unknown too, and drop what was pending."""
-        self._base = (self._base + step) & VERSION_MASK
-        for state in self._states.values():
-            state.version = (state.version + step) & VERSION_MASK
-            state.pending.clear()
-
-    def _sweep(self) -> None:
-        # No result depends on the version of a table that is in no read set: whoever holds
-        # a result holds its read set. What such tables need of a replica, every table new
-        # here needs from now on; and should they come back, they have a new version.
-        kept = {state for read_set in self._read_sets.values() for state in read_set.states}
-        for table, state in list(self._states.items()):
-            if state not in kept and not state.pending and self._positions.fold(state):
-                del self._states[table]
-        self._base = (self._base + hash_token(Token(self._base))) & VERSION_MASK
-        self._sweep_at = max(SWEEP_AT, 2 * len(self._states))
+    def __repr__(self) -> str:
+        return f"<ReadSet {sorted(self.tables)}>"

@@ -134,6 +134,7 @@ def test_a_stale_result_is_dropped_when_it_is_found(cache: Cache) -> None:
     assert cache.ask(b"orders") is None
     assert (len(cache.store), cache.store.used, cache.store.stale) == (0, 0, 1)
     assert cache.context.answers == {}
+    assert cache.store.fills == 1
 
 
 def test_a_result_found_stale_by_its_key_takes_its_answers_along(cache: Cache) -> None:

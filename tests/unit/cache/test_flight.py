@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.cache.flight import FAILED, NOT_STORED, STORED, Flights
+from proxy.cache.flight import Flights
 
 
 def test_the_first_to_miss_leads_and_the_others_wait() -> None:
@@ -10,7 +10,7 @@ def test_the_first_to_miss_leads_and_the_others_wait() -> None:
     assert flights.board("key", "ann")
     assert not flights.board("key", "bob")
     assert not flights.board("key", "eve")
-    assert flights.land("key", STORED) == ["bob", "eve"]
+    assert flights.land("key") == ["bob", "eve"]
 
 
 def test_another_miss_is_another_flight() -> None:
@@ -19,35 +19,36 @@ def test_another_miss_is_another_flight() -> None:
     assert flights.board("other", "bob")
 
 
-def test_a_result_that_was_not_stored_releases_everybody() -> None:
+def test_a_landing_releases_everybody() -> None:
     flights: Flights[str] = Flights()
     for who in ("ann", "bob", "eve"):
         flights.board("key", who)
-    assert flights.land("key", NOT_STORED) == ["bob", "eve"]
+    assert flights.land("key") == ["bob", "eve"]
     assert len(flights) == 0
 
 
 def test_after_a_landing_the_next_miss_leads() -> None:
     flights: Flights[str] = Flights()
     flights.board("key", "ann")
-    flights.land("key", STORED)
+    flights.land("key")
     assert flights.board("key", "bob")
 
 
-def test_when_the_leader_fails_the_next_in_line_leads_and_the_others_go_on_waiting() -> None:
+def test_after_a_failure_one_of_the_followers_leads_the_others() -> None:
     flights: Flights[str] = Flights()
     for who in ("ann", "bob", "eve"):
         flights.board("key", who)
-    assert flights.land("key", FAILED) == ["bob"]
-    assert not flights.board("key", "joe")
-    assert flights.land("key", STORED) == ["eve", "joe"]
+    boarding = [flights.board("key", who) for who in flights.land("key")]
+    assert boarding == [True, False]
+    assert flights.land("key") == ["eve"]
 
 
-def test_a_failure_that_nobody_waited_for_leaves_nothing() -> None:
+def test_landing_twice_tells_nobody_twice() -> None:
     flights: Flights[str] = Flights()
     flights.board("key", "ann")
-    assert flights.land("key", FAILED) == []
-    assert len(flights) == 0
+    flights.board("key", "bob")
+    assert flights.land("key") == ["bob"]
+    assert flights.land("key") == []
 
 
 def test_whoever_leaves_is_not_told() -> None:
@@ -56,4 +57,4 @@ def test_whoever_leaves_is_not_told() -> None:
         flights.board("key", who)
     flights.leave("key", "bob")
     flights.leave("other", "bob")
-    assert flights.land("key", FAILED) == ["eve"]
+    assert flights.land("key") == ["eve"]

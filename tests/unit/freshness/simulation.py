@@ -16,7 +16,7 @@ from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.replica import ConnectionPosition, Watermark
 from proxy.freshness.rules import Rules
-from proxy.freshness.state import ReadSet
+from proxy.freshness.tables import ReadSet
 from proxy.types import Position, Table, Token
 
 DATABASE = "shop"

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from proxy.errors import InternalError
 from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import VOID
 from proxy.freshness.rules import Rules
-from proxy.freshness.state import everything_in, schema_of
+from proxy.freshness.tables import everything_in, schema_of
 from proxy.types import Position, Table, Token
 
 NOW = 0.0
@@ -57,6 +58,9 @@ def test_a_marked_table_is_not_served_fast(ledger: Ledger) -> None:
     assert not ledger.fast_ok(orders, version, NOW)
     assert not ledger.is_clean(orders, NOW)
     assert ledger.is_pending(ORDERS)
+    ledger.read_set("shop", [ITEMS])
+    assert not ledger.is_pending(ITEMS)
+    assert not ledger.is_pending(VISITS)
 
 
 def test_a_commit_changes_the_version_for_good(ledger: Ledger) -> None:
@@ -319,6 +323,7 @@ def test_an_answer_counts_once(ledger: Ledger) -> None:
     write(ledger, ORDERS)
     ledger.position_arrived(ticket, Position(111))
     assert ledger.need(ledger.read_set("shop", [ORDERS])) is None
+    assert not ledger._positions._asked
 
 
 # Epochs.
@@ -340,6 +345,20 @@ def test_a_table_first_seen_after_an_epoch_has_no_version_of_before_it() -> None
     after.new_epoch(token)
     reads = [ledger.read_set("shop", [ORDERS]) for ledger in (before, after)]
     assert before.version(reads[0]) != after.version(reads[1])
+
+
+def test_epochs_are_told_apart(ledger: Ledger) -> None:
+    epochs = {ledger.epoch}
+    for _ in range(3):
+        ledger.new_epoch(next(tokens))
+        epochs.add(ledger.epoch)
+    assert len(epochs) == 4
+
+
+def test_an_epoch_that_begins_with_its_position_wants_no_other(ledger: Ledger) -> None:
+    write(ledger, ORDERS)
+    ledger.new_epoch(next(tokens), Position(50))
+    assert not ledger.position_wanted()
 
 
 def test_a_new_epoch_makes_needs_of_the_old_one_void(ledger: Ledger) -> None:
@@ -364,10 +383,11 @@ def test_a_position_asked_of_the_old_primary_says_nothing_of_the_new_one(ledger:
 def test_a_new_epoch_drops_what_was_pending(ledger: Ledger) -> None:
     orders = ledger.read_set("shop", [ORDERS])
     ledger.lose(ledger.mark([ORDERS], next(tokens)))
-    ledger.mark([ORDERS], next(tokens))
+    mark = ledger.mark([ORDERS], next(tokens))
     ledger.new_epoch(next(tokens))
     assert ledger.is_clean(orders, NOW)
     assert ledger.unsettled() == []
+    assert mark.state is VOID
 
 
 def test_the_owner_of_a_dropped_mark_may_still_settle_it(ledger: Ledger) -> None:

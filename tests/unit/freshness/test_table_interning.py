@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from proxy.freshness import tables as tables_module
+from proxy.freshness import interning
 from proxy.freshness.ledger import Ledger
 from proxy.types import Position, Table, Token
 
@@ -22,7 +22,7 @@ tokens: Iterator[Token] = map(Token, count(1))
 
 @pytest.fixture
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    monkeypatch.setattr(tables_module, "SWEEP_AT", LIMIT)
+    monkeypatch.setattr(interning, "SWEEP_AT", LIMIT)
     ledger = Ledger(next(tokens))
     ledger.new_epoch(next(tokens), Position(100))
     return ledger
