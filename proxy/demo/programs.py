@@ -134,17 +134,23 @@ def _major(folder: Path) -> int:
     return int(version[1]) if version else 0
 
 
+def ourselves() -> Account:
+    """Return the user that we are, for programs that need no other."""
+    me = pwd.getpwuid(os.geteuid())
+    return Account(
+        me.pw_name, me.pw_uid, me.pw_gid, ("setpriv",) if shutil.which("setpriv") else ()
+    )
+
+
 def find_account() -> Account:
     """Choose the user that servers run as.
 
     Raises:
         MissingProgram: We are root and there is no way to stop being it.
     """
-    has_setpriv = shutil.which("setpriv") is not None
     if os.geteuid() != 0:
-        me = pwd.getpwuid(os.geteuid())
-        return Account(me.pw_name, me.pw_uid, me.pw_gid, ("setpriv",) if has_setpriv else ())
-    if not has_setpriv:
+        return ourselves()
+    if shutil.which("setpriv") is None:
         raise MissingProgram("`setpriv` (util-linux) is needed to run servers as another user")
     for name in UNPRIVILEGED:
         try:

@@ -1,0 +1,85 @@
+"""Real servers for the tests: one cluster for the session, one proxy for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from proxy.demo.local_postgres import SUPERUSER, PostgresCluster, temporary_cluster
+from tests.integration.proxy_under_test import ProxyUnderTest, Setting
+
+_numbers = itertools.count(1)
+
+StartProxy = Callable[..., ProxyUnderTest]
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[PostgresCluster]:
+    """A primary and two replicas, started once. Tests use `cluster`, which heals it."""
+    with temporary_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster: PostgresCluster) -> Iterator[PostgresCluster]:
+    """The shared servers, all up and in step. They are brought back to that afterwards, so a
+    test may pause, kill and restart them. It must not promote one: that needs its own cluster."""
+    yield shared_cluster
+    heal(shared_cluster)
+
+
+@pytest.fixture
+def database(cluster: PostgresCluster) -> Iterator[str]:
+    """The name of an empty database, there on every server."""
+    name = f"test_{next(_numbers)}"
+    cluster.primary.execute(f"CREATE DATABASE {name}")
+    cluster.wait_replayed()
+    yield name
+    heal(cluster)
+    cluster.primary.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def start_proxy(cluster: PostgresCluster, tmp_path: Path) -> Iterator[StartProxy]:
+    """Start proxies in front of the cluster; at the end they are stopped and their logs judged."""
+    with ExitStack() as running:
+
+        def start(*servers: str, **group: Setting) -> ProxyUnderTest:
+            """Start one.
+
+            Args:
+                servers: Addresses in place of the cluster's own, for relays in between.
+                group: Settings of its server group.
+            """
+            folder = tmp_path / f"proxy{next(_numbers)}"
+            folder.mkdir()
+            proxy = ProxyUnderTest(
+                folder,
+                servers or [server.address for server in cluster.servers],
+                auth_user=SUPERUSER,
+                auth_password=cluster.password,
+                group=group,
+            )
+            return running.enter_context(proxy)
+
+        yield start
+
+
+@pytest.fixture
+def proxy(start_proxy: StartProxy) -> ProxyUnderTest:
+    """A proxy in front of the cluster, with every setting at its default."""
+    return start_proxy()
+
+
+def heal(cluster: PostgresCluster) -> None:
+    """Bring every server up, let every replica replay, and wait until they are in step."""
+    for server in cluster.servers:
+        if not server.is_running:
+            server.start()
+    for replica in cluster.replicas:
+        replica.resume_replay()
+    cluster.wait_replayed()
