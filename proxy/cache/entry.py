@@ -12,10 +12,10 @@ from proxy.cache.admission import Worth
 from proxy.cache.key import Context, Key
 from proxy.freshness.tables import ReadSet
 
-ENTRY_BYTES: Final = 560
+ENTRY_BYTES: Final = 530
 """An entry, its key, its places in dict and queue, a ghost's, and the heads of two strings."""
 
-ANSWER_BYTES: Final = 280
+ANSWER_BYTES: Final = 250
 """An answer, its place in a dict, and the head of its request."""
 
 PIECE_BYTES: Final = 41
@@ -34,7 +34,7 @@ class Entry:
         version: It is good while `fast_ok(read_set, version)` holds.
         worth: The statistics of its statement.
         heat: Hits, of which eviction takes notice, and which it wears off.
-        answers: The dicts in which an answer made of it stands, and under what.
+        answers: The answers made of it, the latest last.
         cost: Bytes of memory.
         queue: Where it is; None once it has left the cache.
     """
@@ -70,7 +70,7 @@ class Entry:
         self.version = version
         self.worth = worth
         self.heat = 0
-        self.answers: list[tuple[dict[bytes, Answer], bytes]] = []
+        self.answers: tuple[Answer, ...] = ()
         self.cost = ENTRY_BYTES + sum(map(len, key)) + sum(map(len, pieces))
         self.queue: Queue | None = None
         self.newer: Entry | None = None
@@ -84,19 +84,30 @@ class Answer:
     Attributes:
         entry: The result it is made of, which says whether it is still good.
         pieces: To be written in this order.
+        home: The dict it stands in.
+        request: Under what it stands there.
     """
 
-    __slots__ = ("entry", "pieces")
+    __slots__ = ("entry", "home", "pieces", "request")
 
-    def __init__(self, entry: Entry, pieces: tuple[bytes, ...]) -> None:
+    def __init__(
+        self, entry: Entry, pieces: tuple[bytes, ...], home: dict[bytes, Answer], request: bytes
+    ) -> None:
         self.entry = entry
         self.pieces = pieces
+        self.home = home
+        self.request = request
 
-    def cost_of(self, request: bytes) -> int:
-        """Bytes that this answer takes beside its entry, whose pieces it shares."""
-        shared = set(map(id, self.entry.pieces))
-        own = [len(piece) + PIECE_BYTES for piece in self.pieces if id(piece) not in shared]
-        return ANSWER_BYTES + len(request) + sum(own)
+    @property
+    def cost(self) -> int:
+        """Bytes that it takes beside its entry, whose pieces it shares."""
+        shared = self.entry.pieces
+        own = sum(
+            len(piece) + PIECE_BYTES
+            for piece in self.pieces
+            if not any(piece is other for other in shared)
+        )
+        return ANSWER_BYTES + len(self.request) + own
 
 
 @final

@@ -177,10 +177,9 @@ class Store:
             return
         if len(entry.answers) == MOST_ANSWERS:
             self._forget_oldest_answer(entry)
-        answer = Answer(entry, pieces)
-        answers[request] = answer
-        entry.answers.append((answers, request))
-        self._charge(entry, answer.cost_of(request))
+        answer = answers[request] = Answer(entry, pieces, answers, request)
+        entry.answers += (answer,)
+        self._charge(entry, answer.cost)
         self._make_room()
 
     # Forgetting.
@@ -191,9 +190,9 @@ class Store:
         if queue is None:
             return
         queue.remove(entry)
-        for answers, request in entry.answers:
-            del answers[request]
-        entry.answers.clear()
+        for answer in entry.answers:
+            del answer.home[answer.request]
+        entry.answers = ()
         context = entry.context
         del context.entries[entry.key]
         if not context.entries:
@@ -222,8 +221,10 @@ class Store:
             self.stale += 1
 
     def _forget_oldest_answer(self, entry: Entry) -> None:
-        answers, request = entry.answers.pop(0)
-        self._charge(entry, -answers.pop(request).cost_of(request))
+        oldest, *_ = entry.answers
+        del oldest.home[oldest.request]
+        entry.answers = entry.answers[1:]
+        self._charge(entry, -oldest.cost)
 
     def _charge(self, entry: Entry, cost: int) -> None:
         entry.cost += cost

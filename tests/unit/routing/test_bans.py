@@ -120,6 +120,13 @@ def test_an_operators_unban_forgets_the_past(bans: Bans[str]) -> None:
     assert bans.due(NOW + FIRST_WAIT) == ["a"]
 
 
+def test_a_server_that_is_no_longer_configured_has_no_past(bans: Bans[str]) -> None:
+    bans.probe_succeeded("a", NOW + 1)
+    bans.forget("a")
+    bans.ban("a", NOW + 2, REFUSED)
+    assert bans.due(NOW + 2 + FIRST_WAIT) == ["a"]
+
+
 def test_a_probe_of_a_server_that_is_not_banned_says_nothing(bans: Bans[str]) -> None:
     bans.probe_failed("b", NOW, REFUSED)
     assert "b" not in bans
