@@ -46,4 +46,5 @@ setup-servers:
 
 clean:
 	rm -rf .venv build dist
+	rm -f *__mypyc.*.so
 	find proxy -name '*.so' -delete

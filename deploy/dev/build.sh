@@ -82,12 +82,18 @@ compile() {
     rm -f ./*__mypyc.*.so
     can_compile || return 0
     say "compiling $*"
+    # Not in the checkout: the build would read our pyproject.toml as its own.
     mkdir -p build
-    if ! $venv/bin/mypyc --strict "$@" >build/mypyc.log 2>&1; then
+    ln -sfn ../proxy build/proxy
+    if ! (cd build && "../$venv/bin/mypyc" --strict "$@") >build/mypyc.log 2>&1; then
         tail -n 20 build/mypyc.log >&2
         say "mypyc failed; the whole of what it said is in build/mypyc.log"
         return 1
     fi
+    # What the compiled modules share is imported as a module of its own.
+    for shared in build/*__mypyc.*.so; do
+        [ ! -e "$shared" ] || mv "$shared" .
+    done
 }
 
 [ -e $installed ] || make_venv
