@@ -29,10 +29,11 @@ test: lint
 	$(BIN)/python -m pytest
 
 lint: build
+	mkdir -p build
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy --no-error-summary
-	$(BIN)/lint-imports --no-timings >/dev/null || $(BIN)/lint-imports
+	$(BIN)/lint-imports >build/imports.log || { cat build/imports.log; false; }
 
 bench: build
 	$(SETUP_SERVERS) postgres pgbouncer

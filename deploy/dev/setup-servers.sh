@@ -15,8 +15,8 @@ policy=/usr/sbin/policy-rc.d
 
 has() {
     case $1 in
-        postgres) ls /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres >/dev/null 2>&1 ||
-            command -v postgres >/dev/null ;;
+        postgres) command -v postgres >/dev/null ||
+            find /usr/lib/postgresql /usr/pgsql-* -path '*/bin/postgres' 2>/dev/null | grep -q . ;;
         pgbouncer) command -v pgbouncer >/dev/null ;;
         redis) command -v redis-server >/dev/null ;;
         *) say "no such server: $1 (postgres, pgbouncer, redis)"; exit 2 ;;
