@@ -15,16 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from proxy.demo.certificates import Authority
-from proxy.demo.postgres_server import SUPERUSER, Server, StopMode
-from proxy.demo.programs import (
-    MissingProgram,
-    ProgramFailed,
-    find_account,
-    find_postgres,
-    finish,
-    spawn,
-    temporary_folder,
-)
+from proxy.demo.console import SUPERUSER
+from proxy.demo.postgres_server import Server, StopMode
+from proxy.demo.processes import MissingProgram, ProgramFailed, temporary_folder
+from proxy.demo.programs import find_account, find_postgres, finish, spawn
 
 __all__ = [
     "SUPERUSER",

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
-import threading
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 from urllib.parse import quote
 
 import asyncpg
 
-from proxy.demo.programs import (
-    Account,
-    Postgres,
-    ProgramFailed,
-    children,
-    free_port,
-    is_alive,
-    last_lines,
-    spawn,
-    wait_until,
-)
-
-SUPERUSER = "postgres"
+from proxy.demo.console import SUPERUSER, Console, run_blocking
+from proxy.demo.processes import ProgramFailed, children, free_port, is_alive, wait_until
+from proxy.demo.programs import Account, Postgres, last_lines, spawn
 
 StopMode = Literal["smart", "fast", "immediate"]
 STOP_SIGNALS = {
@@ -35,10 +22,8 @@ STOP_SIGNALS = {
     "immediate": signal.SIGQUIT,
 }
 
-T = TypeVar("T")
 
-
-class Server:
+class Server(Console):
     """A PostgreSQL server of ours, on a port that it keeps for life.
 
     The methods block until what they ask for has come about. SQL goes over the
@@ -55,9 +40,9 @@ class Server:
     def __init__(
         self, name: str, data: Path, postgres: Postgres, account: Account, *, password: str
     ) -> None:
+        super().__init__(data.parent, free_port())
         self.name = name
         self.data = data
-        self.port = free_port()
         self.log = data.with_suffix(".log")
         self.password = password
         self._postgres = postgres
@@ -171,12 +156,12 @@ class Server:
         The postmaster stays, everything else is new: every connection breaks.
         """
         before = children(self.pid)
-        _run(self._kill_own_backend())
+        run_blocking(self._kill_own_backend())
         wait_until(lambda: not any(map(is_alive, before)), f"{self.name} to notice its crash")
         self.wait_ready()
 
     async def _kill_own_backend(self) -> None:
-        connection = await self._connect("postgres")
+        connection = await self.connect("postgres")
         _kill(connection.get_server_pid())
         connection.terminate()
 
@@ -245,48 +230,6 @@ class Server:
     def local_conninfo(self) -> str:
         return f"host={self.data.parent} port={self.port} user={SUPERUSER}"
 
-    # SQL.
-
-    def execute(self, sql: str, *, database: str = "postgres") -> None:
-        """Run one or more statements."""
-        _run(self._execute(sql, database))
-
-    def fetch(
-        self, sql: str, *arguments: object, database: str = "postgres"
-    ) -> list[tuple[object, ...]]:
-        """Run one statement and return its rows."""
-        return _run(self._fetch(sql, arguments, database))
-
-    def fetch_value(self, sql: str, *arguments: object, database: str = "postgres") -> object:
-        """Run one statement and return the first column of its first row."""
-        return self.fetch(sql, *arguments, database=database)[0][0]
-
-    async def _execute(self, sql: str, database: str) -> None:
-        connection = await self._connect(database)
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
-
-    async def _fetch(
-        self, sql: str, arguments: tuple[object, ...], database: str
-    ) -> list[tuple[object, ...]]:
-        connection = await self._connect(database)
-        try:
-            return [tuple(row.values()) for row in await connection.fetch(sql, *arguments)]
-        finally:
-            await connection.close()
-
-    async def _connect(self, database: str) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            host=str(self.data.parent),
-            port=self.port,
-            user=SUPERUSER,
-            database=database,
-            # A paused replica must not hold up those who observe it.
-            server_settings={"synchronous_commit": "local"},
-        )
-
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise ProgramFailed(f"{self.name} was never started")
@@ -299,26 +242,3 @@ def _kill(pid: int) -> None:
     except ProcessLookupError:
         # It ended between our look and our blow.
         return
-
-
-def _run(work: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end from blocking code, even from inside a running loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=target)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]

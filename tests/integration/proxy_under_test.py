@@ -15,14 +15,8 @@ from urllib.parse import quote
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.demo.programs import (
-    ProgramFailed,
-    free_port,
-    last_lines,
-    ourselves,
-    spawn,
-    wait_until,
-)
+from proxy.demo.processes import ProgramFailed, free_port, wait_until
+from proxy.demo.programs import last_lines, ourselves, spawn
 
 SERVE = (sys.executable, "-m", "proxy", "serve")
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,8 @@ from proxy.demo.local_postgres import (
     ProgramFailed,
     temporary_cluster,
 )
-from proxy.demo.programs import Postgres, children, is_alive, wait_until
+from proxy.demo.processes import children, is_alive, wait_until
+from proxy.demo.programs import Postgres
 
 DOOMED = """
 import time

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.programs import ProgramFailed
+from proxy.demo.processes import ProgramFailed
 from proxy.settings import load
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
 
