@@ -1,0 +1,191 @@
+"""The book of one pool: which connections are idle, who has which, who waits.
+
+Pure: it opens nothing and reads no clock. Every method takes facts and `now`
+and says what is to be done; the shell does it and tells the outcome. One book
+serves one (server, user, database). Theory: PgBouncer's pools, with the waiting
+line strictly first come, first served.
+
+A connection is anything hashable; what the book needs to know of it, it keeps
+itself. `flavour` is an opaque mark of the session state a connection was left
+in: lending one whose flavour fits saves setting the state again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+
+class Lendable(Protocol):
+    """What a book asks of a connection."""
+
+    opened_at: float
+    idle_since: float
+    flavour: object
+    retired: bool
+
+
+C = TypeVar("C", bound=Lendable)
+W = TypeVar("W")
+
+FLAVOUR_SEARCH: Final = 4
+"""How many idle connections are looked at for a fitting flavour: enough to find
+one among a few applications, few enough to stay cheap with many."""
+
+
+@dataclass(slots=True, frozen=True)
+class Limits:
+    """How large a pool may grow, and how long its connections live. Times in seconds."""
+
+    size: int
+    minimum: int = 0
+    reserve: int = 0
+    reserve_after: float = 5.0
+    wait_timeout: float = 120.0
+    idle_timeout: float = 600.0
+    lifetime: float = 3600.0
+
+
+@dataclass(slots=True)
+class Waiting(Generic[W]):
+    """One who stands in line."""
+
+    waiter: W
+    since: float
+
+
+@dataclass(slots=True)
+class Upkeep(Generic[C, W]):
+    """What `Book.tick` found to do."""
+
+    close: list[C]
+    timed_out: list[W]
+    open: int
+
+
+class Book(Generic[C, W]):
+    """Who has which connection. See the module."""
+
+    __slots__ = ("busy", "closed", "idle", "limits", "opening", "waiting")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.idle: list[C] = []  # the most recently used last
+        self.busy: set[C] = set()
+        self.opening = 0
+        self.waiting: deque[Waiting[W]] = deque()
+        self.closed = False
+
+    @property
+    def total(self) -> int:
+        """Connections that are open or being opened."""
+        return len(self.idle) + len(self.busy) + self.opening
+
+    def try_acquire(self, flavour: object) -> C | None:
+        """Lend an idle connection at once, or None: then `wait` is next.
+
+        Nobody overtakes the line: while others wait there is nothing to lend.
+        """
+        idle = self.idle
+        if not idle or self.waiting:
+            return None
+        connection = idle[-1]
+        if connection.flavour is not flavour:
+            for candidate in idle[-2 : -1 - FLAVOUR_SEARCH : -1]:
+                if candidate.flavour is flavour:
+                    connection = candidate
+                    break
+        if connection is idle[-1]:
+            idle.pop()
+        else:
+            idle.remove(connection)
+        self.busy.add(connection)
+        return connection
+
+    def wait(self, waiter: W, now: float) -> None:
+        """Stand in line."""
+        self.waiting.append(Waiting(waiter, now))
+
+    def leave(self, waiter: W) -> bool:
+        """Step out of the line; False when `waiter` was not in it."""
+        for place in self.waiting:
+            if place.waiter is waiter:
+                self.waiting.remove(place)
+                return True
+        return False
+
+    def to_open(self, now: float) -> int:
+        """How many connections should be opened now; the caller counts them with `opening`."""
+        if self.closed:
+            return 0
+        limits = self.limits
+        wanted = max(len(self.waiting), limits.minimum - self.total) - self.opening
+        room = limits.size - self.total
+        if room <= 0 and self.longest_wait(now) >= limits.reserve_after:
+            room = limits.size + limits.reserve - self.total
+        return max(0, min(wanted, room))
+
+    def opened(self, connection: C, now: float) -> W | None:
+        """Take in a connection that was `opening`; the first in line gets it, if any."""
+        self.opening -= 1
+        return self._lend_or_keep(connection, now)
+
+    def open_failed(self) -> None:
+        """An opening came to nothing."""
+        self.opening -= 1
+
+    def release(self, connection: C, now: float) -> W | None:
+        """Take a connection back; the first in line gets it at once, if any."""
+        self.busy.discard(connection)
+        return self._lend_or_keep(connection, now)
+
+    def remove(self, connection: C) -> None:
+        """Forget a connection that is gone, whether lent or idle."""
+        self.busy.discard(connection)
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    def is_worn(self, connection: C, now: float) -> bool:
+        """Tell if a connection must be closed instead of being lent again."""
+        if self.closed or connection.retired:
+            return True
+        if now - connection.opened_at >= self.limits.lifetime:
+            return True
+        return self.total > self.limits.size and not self.waiting
+
+    def tick(self, now: float) -> Upkeep[C, W]:
+        """Find what is overdue; meant to be called about once a second."""
+        limits = self.limits
+        timed_out: list[W] = []
+        while self.waiting and now - self.waiting[0].since >= limits.wait_timeout:
+            timed_out.append(self.waiting.popleft().waiter)
+        spare = self.total - limits.minimum
+        close: list[C] = []
+        for connection in list(self.idle):
+            unused = now - connection.idle_since >= limits.idle_timeout and spare > 0
+            if unused or self.is_worn(connection, now):
+                self.idle.remove(connection)
+                close.append(connection)
+                spare -= 1
+        return Upkeep(close, timed_out, self.to_open(now))
+
+    def longest_wait(self, now: float) -> float:
+        """How long the first in line has been waiting, in seconds."""
+        return now - self.waiting[0].since if self.waiting else 0.0
+
+    def close(self) -> tuple[list[C], list[W]]:
+        """Lend no more; returns what is idle, to be closed, and who waited in vain."""
+        self.closed = True
+        idle, self.idle = self.idle, []
+        waiters = [place.waiter for place in self.waiting]
+        self.waiting.clear()
+        return idle, waiters
+
+    def _lend_or_keep(self, connection: C, now: float) -> W | None:
+        if self.waiting:
+            self.busy.add(connection)
+            return self.waiting.popleft().waiter
+        connection.idle_since = now
+        self.idle.append(connection)
+        return None
