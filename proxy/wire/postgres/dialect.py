@@ -1,0 +1,83 @@
+"""How PostgreSQL says what every engine can say: errors, settings, positions, small tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from proxy.wire.postgres import backend, tags
+from proxy.wire.postgres.codec import HEADER
+from proxy.wire.postgres.requests import Request
+
+_READY: Final = {
+    tags.IDLE: backend.READY_IDLE,
+    tags.IN_TRANSACTION: backend.READY_TRANSACTION,
+    tags.FAILED: backend.READY_FAILED,
+}
+
+
+def ready(status: int) -> bytes:
+    """The word that the next request may come."""
+    return _READY[status]
+
+
+def quote_name(name: str) -> str:
+    """Write a name so that it can't be anything else."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def set_setting(name: str, value: str) -> str:
+    """SQL that sets what a client has set, by the text it used."""
+    if name == "session_authorization":
+        return f"SET SESSION AUTHORIZATION {value}"
+    if name == "role":
+        return f"SET ROLE {value}"
+    return f"SET {_setting_name(name)} TO {value}"
+
+
+def reset_setting(name: str) -> str:
+    """SQL that makes a setting what it was at login."""
+    if name == "session_authorization":
+        return "RESET SESSION AUTHORIZATION"
+    return f"RESET {_setting_name(name)}"
+
+
+def _setting_name(name: str) -> str:
+    return ".".join(quote_name(part) for part in name.split("."))
+
+
+def reached(position: int) -> bytes:
+    """SQL with one row if this replica has replayed a position, and none otherwise."""
+    lsn = f"{position >> 32:X}/{position & 0xFFFF_FFFF:X}"
+    return (
+        "SELECT 1 WHERE pg_catalog.pg_last_wal_replay_lsn()"
+        f" OPERATOR(pg_catalog.>=) '{lsn}'::pg_catalog.pg_lsn"
+    ).encode()
+
+
+def table(request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    """A whole reply with rows of our own, in the protocol that the request came in."""
+    description = backend.row_description([backend.Column(name.encode()) for name in columns])
+    body = b"".join(backend.data_row([field.encode() for field in row]) for row in rows)
+    body += backend.command_complete(b"SELECT %d" % len(rows))
+    if request.simple:
+        return description + body + backend.READY_IDLE
+    pieces = []
+    for item in request.items:
+        if item.tag == tags.EXECUTE:
+            pieces.append(body)
+        elif item.tag == tags.DESCRIBE:
+            if item.message[HEADER] == tags.STATEMENT:
+                pieces.append(backend.parameter_description(()))
+            pieces.append(description)
+        else:
+            pieces.append(_SAID.get(item.tag, b""))
+    return b"".join(pieces)
+
+
+_SAID: Final = {
+    tags.PARSE: backend.PARSE_COMPLETE,
+    tags.BIND: backend.BIND_COMPLETE,
+    tags.CLOSE: backend.CLOSE_COMPLETE,
+    tags.SYNC: backend.READY_IDLE,
+}

@@ -1,0 +1,476 @@
+"""The server's side of a conversation: requests out, answers in.
+
+`Exchange` belongs to one server connection. It turns a request into what must be sent on *this*
+connection (statements under their shared names, prepared first where they are missing), and
+the server's bytes into what may go on to the client, with the facts that matter pointed out.
+
+Most answers are passed on as they came: only ReadyForQuery, CommandComplete, ErrorResponse and
+a few more are looked at. Where a request was edited, a queue says what each message sent is owed:
+passed on, kept back, or said in the server's place.
+
+Sources: "Message Flow" in the PostgreSQL manual, "Extended Query" and "Pipelining".
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from enum import Enum, unique
+from typing import Final, final
+
+from proxy.errors import RemoteProtocolError
+from proxy.wire.postgres import backend, frontend, tags
+from proxy.wire.postgres.framer import Framer, watch
+from proxy.wire.postgres.requests import TAKEN, Item, Prepared, Request
+
+_ONE_ROW: Final = backend.command_complete(b"SELECT 1")
+
+_WATCH_PLAIN: Final = watch(b"ZECSGWANK")
+_WATCH_EDITED: Final = watch(b"ZECSGWANK123tTnsIV")
+_WATCH_ROWS: Final = watch(b"ZECSD")
+
+_COMPLETES: Final = {
+    tags.PARSE: b"1",
+    TAKEN: b"1",
+    tags.BIND: b"2",
+    tags.CLOSE: b"3",
+    tags.DESCRIBE: b"Tn",
+    tags.EXECUTE: b"CsI",
+    tags.SYNC: b"Z",
+    tags.QUERY: b"Z",
+    tags.FUNCTION_CALL: b"Z",
+}
+"""Which answers say that a message sent has been dealt with. A Query's own CommandCompletes are
+several, so it counts as dealt with at ReadyForQuery."""
+
+
+@unique
+class Prelude(Enum):
+    """What was sent in front of a request, and must be answered before it."""
+
+    STATE = "state"  # the client's settings; an error there is the client's answer
+    POSITION = "position"  # has this replica replayed what the read must see?
+
+
+class Owed:
+    """What the server still owes for one message that was sent to it."""
+
+    __slots__ = ("completes", "forward", "item", "prepared", "said")
+
+    def __init__(self, item: Item | None, completes: bytes, *, forward: bool) -> None:
+        self.item = item
+        self.completes = completes
+        self.forward = forward
+        self.prepared: Prepared | None = None  # is on the server once this is answered
+        self.said = b""  # said to the client in the server's place, right after
+
+
+@final
+class Exchange:
+    """One server connection's protocol state. See the module.
+
+    After `feed`, the facts about the request in flight are in the public attributes; `done` says
+    that the server is ready for the next one.
+    """
+
+    __slots__ = (
+        "_discarding",
+        "_editing",
+        "_framer",
+        "_owed",
+        "_preludes",
+        "_request",
+        "_room",
+        "_stray",
+        "asynchronous",
+        "confirmed",
+        "copying_in",
+        "done",
+        "error",
+        "parameters",
+        "plain",
+        "position_missing",
+        "prepared",
+        "rows",
+        "state_error",
+        "status",
+        "tags",
+        "unnamed",
+    )
+
+    def __init__(self, parameters: dict[bytes, bytes], max_prepared: int) -> None:
+        self._framer = Framer(_WATCH_PLAIN)
+        self._owed: deque[Owed] = deque()
+        self._preludes: deque[Prelude] = deque()
+        self._editing = False
+        self._discarding = False
+        self._request: Request | None = None
+        self._room = max_prepared
+        self._stray: list[bytes] = []  # names to be closed at the next occasion
+        # Of the connection:
+        self.parameters = parameters
+        self.prepared: OrderedDict[Prepared, None] = OrderedDict()
+        self.unnamed: Prepared | None = None
+        self.status = tags.IDLE
+        # Of the request in flight:
+        self.done = True
+        self.plain = True  # nothing in the answer but the answer: no notice, no parameter
+        self.error: bytes | None = None  # the first ErrorResponse
+        self.state_error = False  # it came while the client's settings were applied
+        self.position_missing = False  # the replica is behind: the answer was thrown away
+        self.tags: list[bytes] = []  # command tags, in order
+        self.rows: list[list[bytes | None]] = []  # of a question of our own
+        self.confirmed = 0  # entries of the request's undo list that are true on the server
+        self.copying_in = False
+        self.asynchronous = b""  # notifications and the like, for whoever is pinned here
+
+    # Sending.
+
+    def prelude(self, prelude: Prelude, sql: bytes) -> bytes:
+        """Send `sql` in front of the request that `begin` comes with; its answer is kept back."""
+        self._preludes.append(prelude)
+        self.unnamed = None
+        return frontend.query(sql)
+
+    def ask(self, sql: bytes) -> bytes:
+        """Ask a question of our own: nothing of its answer goes on, `rows` will hold it."""
+        self._start()
+        self.unnamed = None
+        self.rows = []
+        self._request = None
+        self._discarding = True
+        self._editing = False
+        self._framer.watched = _WATCH_ROWS
+        return frontend.query(sql)
+
+    def begin(self, request: Request, *, sync: bool = False) -> bytes:
+        """Start a request; returns what is to be sent.
+
+        Args:
+            request: The previous one must be `done`.
+            sync: End an open batch here with a Sync of our own, so that the server is ready for
+                others; the client hears nothing of it.
+        """
+        self._start()
+        self._request = request
+        self._editing = sync or self._must_edit(request)
+        self._framer.watched = _WATCH_EDITED if self._editing else _WATCH_PLAIN
+        if not self._editing:
+            return self._as_it_is(request)
+        data = self._edit(request)
+        if sync:
+            self._owed.append(Owed(None, b"Z", forward=False))
+            data += frontend.SYNC
+        return data
+
+    def _start(self) -> None:
+        self.done = False
+        self.plain = True
+        self.error = None
+        self.state_error = False
+        self.position_missing = False
+        self.tags = []
+        self.confirmed = 0
+        self.copying_in = False
+        self._discarding = False
+
+    def go_on(self, request: Request) -> bytes:
+        """Send the next part of a batch that began as an open one."""
+        if not self._editing and not self._must_edit(request):
+            return self._as_it_is(request)
+        if not self._editing:
+            self._editing = True
+            self._framer.watched = _WATCH_EDITED
+        return self._edit(request)
+
+    def discard(self) -> None:
+        """Throw away the rest of the answer: the client gets another one."""
+        self._discarding = True
+
+    def _must_edit(self, request: Request) -> bool:
+        if request.edited or self._stray:
+            return True
+        if request.simple or not request.items:
+            return False
+        first = request.items[0]
+        # A Bind of the unnamed statement from an earlier batch, which this server may not have.
+        return first.tag != tags.PARSE and any(
+            item.prepared is not None and item.prepared is not self.unnamed
+            for item in request.items
+        )
+
+    def _as_it_is(self, request: Request) -> bytes:
+        items = request.items
+        if request.simple:
+            self.unnamed = None
+        else:
+            for item in items:
+                if item.tag == tags.PARSE:
+                    self.unnamed = item.prepared
+        if request.chunk is not None:
+            return request.chunk
+        return b"".join([item.message for item in items])
+
+    def _edit(self, request: Request) -> bytes:
+        sent: list[bytes] = []
+        for name in self._stray:
+            self._inject(sent, frontend.close(tags.STATEMENT, name), b"3", None)
+        self._stray = []
+        for item in request.items:
+            handler = _EDITORS.get(item.tag, Exchange._edit_other)
+            handler(self, item, sent)
+        return b"".join(sent)
+
+    def _edit_parse(self, item: Item, sent: list[bytes]) -> None:
+        prepared = item.prepared
+        if not item.name or prepared is None:
+            self.unnamed = prepared
+            self._forward(item, item.message, sent)
+        elif self._is_there(prepared):
+            self._say(item, backend.PARSE_COMPLETE)
+        else:
+            self._make_room(sent)
+            owed = self._forward(item, prepared.message, sent)
+            owed.prepared = prepared
+
+    def _edit_taken(self, item: Item, sent: list[bytes]) -> None:
+        # Said twice under the client's own name: the second draws the server's own refusal,
+        # which also aborts an open transaction, as it must.
+        self._inject(sent, item.message, b"1", None)
+        self._forward(item, item.message, sent)
+        self._stray.append(item.name)
+
+    def _edit_use(self, item: Item, sent: list[bytes]) -> None:
+        """Bind or Describe: the statement must be there, under its shared name."""
+        prepared = item.prepared
+        if prepared is None:
+            self._forward(item, item.message, sent)
+            return
+        if not item.name:
+            if self.unnamed is not prepared:
+                self._inject(sent, frontend.parse(b"", prepared.sql, prepared.oids), b"1", None)
+                self.unnamed = prepared
+            self._forward(item, item.message, sent)
+            return
+        self._want(prepared, sent)
+        rename = frontend.rename_bind if item.tag == tags.BIND else frontend.rename_describe
+        self._forward(item, rename(item.message, prepared.server_name), sent)
+
+    def _edit_close(self, item: Item, sent: list[bytes]) -> None:
+        if item.prepared is not None and item.name:
+            self._say(item, backend.CLOSE_COMPLETE)  # it stays, for the others who use it
+        else:
+            self._forward(item, item.message, sent)
+
+    def _edit_other(self, item: Item, sent: list[bytes]) -> None:
+        if item.tag == tags.FLUSH:
+            sent.append(item.message)
+        else:
+            self._forward(item, item.message, sent)
+
+    def _want(self, prepared: Prepared, sent: list[bytes]) -> None:
+        if not self._is_there(prepared):
+            self._make_room(sent)
+            self._inject(sent, prepared.message, b"1", prepared)
+
+    def _is_there(self, prepared: Prepared) -> bool:
+        if prepared in self.prepared:
+            self.prepared.move_to_end(prepared)
+            return True
+        return any(owed.prepared is prepared for owed in self._owed)  # its Parse is under way
+
+    def _make_room(self, sent: list[bytes]) -> None:
+        while len(self.prepared) >= self._room:
+            oldest, _ = self.prepared.popitem(last=False)
+            self._inject(sent, frontend.close(tags.STATEMENT, oldest.server_name), b"3", None)
+
+    def _forward(self, item: Item, message: bytes, sent: list[bytes]) -> Owed:
+        owed = Owed(item, _COMPLETES.get(item.tag, b""), forward=True)
+        self._owed.append(owed)
+        sent.append(message)
+        return owed
+
+    def _inject(
+        self, sent: list[bytes], message: bytes, completes: bytes, prepared: Prepared | None
+    ) -> None:
+        owed = Owed(None, completes, forward=False)
+        owed.prepared = prepared
+        self._owed.append(owed)
+        sent.append(message)
+
+    def _say(self, item: Item, answer: bytes) -> None:
+        owed = Owed(item, b"", forward=True)
+        owed.said = answer
+        self._owed.append(owed)
+
+    # Receiving.
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what the server sent and return what goes on to the client.
+
+        Raises:
+            RemoteProtocolError: The server said something the protocol does not know.
+        """
+        framer = self._framer
+        try:
+            passed = framer.feed(data)
+        except ValueError as error:
+            raise RemoteProtocolError(f"invalid message from the server: {error}") from None
+        found = framer.found
+        if self._preludes:
+            return self._after_preludes(passed, found)
+        if self._owed:
+            return self._settle(passed, found, 0)
+        if found:
+            self._note(passed, found)
+        return b"" if self._discarding else passed
+
+    def idle_feed(self, data: bytes) -> None:
+        """Take what the server sent while nothing was asked of it."""
+        passed = self._framer.feed(data)
+        for tag, start, stop in self._framer.found:
+            message = passed[start:stop]
+            if tag == tags.PARAMETER_STATUS:
+                name, value = backend.read_parameter_status(message)
+                self.parameters[name] = value
+            elif tag == tags.ERROR_RESPONSE:
+                self.error = message
+            self.asynchronous += message
+
+    def _after_preludes(self, passed: bytes, found: list[tuple[int, int, int]]) -> bytes:
+        """Keep back the answers to what was sent in front of the request."""
+        for index, (tag, start, stop) in enumerate(found):
+            if tag == tags.READY_FOR_QUERY:
+                self._preludes.popleft()
+                if self.state_error:
+                    self._discarding = True
+                if not self._preludes:
+                    rest = found[index + 1 :]
+                    return self._behind(passed, rest, stop)
+            elif tag == tags.ERROR_RESPONSE:
+                if self.error is None:
+                    self.error = passed[start:stop]
+                self.state_error = self._preludes[0] is Prelude.STATE
+                self.position_missing = not self.state_error
+                self._discarding = True
+            elif tag == tags.COMMAND_COMPLETE and self._preludes[0] is Prelude.POSITION:
+                if passed[start:stop] != _ONE_ROW:
+                    self.position_missing = True
+                    self._discarding = True
+            elif tag == tags.PARAMETER_STATUS:
+                self._note_parameter(passed[start:stop])
+        return b""
+
+    def _behind(self, passed: bytes, found: list[tuple[int, int, int]], start: int) -> bytes:
+        if self._owed:
+            return self._settle(passed, found, start)
+        if found:
+            self._note(passed, found)
+        return b"" if self._discarding else passed[start:]
+
+    def _note(self, passed: bytes, found: list[tuple[int, int, int]]) -> None:
+        """Point out what matters in an answer that is passed on as it came."""
+        for tag, start, stop in found:
+            if tag == tags.COMMAND_COMPLETE:
+                self.tags.append(passed[start + 5 : stop - 1])
+            elif tag == tags.READY_FOR_QUERY:
+                self.status = passed[start + 5]
+                self.done = True
+                request = self._request
+                if request is not None and self.error is None:
+                    self.confirmed = len(request.undo)
+            else:
+                self._note_other(tag, passed[start:stop])
+
+    def _note_other(self, tag: int, message: bytes) -> None:
+        if tag == tags.ERROR_RESPONSE:
+            if self.error is None:
+                self.error = message
+            self.copying_in = False
+        elif tag == tags.DATA_ROW:
+            self.rows.append(backend.read_data_row(message))
+        elif tag == tags.PARAMETER_STATUS:
+            self._note_parameter(message)
+            self.plain = False
+        elif tag in (tags.COPY_IN_RESPONSE, tags.COPY_BOTH_RESPONSE):
+            self.copying_in = True
+        elif tag in _NOT_OF_THE_ANSWER:
+            self.plain = False
+
+    def _note_parameter(self, message: bytes) -> None:
+        name, value = backend.read_parameter_status(message)
+        self.parameters[name] = value
+
+    def _settle(self, passed: bytes, found: list[tuple[int, int, int]], begin: int) -> bytes:
+        """Pass on, keep back and fill in, by what is owed for each message that was sent."""
+        pieces: list[bytes] = []
+        kept = begin  # from here on, nothing has been put into `pieces` yet
+        self._say_what_is_due(pieces)
+        for tag, start, stop in found:
+            if tag == tags.ERROR_RESPONSE:
+                self._skip_to_ready()
+            owed = self._owed[0] if self._owed else None
+            if owed is not None and tag in owed.completes:
+                self._owed.popleft()
+                self._confirm(owed)
+                if not owed.forward:
+                    pieces.append(passed[kept:start])
+                    kept = stop
+            if tag in (tags.COMMAND_COMPLETE, tags.READY_FOR_QUERY):
+                self._note(passed, [(tag, start, stop)])
+            else:
+                self._note_other(tag, passed[start:stop])
+            if self._owed and self._owed[0].said:
+                pieces.append(passed[kept:stop] if kept < stop else b"")
+                kept = max(kept, stop)
+                self._say_what_is_due(pieces)
+        pieces.append(passed[kept:])
+        return b"" if self._discarding else b"".join(pieces)
+
+    def say_at_once(self) -> bytes:
+        """What the client is told when the server will not say anything, since all is known.
+
+        Otherwise it waits for the server's first word: an answer may yet be thrown away.
+        """
+        if not all(owed.said for owed in self._owed):
+            return b""
+        pieces: list[bytes] = []
+        self._say_what_is_due(pieces)
+        return b"".join(pieces)
+
+    def _say_what_is_due(self, pieces: list[bytes]) -> None:
+        while self._owed and self._owed[0].said:
+            owed = self._owed.popleft()
+            pieces.append(owed.said)
+            self._confirm(owed)
+
+    def _confirm(self, owed: Owed) -> None:
+        if owed.prepared is not None:
+            self.prepared[owed.prepared] = None
+        item = owed.item
+        if item is not None and item.prepared is not None and item.tag in _UNDOABLE:
+            self.confirmed += 1
+
+    def _skip_to_ready(self) -> None:
+        """After an error the server reads up to the Sync and says nothing before ReadyForQuery."""
+        while self._owed and b"Z" not in self._owed[0].completes:
+            self._owed.popleft()
+
+    def forget_statements(self) -> None:
+        """Every prepared statement of this connection is gone (DISCARD ALL, DEALLOCATE ALL)."""
+        self.prepared.clear()
+        self.unnamed = None
+
+
+_UNDOABLE: Final = frozenset((tags.PARSE, tags.CLOSE, TAKEN))
+
+_NOT_OF_THE_ANSWER: Final = frozenset(
+    (tags.NOTIFICATION_RESPONSE, tags.NOTICE_RESPONSE, tags.BACKEND_KEY_DATA)
+)
+
+_EDITORS: Final = {
+    tags.PARSE: Exchange._edit_parse,
+    TAKEN: Exchange._edit_taken,
+    tags.BIND: Exchange._edit_use,
+    tags.DESCRIBE: Exchange._edit_use,
+    tags.CLOSE: Exchange._edit_close,
+}

@@ -1,0 +1,430 @@
+"""The client's side of a conversation: messages in, requests out.
+
+A request is what the client wants answered before it reads on: a simple query, or the messages
+of the extended protocol up to a Sync or a Flush, or a piece of COPY data. What the client has
+prepared under which name is known here, since a name is only the client's own: on a server
+connection a statement goes by a name that all clients share (`Prepared.server_name`).
+
+Sources: "Message Flow" and "Message Formats" in the PostgreSQL manual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, unique
+from typing import Final, final
+from weakref import WeakValueDictionary
+
+from proxy.errors import MessageTooLarge, RemoteProtocolError
+from proxy.wire.postgres import frontend, tags
+from proxy.wire.postgres.codec import read_int32
+from proxy.wire.postgres.framer import Splitter
+
+GATHERED: Final = 1024 * 1024
+"""The largest message that is looked at whole. A larger one is passed through in pieces: its
+statement is then judged by what is known without it."""
+
+BATCH: Final = 256 * 1024
+"""Bytes of the extended protocol that are gathered before a Sync; past that the batch goes on
+to the primary in parts, so that a client loading rows in one long pipeline costs no memory."""
+
+SIMPLE_TAIL: Final = bytes(6)
+"""What a Bind without parameters, asking for text, has behind its names: the simple protocol's."""
+
+
+@unique
+class End(Enum):
+    """How a request ends."""
+
+    READY = "ready"  # the server answers it with ReadyForQuery
+    OPEN = "open"  # more of the same batch follows: a Flush, or a batch cut for its size
+    COPY = "copy"  # a piece of COPY data; answered by nothing
+    COPY_END = "copy_end"  # CopyDone or CopyFail
+    TERMINATE = "terminate"
+
+
+@final
+class Prepared:
+    """One statement text with its parameter types, shared by every client that prepares it.
+
+    `meaning` is for the floors above: what they made of the text, so that it is thought once.
+    """
+
+    __slots__ = ("__weakref__", "meaning", "message", "oids", "server_name", "sql")
+
+    def __init__(self, sql: bytes, oids: tuple[int, ...], number: int) -> None:
+        self.sql = sql
+        self.oids = oids
+        self.server_name = b"tidegate_%d" % number
+        self.message = frontend.parse(self.server_name, sql, oids)
+        self.meaning: object | None = None
+
+
+class Library:
+    """Finds the one `Prepared` for a text and its parameter types."""
+
+    __slots__ = ("_known", "_number")
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[tuple[bytes, tuple[int, ...]], Prepared]
+        self._known = WeakValueDictionary()
+        self._number = 0
+
+    def find(self, sql: bytes, oids: tuple[int, ...]) -> Prepared:
+        """Find or make the statement with this text and these parameter types."""
+        key = (sql, oids)
+        found = self._known.get(key)
+        if found is None:
+            self._number += 1
+            found = Prepared(sql, oids, self._number)
+            self._known[key] = found
+        return found
+
+
+class Item:
+    """One message of a batch, with the statement it speaks of."""
+
+    __slots__ = ("message", "name", "prepared", "tag")
+
+    def __init__(self, tag: int, message: bytes, prepared: Prepared | None, name: bytes) -> None:
+        self.tag = tag
+        self.message = message
+        self.prepared = prepared  # of a Parse, Bind, Describe or Close of a statement we know
+        self.name = name  # the client's own name for it, b"" where it has none
+
+
+class Execution:
+    """One statement that a request runs."""
+
+    __slots__ = ("described", "max_rows", "prepared", "sql", "tail")
+
+    def __init__(self, sql: bytes, prepared: Prepared | None, tail: bytes) -> None:
+        self.sql = sql
+        self.prepared = prepared  # None in the simple protocol
+        self.tail = tail  # of the Bind: formats, values, result formats
+        self.max_rows = 0
+        self.described = prepared is None
+
+
+class Request:
+    """What a client wants answered before it reads on. See the module."""
+
+    __slots__ = (
+        "chunk",
+        "edited",
+        "end",
+        "executions",
+        "items",
+        "simple",
+        "size",
+        "streams",
+        "undo",
+    )
+
+    def __init__(self, end: End, items: list[Item], *, simple: bool = False) -> None:
+        self.end = end
+        self.items = items
+        self.simple = simple
+        self.executions: list[Execution] = []
+        self.chunk: bytes | None = None  # as received, if it was one chunk and nothing else
+        self.edited = False  # names a statement, so its messages differ on a server connection
+        self.undo: list[tuple[bytes, Prepared | None]] = []  # names to be restored on an error
+        self.size = 0
+        self.streams = False  # its last message is large: the rest of it follows in pieces
+
+    @property
+    def executes(self) -> bool:
+        """Whether anything is run, as opposed to prepared, described or closed."""
+        return bool(self.executions)
+
+    def note_chunk(self, data: bytes) -> None:
+        """Keep `data` as this request's exact bytes, if that is what they are.
+
+        Compared byte by byte: a chunk that merely is as long, and in truth holds the end of one
+        message and the beginning of another, would let a client name its answer to others.
+        """
+        if len(data) == self.size and b"".join([item.message for item in self.items]) == data:
+            self.chunk = data
+
+
+@final
+class ClientEngine:
+    """Cut a client's bytes into requests, and remember what it prepared.
+
+    `feed` never raises for what the client sent but `RemoteProtocolError`, and nothing can be fed
+    after that.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_executions",
+        "_library",
+        "_portals",
+        "_size",
+        "_splitter",
+        "_undo",
+        "_unnamed",
+        "_unread",
+        "statements",
+    )
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._splitter = Splitter(GATHERED)
+        self._batch: list[Item] = []
+        self._executions: list[Execution] = []
+        self._undo: list[tuple[bytes, Prepared | None]] = []
+        self._size = 0
+        self._portals: dict[bytes, Execution] = {}
+        self.statements: dict[bytes, Prepared] = {}
+        self._unnamed: Prepared | None = None
+        self._unread = b""  # an answered batch, whose Parse made the unnamed statement
+
+    @property
+    def unnamed(self) -> Prepared | None:
+        """The unnamed statement, if the client has made one."""
+        if self._unread:
+            data, self._unread = self._unread, b""
+            _, sql, oids = frontend.read_parse(data[: 1 + read_int32(data, 1)])
+            self._unnamed = self._library.find(sql, oids)
+        return self._unnamed
+
+    @unnamed.setter
+    def unnamed(self, prepared: Prepared | None) -> None:
+        self._unread = b""
+        self._unnamed = prepared
+
+    def answered(self, request: bytes) -> None:
+        """Note a whole request that was answered unread: what it leaves behind is read if needed.
+
+        A simple query destroys the unnamed statement, a batch that brings its own makes one, and
+        a Bind of a named one changes nothing.
+        """
+        tag = request[0]
+        if tag == tags.PARSE:
+            self._unread = request
+        elif tag == tags.QUERY:
+            self.unnamed = None
+
+    @property
+    def is_between(self) -> bool:
+        """Whether nothing of a request has come without the rest of it."""
+        return self._splitter.at_boundary and not self._batch
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether a large message is being passed through; `take` has its pieces."""
+        return bool(self._splitter.large_tag)
+
+    def take(self) -> bytes:
+        """Hand out what has come of the large message. `feed(b"")` goes on behind it."""
+        return self._splitter.take_large()
+
+    def feed(self, data: bytes) -> list[Request]:
+        """Take what the client sent and return the requests that are complete.
+
+        Raises:
+            RemoteProtocolError: The client said something the protocol does not know.
+        """
+        fresh = not self._batch
+        splitter = self._splitter
+        try:
+            messages = splitter.feed(data)
+        except ValueError as error:
+            raise MessageTooLarge(f"invalid message: {error}") from None
+        requests: list[Request] = []
+        for tag, message in messages:
+            handler = _HANDLERS.get(tag)
+            if handler is None:
+                raise RemoteProtocolError(f"invalid frontend message type {tag}")
+            request = handler(self, tag, message)
+            if request is not None:
+                requests.append(request)
+        if splitter.large_tag:
+            requests.append(self._large(splitter.large_tag))
+        elif fresh and len(requests) == 1 and not self._batch:
+            requests[0].note_chunk(data)
+        elif self._size > BATCH:
+            requests.append(self._finish(End.OPEN))
+        return requests
+
+    def find(self, name: bytes) -> Prepared | None:
+        """Find what the client prepared under a name; b"" is the unnamed statement."""
+        return self.statements.get(name) if name else self.unnamed
+
+    def forget_portals(self) -> None:
+        """The transaction is over: so are its portals."""
+        if self._portals:
+            self._portals.clear()
+
+    def forget_statements(self) -> None:
+        """The client said DEALLOCATE ALL or DISCARD ALL."""
+        self.statements.clear()
+        self.unnamed = None
+
+    def undo(self, request: Request, confirmed: int) -> None:
+        """Take back what `request` prepared beyond the first `confirmed` statements."""
+        for name, previous in reversed(request.undo[confirmed:]):
+            if name and previous is not None:
+                self.statements[name] = previous
+            elif name:
+                self.statements.pop(name, None)
+            else:
+                self.unnamed = previous
+
+    # Messages, one function each.
+
+    def _query(self, tag: int, message: bytes) -> Request:
+        request = self._single(End.READY, tag, message)
+        request.simple = True
+        self.unnamed = None  # a simple query destroys the unnamed statement and portal
+        request.executions.append(Execution(frontend.read_query(message), None, SIMPLE_TAIL))
+        return request
+
+    def _parse(self, tag: int, message: bytes) -> None:
+        name, sql, oids = frontend.read_parse(message)
+        prepared = self._library.find(sql, tuple(oids))
+        previous = self.find(name)
+        self._undo.append((name, previous))
+        if not name:
+            self.unnamed = prepared
+        elif previous is None:
+            self.statements[name] = prepared
+        self._add(tag, message, prepared, name, taken=bool(name) and previous is not None)
+
+    def _bind(self, tag: int, message: bytes) -> None:
+        portal, name, stop = frontend.read_bind_names(message)
+        prepared = self.find(name)
+        self._add(tag, message, prepared, name)
+        sql = prepared.sql if prepared is not None else b""
+        self._portals[portal] = Execution(sql, prepared, message[stop:])
+
+    def _describe(self, tag: int, message: bytes) -> None:
+        kind, name = frontend.read_describe(message)
+        if kind == tags.STATEMENT:
+            self._add(tag, message, self.find(name), name)
+            return
+        self._add(tag, message, None, b"")
+        portal = self._portals.get(name)
+        if portal is not None:
+            portal.described = True
+
+    def _execute(self, tag: int, message: bytes) -> None:
+        name, max_rows = frontend.read_execute(message)
+        portal = self._portals.get(name)
+        self._add(tag, message, None, b"")
+        execution = portal if portal is not None else Execution(b"", None, b"")
+        execution.max_rows = max_rows
+        self._executions.append(execution)
+
+    def _close(self, tag: int, message: bytes) -> None:
+        kind, name = frontend.read_close(message)
+        if kind != tags.STATEMENT:
+            self._portals.pop(name, None)
+            self._add(tag, message, None, b"")
+            return
+        prepared = self.find(name)
+        if prepared is not None:
+            self._undo.append((name, prepared))
+            if name:
+                del self.statements[name]
+            else:
+                self.unnamed = None
+        self._add(tag, message, prepared, name)
+
+    def _sync(self, tag: int, message: bytes) -> Request:
+        self._add(tag, message, None, b"")
+        return self._finish(End.READY)
+
+    def _flush(self, tag: int, message: bytes) -> Request | None:
+        if not self._batch:
+            return None  # nothing is held back here that a Flush could set free
+        self._add(tag, message, None, b"")
+        return self._finish(End.OPEN)
+
+    def _function_call(self, tag: int, message: bytes) -> Request:
+        request = self._single(End.READY, tag, message)
+        request.executions.append(Execution(b"", None, b""))
+        return request
+
+    def _copy_data(self, tag: int, message: bytes) -> Request:
+        return self._single(End.COPY, tag, message)
+
+    def _copy_end(self, tag: int, message: bytes) -> Request:
+        return self._single(End.COPY_END, tag, message)
+
+    def _terminate(self, tag: int, message: bytes) -> Request:
+        return self._single(End.TERMINATE, tag, message)
+
+    # Building.
+
+    def _add(
+        self,
+        tag: int,
+        message: bytes,
+        prepared: Prepared | None,
+        name: bytes,
+        *,
+        taken: bool = False,
+    ) -> None:
+        item = Item(tag, message, prepared, name)
+        if taken:
+            item.tag = TAKEN
+        self._batch.append(item)
+        self._size += len(message)
+
+    def _single(self, end: End, tag: int, message: bytes) -> Request:
+        if self._batch:
+            # The server would run the batch so far, then this: so do we, in one request.
+            self._add(tag, message, None, b"")
+            return self._finish(end)
+        request = Request(end, [Item(tag, message, None, b"")])
+        request.size = len(message)
+        return request
+
+    def _finish(self, end: End) -> Request:
+        request = Request(end, self._batch)
+        request.executions = self._executions
+        request.undo = self._undo
+        request.size = self._size
+        request.edited = any(item.name or item.tag == TAKEN for item in self._batch)
+        self._batch, self._executions, self._undo, self._size = [], [], [], 0
+        return request
+
+    def _large(self, tag: int) -> Request:
+        """The request that ends with a large message, of which the beginning has come."""
+        size = self._splitter.large_size
+        head = self._splitter.take_large()
+        if tag == tags.COPY_DATA:
+            request = self._copy_data(tag, head)
+        elif tag == tags.BIND:
+            self._bind(tag, head)
+            request = self._finish(End.OPEN)
+        elif tag in (tags.QUERY, tags.FUNCTION_CALL):
+            request = self._single(End.READY, tag, head)
+            request.simple = True
+            request.executions.append(Execution(b"", None, b""))
+        else:
+            raise MessageTooLarge(f"message of {size} bytes is too large")
+        request.streams = True
+        return request
+
+
+TAKEN: Final = 0
+"""The tag of a Parse whose name the client has already given: the server must refuse it."""
+
+_HANDLERS: Final[dict[int, Callable[[ClientEngine, int, bytes], Request | None]]] = {
+    tags.QUERY: ClientEngine._query,
+    tags.PARSE: ClientEngine._parse,
+    tags.BIND: ClientEngine._bind,
+    tags.DESCRIBE: ClientEngine._describe,
+    tags.EXECUTE: ClientEngine._execute,
+    tags.CLOSE: ClientEngine._close,
+    tags.SYNC: ClientEngine._sync,
+    tags.FLUSH: ClientEngine._flush,
+    tags.FUNCTION_CALL: ClientEngine._function_call,
+    tags.COPY_DATA: ClientEngine._copy_data,
+    tags.COPY_DONE: ClientEngine._copy_end,
+    tags.COPY_FAIL: ClientEngine._copy_end,
+    tags.TERMINATE: ClientEngine._terminate,
+}
