@@ -1,0 +1,122 @@
+"""The catalogs of the databases in use: read, and looked at again whenever they may have changed.
+
+One control connection per database, to the primary. What passes through the proxy says itself when
+a definition changes; what does not is noticed by a digest that is compared every second, and so
+are the counters of rows written (`out_of_band = "watch"`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final, Protocol, final
+
+import asyncpg
+
+from proxy.observe.logs import Logger
+from proxy.sql import catalog_queries as queries
+from proxy.sql.catalog import Catalog
+from proxy.topology.group import Group
+from proxy.topology.witness import Control, connect, describe
+
+log = Logger("catalogs")
+
+_FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+class Taker(Protocol):
+    """Who is told what is found."""
+
+    def generation(self) -> int:
+        """A number that grows whenever catalogs may have changed."""
+
+    def took(self, database: str, catalog: Catalog, generation: int) -> bool:
+        """Here is a catalog, read while `generation` was the number; False: read it again."""
+
+    def changed(self, database: str) -> None:
+        """A definition was changed by somebody else."""
+
+    def counted(self, database: str, rows: Iterable[tuple[int, int, int]]) -> None:
+        """The counters of rows written: table, rows, file node."""
+
+
+@final
+class CatalogKeeper:
+    """Keeps one database's catalog. `run` is its task."""
+
+    def __init__(
+        self,
+        database: str,
+        control: Control,
+        group: Group,
+        taker: Taker,
+        *,
+        interval: float,
+        watch: bool,
+    ) -> None:
+        self.database = database
+        self._control = control
+        self._group = group
+        self._taker = taker
+        self._interval = interval
+        self._watch = watch
+        self._check = asyncio.Event()
+        self._catalog: Catalog | None = None
+        self._digest: object = None
+
+    def check_now(self) -> None:
+        """Look at once: a definition may have changed."""
+        self._check.set()
+
+    def restart(self) -> None:
+        """There is a new primary: what was read from the old one is nothing."""
+        self._catalog = None
+        self._check.set()
+
+    async def run(self) -> None:
+        """Keep the catalog until cancelled."""
+        while True:
+            primary = self._group.primary
+            if primary is None:
+                await self._rest()
+                continue
+            try:
+                connection = await connect(self._control, primary, self.database)
+                try:
+                    await self._keep(connection)
+                finally:
+                    connection.terminate()
+            except _FAILURES as error:
+                log.warning("catalog not read", database=self.database, error=describe(error))
+                await asyncio.sleep(self._interval)
+
+    async def _keep(self, connection: asyncpg.Connection[Any]) -> None:
+        epoch = self._group.epoch
+        while self._group.epoch == epoch:
+            self._check.clear()
+            generation = self._taker.generation()
+            digest = await connection.fetchrow(queries.FINGERPRINT)
+            if self._catalog is None or digest != self._digest:
+                if self._catalog is not None:
+                    self._taker.changed(self.database)
+                    generation = self._taker.generation()
+                    digest = await connection.fetchrow(queries.FINGERPRINT)
+                self._catalog = await self._load(connection)
+                self._digest = digest
+            if not self._taker.took(self.database, self._catalog, generation):
+                continue
+            if self._watch:
+                self._taker.counted(self.database, await connection.fetch(queries.COUNTERS))
+            await self._rest()
+
+    async def _load(self, connection: asyncpg.Connection[Any]) -> Catalog:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            rows = {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
+        return Catalog.build(self.database, **rows)
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._interval):
+                await self._check.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,176 @@
+"""Which server is what: sightings in, the primary and its epoch out. Pure.
+
+A server is known by its *witness*, one control connection that is kept open. An incarnation of
+a server is the lifetime of its witness: whatever restarts a server, be it a crash of the whole
+machine or of one backend, ends every connection to it, while its start time may stay the same.
+So a connection that was opened while the witness lived, and was followed by a sign of life from
+it, is of the same incarnation; nothing needs to be asked of the server's own clock.
+
+An epoch is one primary's history: (system identifier, timeline, incarnation of the primary).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import NamedTuple, final
+
+from proxy.types import Position, Role
+
+
+class Epoch(NamedTuple):
+    """The primary's history that positions and versions belong to."""
+
+    system: int
+    timeline: int
+    server: str
+    incarnation: int
+
+
+@dataclass(slots=True)
+class Sighting:
+    """What a server said of itself, just now.
+
+    Attributes:
+        position: The primary's insert position, or what a replica has replayed.
+        sent_at: When the question was sent; the answer is true of some instant after that.
+        received_at: When the answer came.
+    """
+
+    role: Role
+    system: int
+    timeline: int
+    position: Position
+    sent_at: float
+    received_at: float
+
+
+@final
+class Server:
+    """One server of a group, and what is known of it."""
+
+    __slots__ = (
+        "host",
+        "incarnation",
+        "last_error",
+        "name",
+        "port",
+        "position",
+        "role",
+        "seen_at",
+        "system",
+        "timeline",
+    )
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self.name = f"{host}:{port}"
+        self.role = Role.UNKNOWN
+        self.incarnation = 0  # grows with each new witness
+        self.system = 0
+        self.timeline = 0
+        self.position = Position(0)
+        self.seen_at = 0.0
+        self.last_error = "not asked yet"
+
+    def __repr__(self) -> str:
+        return f"<Server {self.name} {self.role.value}>"
+
+
+@unique
+class Turn(Enum):
+    """What a sighting or a loss meant for the group."""
+
+    NOTHING = "nothing"
+    NEW_EPOCH = "new_epoch"
+    PRIMARY_LOST = "primary_lost"
+    REPLICA_JOINED = "replica_joined"
+    REPLICA_LOST = "replica_lost"
+    SPLIT = "split"  # a second server claims to be the primary of the same history
+
+
+@final
+class Group:
+    """The servers that hold one data set. See the module."""
+
+    __slots__ = ("epoch", "name", "primary", "servers")
+
+    def __init__(self, name: str, servers: list[Server]) -> None:
+        self.name = name
+        self.servers = servers
+        self.primary: Server | None = None
+        self.epoch: Epoch | None = None
+
+    @property
+    def replicas(self) -> list[Server]:
+        """The servers that follow the primary's own history, as far as is known."""
+        return [server for server in self.servers if self.follows(server)]
+
+    def follows(self, server: Server) -> bool:
+        """Tell if a server is a replica of the present epoch: same system, same timeline.
+
+        A replica on an older timeline may have replayed past the fork, where positions compare
+        falsely; so it stays out until it has followed.
+        """
+        epoch = self.epoch
+        return (
+            server.role is Role.REPLICA
+            and epoch is not None
+            and server.system == epoch.system
+            and server.timeline == epoch.timeline
+        )
+
+    def met(self, server: Server) -> None:
+        """A new witness was opened: a new incarnation, of which nothing is known yet."""
+        server.incarnation += 1
+        server.role = Role.UNKNOWN
+
+    def saw(self, server: Server, sighting: Sighting) -> Turn:
+        """Take in what a server said of itself."""
+        followed = self.follows(server)
+        server.role = sighting.role
+        server.system = sighting.system
+        server.timeline = sighting.timeline
+        server.position = sighting.position
+        server.seen_at = sighting.received_at
+        server.last_error = ""
+        if sighting.role is Role.PRIMARY:
+            return self._saw_primary(server)
+        if server is self.primary:
+            self.primary = None
+            return Turn.PRIMARY_LOST
+        if self.follows(server) is not followed:
+            return Turn.REPLICA_LOST if followed else Turn.REPLICA_JOINED
+        return Turn.NOTHING
+
+    def lost(self, server: Server, error: str) -> Turn:
+        """The witness of a server is gone: until there is a new one, nothing is known of it."""
+        followed = self.follows(server)
+        server.role = Role.UNKNOWN
+        server.last_error = error
+        if server is self.primary:
+            self.primary = None
+            return Turn.PRIMARY_LOST
+        return Turn.REPLICA_LOST if followed else Turn.NOTHING
+
+    def _saw_primary(self, server: Server) -> Turn:
+        epoch = Epoch(server.system, server.timeline, server.name, server.incarnation)
+        if server is self.primary and epoch == self.epoch:
+            return Turn.NOTHING
+        known = self.epoch
+        if known is not None and epoch.system == known.system and self._is_older(server, known):
+            return Turn.SPLIT
+        self.primary = server
+        self.epoch = epoch
+        return Turn.NEW_EPOCH
+
+    def _is_older(self, server: Server, known: Epoch) -> bool:
+        """Tell if `server` must not become the primary: the group has seen a later history.
+
+        A primary that comes back after another was promoted is on an older timeline; its writes
+        would be lost. On the same timeline, the one that serves stays.
+        """
+        if server.timeline < known.timeline:
+            return True
+        return self.primary not in (None, server) and server.timeline == known.timeline

@@ -1,0 +1,241 @@
+"""One control connection per server, kept open: it says what the server is and how far it is.
+
+Adapter to asyncpg. Its lifetime is the server's incarnation (see `group`); it is asked once per
+interval, and at once when somebody wants a position. What a failure means is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast, final
+
+import asyncpg
+
+from proxy.topology.group import Server, Sighting
+from proxy.types import Position, Role
+
+logger = logging.getLogger("tidegate.topology")
+
+_SIGHT: Final = """
+SELECT pg_is_in_recovery(),
+       (SELECT system_identifier FROM pg_control_system()),
+       CASE WHEN pg_is_in_recovery()
+            THEN (SELECT greatest(c.timeline_id, r.min_recovery_end_timeline, w.received_tli)
+                  FROM pg_control_checkpoint() c
+                  CROSS JOIN pg_control_recovery() r
+                  LEFT JOIN pg_stat_wal_receiver w ON true)
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int
+       END,
+       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() - '0/0'::pg_lsn
+            ELSE pg_current_wal_insert_lsn() - '0/0'::pg_lsn
+       END::bigint
+"""
+"""Works as an unprivileged role. The timeline of a replica is the newest of three places that
+learn of it at different times; `received_tli` is NULL without the rights of pg_monitor."""
+
+_GONE: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity($1) WHERE backend_start = $2
+"""
+
+QUICK_FIRST: Final = 0.001
+QUICK_LAST: Final = 0.064
+"""Seconds between two questions while somebody waits for a position: short at first, doubling,
+so that a replica that is long behind is not asked a thousand times a second."""
+
+
+@dataclass(slots=True, frozen=True)
+class Control:
+    """How the control connections are made. Times in seconds."""
+
+    user: str
+    password: str
+    database: str
+    application_name: str
+    tls: ssl.SSLContext | bool | str
+    interval: float
+    timeout: float
+
+
+class Watcher(Protocol):
+    """Who is told what a witness finds."""
+
+    def met(self, server: Server) -> None:
+        """A new witness stands: a new incarnation of the server begins."""
+
+    def asking(self, server: Server) -> None:
+        """The question is being sent: what was acknowledged by now is covered by the answer."""
+
+    def saw(self, server: Server, sighting: Sighting) -> None:
+        """The server answered."""
+
+    def lost(self, server: Server, error: str) -> None:
+        """The witness is gone, or none could be had."""
+
+
+async def connect(
+    control: Control, server: Server, database: str | None = None
+) -> asyncpg.Connection[Any]:
+    """Open a control connection."""
+    return await asyncpg.connect(
+        host=server.host,
+        port=server.port,
+        user=control.user,
+        password=control.password or None,
+        database=database or control.database,
+        ssl=control.tls,
+        timeout=control.timeout,
+        command_timeout=control.timeout,
+        server_settings={
+            "application_name": control.application_name,
+            "search_path": "",
+            "statement_timeout": "0",
+            "default_transaction_isolation": "read committed",
+        },
+    )
+
+
+@final
+class Witness:
+    """Keeps one server in sight. `run` is its task."""
+
+    __slots__ = (
+        "_asked",
+        "_connection",
+        "_control",
+        "_server",
+        "_waiting",
+        "_wanted",
+        "_watcher",
+    )
+
+    def __init__(self, server: Server, control: Control, watcher: Watcher) -> None:
+        self._server = server
+        self._control = control
+        self._watcher = watcher
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._asked = asyncio.Event()
+        self._wanted: Callable[[], bool] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def want(self, still: Callable[[], bool]) -> None:
+        """Ask again soon, and go on asking quickly while `still()` says that it matters."""
+        self._wanted = still
+        self._asked.set()
+
+    async def confirm(self) -> int:
+        """Wait for a sign of life that was asked for after this call; returns the incarnation.
+
+        Raises:
+            ConnectionError: The witness was lost meanwhile.
+        """
+        if self._connection is None:
+            raise ConnectionError(f"{self._server.name} is out of sight")
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._asked.set()
+        await future
+        return self._server.incarnation
+
+    async def fence(self, pid: int, backend_start: str) -> bool:
+        """End one server process and see it gone; False when the witness is not there.
+
+        Only a process with this start time is meant: a process number is used again.
+        """
+        connection = self._connection
+        if connection is None:
+            return False
+        started = await connection.fetchval("SELECT $1::text::timestamptz", backend_start)
+        while await connection.fetchval(_GONE, pid, started) is not None:
+            await asyncio.sleep(QUICK_LAST)
+        return True
+
+    async def run(self) -> None:
+        """Keep the server in sight until cancelled."""
+        while True:
+            error = "lost"
+            try:
+                await self._watch()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as exc:
+                error = describe(exc)
+            finally:
+                self._end(error)
+            await asyncio.sleep(min(1.0, self._control.interval))
+
+    async def _watch(self) -> None:
+        connection = await connect(self._control, self._server)
+        try:
+            self._watcher.met(self._server)
+            self._connection = connection
+            connection.add_termination_listener(lambda _: self._asked.set())
+            quick = QUICK_FIRST
+            while True:
+                await self._ask(connection)
+                if self._wanted is not None and self._wanted():
+                    await self._pause(quick)
+                    quick = min(2 * quick, QUICK_LAST)
+                else:
+                    self._wanted = None
+                    quick = QUICK_FIRST
+                    await self._rest()
+        finally:
+            connection.terminate()
+
+    async def _ask(self, connection: asyncpg.Connection[Any]) -> None:
+        self._asked.clear()
+        waiting, self._waiting = self._waiting, []
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        self._watcher.asking(self._server)
+        try:
+            row = await connection.fetchrow(_SIGHT)
+        except BaseException:
+            self._waiting += waiting
+            raise
+        recovering, system, timeline, position = cast(tuple[bool, int, int, int | None], row)
+        sighting = Sighting(
+            role=Role.REPLICA if recovering else Role.PRIMARY,
+            system=system,
+            timeline=timeline & 0xFFFF_FFFF,
+            position=Position(position or 0),
+            sent_at=sent_at,
+            received_at=loop.time(),
+        )
+        self._watcher.saw(self._server, sighting)
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def _rest(self) -> None:
+        """Until the next interval, or until somebody asks."""
+        try:
+            async with asyncio.timeout(self._control.interval):
+                await self._asked.wait()
+        except TimeoutError:
+            return
+
+    async def _pause(self, seconds: float) -> None:
+        """A short rest that a confirmation still ends at once."""
+        if self._waiting:
+            return
+        await asyncio.sleep(seconds)
+
+    def _end(self, error: str) -> None:
+        self._connection = None
+        self._watcher.lost(self._server, error)
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_exception(ConnectionError(f"{self._server.name}: {error}"))
+
+
+def describe(exc: BaseException) -> str:
+    """Say in one line why a control connection failed; never with a secret in it."""
+    text = str(exc).splitlines()[0] if str(exc) else ""
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+Fence = Callable[[int, str], Awaitable[bool]]
