@@ -1,0 +1,193 @@
+"""What a statement means in one place: a database, a user and a search path.
+
+`Statement` is what the text says; the catalog says what its names are. A `Plan` is the two
+together, in the words of the ledger: what a read depends on, what a commit would change. Made once
+per statement and scope; a new catalog makes new plans.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.tables import EVERY_DATABASE, ReadSet, everything_in, schema_of
+from proxy.sql.catalog import Access, Catalog
+from proxy.sql.statement import Effect, Kind, Statement
+from proxy.types import Reason, Table
+
+NOTHING: Final[frozenset[Table]] = frozenset()
+
+PLANS: Final = 10_000
+"""Plans kept per scope: far more than the statements of any one application."""
+
+_COMMITS_INSIDE: Final = frozenset((Kind.OPAQUE,))
+
+_BY_KIND: Final = {
+    Kind.LOCKING: Reason.LOCK,
+    Kind.WRITE: Reason.WRITE,
+    Kind.SCHEMA: Reason.SCHEMA,
+    Kind.OPAQUE: Reason.OPAQUE,
+}
+
+
+@final
+class Plan:
+    """See the module.
+
+    Attributes:
+        read_set: What the read depends on, where it may leave the primary; else None.
+        reason: REPLICA for a read that may leave the primary, else why it may not.
+        detail: The name behind `reason`.
+        uncached: Why its result may not be kept; None when it may.
+        writes: What a commit of it changes.
+        may_commit: Whether it may commit by itself, in the middle of what it does.
+        taints: Whether it may leave something in the session that nobody declared.
+        generation: Of the catalogs, when this was made.
+    """
+
+    __slots__ = (
+        "detail",
+        "generation",
+        "may_commit",
+        "read_set",
+        "reason",
+        "statement",
+        "statistics",
+        "taints",
+        "uncached",
+        "writes",
+    )
+
+    def __init__(self, statement: Statement, generation: int) -> None:
+        self.statement = statement
+        self.generation = generation
+        self.read_set: ReadSet | None = None
+        self.reason = statement.reason or _BY_KIND.get(statement.kind, Reason.UTILITY)
+        self.detail = statement.detail
+        self.uncached: Reason | None = Reason.CACHE_OFF
+        self.writes = NOTHING
+        self.may_commit = statement.kind in _COMMITS_INSIDE
+        self.taints = statement.kind is Kind.OPAQUE or Effect.UNTRACKED in statement.effects
+        self.statistics: object | None = None  # of the cache's admission
+
+
+@final
+class Scope:
+    """A database, a user and a search path: what a name means is the same within it."""
+
+    __slots__ = ("__weakref__", "catalog", "database", "plans", "search_path", "user")
+
+    def __init__(self, database: str, user: str, search_path: tuple[str, ...]) -> None:
+        self.database = database
+        self.user = user
+        self.search_path = search_path
+        self.catalog: Catalog | None = None
+        self.plans: dict[Statement, Plan] = {}
+
+
+@final
+class Planner:
+    """Makes plans, from the catalogs that are known to be true.
+
+    `generation` grows whenever a catalog may have changed: what was planned before may have missed
+    a trigger, so a commit that was planned in an older generation counts for everything.
+    """
+
+    __slots__ = ("_catalogs", "_ledger", "_scopes", "generation")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._catalogs: dict[str, Catalog] = {}
+        self._scopes: dict[tuple[str, str, tuple[str, ...]], Scope] = {}
+        self.generation = 0
+
+    def scope(self, database: str, user: str, search_path: tuple[str, ...]) -> Scope:
+        """Find or make a scope."""
+        key = (database, user, search_path)
+        scope = self._scopes.get(key)
+        if scope is None:
+            if len(self._scopes) >= PLANS:
+                self._scopes.clear()  # sessions keep theirs; it is only shared by fewer
+            scope = self._scopes[key] = Scope(database, user, search_path)
+        return scope
+
+    def know(self, database: str, catalog: Catalog) -> None:
+        """Take in a catalog that is true now."""
+        self._catalogs[database] = catalog
+
+    def distrust(self, database: str | None = None) -> None:
+        """Believe no catalog of a database, or of any, until it has been looked at again."""
+        self.generation += 1
+        if database is None:
+            self._catalogs.clear()
+        else:
+            self._catalogs.pop(database, None)
+
+    def is_known(self, database: str) -> bool:
+        """Tell whether there is a catalog that can be believed."""
+        return database in self._catalogs
+
+    def catalog(self, database: str) -> Catalog | None:
+        """Find the catalog of a database, if there is one that can be believed."""
+        return self._catalogs.get(database)
+
+    def plan(self, scope: Scope, statement: Statement) -> Plan:
+        """Find or make the plan of a statement."""
+        catalog = self._catalogs.get(scope.database)
+        if catalog is not scope.catalog or len(scope.plans) > PLANS:
+            scope.plans.clear()
+            scope.catalog = catalog
+        plan = scope.plans.get(statement)
+        if plan is None:
+            plan = self._make(scope, statement, catalog)
+            scope.plans[statement] = plan
+        return plan
+
+    def everything(self, database: str) -> frozenset[Table]:
+        """What a commit changes that nobody can tell the tables of: any, and definitions too."""
+        return frozenset((everything_in(database), schema_of(EVERY_DATABASE)))
+
+    def _make(self, scope: Scope, statement: Statement, catalog: Catalog | None) -> Plan:
+        plan = Plan(statement, self.generation)
+        kind = statement.kind
+        if kind is Kind.OPAQUE:
+            plan.writes = self.everything(scope.database)
+            return plan
+        if kind is Kind.SCHEMA:
+            plan.writes = self._schema_writes(scope, statement)
+        if not (statement.reads or statement.writes or statement.functions or kind is Kind.READ):
+            return plan
+        if catalog is None:
+            return self._without_catalog(plan, scope)
+        access = catalog.resolve(statement, scope.search_path, scope.user)
+        self._judge(plan, scope, access)
+        return plan
+
+    def _schema_writes(self, scope: Scope, statement: Statement) -> frozenset[Table]:
+        if Effect.TEMPORARY in statement.effects:
+            return NOTHING  # seen by its own session only, which is pinned from now on
+        return frozenset((schema_of(EVERY_DATABASE),))
+
+    def _without_catalog(self, plan: Plan, scope: Scope) -> Plan:
+        statement = plan.statement
+        if statement.kind is Kind.READ:
+            plan.reason = Reason.CATALOG_LOADING
+        if statement.functions or statement.writes or statement.operators:
+            plan.writes |= self.everything(scope.database)
+            plan.taints = plan.taints or bool(statement.functions)
+        return plan
+
+    def _judge(self, plan: Plan, scope: Scope, access: Access) -> None:
+        if not access.exact:
+            plan.writes |= self.everything(scope.database)
+        elif access.write_set:
+            plan.writes |= access.write_set
+        plan.taints = plan.taints or access.taints
+        if plan.statement.kind is not Kind.READ:
+            return
+        if access.replica is not None:
+            plan.reason, plan.detail = access.replica, access.detail
+            return
+        plan.reason = Reason.REPLICA
+        plan.read_set = self._ledger.read_set(scope.database, access.read_set)
+        plan.uncached = plan.statement.cache_reason or access.cache

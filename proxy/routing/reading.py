@@ -1,0 +1,89 @@
+"""Texts in, statements out: each text is scanned once, each fingerprint classified once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, final
+
+from proxy.sql.classify import classify
+from proxy.sql.scanner import CLOCK, MULTI, NOT_SURE, scan
+from proxy.sql.statement import Kind, Statement
+from proxy.types import Reason
+
+STATEMENTS: Final = 10_000
+"""Fingerprints whose meaning is kept; the least recently used goes first."""
+
+UNREAD: Final = Statement(kind=Kind.OPAQUE, text=b"", reason=Reason.UNPARSED)
+"""What nothing is known of: it may write anything."""
+
+TOO_LONG: Final = Statement(kind=Kind.OPAQUE, text=b"", reason=Reason.TOO_LONG)
+
+
+@final
+class Reading:
+    """What one request's text says.
+
+    Attributes:
+        statements: In their order; one that is not understood is `UNREAD`.
+        texts: The text of each, as it was sent.
+        clock: Whether a literal's meaning depends on the clock.
+        hint: What a comment says to the proxy.
+    """
+
+    __slots__ = ("clock", "hint", "statements", "texts")
+
+    def __init__(
+        self,
+        statements: tuple[Statement, ...],
+        texts: tuple[bytes, ...],
+        *,
+        clock: bool,
+        hint: bytes,
+    ) -> None:
+        self.statements = statements
+        self.texts = texts
+        self.clock = clock
+        self.hint = hint
+
+
+UNREADABLE: Final = Reading((UNREAD,), (b"",), clock=True, hint=b"")
+
+
+@final
+class Reader:
+    """Reads texts, and remembers fingerprints."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, Statement] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def read(self, sql: bytes) -> Reading:
+        """Say what a text asks for. Never raises: what is not understood is `UNREAD`."""
+        found = scan(sql)
+        flags = found.flags
+        if flags & NOT_SURE:
+            return UNREADABLE
+        clock = bool(flags & CLOCK)
+        if flags & MULTI:
+            texts = tuple(sql[start:stop] for start, stop in found.statements)
+            parts = [self.read(text) for text in texts]
+            statements = tuple(part.statements[0] for part in parts)
+            return Reading(statements, texts, clock=clock, hint=found.hint)
+        return Reading((self.statement(found.fingerprint),), (sql,), clock=clock, hint=found.hint)
+
+    def statement(self, fingerprint: bytes) -> Statement:
+        """Find or make the statement of a fingerprint."""
+        known = self._known
+        statement = known.get(fingerprint)
+        if statement is not None:
+            known.move_to_end(fingerprint)
+            return statement
+        statement = classify(fingerprint)
+        known[fingerprint] = statement
+        if len(known) > STATEMENTS:
+            known.popitem(last=False)
+        return statement

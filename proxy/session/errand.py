@@ -1,0 +1,88 @@
+"""One request on its way: what was decided for it, and what has become of it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, final
+
+from proxy.types import Reason
+
+if TYPE_CHECKING:
+    from proxy.freshness.mark import Mark
+    from proxy.routing.plan import Plan
+    from proxy.session.ports import Request
+    from proxy.session.results import Fill
+    from proxy.topology.group import Server
+
+
+@final
+class Errand:
+    """A request between the moment it is taken up and the moment it is done.
+
+    Attributes:
+        plans: One per statement that it runs; empty where nothing is run.
+        fast: The plan of a read that need not see the primary, or None.
+        version: Of the fast read's tables, when it was decided where to send it.
+        need: What the chosen replica must have replayed; None at the primary.
+        checked: The epoch in which the replica was asked for its position in front of the read.
+        mark: Announced for the commit that this request may bring about.
+        fill: What is gathered of the answer, for the cache.
+        leads: Whether others wait for this result.
+        flight: What it waits for, when another session is fetching it.
+        alone: Whether it must go itself, since the other's result could not be kept.
+        clock: Whether its text means another moment each time it is read.
+        uncached: Why its result is not kept.
+        attempts: How often it has been sent; a read is repeated once.
+        started: Whether an answer has begun to come.
+        rejected: Whether that answer was thrown away.
+    """
+
+    __slots__ = (
+        "alone",
+        "attempts",
+        "checked",
+        "clock",
+        "fast",
+        "fill",
+        "flight",
+        "leads",
+        "mark",
+        "need",
+        "plans",
+        "reason",
+        "rejected",
+        "request",
+        "sent_at",
+        "server",
+        "started",
+        "texts",
+        "uncached",
+        "version",
+    )
+
+    def __init__(self, request: Request, plans: tuple[Plan, ...]) -> None:
+        self.request = request
+        self.plans = plans
+        self.texts: tuple[bytes, ...] = ()
+        self.fast: Plan | None = None
+        self.version = 0
+        self.need: int | None = None
+        self.mark: Mark | None = None
+        self.fill: Fill | None = None
+        self.leads = False
+        self.flight: Hashable = None
+        self.alone = False
+        self.clock = False
+        self.uncached: Reason | None = None
+        self.checked: int | None = None
+        self.attempts = 0
+        self.reason = Reason.OPAQUE
+        self.server: Server | None = None
+        self.sent_at = 0.0
+        self.started = False
+        self.rejected = False
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it changes anything."""
+        return any(plan.writes for plan in self.plans)

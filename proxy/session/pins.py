@@ -1,0 +1,62 @@
+"""Why a client must keep its server connection, and what the server says of that.
+
+A pin is set by what a statement is known to leave behind. It is lifted only by the server's own
+word: after a statement that may have ended it, or may have left something behind unseen, one
+question is asked on the same connection, before anybody else can have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from proxy.sql.statement import Effect, Kind
+from proxy.types import PinReason
+
+BY_EFFECT: Final = {
+    Effect.ADVISORY_LOCK: PinReason.ADVISORY_LOCK,
+    Effect.TEMPORARY: PinReason.TEMPORARY_TABLE,
+    Effect.HOLD_CURSOR: PinReason.HOLD_CURSOR,
+    Effect.UNTRACKED: PinReason.UNKNOWN,
+}
+
+HARMLESS: Final = frozenset(
+    (
+        PinReason.SESSION_POOL,
+        PinReason.LISTEN,
+        PinReason.ADVISORY_LOCK,
+        PinReason.HOLD_CURSOR,
+    )
+)
+"""Pins that change nothing about what a read sees: reads still leave the primary."""
+
+MAY_UNPIN: Final = frozenset(
+    (Kind.UNLISTEN, Kind.DISCARD, Kind.CLOSE, Kind.SCHEMA, Kind.COMMIT, Kind.ROLLBACK)
+)
+"""Kinds that may have ended a pin, when there is one."""
+
+QUESTION: Final = b"""
+SELECT (SELECT count(*) FROM pg_catalog.pg_listening_channels()) > 0,
+       EXISTS (SELECT FROM pg_catalog.pg_class
+               WHERE relnamespace = pg_catalog.pg_my_temp_schema()),
+       EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable),
+       EXISTS (SELECT FROM pg_catalog.pg_locks
+               WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())
+"""
+"""What lives in this session, in the order of `ANSWERS`."""
+
+ANSWERS: Final = (
+    PinReason.LISTEN,
+    PinReason.TEMPORARY_TABLE,
+    PinReason.HOLD_CURSOR,
+    PinReason.ADVISORY_LOCK,
+)
+
+SETTINGS_QUESTION: Final = b"""
+SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'
+"""
+
+
+def read_answer(row: Sequence[bytes | None]) -> set[PinReason]:
+    """Say which pins the server's answer to `QUESTION` stands for."""
+    return {reason for reason, value in zip(ANSWERS, row, strict=True) if value == b"t"}

@@ -1,0 +1,184 @@
+"""What a session asks of the floors around it: seams, kept beside their user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.errors import ClientVisibleError
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import Mark
+from proxy.routing.plan import Planner
+from proxy.routing.reading import Reader
+from proxy.routing.router import Router
+from proxy.session.state import Change, SessionState
+from proxy.topology.group import Server
+from proxy.types import PinReason, Position
+from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.requests import Request
+
+if TYPE_CHECKING:
+    from proxy.session.errand import Errand
+    from proxy.session.profile import Profile
+    from proxy.session.results import Results
+    from proxy.session.session import Session
+    from proxy.session.transaction import Transaction
+
+__all__ = ["Dialect", "Exchange", "Line", "Link", "Pool", "Request", "Services", "Shell", "Waiter"]
+
+
+class Shell(Protocol):
+    """The client's end."""
+
+    def write(self, data: bytes) -> None:
+        """Send to the client."""
+
+    def close(self, reason: str) -> None:
+        """Send what is waiting, then hang up."""
+
+    def pause_reading(self) -> None:
+        """Take no more from the client until told."""
+
+    def resume_reading(self) -> None:
+        """Take more again."""
+
+
+class Link(Protocol):
+    """A server connection, lent to one session."""
+
+    server: Server
+    exchange: Exchange
+    state: SessionState
+    user: Session | None
+
+    def believes(self, need: Position, epoch: int, /) -> bool:
+        """Tell whether a statement sent now will see what needs this position."""
+
+    def verified(self, position: Position, epoch: int, /) -> None:
+        """The server said on this very connection that it has replayed a position."""
+
+    def write(self, data: bytes) -> None:
+        """Send to the server."""
+
+    def pause_reading(self) -> None:
+        """Take no more from the server until told."""
+
+    def resume_reading(self) -> None:
+        """Take more again."""
+
+    def abort(self, reason: str) -> None:
+        """Hang up at once."""
+
+
+class Line(Protocol):
+    """Where a session stands while it waits."""
+
+    def leave(self, waiter: Waiter, /) -> None:
+        """Step out."""
+
+
+class Waiter(Protocol):
+    """Who waits for a link."""
+
+    def acquired(self, link: Link, /) -> None:
+        """It is yours."""
+
+    def not_acquired(self, error: ClientVisibleError, /) -> None:
+        """There is none to be had."""
+
+    def primary_found(self) -> None:
+        """There is a primary to ask again."""
+
+
+class Pool(Line, Protocol):
+    """Where links of one user to one database on one server are lent."""
+
+    def try_acquire(self, flavour: SessionState, /) -> Link | None:
+        """Lend one at once, or None."""
+
+    def wait(self, waiter: Waiter, /) -> None:
+        """Stand in line."""
+
+
+class Dialect(Protocol):
+    """How an engine says what every engine can say."""
+
+    def error(self, error: ClientVisibleError) -> bytes:
+        """An error that ends a statement or, where it closes the client, the connection."""
+
+    def ready(self, status: int) -> bytes:
+        """The server's word that it waits for the next request."""
+
+    def apply(self, changes: Iterable[Change]) -> bytes:
+        """SQL that brings a session from one state to another."""
+
+    def reached(self, position: Position) -> bytes:
+        """SQL with one row if the replica has replayed this position, and none otherwise."""
+
+    def table(
+        self, request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]
+    ) -> bytes:
+        """A whole reply with rows of our own."""
+
+
+class Services(Protocol):
+    """What one server group offers to its sessions.
+
+    Attributes:
+        pins: What every client of this group is pinned by: its pool mode.
+        max_queued: Bytes of requests that may wait behind the one being served.
+    """
+
+    planner: Planner
+    reader: Reader
+    ledger: Ledger
+    results: Results | None
+    router: Router
+    dialect: Dialect
+    pins: frozenset[PinReason]
+    one_statement: bool
+    max_queued: int
+    idle_transaction_timeout: float
+    client_idle_timeout: float
+
+    def clock(self) -> float:
+        """Seconds, by the clock that everything here counts by."""
+
+    def pool(self, server: Server, profile: Profile) -> Pool:
+        """Find the pool of a session's user and database."""
+
+    def wait_for_primary(self, waiter: Waiter) -> Line:
+        """Stand in line for a primary."""
+
+    def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
+        """Mark what a commit that is about to be sent may change."""
+
+    def settle(self, mark: Mark, *, committed: bool) -> None:
+        """Say what became of it."""
+
+    def lose(self, mark: Mark, link: Link) -> None:
+        """Its connection broke: find out, and keep its tables with the primary meanwhile."""
+
+    def sent(self, errand: Errand, link: Link) -> None:
+        """A request was sent to a server."""
+
+    def abandoned(self, server: Server) -> None:
+        """A request ended without an answer that counts."""
+
+    def finished(self, errand: Errand, exchange: Exchange) -> None:
+        """A request is done: count it."""
+
+    def hit(self, errand: Errand) -> None:
+        """A request was answered from the cache: count it."""
+
+    def cancel(self, link: Link) -> None:
+        """Stop what a link runs; it is lent to nobody else before that has been heard."""
+
+    def release(self, link: Link) -> None:
+        """Take a link back."""
+
+    def gone(self, session: Session) -> None:
+        """A session is over, and has nothing any more."""
+
+    def explain(self, profile: Profile, sql: bytes) -> tuple[list[str], list[list[str]]]:
+        """Answer a statement that is meant for the proxy: columns and rows."""

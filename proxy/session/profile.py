@@ -1,0 +1,244 @@
+"""What a session's settings mean below: which names, which results, whether at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, final
+
+from proxy.cache.entry import Answer
+from proxy.cache.key import Context, Shape
+from proxy.routing.plan import Planner, Scope
+from proxy.session.state import SessionState
+from proxy.sql.session_commands import read_name_list
+from proxy.types import Reason
+
+if TYPE_CHECKING:
+    from proxy.session.results import Results
+
+_SHAPELESS: Final = frozenset(
+    (
+        "application_name",
+        "client_connection_check_interval",
+        "client_min_messages",
+        "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
+        "lock_timeout",
+        "log_min_duration_statement",
+        "log_statement",
+        "statement_timeout",
+        "synchronous_commit",
+        "tcp_keepalives_count",
+        "tcp_keepalives_idle",
+        "tcp_keepalives_interval",
+        "tcp_user_timeout",
+    )
+)
+"""Settings that cannot change a byte of a result: they don't part the cache. All others do."""
+
+_UNREADABLE_ENCODINGS: Final = frozenset(
+    (
+        "sjis",
+        "big5",
+        "gbk",
+        "uhc",
+        "gb18030",
+        "johab",
+        "shift_jis",
+        "shift_jis_2004",
+        "shiftjis",
+        "mskanji",
+        "win932",
+        "windows932",
+        "win936",
+        "windows936",
+        "win949",
+        "windows949",
+        "win950",
+        "windows950",
+    )
+)
+"""Client encodings in which a byte below 128 may be the second half of a character."""
+
+LISTS: Final = frozenset(
+    (
+        "search_path",
+        "temp_tablespaces",
+        "session_preload_libraries",
+        "local_preload_libraries",
+        "unix_socket_directories",
+    )
+)
+"""Settings whose value is a list of names, which the server shows the way it is written."""
+
+ROLE: Final = "role"
+AUTHORIZATION: Final = "session_authorization"
+
+
+@dataclass(slots=True, frozen=True)
+class Defaults:
+    """What a login of this user to this database begins with, as the server said."""
+
+    search_path: str
+    isolation: str
+    encoding: str
+
+
+@final
+class Profile:
+    """A session's state, and what follows from it. See the module.
+
+    Attributes:
+        state: What the client has set, its startup parameters included.
+        scope: What names mean.
+        context: What is cached for sessions like this; None where nothing may be.
+        blocked: Why no read of this session may leave the primary; None when one may.
+    """
+
+    __slots__ = (
+        "_defaults",
+        "_group",
+        "_planner",
+        "_results",
+        "_startup",
+        "blocked",
+        "context",
+        "database",
+        "scope",
+        "state",
+        "user",
+    )
+
+    def __init__(
+        self,
+        planner: Planner,
+        results: Results | None,
+        *,
+        group: str,
+        user: str,
+        database: str,
+        startup: SessionState,
+        defaults: Defaults,
+    ) -> None:
+        self._planner = planner
+        self._results = results
+        self._group = group
+        self._startup = startup
+        self._defaults = defaults
+        self.user = user
+        self.database = database
+        self.state = startup
+        self.scope: Scope
+        self.context: Context | None = None
+        self.blocked: Reason | None = None
+        self._renew()
+
+    @property
+    def answers(self) -> dict[bytes, Answer] | None:
+        """Whole requests that are answered from the cache; None where none can be."""
+        return self.context.answers if self.context is not None else None
+
+    def become(self, state: SessionState) -> None:
+        """Take on another state."""
+        if state is not self.state:
+            self.state = state
+            self._renew()
+
+    def set(self, name: str, value: str) -> None:
+        """The client has SET something."""
+        self.become(self.state.with_setting(name, value))
+
+    def reset(self, name: str) -> None:
+        """The client has RESET something: its startup parameter counts again, if it sent one."""
+        self.become(self.state.with_setting(name, self._startup.get(name)))
+
+    def reset_all(self) -> None:
+        """RESET ALL leaves the role as it is, as the server does."""
+        kept = {name: value for name, value in self.state.settings if name in (ROLE, AUTHORIZATION)}
+        self.become(self.state.with_settings({**dict(self._startup.settings), **kept}))
+
+    def discard_all(self) -> None:
+        """DISCARD ALL: as at login."""
+        self.become(self._startup)
+
+    def adopt(self, rows: Iterable[Sequence[bytes | None]]) -> None:
+        """Take the server's word for what is set: something may have set it unseen.
+
+        Custom settings and roles are not in the server's list, so ours stay.
+        """
+        settings = {
+            name: value
+            for name, value in self.state.settings
+            if "." in name or name in (ROLE, AUTHORIZATION)
+        }
+        for row in rows:
+            name, value = (field.decode("utf-8", "replace") if field else "" for field in row)
+            settings[name.lower()] = value if name.lower() in LISTS else quote(value)
+        self.become(self.state.with_settings(settings))
+
+    def _renew(self) -> None:
+        settings = dict(self.state.settings)
+        path = read_name_list(settings.get("search_path", self._defaults.search_path))
+        role = settings.get(ROLE, "")
+        authorization = settings.get(AUTHORIZATION, "")
+        self.blocked = self._why_blocked(settings)
+        if path is None:
+            self.blocked = Reason.SETTINGS
+            path = ()
+        user = _plain_name(role) or _plain_name(authorization) or self.user
+        self.scope = self._planner.scope(self.database, user, path)
+        self.context = None
+        if self._results is not None and self.blocked is None:
+            self.context = self._results.context(self._shape(settings, role, authorization))
+
+    def _why_blocked(self, settings: Mapping[str, str]) -> Reason | None:
+        isolation = _value(settings.get("default_transaction_isolation"), self._defaults.isolation)
+        if isolation != "read committed":
+            return Reason.ISOLATION
+        encoding = _value(settings.get("client_encoding"), self._defaults.encoding)
+        if encoding.replace("-", "_") in _UNREADABLE_ENCODINGS:
+            return Reason.SETTINGS
+        if _value(settings.get("standard_conforming_strings"), "on") not in ("on", "true", "1"):
+            return Reason.SETTINGS
+        return None
+
+    def _shape(self, settings: Mapping[str, str], role: str, authorization: str) -> Shape:
+        shaping = tuple(
+            (name, value) for name, value in sorted(settings.items()) if name not in _SHAPELESS
+        )
+        return Shape(
+            salt=0,
+            epoch=0,
+            group=self._group,
+            database=self.database,
+            user=f"{self.user}/{authorization}",
+            role=role,
+            protocol="postgres",
+            encoding=self._defaults.encoding,
+            settings=shaping,
+        )
+
+
+def quote(value: str) -> str:
+    """Write a value as an SQL string."""
+    doubled = value.replace("'", "''")
+    if "\\" in value:
+        return " E'" + doubled.replace("\\", "\\\\") + "'"
+    return "'" + doubled + "'"
+
+
+def _value(raw: str | None, default: str) -> str:
+    """The plain value of a setting's SQL text."""
+    if raw is None or raw.lower() == "default":
+        return default.lower()
+    return raw.strip().strip("'\"").lower()
+
+
+def _plain_name(raw: str) -> str:
+    """The role that a SET ROLE names; empty for none."""
+    text = raw.strip()
+    if text.lower() in ("", "none", "default", "'none'"):
+        return ""
+    if text[0] == '"' or text[0] == "'":
+        return text[1:-1].replace(text[0] * 2, text[0])
+    return text.lower()

@@ -1,0 +1,213 @@
+"""The cache, as a session sees it: may this read be answered, and may its answer be kept?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+from weakref import WeakKeyDictionary
+
+from proxy.cache.admission import Worth
+from proxy.cache.entry import Answer, Entry
+from proxy.cache.flight import FAILED, NOT_STORED, STORED, Flights, Landing
+from proxy.cache.key import Context, Contexts, Key, Shape
+from proxy.cache.store import Store
+from proxy.freshness.ledger import Ledger
+from proxy.sql.clock import clock_word
+from proxy.types import Reason
+from proxy.wire.postgres import tags
+from proxy.wire.postgres.codec import HEADER, read_formats, read_values
+from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.replies import Kept, put_together, take_apart
+from proxy.wire.postgres.requests import SIMPLE_TAIL, Execution, Prepared, Request
+
+if TYPE_CHECKING:
+    from proxy.session.errand import Errand
+    from proxy.session.profile import Profile
+    from proxy.session.session import Session
+
+
+@final
+class Fill:
+    """What is gathered of an answer while it is passed on."""
+
+    __slots__ = ("context", "key", "pieces", "room", "worth")
+
+    def __init__(self, context: Context, key: Key, worth: Worth, room: int) -> None:
+        self.context = context
+        self.key = key
+        self.worth = worth
+        self.room = room
+        self.pieces: list[bytes] = []
+
+    def add(self, data: bytes) -> bool:
+        """Take a piece; False: it has become too large to be kept."""
+        self.room -= len(data)
+        if self.room < 0:
+            self.pieces.clear()
+            return False
+        self.pieces.append(data)
+        return True
+
+
+@final
+class Results:
+    """The cache of one server group, with the flights under way."""
+
+    __slots__ = ("_contexts", "_flights", "_ledger", "_named", "_single_flight", "store")
+
+    def __init__(self, store: Store, ledger: Ledger, *, single_flight: bool) -> None:
+        self.store = store
+        self._ledger = ledger
+        self._contexts = Contexts()
+        self._flights: Flights[Session] = Flights()
+        self._single_flight = single_flight
+        self._named: WeakKeyDictionary[
+            Context, WeakKeyDictionary[Prepared, dict[bytes, Answer]]
+        ] = WeakKeyDictionary()
+
+    def context(self, shape: Shape) -> Context:
+        """Find what is cached for sessions of this shape."""
+        return self._contexts.intern(shape, self._ledger)
+
+    def answers_of(self, context: Context, prepared: Prepared) -> dict[bytes, Answer]:
+        """Find the ready answers to a prepared statement, by what follows its name in a Bind."""
+        by_statement = self._named.get(context)
+        if by_statement is None:
+            by_statement = self._named[context] = WeakKeyDictionary()
+        answers = by_statement.get(prepared)
+        if answers is None:
+            answers = by_statement[prepared] = {}
+        return answers
+
+    def find(self, profile: Profile, errand: Errand, now: float) -> bytes | None:
+        """Find the answer to a read, or prepare for keeping it; None: ask a server."""
+        plan = errand.fast
+        context = profile.context
+        if plan is None or context is None:
+            return None
+        execution = errand.request.executions[0]
+        errand.uncached = plan.uncached or _why_not(errand, execution)
+        if errand.uncached is not None:
+            return None
+        key = _key_of(execution)
+        entry = self.store.find(context, key, now)
+        if entry is not None:
+            answer = put_together(Kept(*entry.pieces), errand.request)
+            if answer is not None:
+                self._remember(context, errand, entry, answer)
+                return answer
+        worth = plan.statistics
+        if not isinstance(worth, Worth):
+            worth = plan.statistics = Worth(now)
+        if worth.admits(now):
+            errand.fill = Fill(context, key, worth, self.store.max_entry_bytes)
+        else:
+            errand.uncached = Reason.NOT_WORTH
+        return None
+
+    def join(self, errand: Errand, session: Session) -> bool:
+        """Wait for an identical read that is under way; False: go yourself, and lead."""
+        fill = errand.fill
+        if fill is None or errand.alone or not self._single_flight:
+            return False
+        key = (fill.context, fill.key)
+        if self._flights.board(key, session):
+            errand.leads = True
+            return False
+        errand.fill = None
+        errand.flight = key
+        return True
+
+    def leave(self, errand: Errand, session: Session) -> None:
+        """Wait no longer."""
+        if errand.flight is not None:
+            self._flights.leave(errand.flight, session)
+            errand.flight = None
+
+    def done(self, errand: Errand, exchange: Exchange, now: float) -> None:
+        """Keep an answer that has come whole, if it still holds; and tell those who wait."""
+        fill = errand.fill
+        plan = errand.fast
+        if fill is None or plan is None or plan.read_set is None:
+            self.land(errand, NOT_STORED)
+            return
+        landing = NOT_STORED
+        if exchange.error is None and exchange.plain and fill.pieces:
+            reply = b"".join(fill.pieces)
+            fill.worth.answered(now - errand.sent_at, len(reply))
+            kept = take_apart(reply)
+            if kept is not None:
+                entry = self.store.fill(
+                    fill.context,
+                    fill.key,
+                    kept,
+                    read_set=plan.read_set,
+                    version=errand.version,
+                    worth=fill.worth,
+                    now=now,
+                )
+                if entry is not None:
+                    landing = STORED
+                    answer = put_together(kept, errand.request)
+                    if answer is not None:
+                        self._remember(fill.context, errand, entry, answer)
+        self.land(errand, landing)
+
+    def land(self, errand: Errand, landing: Landing = FAILED) -> None:
+        """End a flight, whatever came of it."""
+        fill, errand.fill = errand.fill, None
+        if not errand.leads or fill is None:
+            return
+        errand.leads = False
+        for session in self._flights.land((fill.context, fill.key)):
+            session.flight_landed(landing)
+
+    def _remember(self, context: Context, errand: Errand, entry: Entry, answer: bytes) -> None:
+        """Let the same bytes find the answer at once, where they mean the same to everybody."""
+        request = errand.request
+        chunk = request.chunk
+        if chunk is None:
+            return
+        if request.simple or is_self_contained(request):
+            self.store.remember(entry, context.answers, chunk, (answer,))
+        elif (prepared := plain_bind_of(request)) is not None:
+            tail = chunk[chunk.find(0, BIND_STATEMENT) :]
+            self.store.remember(entry, self.answers_of(context, prepared), tail, (answer,))
+
+
+BIND_STATEMENT: Final = 6
+"""Where the name of the statement begins in a Bind to the unnamed portal."""
+
+
+def is_self_contained(request: Request) -> bool:
+    """Tell if a batch brings its own statement and names none: its bytes say everything."""
+    return not request.edited and request.items[0].tag == tags.PARSE
+
+
+def plain_bind_of(request: Request) -> Prepared | None:
+    """Find the statement of a batch that binds it to the unnamed portal and names nothing else."""
+    first, *others = request.items
+    if first.tag != tags.BIND or not first.name or first.message[HEADER] != 0:
+        return None
+    return None if any(item.name for item in others) else first.prepared
+
+
+def _why_not(errand: Errand, execution: Execution) -> Reason | None:
+    """Say why this very execution may not be answered from the cache, nor its answer kept."""
+    if execution.max_rows > 0:
+        return Reason.PARTIAL
+    if errand.clock:
+        return Reason.CLOCK
+    if execution.tail is not SIMPLE_TAIL:
+        _, pos = read_formats(execution.tail, 0)
+        parameters, _ = read_values(execution.tail, pos)
+        if any(value is not None and clock_word(value) for value in parameters):
+            return Reason.PARAMETER
+    return None
+
+
+def _key_of(execution: Execution) -> Key:
+    prepared = execution.prepared
+    if prepared is None:
+        return Key(execution.sql, b"", execution.tail)
+    types = b"" if not prepared.oids else repr(prepared.oids).encode()
+    return Key(execution.sql, types, execution.tail)

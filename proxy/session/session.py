@@ -1,0 +1,879 @@
+"""One client's conversation: what becomes of each request.
+
+A request is taken up when the one before it is done. It is answered at once where that can be
+done; else it becomes an `Errand`: a route is chosen, a server connection acquired, what must come
+first is sent in front, the answer is passed on as it comes, and when the server is ready again
+the consequences are drawn. Everything here is synchronous; what has to be waited for comes back
+as a call: `acquired`, `server_data`, `server_lost`.
+
+The rule that decides every read and every commit is docs/freshness.md; its tests are called in
+`_first_word` (validation) and `_send` (the mark), its bookkeeping in `_settle_mark`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, unique
+from typing import Final, final
+
+from proxy.cache.entry import Answer
+from proxy.cache.flight import FAILED, NOT_STORED, Landing
+from proxy.errors import (
+    Cancelled,
+    ClientVisibleError,
+    IdleTimeout,
+    IdleTransactionTimeout,
+    OutcomeUnknown,
+    RemoteProtocolError,
+    ServerLost,
+    Unsupported,
+)
+from proxy.routing.reading import UNREADABLE, Reading
+from proxy.session.effects import apply_effects
+from proxy.session.errand import Errand
+from proxy.session.pins import HARMLESS, MAY_UNPIN, QUESTION, SETTINGS_QUESTION, read_answer
+from proxy.session.ports import Line, Link, Services, Shell
+from proxy.session.profile import Profile
+from proxy.session.results import plain_bind_of
+from proxy.session.state import UNTOUCHED
+from proxy.session.transaction import Transaction, has_control, may_commit
+from proxy.sql.statement import Kind
+from proxy.topology.group import Server
+from proxy.types import PinReason, Position, Reason
+from proxy.wire.postgres import backend, frontend, tags
+from proxy.wire.postgres.exchange import Prelude
+from proxy.wire.postgres.requests import ClientEngine, End, Execution, Item, Request
+
+
+@unique
+class Phase(Enum):
+    """What a session is doing."""
+
+    FREE = "free"  # between requests, perhaps in a transaction
+    WAITING = "waiting"  # for a server connection, a primary, or another's result
+    RUNNING = "running"  # a request is with the server
+    OPEN = "open"  # a batch is with the server, and the client has not ended it yet
+    ASKING = "asking"  # a question of our own, before the connection is given back
+    OVER = "over"
+
+
+FREE: Final = Phase.FREE
+WAITING: Final = Phase.WAITING
+RUNNING: Final = Phase.RUNNING
+OPEN: Final = Phase.OPEN
+ASKING: Final = Phase.ASKING
+OVER: Final = Phase.OVER
+
+_COPY: Final = (End.COPY, End.COPY_END)
+
+
+@final
+class Session:
+    """See the module.
+
+    Attributes:
+        answers: Whole requests that can be answered as they are received; None while none can.
+        named: The same for statements that this client has prepared, by their names.
+        pins: Why the client keeps its server connection; empty: it does not.
+    """
+
+    __slots__ = (
+        "_engine",
+        "_errand",
+        "_farewell",
+        "_gone",
+        "_home",
+        "_line",
+        "_link",
+        "_notices",
+        "_phase",
+        "_queue",
+        "_queued",
+        "_services",
+        "_shell",
+        "_skipping",
+        "_transaction",
+        "answers",
+        "idle_since",
+        "named",
+        "pins",
+        "profile",
+    )
+
+    def __init__(
+        self, services: Services, shell: Shell, engine: ClientEngine, profile: Profile
+    ) -> None:
+        self._services = services
+        self._shell = shell
+        self._engine = engine
+        self.profile = profile
+        self._phase = FREE
+        self._queue: deque[Request] = deque()
+        self._queued = 0  # bytes
+        self._errand: Errand | None = None
+        self._link: Link | None = None  # in use, or kept for an open transaction
+        self._home: Link | None = None  # kept for a pinned client
+        self._line: Line | None = None
+        self._skipping = False  # everything up to a Sync, after an error in an open batch
+        self._notices = b""  # of the connection kept, until no answer is in the way
+        self._transaction = Transaction()
+        self._gone = False  # the client is
+        self._farewell = False  # its connection is being cleaned up
+        self.named: dict[bytes, dict[bytes, Answer]] = {}
+        self.pins: set[PinReason] = set(services.pins)
+        self.idle_since = services.clock()
+        self.answers = profile.answers
+
+    # What the client sends
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the client.
+
+        Raises:
+            RemoteProtocolError: They are not the protocol's.
+        """
+        self.answers = None
+        engine = self._engine
+        requests = engine.feed(data)
+        if engine.is_streaming and not requests:
+            self._pour()
+        for request in requests:
+            self._queue.append(request)
+            self._queued += request.size
+        self._pump()
+
+    def _pump(self) -> None:
+        """Take up requests for as long as they can be taken up."""
+        queue = self._queue
+        while queue and self._may_take(queue[0]):
+            request = queue.popleft()
+            self._queued -= request.size
+            self._take(request)
+        if self._phase is FREE and not queue:
+            self._rest()
+        elif self._queued > self._services.max_queued or self._engine.is_streaming:
+            self._shell.pause_reading()
+
+    def _may_take(self, request: Request) -> bool:
+        phase = self._phase
+        if phase is FREE or phase is OPEN:
+            return True
+        return phase is RUNNING and request.end in _COPY
+
+    def _rest(self) -> None:
+        """Nothing is to be done: what comes next may be answered as it is received."""
+        self._shell.resume_reading()
+        if (
+            self._link is None
+            and not self._skipping
+            and self._engine.is_between
+            and self.pins <= HARMLESS
+        ):
+            self.answers = self.profile.answers
+        if self._notices:
+            self._shell.write(self._notices)
+            self._notices = b""
+
+    def _take(self, request: Request) -> None:
+        if request.end in _COPY:
+            self._copy(request)
+        elif request.end is End.TERMINATE:
+            self._shell.close("client said goodbye")
+        elif self._skipping:
+            self._skip(request)
+        elif self._phase is OPEN:
+            self._continue(request)
+        else:
+            self._begin(request)
+
+    def _copy(self, request: Request) -> None:
+        """Pass COPY data on; what comes after the COPY has failed is dropped, as a server would."""
+        link = self._link
+        if link is not None and link.exchange.copying_in:
+            link.write(b"".join([item.message for item in request.items]))
+            self._pour()
+
+    def _skip(self, request: Request) -> None:
+        if request.end is End.READY and not request.simple:
+            self._skipping = False
+            self._shell.write(self._services.dialect.ready(tags.IDLE))
+
+    def _pour(self) -> None:
+        """Pass on what has come of a large message."""
+        engine = self._engine
+        link = self._link
+        while engine.is_streaming:
+            if self._phase is WAITING:
+                return
+            piece = engine.take()
+            if not piece:
+                return
+            if link is not None:
+                link.write(piece)
+            if not engine.is_streaming:
+                for request in engine.feed(b""):
+                    self._queue.append(request)
+                    self._queued += request.size
+
+    # What becomes of a request
+
+    def _begin(self, request: Request) -> None:
+        if request.undo:
+            self.named.clear()
+        self.idle_since = self._services.clock()
+        link = self._link
+        if link is None and _is_only_sync(request):
+            self._shell.write(self._services.dialect.ready(tags.IDLE))
+            return
+        readings = [self._read(execution) for execution in request.executions]
+        plans = tuple(
+            self._services.planner.plan(self.profile.scope, statement)
+            for reading in readings
+            for statement in reading.statements
+        )
+        errand = Errand(request, plans)
+        errand.texts = tuple(text for reading in readings for text in reading.texts)
+        self._errand = errand
+        if link is not None:
+            errand.reason = Reason.TRANSACTION
+            self._send(errand, link)
+        elif len(plans) == 1 and plans[0].statement.kind is Kind.PROXY:
+            self._answer_ourselves(errand)
+        elif self._services.one_statement and has_control(plans):
+            self._fail(errand, Unsupported("transactions are not possible in statement pool mode"))
+        elif self._may_be_fast(errand):
+            errand.fast = plans[0]
+            errand.clock = readings[0].clock
+            self._read_fast(errand)
+        else:
+            self._to_primary(errand)
+
+    def _answer_ourselves(self, errand: Errand) -> None:
+        """EXPLAIN ROUTE and SHOW tidegate.x: the proxy itself is asked."""
+        self._errand = None
+        answer = self._services.explain(self.profile, errand.texts[0])
+        columns, rows = answer
+        self._shell.write(self._services.dialect.table(errand.request, columns, rows))
+
+    def _read(self, execution: Execution) -> Reading:
+        """Say what an execution's text asks for; a prepared statement's is kept with it."""
+        prepared = execution.prepared
+        if prepared is None:
+            return self._services.reader.read(execution.sql) if execution.sql else UNREADABLE
+        meaning = prepared.meaning
+        if isinstance(meaning, Reading):
+            return meaning
+        reading = self._services.reader.read(execution.sql)
+        prepared.meaning = reading
+        return reading
+
+    def _may_be_fast(self, errand: Errand) -> bool:
+        """Tell if a request is one proven read, in a session where that says everything."""
+        plans = errand.plans
+        if len(plans) != 1:
+            errand.reason = Reason.SEVERAL if plans else Reason.UTILITY
+            return False
+        errand.reason = plans[0].reason
+        if plans[0].read_set is None:
+            return False
+        if errand.request.end is not End.READY:
+            errand.reason = Reason.PIPELINE
+            return False
+        blocked = self.profile.blocked
+        if blocked is None and self.pins and not self.pins <= HARMLESS:
+            blocked = Reason.PINNED
+        if blocked is not None:
+            errand.reason = blocked
+            return False
+        return True
+
+    def _read_fast(self, errand: Errand) -> None:
+        services = self._services
+        plan = errand.fast
+        assert plan is not None
+        assert plan.read_set is not None
+        now = services.clock()
+        errand.version = services.ledger.version(plan.read_set)
+        results = services.results
+        if results is not None and errand.attempts == 0:
+            answer = results.find(self.profile, errand, now)
+            if answer is not None:
+                self._hit(errand, answer)
+                return
+            if results.join(errand, self):
+                self._phase = WAITING
+                return
+        server, errand.reason = services.router.choose(plan.read_set, now)
+        if server is None:
+            self._to_primary(errand)
+            return
+        errand.server = server
+        errand.need = services.ledger.need(plan.read_set)
+        self._acquire(errand, server)
+
+    def _hit(self, errand: Errand, answer: bytes) -> None:
+        self._errand = None
+        self._phase = FREE
+        self._services.hit(errand)
+        self._shell.write(answer)
+        self._engine.forget_portals()
+        prepared = plain_bind_of(errand.request)
+        context = self.profile.context
+        if prepared is not None and context is not None and self._services.results is not None:
+            # The next one like it is answered without being read.
+            name = errand.request.items[0].name
+            self.named[name] = self._services.results.answers_of(context, prepared)
+
+    def flight_landed(self, landing: Landing) -> None:
+        """The result that another session was fetching has come, or did not."""
+        errand = self._errand
+        if errand is None or self._phase is not WAITING:
+            return
+        errand.flight = None
+        errand.alone = landing is NOT_STORED
+        self._phase = FREE
+        self._read_fast(errand)
+        self._pump()
+
+    def _to_primary(self, errand: Errand) -> None:
+        errand.server = None
+        errand.need = None
+        if errand.fast is not None and errand.fast.read_set is not None:
+            errand.version = self._services.ledger.version(errand.fast.read_set)
+        primary = self._services.router.primary
+        if primary is None:
+            self._phase = WAITING
+            self._line = self._services.wait_for_primary(self)
+            return
+        errand.server = primary
+        if self._home is not None:
+            self._link, self._home = self._home, None
+            self._send(errand, self._link)
+            return
+        self._acquire(errand, primary)
+
+    def _acquire(self, errand: Errand, server: Server) -> None:
+        pool = self._services.pool(server, self.profile)
+        link = pool.try_acquire(self.profile.state)
+        if link is not None:
+            self.acquired(link)
+            return
+        self._phase = WAITING
+        self._line = pool
+        pool.wait(self)
+
+    # What those say that were waited for
+
+    def primary_found(self) -> None:
+        """There is a primary again."""
+        errand = self._errand
+        if errand is None or self._phase is not WAITING:
+            return
+        self._line = None
+        self._phase = FREE
+        self._to_primary(errand)
+
+    def acquired(self, link: Link) -> None:
+        """The link is ours."""
+        errand = self._errand
+        self._line = None
+        self._link = link
+        link.user = self
+        if errand is None or self._phase is OVER:
+            self._give_back(link)
+            return
+        self._transaction.begin(self.profile.state)
+        self._send(errand, link)
+        if self._phase is not WAITING:
+            self._pump()
+
+    def not_acquired(self, error: ClientVisibleError) -> None:
+        """There is no link to be had."""
+        errand = self._errand
+        self._line = None
+        if errand is None or self._phase is not WAITING:
+            return
+        self._phase = FREE
+        if errand.need is not None:  # a replica let us down: the primary has it
+            errand.reason = Reason.REPLICA_FAILED
+            self._to_primary(errand)
+            return
+        self._fail(errand, error)
+        self._pump()
+
+    # Sending
+
+    def _send(self, errand: Errand, link: Link) -> None:
+        exchange = link.exchange
+        request = errand.request
+        services = self._services
+        pieces: list[bytes] = []
+        if link.state is not self.profile.state and exchange.status != tags.FAILED:
+            changes = link.state.changes_to(self.profile.state)
+            pieces.append(exchange.prelude(Prelude.STATE, services.dialect.apply(changes)))
+            link.state = self.profile.state
+        if errand.need is not None and not link.believes(errand.need, services.ledger.epoch):
+            question = services.dialect.reached(errand.need)
+            pieces.append(exchange.prelude(Prelude.POSITION, question))
+            errand.checked = services.ledger.epoch
+        in_transaction = exchange.status != tags.IDLE
+        self._transaction.add(errand.plans)
+        if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
+            services.announce(errand, self._transaction, self.profile)
+        sync = request.end is End.OPEN and not request.executions and not in_transaction
+        pieces.append(exchange.begin(request, sync=sync and not request.streams))
+        errand.sent_at = services.clock()
+        errand.attempts += 1
+        services.sent(errand, link)
+        link.write(b"".join(pieces))
+        said = exchange.say_at_once()
+        if said:
+            self._shell.write(said)
+        self._phase = OPEN if request.end is End.OPEN and not sync else RUNNING
+        if request.streams:
+            self._pour()
+        self._shell.resume_reading()
+
+    def _continue(self, request: Request) -> None:
+        """Send the next part of a batch; after an error, only its end."""
+        link = self._link
+        errand = self._errand
+        if link is None or errand is None:
+            return
+        exchange = link.exchange
+        if exchange.error is not None:
+            if request.end is not End.READY:
+                return
+            request = Request(End.READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
+        errand.request.undo += request.undo
+        plans = tuple(
+            self._services.planner.plan(self.profile.scope, statement)
+            for execution in request.executions
+            for statement in self._read(execution).statements
+        )
+        errand.plans += plans
+        self._transaction.add(plans)
+        in_transaction = exchange.status != tags.IDLE
+        if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
+            # A batch commits at its Sync, and not before: the mark may grow until then.
+            if errand.mark is not None:
+                self._services.settle(errand.mark, committed=False)
+            self._services.announce(errand, self._transaction, self.profile)
+        link.write(exchange.go_on(request))
+        said = exchange.say_at_once()
+        if said:
+            self._shell.write(said)
+        if request.end is End.READY:
+            self._phase = RUNNING
+        if request.streams:
+            self._pour()
+
+    # What the server sends
+
+    def server_data(self, link: Link, data: bytes) -> None:
+        """Take bytes from a server connection that is ours."""
+        exchange = link.exchange
+        if link is not self._link:
+            self._hear(link, data)
+            return
+        try:
+            passed = exchange.feed(data)
+        except RemoteProtocolError as error:
+            link.abort(error.message)
+            return
+        if passed:
+            errand = self._errand
+            if errand is not None and not errand.started and not self._first_word(errand, link):
+                passed = b""
+            if passed:
+                self._shell.write(passed)
+                if errand is not None and errand.fill is not None:
+                    self._gather(errand, passed)
+        if exchange.done:
+            self._done(link)
+        elif exchange.copying_in and not self._is_simple() and self._phase is RUNNING:
+            # The Sync behind the Execute is lost on a server that waits for COPY data: the
+            # client sends another when it is through.
+            self._phase = OPEN
+            self._pump()
+        elif exchange.copying_in:
+            self._pump()
+
+    def _gather(self, errand: Errand, passed: bytes) -> None:
+        """Keep a copy for the cache, up to a size; past that, nobody waits for it."""
+        fill, results = errand.fill, self._services.results
+        if fill is not None and results is not None and not fill.add(passed):
+            errand.uncached = Reason.TOO_LARGE
+            results.land(errand, NOT_STORED)
+
+    def _hear(self, link: Link, data: bytes) -> None:
+        """Take what comes on the connection that is kept while nothing was asked on it."""
+        exchange = link.exchange
+        try:
+            exchange.idle_feed(data)
+        except RemoteProtocolError as error:
+            link.abort(error.message)
+            return
+        self._notices += exchange.asynchronous
+        exchange.asynchronous = b""
+        if self._phase is FREE and self._link is None:
+            self._shell.write(self._notices)
+            self._notices = b""
+
+    def _is_simple(self) -> bool:
+        return self._errand is None or self._errand.request.simple
+
+    def _first_word(self, errand: Errand, link: Link) -> bool:
+        """Judge an answer when its first bytes are there; False: it is thrown away.
+
+        A replica may be ahead of its primary, so what it says counts only if no commit on the
+        tables was sent meanwhile (facts: "replica ahead", and freshness.md, read path, 4).
+        """
+        errand.started = True
+        plan = errand.fast
+        if plan is None or errand.need is None or plan.read_set is None:
+            return True
+        exchange = link.exchange
+        services = self._services
+        if exchange.error is not None:
+            if backend.read_error(exchange.error).get(backend.SQLSTATE) == b"57014":
+                return True  # stopped because the client asked for it, or took too long
+            errand.reason = Reason.REPLICA_FAILED
+        elif exchange.plain and services.ledger.answer_ok(
+            plan.read_set, errand.version, services.clock()
+        ):
+            return True
+        else:
+            # Something came in front of the answer, so its snapshot may not have been taken yet;
+            # or the tables have changed.
+            errand.reason = Reason.INVALIDATED
+        exchange.discard()
+        errand.rejected = True
+        return False
+
+    def server_paused(self, link: Link, paused: bool) -> None:
+        """A server takes no more for now, or takes more again."""
+        if link is self._link:
+            if paused:
+                self._shell.pause_reading()
+            else:
+                self._shell.resume_reading()
+
+    def client_paused(self, paused: bool) -> None:
+        """The client takes no more for now, or takes more again."""
+        link = self._link
+        if link is None:
+            return
+        if paused:
+            link.pause_reading()
+            if self._errand is not None and self._services.results is not None:
+                # Nobody shall wait for a slow client's answer.
+                self._services.results.land(self._errand, NOT_STORED)
+        else:
+            link.resume_reading()
+
+    # When the server is ready again
+
+    def _done(self, link: Link) -> None:
+        exchange = link.exchange
+        if self._phase is ASKING:
+            self._asked(link)
+            return
+        errand = self._errand
+        assert errand is not None
+        if exchange.position_missing or errand.rejected:
+            self._read_again(errand, link)
+            return
+        self._errand = None
+        if errand.need is not None and errand.checked is not None:
+            link.verified(Position(errand.need), errand.checked)
+        self._services.finished(errand, exchange)
+        if exchange.state_error:
+            self._refused_state(errand, link)
+            return
+        if exchange.error is not None:
+            self._engine.undo(errand.request, exchange.confirmed)
+        self._settle_mark(errand, link)
+        if self._services.results is not None:
+            self._services.results.done(errand, exchange, self._services.clock())
+        self._draw_consequences(errand, link)
+        if exchange.status == tags.IDLE:
+            self._engine.forget_portals()
+            self._end_transaction(errand, link)
+        else:
+            self._phase = FREE
+            self._after()
+
+    def _after(self) -> None:
+        """A request is over."""
+        if self._gone:
+            self._leave()
+        else:
+            self.idle_since = self._services.clock()
+            self._pump()
+
+    def _settle_mark(self, errand: Errand, link: Link) -> None:
+        """Say to the ledger what became of a commit, before the client can read of it.
+
+        What the client was sent is still in this callback's hands: the transport writes after it.
+        """
+        mark, errand.mark = errand.mark, None
+        exchange = link.exchange
+        plans = errand.plans
+        if mark is None:
+            return
+        error = exchange.error is not None
+        if len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT:
+            # The COMMIT of a failed transaction is answered without an error, as ROLLBACK.
+            committed = not error and b"ROLLBACK" not in exchange.tags
+            if exchange.status != tags.IDLE:
+                self._transaction.begin(self.profile.state)  # AND CHAIN
+        else:
+            # A procedure may have committed before it failed, and so may a text with several
+            # statements; counting one commit too many costs a few cached results.
+            committed = not error or has_control(plans)
+        self._services.settle(mark, committed=committed)
+
+    def _draw_consequences(self, errand: Errand, link: Link) -> None:
+        exchange = link.exchange
+        transaction = self._transaction
+        for plan in errand.plans:
+            transaction.tainted = transaction.tainted or plan.taints
+        if exchange.error is not None:
+            return
+        for plan, text in zip(errand.plans, errand.texts, strict=False):
+            apply_effects(self, link, plan.statement, text)
+
+    def _end_transaction(self, errand: Errand, link: Link) -> None:
+        exchange = link.exchange
+        transaction = self._transaction
+        if errand.reason is Reason.TRANSACTION and exchange.tags[-1:] == [b"ROLLBACK"]:
+            self.profile.become(transaction.state)
+            link.state = transaction.state
+        may_unpin = self.pins != self._services.pins and any(
+            plan.statement.kind in MAY_UNPIN for plan in errand.plans
+        )
+        if transaction.tainted or transaction.unsure:
+            self._ask(link, QUESTION + b";" + SETTINGS_QUESTION)
+        elif may_unpin:
+            self._ask(link, QUESTION)
+        else:
+            self._part(link)
+
+    def _ask(self, link: Link, sql: bytes) -> None:
+        self._phase = ASKING
+        link.write(link.exchange.ask(sql))
+
+    def _asked(self, link: Link) -> None:
+        """The server has said what lives in this session, or has cleaned it up."""
+        if self._gone:
+            self._leave()
+            return
+        exchange = link.exchange
+        if exchange.error is not None or not exchange.rows:
+            self.pins.add(PinReason.UNKNOWN)
+        else:
+            kept = self.pins & {PinReason.UNKNOWN}
+            self.pins = kept | set(self._services.pins) | read_answer(exchange.rows[0])
+            if len(exchange.rows) > 1 or self._transaction.tainted:
+                self.profile.adopt(exchange.rows[1:])
+                link.state = self.profile.state
+        self._part(link)
+
+    def _part(self, link: Link) -> None:
+        """Keep the connection for a pinned client, else give it back."""
+        self._link = None
+        self._phase = FREE
+        if self.pins:
+            self._home = link
+        else:
+            self._give_back(link)
+        self._after()
+
+    def _give_back(self, link: Link) -> None:
+        link.user = None
+        self._services.release(link)
+
+    def _read_again(self, errand: Errand, link: Link) -> None:
+        """A replica's answer did not count: the primary is asked."""
+        if link.exchange.position_missing:
+            errand.reason = Reason.BEHIND
+        errand.started = errand.rejected = False
+        if errand.server is not None:
+            self._services.abandoned(errand.server)
+        self._link = None
+        self._give_back(link)
+        self._to_primary(errand)
+
+    def _refused_state(self, errand: Errand, link: Link) -> None:
+        """The server would not set what the client has set before: the client must hear why."""
+        error = link.exchange.error or b""
+        self._link = None
+        link.user = None
+        link.abort("session settings were refused")
+        self._shell.write(error)
+        self._after_error(errand)
+        self._pump()
+
+    # Errors of our own
+
+    def _fail(self, errand: Errand, error: ClientVisibleError) -> None:
+        """Tell the client that its request can't be served."""
+        self._errand = None
+        self._shell.write(self._services.dialect.error(error))
+        if error.closes_client:
+            self._shell.close(error.message)
+            return
+        self._after_error(errand)
+
+    def _after_error(self, errand: Errand) -> None:
+        self._phase = FREE
+        self._engine.undo(errand.request, 0)
+        self._engine.forget_portals()
+        if self._services.results is not None:
+            self._services.results.land(errand, FAILED)
+        if errand.request.end is End.READY:
+            self._shell.write(self._services.dialect.ready(tags.IDLE))
+        else:
+            self._skipping = True
+        if errand.request.streams:
+            self._pour()
+
+    def server_lost(self, link: Link, reason: str) -> None:
+        """A server connection that is ours broke."""
+        errand = self._errand
+        if link is self._home:
+            self._home = None
+        if link is not self._link:
+            self._hang_up(f"server {link.server.name} was lost with the session on it: {reason}")
+            return
+        self._link = None
+        mark = errand.mark if errand is not None else None
+        if mark is not None:
+            errand.mark = None
+            self._services.lose(mark, link)
+        if self._gone or self._phase is OVER:
+            self._phase = FREE
+            self._leave()
+            return
+        if errand is not None and errand.server is not None:
+            self._services.abandoned(errand.server)
+        if errand is not None and self._may_repeat(errand):
+            self._phase = FREE
+            errand.reason = Reason.REPLICA_FAILED
+            self._to_primary(errand)
+            return
+        where = f"server {link.server.name} was lost: {reason}"
+        if mark is not None:
+            where = f"the outcome of the transaction is unknown: {where}"
+            self._shell.write(self._services.dialect.error(OutcomeUnknown(where)))
+            self._shell.close(where)
+            return
+        self._hang_up(where)
+
+    def _may_repeat(self, errand: Errand) -> bool:
+        """A proven read of which nothing was sent on can be repeated, once."""
+        return errand.fast is not None and not errand.started and errand.attempts < 2
+
+    def _hang_up(self, why: str) -> None:
+        if self._phase is not OVER:
+            self._shell.write(self._services.dialect.error(ServerLost(why)))
+            self._shell.close(why)
+
+    # The end
+
+    def cancel(self) -> None:
+        """Stop what is running now, because the client asked for it on another connection."""
+        errand = self._errand
+        if self._phase is WAITING and errand is not None:
+            if self._line is not None:
+                self._line.leave(self)
+                self._line = None
+            if self._services.results is not None:
+                self._services.results.leave(errand, self)
+            self._phase = FREE
+            self._fail(errand, Cancelled("canceling statement due to user request"))
+            self._pump()
+        elif self._link is not None and self._phase in (RUNNING, OPEN):
+            self._services.cancel(self._link)
+
+    def client_gone(self) -> None:
+        """The client hung up: what it left behind is cleaned up."""
+        if self._gone:
+            return
+        self._gone = True
+        self.answers = None
+        self._queue.clear()
+        link = self._link
+        errand = self._errand
+        if errand is not None and self._services.results is not None:
+            self._services.results.leave(errand, self)
+            self._services.results.land(errand, FAILED)
+        if self._phase is WAITING:
+            if self._line is not None:
+                self._line.leave(self)
+                self._line = None
+            self._errand = None
+            self._leave()
+        elif self._phase in (RUNNING, OPEN) and link is not None:
+            self._services.cancel(link)
+            if link.exchange.copying_in:
+                link.write(frontend.copy_fail(b"the client is gone"))
+            if self._phase is OPEN:
+                end = Request(End.READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
+                link.write(link.exchange.go_on(end))
+                self._phase = RUNNING
+            link.resume_reading()
+        elif self._phase is FREE:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Bring every connection we have back to where another client can have it."""
+        self._phase = ASKING
+        link = self._link or self._home
+        self._link, self._home = link, None
+        if link is None:
+            self._phase = OVER
+            self._services.gone(self)
+            return
+        exchange = link.exchange
+        if exchange.error is not None and self._farewell:
+            link.user = None
+            link.abort("could not be cleaned up")
+            self._link = None
+            self._leave()
+        elif exchange.status != tags.IDLE:
+            self._farewell = True
+            link.state = self._transaction.state
+            link.write(exchange.ask(b"ROLLBACK"))
+        elif self.pins:
+            self._farewell = True
+            self.pins = set()
+            link.state = UNTOUCHED
+            exchange.forget_statements()
+            link.write(exchange.ask(b"DISCARD ALL"))
+        else:
+            self._link = None
+            self._give_back(link)
+            self._leave()
+
+    def tick(self, now: float) -> ClientVisibleError | None:
+        """Say why the client must go, if it has been idle for too long; about once a second."""
+        services = self._services
+        idle = now - self.idle_since
+        if self._phase is not FREE:
+            return None
+        if self._link is not None:
+            limit = services.idle_transaction_timeout
+            if limit and idle >= limit:
+                return IdleTransactionTimeout(
+                    "terminating connection due to idle-in-transaction timeout"
+                )
+        elif services.client_idle_timeout and idle >= services.client_idle_timeout:
+            return IdleTimeout("terminating connection due to idle-session timeout")
+        return None
+
+
+def _is_only_sync(request: Request) -> bool:
+    items = request.items
+    return len(items) == 1 and items[0].tag == tags.SYNC
