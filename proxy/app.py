@@ -1,0 +1,123 @@
+"""The object graph: the one file that knows everyone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Final, final
+
+import uvicorn
+import uvloop
+
+from proxy import __version__
+from proxy.admin.http import make_app
+from proxy.freshness.ledger import ALL_RULES
+from proxy.freshness.rules import Rules
+from proxy.observe.export import Exporter
+from proxy.observe.logs import Logger, configure
+from proxy.runtime.gauges import ServiceGauges
+from proxy.runtime.listener import listen
+from proxy.runtime.security import make_security
+from proxy.runtime.service import GroupService
+from proxy.settings import Settings, secrets
+
+log = Logger("app")
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@final
+class Application:
+    """A running Tidegate. `start` raises before any port is open if something is wrong.
+
+    Args:
+        settings: Validated.
+        rules: All on, except in tests.
+    """
+
+    def __init__(self, settings: Settings, rules: Rules = ALL_RULES) -> None:
+        self.settings = settings
+        self.services: dict[str, GroupService] = {}
+        self.exporter = Exporter(__version__)
+        self._rules = rules
+        self._listeners: list[asyncio.Server] = []
+        self._admin: uvicorn.Server | None = None
+        self._admin_task: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    async def start(self) -> None:
+        """Read what must be read, look at the servers, then open the ports.
+
+        Raises:
+            ConfigError: A file that the settings name is not what it should be.
+            OSError: A port can't be opened.
+        """
+        groups = self.settings.server_groups
+        security = {name: make_security(group) for name, group in groups.items()}
+        readiness = {}
+        for name, group in groups.items():
+            service = GroupService(group, security[name], self._rules)
+            gauges = ServiceGauges(service)
+            self.exporter.add(service.metrics, gauges)
+            readiness[name] = gauges
+            self.services[name] = service
+        try:
+            await self._open(readiness)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self, readiness: dict[str, ServiceGauges]) -> None:
+        for service in self.services.values():
+            service.start()
+            self._listeners.append(await listen(service))
+            log.info("listening", group=service.settings.name, address=str(service.settings.listen))
+        address = self.settings.admin.listen
+        self._admin = uvicorn.Server(
+            uvicorn.Config(
+                make_app(self.exporter.render, readiness, lambda: self._is_stopping),
+                host=address.host,
+                port=address.port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+            )
+        )
+        config = self._admin.config
+        config.load()
+        socket = config.bind_socket()
+        self._admin.lifespan = config.lifespan_class(config)
+        await self._admin.startup(sockets=[socket])
+        self._admin_task = asyncio.get_running_loop().create_task(self._admin.main_loop())
+        log.info("admin listening", address=str(address))
+
+    async def close(self) -> None:
+        """Take no more clients, let go of those there are, and of the servers."""
+        self._is_stopping = True
+        for listener in self._listeners:
+            listener.close()
+        for service in self.services.values():
+            await service.close()
+        if self._admin is not None and self._admin_task is not None:
+            self._admin.should_exit = True
+            await self._admin_task
+            await self._admin.shutdown()
+
+
+async def _serve(settings: Settings) -> None:
+    application = Application(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    await application.start()
+    await stop.wait()
+    log.info("stopping")
+    await application.close()
+
+
+def run(settings: Settings) -> int:
+    """Serve until told to stop; returns the exit status."""
+    configure(settings.log, secrets(settings))
+    uvloop.run(_serve(settings))
+    return 0

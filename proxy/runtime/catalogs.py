@@ -1,0 +1,153 @@
+"""What is defined in the databases in use, and who writes to them besides us."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, final
+
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.tables import EVERY_DATABASE, schema_of
+from proxy.freshness.watch import Counters, Watch
+from proxy.observe.logs import Logger
+from proxy.observe.metrics import GroupMetrics
+from proxy.routing.plan import Planner
+from proxy.settings.model import ServerGroup
+from proxy.settings.values import OutOfBand
+from proxy.sql.catalog import Catalog
+from proxy.topology.catalogs import CatalogKeeper
+from proxy.topology.group import Group
+from proxy.topology.witness import Control
+from proxy.types import Table, Token
+
+log = Logger("catalogs")
+
+
+@final
+class Catalogs:
+    """Keeps the catalog of every database that a client has asked for."""
+
+    __slots__ = (
+        "_control",
+        "_counted",
+        "_group",
+        "_keepers",
+        "_known",
+        "_ledger",
+        "_metrics",
+        "_new_token",
+        "_planner",
+        "_settings",
+        "_tasks",
+        "_watches",
+    )
+
+    def __init__(
+        self,
+        settings: ServerGroup,
+        control: Control,
+        group: Group,
+        planner: Planner,
+        ledger: Ledger,
+        new_token: Callable[[], Token],
+        metrics: GroupMetrics,
+    ) -> None:
+        self._settings = settings
+        self._control = control
+        self._group = group
+        self._planner = planner
+        self._ledger = ledger
+        self._new_token = new_token
+        self._metrics = metrics
+        self._keepers: dict[str, CatalogKeeper] = {}
+        self._known: dict[str, Catalog] = {}
+        self._watches: dict[str, Watch] = {}
+        self._counted: set[str] = set()  # databases with a history: what rises in them is foreign
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def want(self, database: str) -> None:
+        """A client uses this database."""
+        if database in self._keepers:
+            return
+        settings = self._settings
+        keeper = CatalogKeeper(
+            database,
+            self._control,
+            self._group,
+            self,
+            interval=settings.out_of_band_interval or 1.0,
+            watch=settings.out_of_band is OutOfBand.WATCH,
+        )
+        self._keepers[database] = keeper
+        self._watches[database] = Watch()
+        task = asyncio.get_running_loop().create_task(keeper.run())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def check_now(self) -> None:
+        """A definition has changed, or may have."""
+        for keeper in self._keepers.values():
+            keeper.check_now()
+
+    def restart(self) -> None:
+        """There is a new primary."""
+        for keeper in self._keepers.values():
+            keeper.restart()
+        for watch in self._watches.values():
+            watch.restart()
+
+    def wrote(self, table: Table, rows: int) -> None:
+        """Credit rows that a commit of ours wrote, before its mark is released."""
+        watch = self._watches.get(table.database)
+        if watch is not None:
+            watch.wrote(table, rows)
+
+    def close(self) -> None:
+        """Stop."""
+        for task in self._tasks:
+            task.cancel()
+
+    # Taker
+
+    def generation(self) -> int:
+        """See `proxy.topology.catalogs.Taker`."""
+        return self._planner.generation
+
+    def took(self, database: str, catalog: Catalog, generation: int) -> bool:
+        """Believe a catalog, unless something may have changed since the reading began."""
+        if generation != self._planner.generation:
+            return False
+        if not self._planner.is_known(database):
+            self._planner.know(database, catalog)
+        self._known[database] = catalog
+        return True
+
+    def changed(self, database: str) -> None:
+        """Somebody changed a definition past the proxy: count it as a commit."""
+        log.info("definitions changed", group=self._group.name, database=database)
+        self._planner.distrust(database)
+        self._ledger.foreign_commit([schema_of(EVERY_DATABASE)], self._new_token())
+
+    def counted(self, database: str, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Compare the servers' counters with what we wrote, and count what is foreign."""
+        catalog = self._known.get(database)
+        if catalog is None:
+            return
+        sample: dict[Table, Counters] = {}
+        for oid, written, files in rows:
+            for table in catalog.roots(oid):
+                before = sample.get(table, Counters(0, 0))
+                sample[table] = Counters(before.rows + written, hash((before.files, files)))
+        foreign = self._watches[database].compare(sample, self._ledger.is_pending)
+        if not foreign:
+            return
+        self._ledger.foreign_commit(foreign, self._new_token())
+        if database in self._counted:
+            for table in foreign:
+                self._metrics.foreign_writes.count(catalog.name_of(table.oid))
+        self._counted.add(database)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.exception("a task ended by a bug", error)

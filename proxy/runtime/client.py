@@ -1,0 +1,392 @@
+"""One client connection: login, then bytes and flow control for its session.
+
+The first statement that can be answered from the cache is answered right here, in the callback
+that received it; everything else goes to the session. Theory of the login: `proxy.wire.postgres`,
+`startup` and `authentication`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Final, cast, final
+
+from proxy.errors import (
+    AuthenticationFailed,
+    ClientVisibleError,
+    InternalError,
+    RemoteProtocolError,
+    UnsupportedVersion,
+)
+from proxy.observe.logs import Logger, connection_ended
+from proxy.runtime.server import HIGH_WATER
+from proxy.runtime.tls import Tls
+from proxy.session.session import Session
+from proxy.wire.postgres import backend, tags
+from proxy.wire.postgres.authentication import Authenticated, Claim, authenticate
+from proxy.wire.postgres.codec import HEADER, read_int32
+from proxy.wire.postgres.errors import error_message
+from proxy.wire.postgres.packets import V3_2, CancelRequest
+from proxy.wire.postgres.requests import ClientEngine
+from proxy.wire.postgres.startup import Replication, Startup, TlsBegins, client_startup
+
+if TYPE_CHECKING:
+    from proxy.runtime.service import GroupService
+    from proxy.runtime.tunnel import Tunnel
+
+log = Logger("client")
+
+_BIND: Final = tags.BIND
+_STATEMENT_NAME: Final = HEADER + 1
+"""Where the statement's name begins in a Bind to the unnamed portal."""
+
+LONGEST_ANSWER: Final = 65_540
+"""A password message: PostgreSQL's limit, and the header."""
+
+
+@final
+class ClientConnection(asyncio.Protocol):
+    """See the module."""
+
+    def __init__(self, service: GroupService) -> None:
+        self.service = service
+        self.user = ""
+        self.database = ""
+        self.application = ""
+        self.peer = ""
+        self.key = (0, b"")
+        self.session: Session | None = None
+        self.tls: Tls | None = None
+        self.began = 0.0
+        self._transport: asyncio.Transport | None = None
+        self._inbox = bytearray()
+        self._arrived: asyncio.Event = asyncio.Event()
+        self._login: asyncio.Task[None] | None = None
+        self._tunnel: Tunnel | None = None
+        self._engine: ClientEngine | None = None
+        self._closing = ""
+        self._is_lost = False
+        self._is_paused = False
+        self._received = 0
+        self._sent = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
+        self.began = self.service.clock()
+        self.service.clients.add(self)
+        self._login = asyncio.get_running_loop().create_task(self._log_in())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came: the hot path."""
+        self._received += len(data)
+        if self.tls is not None:
+            data = self._decrypt(self.tls, data)
+            if not data:
+                return
+        session = self.session
+        if session is None:
+            self._early(data)
+            return
+        answers = session.answers
+        if answers is not None:
+            if data[0] == _BIND:
+                answer = self._find_bound(session, data)
+            else:
+                answer = self.service.find_answer(answers, data)
+            if answer is not None:
+                if self._engine is not None:
+                    self._engine.answered(data)
+                self.write(answer)
+                return
+        try:
+            session.receive(data)
+        except RemoteProtocolError as error:
+            self._break(error)
+
+    def eof_received(self) -> bool:
+        """The client has nothing more to say, and so wants nothing more to hear."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._is_lost = True
+        self._arrived.set()
+        if self._login is not None:
+            self._login.cancel()
+        if self._tunnel is not None:
+            self._tunnel.close()
+        if self.session is not None:
+            self.session.client_gone()
+        self.service.clients.discard(self)
+        self.service.cancel_keys.pop(self.key[0], None)
+        self._log(self._closing or (str(exc) if exc is not None else "client hung up"))
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        if self._tunnel is not None:
+            self._tunnel.pause_server()
+        if self.session is not None:
+            self.session.client_paused(True)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        if self._tunnel is not None:
+            self._tunnel.resume_server()
+        if self.session is not None:
+            self.session.client_paused(False)
+
+    # Shell, for the session
+
+    def write(self, data: bytes) -> None:
+        """Send to the client."""
+        transport = self._transport
+        if transport is None or self._is_lost:
+            return
+        self._sent += len(data)
+        transport.write(data if self.tls is None else self.tls.send(data))
+
+    def close(self, reason: str) -> None:
+        """Send what is waiting, then hang up."""
+        if not self._closing:
+            self._closing = reason
+        if self._transport is not None and not self._is_lost:
+            self._transport.close()
+
+    def pause_reading(self) -> None:
+        """Take no more from the client until told."""
+        if self._transport is not None and not self._is_paused and not self._is_lost:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take more again."""
+        if self._is_paused and self._transport is not None and not self._is_lost:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def refuse(self, error: ClientVisibleError) -> None:
+        """Tell the client why it must go, and hang up."""
+        self.write(error_message(error, fatal=True))
+        self.close(error.message)
+
+    def cancel(self) -> None:
+        """Stop what runs for this client."""
+        if self.session is not None:
+            self.session.cancel()
+        elif self._tunnel is not None:
+            self._tunnel.cancel()
+
+    # The hot path
+
+    def _find_bound(self, session: Session, data: bytes) -> bytes | None:
+        """Find the answer to a Bind of a statement that this client has prepared."""
+        if data[HEADER] != 0:
+            return None
+        stop = data.find(0, _STATEMENT_NAME)
+        answers = session.named.get(data[_STATEMENT_NAME:stop])
+        if answers is None:
+            return None
+        return self.service.find_answer(answers, data[stop:])
+
+    def _decrypt(self, tls: Tls, data: bytes) -> bytes:
+        transport = cast(asyncio.Transport, self._transport)
+        try:
+            plain, answer = tls.receive(data)
+        except OSError as error:  # ssl.SSLError is one
+            transport.write(tls.pending())
+            self.close(f"TLS: {error}")
+            return b""
+        if answer:
+            transport.write(answer)
+        if not plain and tls.established:
+            self._arrived.set()
+        return plain
+
+    def _break(self, error: RemoteProtocolError) -> None:
+        """The client does not speak the protocol: nothing can be said to it but goodbye."""
+        if not self._closing:
+            self.refuse(error)
+
+    # Login
+
+    def _early(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.send(data)
+            return
+        self._inbox += data
+        self._arrived.set()
+        if len(self._inbox) > LONGEST_ANSWER:
+            self.pause_reading()
+
+    async def _read(self) -> bytes:
+        """Wait for bytes.
+
+        Raises:
+            ConnectionError: The client is gone.
+        """
+        while not self._inbox:
+            if self._is_lost:
+                raise ConnectionError
+            self._arrived.clear()
+            self.resume_reading()
+            await self._arrived.wait()
+        data = bytes(self._inbox)
+        self._inbox.clear()
+        return data
+
+    async def _log_in(self) -> None:
+        settings = self.service.settings
+        try:
+            async with asyncio.timeout(settings.client_login_timeout):
+                await self._admit()
+        except TimeoutError:
+            self.close(f"no login within {settings.client_login_timeout:g} s")
+        except ConnectionError:
+            pass
+        except ClientVisibleError as error:
+            self.service.login_failed(self.user, error)
+            self.refuse(error)
+        except Exception as error:
+            log.exception("a login failed by a bug", error)
+            self.refuse(ClientVisibleError("internal error"))
+
+    async def _admit(self) -> None:
+        wish = await self._start()
+        if isinstance(wish, CancelRequest):
+            self.service.cancel_by_key(wish)
+            self.close("cancel request")
+            return
+        service = self.service
+        self.user = wish.user.decode("utf-8", "surrogateescape")
+        self.database = wish.database.decode("utf-8", "surrogateescape")
+        self.application = wish.settings.get(b"application_name", b"").decode("utf-8", "replace")
+        if len(service.clients) > service.settings.max_client_conn:
+            raise service.full()
+        if self.tls is None and service.requires_tls:
+            raise AuthenticationFailed("TLS is required on this port (client_tls_sslmode)")
+        rest = wish.rest
+        proven, rest = await self._authenticate(wish, rest)
+        if wish.replication is not Replication.NO:
+            self._tunnel = await service.open_tunnel(self, wish, proven)
+            self._tunnel.send(rest)
+            return
+        profile, parameters = await service.welcome(
+            wish, self.user, self.database, proven.credentials
+        )
+        pid, secret = service.new_key(self, 32 if wish.version >= V3_2 else 4)
+        self.key = (pid, secret)
+        engine = ClientEngine(service.library)
+        session = Session(service, self, engine, profile)
+        self.write(
+            b"".join(
+                (
+                    proven.answer,
+                    parameters,
+                    backend.backend_key_data(pid, secret),
+                    backend.READY_IDLE,
+                )
+            )
+        )
+        rest += bytes(self._inbox)
+        self._inbox.clear()
+        self.session = session
+        self._engine = engine
+        self.resume_reading()
+        if rest:
+            try:
+                session.receive(rest)
+            except RemoteProtocolError as error:
+                self._break(error)
+
+    async def _start(self) -> Startup | CancelRequest:
+        """From the first byte to who wants what."""
+        service = self.service
+        dialogue = client_startup(tls=service.tls is not None)
+        answer = next(dialogue)
+        while True:
+            if isinstance(answer, TlsBegins):
+                await self._begin_tls(answer)
+            elif answer:
+                self.write(answer)
+            data = await self._read()
+            try:
+                answer = dialogue.send(data)
+            except StopIteration as stop:
+                wish: Startup | CancelRequest = stop.value
+                if isinstance(wish, Startup) and wish.answer:
+                    self.write(wish.answer)
+                return wish
+
+    async def _begin_tls(self, begin: TlsBegins) -> None:
+        context = self.service.tls
+        if context is None:
+            raise InternalError("TLS was offered without a certificate")
+        if begin.answer:
+            self.write(begin.answer)
+        early = begin.received + bytes(self._inbox)
+        self._inbox.clear()
+        self.tls = Tls(context, server_side=True)
+        if early:
+            self._inbox += self._decrypt(self.tls, early)
+        while not self.tls.established:
+            if self._is_lost or self._closing:
+                raise ConnectionError
+            self._arrived.clear()
+            await self._arrived.wait()
+        if begin.received and self.tls.application_protocol is None:
+            raise UnsupportedVersion("direct TLS without the ALPN protocol postgresql")
+
+    async def _authenticate(self, wish: Startup, rest: bytes) -> tuple[Authenticated, bytes]:
+        service = self.service
+        tls = self.tls
+        name = tls.peer_common_name if tls is not None else None
+        claim = Claim(
+            user=wish.user,
+            stored=await service.stored_secret(self.user),
+            certificate_name=name.encode() if name is not None else None,
+            binding=service.channel_binding if tls is not None else None,
+        )
+        dialogue: Generator[bytes, bytes, Authenticated] = authenticate(
+            service.method, claim, service.new_chance()
+        )
+        try:
+            answer = next(dialogue)
+            while True:
+                self.write(answer)
+                message, rest = await self._read_message(rest)
+                answer = dialogue.send(message)
+        except StopIteration as stop:
+            return cast(Authenticated, stop.value), rest
+
+    async def _read_message(self, data: bytes) -> tuple[bytes, bytes]:
+        """Wait for one whole message; returns it, and what came behind it."""
+        while len(data) < HEADER:
+            data += await self._read()
+        size = 1 + read_int32(data, 1)
+        if not HEADER <= size <= LONGEST_ANSWER:
+            raise RemoteProtocolError("invalid message length")
+        while len(data) < size:
+            data += await self._read()
+        return data[:size], data[size:]
+
+    def _log(self, reason: str) -> None:
+        service = self.service
+        service.metrics.ended.count(reason)
+        connection_ended(
+            log,
+            reason=reason,
+            seconds=service.clock() - self.began,
+            group=service.settings.name,
+            client=self.peer,
+            user=self.user or None,
+            database=self.database or None,
+            application=self.application or None,
+            received=self._received,
+            sent=self._sent,
+        )

@@ -1,0 +1,71 @@
+"""The seam between sessions, which know no engine, and PostgreSQL's way of saying things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import final
+
+from proxy.errors import ClientVisibleError
+from proxy.session.state import Change, Verb
+from proxy.types import Position
+from proxy.wire.postgres import dialect
+from proxy.wire.postgres.errors import error_message
+from proxy.wire.postgres.requests import Request
+
+
+@final
+class PostgresDialect:
+    """See `proxy.session.ports.Dialect`."""
+
+    def error(self, error: ClientVisibleError) -> bytes:
+        """An ErrorResponse."""
+        return error_message(error)
+
+    def ready(self, status: int) -> bytes:
+        """A ReadyForQuery."""
+        return dialect.ready(status)
+
+    def apply(self, changes: Iterable[Change]) -> bytes:
+        """One simple query that makes all changes, or none of them.
+
+        Prepared statements first, while their names mean what they meant; roles come last, since
+        what was set before a SET ROLE may not be allowed after it.
+        """
+        return ";".join(_say(change) for change in sorted(changes, key=_order)).encode(
+            "utf-8", "surrogateescape"
+        )
+
+    def reached(self, position: Position) -> bytes:
+        """Whether a replica has replayed a position."""
+        return dialect.reached(position)
+
+    def table(
+        self, request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]
+    ) -> bytes:
+        """A reply with rows of our own."""
+        return dialect.table(request, columns, rows)
+
+
+def _order(change: Change) -> int:
+    """Drop roles, then everything else, then take on roles: authorization before role."""
+    is_role = change.name == "role"
+    is_authorization = change.name == "session_authorization"
+    if change.verb is Verb.RESET and (is_role or is_authorization):
+        return 0 if is_role else 1
+    if is_authorization:
+        return 4
+    if is_role:
+        return 5
+    return 2 if change.verb in (Verb.DEALLOCATE, Verb.RESET) else 3
+
+
+def _say(change: Change) -> str:
+    match change.verb:
+        case Verb.SET:
+            return dialect.set_setting(change.name, change.value)
+        case Verb.RESET:
+            return dialect.reset_setting(change.name)
+        case Verb.PREPARE:
+            return change.value
+        case Verb.DEALLOCATE:
+            return f"DEALLOCATE {dialect.quote_name(change.name)}"

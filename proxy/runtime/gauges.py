@@ -1,0 +1,81 @@
+"""The state of a server group, read where it lives at the moment somebody asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, final
+
+from proxy.observe.metrics import GroupState, PoolState, ServerState
+
+if TYPE_CHECKING:
+    from proxy.runtime.service import GroupService
+
+
+@final
+class ServiceGauges:
+    """See the module."""
+
+    def __init__(self, service: GroupService) -> None:
+        self._service = service
+
+    def group(self) -> GroupState:
+        """Single numbers."""
+        service = self._service
+        state = GroupState(clients=len(service.clients))
+        state.ledger_pending = len(service.ledger.unsettled())
+        metrics = service.metrics
+        if service.results is not None:
+            store = service.results.store
+            state.cache_bytes = store.used
+            state.cache_entries = len(store)
+            metrics.cache_fills = store.fills
+            metrics.cache_evictions = store.evicted
+        return state
+
+    def servers(self) -> Iterable[ServerState]:
+        """Every server of the group."""
+        service = self._service
+        primary = service.group.primary
+        now = service.clock()
+        for server in service.group.servers:
+            lag_bytes = lag_seconds = None
+            if primary is not None and service.group.follows(server):
+                lag_bytes = max(0, primary.position - server.position)
+                lag_seconds = now - server.seen_at if lag_bytes else 0.0
+            yield ServerState(
+                name=server.name,
+                role=server.role,
+                is_banned=server in service.balancer.bans,
+                position=server.position or None,
+                lag_bytes=lag_bytes,
+                lag_seconds=lag_seconds,
+            )
+
+    def pools(self) -> Iterable[PoolState]:
+        """Every pool, in PgBouncer's words."""
+        service = self._service
+        now = service.clock()
+        for pool in service.pools:
+            book = pool.book
+            pins: Counter[object] = Counter()
+            for connection in book.busy:
+                pins.update(getattr(connection.user, "pins", ()))
+            yield PoolState(
+                server=pool.server.name,
+                user=pool.user,
+                database=pool.database,
+                cl_active=len(book.busy),
+                cl_waiting=len(book.waiting),
+                sv_active=len(book.busy),
+                sv_idle=len(book.idle),
+                sv_pinned=dict(pins),
+                maxwait=book.longest_wait(now),
+            )
+
+    def problems(self) -> list[str]:
+        """What is in the way of serving; nothing: the group is ready."""
+        service = self._service
+        if service.group.primary is None:
+            return ["no primary"]
+        return []

@@ -1,0 +1,222 @@
+"""The pools: opens what the books ask for, and tells those who wait.
+
+A pool is of one (server, user, database). All decisions about lending are in `proxy.pool.book`;
+here are the tasks that open connections, and what an opening that fails means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, final
+
+from proxy.errors import ClientVisibleError, PoolTimeout, ShuttingDown
+from proxy.observe.logs import Logger
+from proxy.pool.book import Book, Limits
+from proxy.runtime.server import ServerConnection
+from proxy.session.ports import Waiter
+from proxy.session.state import SessionState
+from proxy.topology.group import Server
+from proxy.wire.postgres.login import LoginRefused
+
+log = Logger("pool")
+
+_PASSING: Final = (b"53", b"57P03", b"57P01", b"57P02")
+"""SQLSTATEs of a server that can't let us in just now: full, starting, stopping."""
+
+
+Opener = Callable[[], Awaitable[ServerConnection]]
+
+
+@final
+class Pool:
+    """Server connections of one user to one database on one server."""
+
+    def __init__(
+        self,
+        server: Server,
+        user: str,
+        database: str,
+        limits: Limits,
+        opener: Opener,
+        retry: float,
+        unreachable: Callable[[Server, str], None],
+    ) -> None:
+        self.name = f"{user}@{server.name}/{database}"
+        self.server = server
+        self.user = user
+        self.database = database
+        self.book: Book[ServerConnection, Waiter] = Book(limits)
+        self._opener = opener
+        self._retry = retry
+        self._unreachable = unreachable
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._not_before = 0.0
+        self.patient = True  # whether to stay in line when the server can't be reached
+
+    def try_acquire(self, flavour: SessionState) -> ServerConnection | None:
+        """Lend an idle connection at once, or None."""
+        return self.book.try_acquire(flavour)
+
+    def wait(self, waiter: Waiter) -> None:
+        """Stand in line; a connection is opened if there is room for one."""
+        self.book.wait(waiter, self._loop.time())
+        self._open_more()
+
+    def leave(self, waiter: Waiter) -> None:
+        """Step out of the line."""
+        self.book.leave(waiter)
+
+    def release(self, connection: ServerConnection) -> None:
+        """Take a connection back, or let it go if it is worn."""
+        now = self._loop.time()
+        if connection.is_lost or self.book.is_worn(connection, now):
+            self.discard(connection)
+            return
+        waiter = self.book.release(connection, now)
+        if waiter is not None:
+            waiter.acquired(connection)
+
+    def discard(self, connection: ServerConnection) -> None:
+        """Close a connection for good."""
+        self.book.remove(connection)
+        connection.close()
+        self._open_more()
+
+    def retire(self) -> None:
+        """Lend none of the present connections again: they are of another incarnation."""
+        for connection in list(self.book.idle):
+            self.book.remove(connection)
+            connection.close()
+        for connection in self.book.busy:
+            connection.retired = True
+
+    def turn_away(self, error: ClientVisibleError) -> None:
+        """Tell everybody in line that there is nothing to be had here."""
+        for waiter in self.clear_line():
+            waiter.not_acquired(error)
+
+    def clear_line(self) -> list[Waiter]:
+        """Send everybody in line away; the caller tells them where to."""
+        waiters = [place.waiter for place in self.book.waiting]
+        self.book.waiting.clear()
+        return waiters
+
+    def upkeep(self, now: float) -> None:
+        """Close what is overdue, end waits that are too long, open what should be there."""
+        due = self.book.tick(now)
+        for connection in due.close:
+            connection.close()
+        limits = self.book.limits
+        for waiter in due.timed_out:
+            waiter.not_acquired(
+                PoolTimeout(
+                    f"no server connection came free in {limits.wait_timeout:g} s"
+                    f" (pool {self.name}, {len(self.book.busy)} busy,"
+                    f" {len(self.book.waiting)} waiting)"
+                )
+            )
+        self._open_more()
+
+    async def close(self) -> None:
+        """Close idle connections and refuse whoever waits; busy ones go when they are released."""
+        idle, waiters = self.book.close()
+        for connection in idle:
+            connection.close()
+        for waiter in waiters:
+            waiter.not_acquired(ShuttingDown("the proxy is shutting down"))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _open_more(self) -> None:
+        now = self._loop.time()
+        if now < self._not_before:
+            return
+        for _ in range(self.book.to_open(now)):
+            self.book.opening += 1
+            task = self._loop.create_task(self._open())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _open(self) -> None:
+        try:
+            connection = await self._opener()
+        except LoginRefused as error:
+            self.book.open_failed()
+            self._refused(error)
+        except (ClientVisibleError, OSError) as error:
+            self.book.open_failed()
+            self._failed(str(error))
+        except BaseException:
+            self.book.open_failed()
+            raise
+        else:
+            self._opened(connection)
+
+    def _opened(self, connection: ServerConnection) -> None:
+        connection.on_lost = self._lost
+        now = self._loop.time()
+        if connection.is_lost or connection.incarnation != self.server.incarnation:
+            self.book.open_failed()
+            connection.close()
+            self._open_more()
+            return
+        if self.book.closed:
+            self.book.open_failed()
+            connection.close()
+            return
+        waiter = self.book.opened(connection, now)
+        if waiter is not None:
+            waiter.acquired(connection)
+
+    def _lost(self, connection: ServerConnection) -> None:
+        self.book.remove(connection)
+
+    def _refused(self, error: LoginRefused) -> None:
+        if error.sqlstate.startswith(_PASSING):
+            self._failed(error.message)
+        else:
+            self.turn_away(error)
+
+    def _failed(self, reason: str) -> None:
+        log.warning("no connection opened", pool=self.name, error=reason)
+        self._unreachable(self.server, reason)
+        self._not_before = self._loop.time() + self._retry
+        self._loop.call_later(self._retry, self._open_more)
+        if not self.patient:
+            self.turn_away(PoolTimeout(f"server {self.server.name} can't be reached: {reason}"))
+
+
+@final
+class Pools:
+    """All pools of one server group, made as they are asked for."""
+
+    def __init__(self, make: Callable[[Server, str, str], Pool]) -> None:
+        self._make = make
+        self._pools: dict[tuple[str, str, str], Pool] = {}
+
+    def of(self, server: Server, user: str, database: str) -> Pool:
+        """Find or make the pool of a user and database on a server."""
+        key = (server.name, user, database)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = self._make(server, user, database)
+        return pool
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(self._pools.values())
+
+    def on(self, server: Server) -> list[Pool]:
+        """Find the pools on one server."""
+        return [pool for pool in self._pools.values() if pool.server is server]
+
+    def upkeep(self, now: float) -> None:
+        """See `Pool.upkeep`."""
+        for pool in list(self._pools.values()):
+            pool.upkeep(now)
+
+    async def close(self) -> None:
+        """Close them all."""
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))

@@ -1,0 +1,443 @@
+"""One connection to a server: bytes and flow control. What they mean is known elsewhere.
+
+Opened by `open_connection`: transport, TLS, login, the questions every new connection is asked.
+Lent to one session at a time; what arrives is handed to it. While nobody has it, what the server
+says is only noted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from base64 import b64encode
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
+
+from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
+from proxy.freshness.replica import ConnectionPosition
+from proxy.runtime.tls import Tls, end_point_binding
+from proxy.session.state import UNTOUCHED, SessionState
+from proxy.topology.group import Server
+from proxy.types import Position
+from proxy.wire.postgres import backend, frontend, packets, tags
+from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.framer import Framer, watch
+from proxy.wire.postgres.login import Credentials, Welcome, log_in
+
+if TYPE_CHECKING:
+    from proxy.runtime.pools import Pool
+
+_EVERYTHING: Final = watch(bytes(range(256)))
+
+HIGH_WATER: Final = 256 * 1024
+"""Bytes that may wait to be sent before the other side is told to pause."""
+
+
+class User(Protocol):
+    """Who has a server connection: a session."""
+
+    def server_data(self, link: ServerConnection, data: bytes, /) -> None:
+        """Take what the server sent."""
+
+    def server_lost(self, link: ServerConnection, reason: str, /) -> None:
+        """The connection is gone."""
+
+    def server_paused(self, link: ServerConnection, paused: bool, /) -> None:
+        """The server takes no more for now, or takes more again."""
+
+
+@dataclass(slots=True, frozen=True)
+class Address:
+    """How a server is reached. `tls` is None for a connection in the open."""
+
+    server: Server
+    tls: Any  # ssl.SSLContext | None
+    sslmode: str
+    timeout: float
+    max_prepared: int
+
+
+@dataclass(slots=True, frozen=True)
+class Facts:
+    """What a new connection said of its session's defaults, and of itself."""
+
+    recovering: bool
+    backend_start: str
+    search_path: str
+    isolation: str
+    shape: str
+
+
+PROBE: Final = b"""
+SELECT pg_catalog.pg_is_in_recovery(),
+       (SELECT backend_start FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
+       pg_catalog.current_setting('search_path'),
+       pg_catalog.current_setting('default_transaction_isolation'),
+       (SELECT pg_catalog.md5(pg_catalog.string_agg(
+                   name OPERATOR(pg_catalog.||) '=' OPERATOR(pg_catalog.||)
+                   coalesce(pg_catalog.current_setting(name, true), ''), ';' ORDER BY name))
+        FROM (VALUES ('DateStyle'), ('IntervalStyle'), ('TimeZone'), ('extra_float_digits'),
+                     ('bytea_output'), ('lc_messages'), ('lc_monetary'), ('lc_numeric'),
+                     ('lc_time'), ('xmlbinary'), ('xmloption'), ('array_nulls'),
+                     ('standard_conforming_strings'), ('default_text_search_config'),
+                     ('transform_null_equals'), ('client_encoding'), ('search_path'),
+                     ('row_security'), ('session_replication_role'), ('quote_all_identifiers'),
+                     ('timezone_abbreviations'), ('backslash_quote')) AS shaping(name))
+"""
+"""What is asked of each new connection: its role, its own start (so that this process and no
+other can be ended later), and the defaults that shape results. Qualified throughout: what a
+login's own search_path leads to must not answer."""
+
+
+@final
+class ServerConnection(asyncio.Protocol):
+    """See the module. `exchange` holds the protocol state once the login is done."""
+
+    def __init__(self, address: Address) -> None:
+        self.server = address.server
+        self.address = address
+        self.transport: asyncio.Transport | None = None
+        self.exchange: Exchange
+        self.user: User | None = None
+        self.state: SessionState = UNTOUCHED
+        self.position: ConnectionPosition | None = None
+        self.facts: Facts
+        self.pid = 0
+        self.secret = b""
+        self.incarnation = 0
+        self.opened_at = 0.0
+        self.idle_since = 0.0
+        self.retired = False
+        self.is_lost = False
+        self.on_lost: Callable[[ServerConnection], None] | None = None
+        self._tls: Tls | None = None
+        self._dialogue: _Dialogue | None = None
+        self.cancelling = 0  # cancel requests under way: until they are heard it is not lent
+        self.is_returned = False  # while one was
+        self.pool: Pool
+
+    @property
+    def flavour(self) -> SessionState:
+        """What the pool matches a client's session with."""
+        return self.state
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is there."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._tls is not None:
+            data = self._decrypt(self._tls, data)
+            if not data:
+                return
+        if self.user is not None:
+            self.user.server_data(self, data)
+        elif self._dialogue is not None:
+            self._dialogue.feed(data)
+        else:
+            self._idle_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        self._lose(str(exc) if exc is not None else "the server closed the connection")
+
+    def pause_writing(self) -> None:
+        """The server reads too slowly."""
+        if self.user is not None:
+            self.user.server_paused(self, True)
+
+    def resume_writing(self) -> None:
+        """The server has caught up."""
+        if self.user is not None:
+            self.user.server_paused(self, False)
+
+    # For whoever has it
+
+    def believes(self, need: Position, epoch: int) -> bool:
+        """Tell whether a statement sent now will see what needs this position."""
+        return self.position is not None and self.position.believes(need, epoch)
+
+    def verified(self, position: Position, epoch: int) -> None:
+        """The server said on this very connection that it has replayed a position."""
+        if self.position is not None:
+            self.position.verified(position, epoch)
+
+    def write(self, data: bytes) -> None:
+        """Send to the server."""
+        transport = self.transport
+        if transport is None or self.is_lost:
+            return
+        transport.write(data if self._tls is None else self._tls.send(data))
+
+    def pause_reading(self) -> None:
+        """Read no more until told: the client is slow."""
+        if self.transport is not None and not self.is_lost:
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self.transport is not None and not self.is_lost:
+            self.transport.resume_reading()
+
+    def close(self) -> None:
+        """Say goodbye and hang up."""
+        self.retired = True
+        if self.transport is not None and not self.is_lost:
+            self.write(frontend.TERMINATE)
+            self.transport.close()
+
+    def abort(self, reason: str) -> None:
+        """Hang up at once."""
+        self.retired = True
+        if self.transport is not None:
+            self.transport.abort()
+        self._lose(reason)
+
+    # Opening
+
+    async def converse(self, dialogue: Generator[bytes, tuple[int, bytes], Any]) -> Any:
+        """Run a dialogue: it yields what to send, is sent each message, and returns its outcome."""
+        self._dialogue = _Dialogue(dialogue, self.write)
+        try:
+            return await self._dialogue.outcome
+        finally:
+            self._dialogue = None
+
+    async def start_tls(self) -> None:
+        """Ask for TLS and begin it, as `sslmode` says."""
+        context = self.address.tls
+        if context is None or self.transport is None:
+            return
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._dialogue = _OneByte(answer, self.write)
+        self.transport.write(packets.SSL_REQUEST)
+        agreed = await answer
+        self._dialogue = None
+        if agreed == b"N":
+            if self.address.sslmode == "prefer":
+                return
+            raise ServerLost(f"server {self.server.name} does not support TLS")
+        if agreed != b"S":
+            # More than the one byte could only come from someone in between (CVE-2021-23222).
+            raise RemoteProtocolError(f"server {self.server.name} answered an SSLRequest wrongly")
+        self._tls = Tls(context, server_side=False, hostname=self.server.host)
+        established: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._dialogue = _Handshake(established, self.write)
+        _, hello = self._tls.receive(b"")
+        self.transport.write(hello)
+        await established
+        self._dialogue = None
+
+    @property
+    def channel_binding(self) -> bytes | None:
+        """What SCRAM-SHA-256-PLUS binds the login to, over TLS."""
+        if self._tls is None or (certificate := self._tls.peer_certificate) is None:
+            return None
+        return end_point_binding(certificate)
+
+    def _decrypt(self, tls: Tls, data: bytes) -> bytes:
+        transport = cast(asyncio.Transport, self.transport)
+        was_established = tls.established
+        try:
+            plain, answer = tls.receive(data)
+        except OSError as error:  # ssl.SSLError is one
+            transport.write(tls.pending())
+            self.abort(f"TLS: {error}")
+            return b""
+        if answer:
+            transport.write(answer)
+        if tls.established and not was_established and isinstance(self._dialogue, _Handshake):
+            self._dialogue.finish()
+        return plain
+
+    def _idle_data(self, data: bytes) -> None:
+        try:
+            self.exchange.idle_feed(data)
+        except RemoteProtocolError as error:
+            self.abort(error.message)
+            return
+        self.exchange.asynchronous = b""
+        if self.exchange.error is not None:
+            fields = backend.read_error(self.exchange.error)
+            self.abort(fields.get(backend.MESSAGE, b"").decode("utf-8", "replace"))
+
+    def _lose(self, reason: str) -> None:
+        if self.is_lost:
+            return
+        self.is_lost = True
+        self.retired = True
+        if self._dialogue is not None:
+            self._dialogue.fail(ServerLost(f"server {self.server.name}: {reason}"))
+        user, self.user = self.user, None
+        if self.on_lost is not None:
+            self.on_lost(self)
+        if user is not None:
+            user.server_lost(self, reason)
+
+
+class _Dialogue:
+    """Feeds whole messages to a generator until it returns."""
+
+    def __init__(
+        self, dialogue: Generator[bytes, tuple[int, bytes], Any], write: Callable[[bytes], None]
+    ) -> None:
+        self.outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._dialogue = dialogue
+        self._framer = Framer(_EVERYTHING)
+        self._write = write
+        self._step(None)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes; each whole message goes to the generator."""
+        try:
+            passed = self._framer.feed(data)
+        except ValueError as error:
+            self.fail(RemoteProtocolError(f"invalid message from the server: {error}"))
+            return
+        for tag, start, stop in self._framer.found:
+            if self.outcome.done():
+                return
+            self._step((tag, passed[start:stop]))
+
+    def fail(self, error: Exception) -> None:
+        """End it from outside."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+    def _step(self, message: tuple[int, bytes] | None) -> None:
+        try:
+            data = self._dialogue.send(message)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            self.outcome.set_result(stop.value)
+        except ClientVisibleError as error:
+            self.outcome.set_exception(error)
+        else:
+            if data:
+                self._write(data)
+
+
+class _OneByte(_Dialogue):
+    """Waits for the answer to an SSLRequest."""
+
+    def __init__(self, answer: asyncio.Future[bytes], write: Callable[[bytes], None]) -> None:
+        self.outcome = answer
+        self._write = write
+
+    def feed(self, data: bytes) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(data)
+
+
+class _Handshake(_OneByte):
+    """Waits for the end of a TLS handshake."""
+
+    def feed(self, data: bytes) -> None:
+        self.fail(RemoteProtocolError("the server spoke before it was asked"))
+
+    def finish(self) -> None:
+        """The handshake is done."""
+        if not self.outcome.done():
+            self.outcome.set_result(b"")
+
+
+def _ask(sql: bytes) -> Generator[bytes, tuple[int, bytes], list[bytes | None]]:
+    """The dialogue of one simple query with one row."""
+    row: list[bytes | None] = []
+    tag, message = yield frontend.query(sql)
+    while tag != tags.READY_FOR_QUERY:
+        if tag == tags.DATA_ROW:
+            row = backend.read_data_row(message)
+        elif tag == tags.ERROR_RESPONSE:
+            text = backend.read_error(message).get(backend.MESSAGE, b"")
+            raise ServerLost(f"a new connection can't be used: {text.decode('utf-8', 'replace')}")
+        tag, message = yield b""
+    return row
+
+
+async def open_connection(
+    address: Address,
+    parameters: Mapping[bytes, bytes],
+    credentials: Credentials,
+    confirm: Callable[[], Any],
+) -> ServerConnection:
+    """Open a connection to a server and log in.
+
+    Args:
+        address: Where to, and how.
+        parameters: Of the startup message: user, database, application_name.
+        credentials: What the login answers with.
+        confirm: Waits for a sign of life of the server's witness, asked for after the login;
+            returns the incarnation. A connection that no incarnation vouches for is not used.
+
+    Raises:
+        ServerLost: It could not be reached, or broke.
+        LoginRefused: The server said no; it has the server's own words.
+    """
+    loop = asyncio.get_running_loop()
+    server = address.server
+    connection = ServerConnection(address)
+    try:
+        async with asyncio.timeout(address.timeout):
+            await loop.create_connection(lambda: connection, server.host, server.port)
+            await connection.start_tls()
+            welcome = cast(
+                Welcome,
+                await connection.converse(
+                    log_in(
+                        parameters,
+                        credentials,
+                        nonce=b64encode(secrets.token_bytes(18)),
+                        channel_binding=connection.channel_binding,
+                    )
+                ),
+            )
+            opened_at = loop.time()
+            row = await connection.converse(_ask(PROBE))
+            connection.incarnation = await confirm()
+    except TimeoutError:
+        connection.abort("timed out")
+        raise ServerLost(
+            f"server {server.name} did not let us in within {address.timeout:g} s"
+        ) from None
+    except OSError as error:
+        connection.abort(str(error))
+        raise ServerLost(f"server {server.name} can't be reached: {error}") from None
+    except BaseException:
+        connection.abort("not opened")
+        raise
+    recovering, start, search_path, isolation, shape = (
+        (value or b"").decode("utf-8", "replace") for value in row
+    )
+    connection.facts = Facts(recovering == "t", start, search_path, isolation, shape)
+    connection.exchange = Exchange(dict(welcome.parameters), address.max_prepared)
+    connection.pid, connection.secret = welcome.pid, welcome.secret
+    connection.opened_at = opened_at
+    return connection
+
+
+async def send_cancel(connection: ServerConnection, within: float) -> None:
+    """Ask the server to stop what `connection` runs; returns when it has taken note.
+
+    The server signals the process before it hangs up, so after this call no later statement
+    on the connection can be hit.
+    """
+    address = connection.address
+    loop = asyncio.get_running_loop()
+    other = ServerConnection(address)
+    with contextlib.suppress(OSError, TimeoutError, ClientVisibleError):
+        async with asyncio.timeout(within):
+            await loop.create_connection(
+                lambda: other, connection.server.host, connection.server.port
+            )
+            await other.start_tls()
+            gone: asyncio.Future[None] = loop.create_future()
+            other.on_lost = lambda _: gone.done() or gone.set_result(None)
+            other.write(packets.cancel_request(connection.pid, connection.secret))
+            await gone
+    other.abort("done")

@@ -1,0 +1,111 @@
+"""A replication connection: logged in on the client's behalf, then bytes both ways, unread."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from base64 import b64encode
+from typing import TYPE_CHECKING, final
+
+from proxy.errors import ServerLost
+from proxy.runtime.server import Address, ServerConnection
+from proxy.wire.postgres import backend
+from proxy.wire.postgres.authentication import Authenticated
+from proxy.wire.postgres.login import Welcome, log_in
+from proxy.wire.postgres.startup import Replication, Startup
+
+if TYPE_CHECKING:
+    from proxy.runtime.client import ClientConnection
+
+
+@final
+class Tunnel:
+    """See the module. It is the server connection's user."""
+
+    def __init__(self, client: ClientConnection, connection: ServerConnection) -> None:
+        self._client = client
+        self._connection = connection
+
+    @classmethod
+    async def open(
+        cls, client: ClientConnection, address: Address, wish: Startup, proven: Authenticated
+    ) -> Tunnel:
+        """Log in to the server with what the client asked for, and tell the client.
+
+        Raises:
+            ServerLost: The server can't be reached.
+            LoginRefused: It said no.
+        """
+        connection = ServerConnection(address)
+        server = address.server
+        parameters = {b"user": wish.user, b"database": wish.database, **wish.settings}
+        is_logical = wish.replication is Replication.LOGICAL
+        parameters[b"replication"] = b"database" if is_logical else b"true"
+        try:
+            async with asyncio.timeout(address.timeout):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection, server.host, server.port
+                )
+                await connection.start_tls()
+                welcome: Welcome = await connection.converse(
+                    log_in(
+                        parameters,
+                        proven.credentials,
+                        nonce=b64encode(secrets.token_bytes(18)),
+                        channel_binding=connection.channel_binding,
+                    )
+                )
+        except (OSError, TimeoutError) as error:
+            connection.abort("not opened")
+            raise ServerLost(f"server {server.name} can't be reached: {error}") from None
+        except BaseException:
+            connection.abort("not opened")
+            raise
+        connection.pid, connection.secret = welcome.pid, welcome.secret
+        tunnel = cls(client, connection)
+        connection.user = tunnel
+        said = [backend.parameter_status(*pair) for pair in welcome.parameters.items()]
+        pid, secret = client.service.new_key(client, 4)
+        client.key = (pid, secret)
+        said += [backend.backend_key_data(pid, secret), backend.READY_IDLE]
+        client.write(proven.answer + b"".join(said))
+        return tunnel
+
+    def send(self, data: bytes) -> None:
+        """Pass on what the client sent."""
+        if data:
+            self._connection.write(data)
+
+    def cancel(self) -> None:
+        """Stop what the server runs for this client."""
+        self._client.service.cancel(self._connection)
+
+    def pause_server(self) -> None:
+        """The client is slow."""
+        self._connection.pause_reading()
+
+    def resume_server(self) -> None:
+        """The client has caught up."""
+        self._connection.resume_reading()
+
+    def close(self) -> None:
+        """The client is gone."""
+        self._connection.user = None
+        self._connection.abort("the client is gone")
+
+    # The server connection's user
+
+    def server_data(self, link: ServerConnection, data: bytes) -> None:
+        """Pass on what the server sent."""
+        self._client.write(data)
+
+    def server_lost(self, link: ServerConnection, reason: str) -> None:
+        """The server hung up: so do we."""
+        self._client.close(f"server {link.server.name}: {reason}")
+
+    def server_paused(self, link: ServerConnection, paused: bool) -> None:
+        """The server is slow, or has caught up."""
+        if paused:
+            self._client.pause_reading()
+        else:
+            self._client.resume_reading()

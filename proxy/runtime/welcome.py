@@ -1,0 +1,194 @@
+"""What a new client is told of its session: asked of a server once, then known.
+
+The values a server reports (ParameterStatus) depend on the user, the database and the startup
+parameters, and only the server knows how it will spell them. So the first client of a kind borrows
+a server connection, has its settings applied there, and the answer serves all that follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, final
+
+from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
+from proxy.runtime.server import ServerConnection
+from proxy.session.profile import LISTS, Defaults, quote
+from proxy.session.state import SessionState
+from proxy.wire.postgres import backend
+from proxy.wire.postgres.errors import LoginRefused
+from proxy.wire.postgres.startup import Startup
+
+if TYPE_CHECKING:
+    from proxy.runtime.service import GroupService
+
+KNOWN: Final = 10_000
+"""Kinds of clients that are remembered; then it begins anew."""
+
+
+@dataclass(slots=True, frozen=True)
+class Greeting:
+    """ParameterStatus messages, ready to be sent, and what a session of this kind begins with."""
+
+    parameters: bytes
+    defaults: Defaults
+
+
+def startup_state(wish: Startup) -> SessionState:
+    """The state of a session that has only sent its startup parameters."""
+    settings = {}
+    for name, value in wish.settings.items():
+        key = name.decode("utf-8", "surrogateescape")
+        text = value.decode("utf-8", "surrogateescape")
+        settings[key] = text if key in LISTS else quote(text)
+    return SessionState.of(settings, {})
+
+
+@final
+class Welcomes:
+    """See the module."""
+
+    __slots__ = ("_known", "_service")
+
+    def __init__(self, service: GroupService) -> None:
+        self._service = service
+        self._known: dict[tuple[str, str, SessionState], Greeting] = {}
+
+    def forget(self) -> None:
+        """There is a new primary: it may have other defaults."""
+        self._known.clear()
+
+    async def greeting(self, user: str, database: str, state: SessionState) -> Greeting:
+        """Find what a client of this kind is told.
+
+        Raises:
+            ClientVisibleError: The server would not let it in, or would not set its parameters.
+        """
+        key = (user, database, state)
+        known = self._known.get(key)
+        if known is None:
+            known = await self._ask(user, database, state)
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[key] = known
+        return known
+
+    async def _ask(self, user: str, database: str, state: SessionState) -> Greeting:
+        service = self._service
+        borrower = _Borrower()
+        connection = await borrower.borrow(service, user, database, state)
+        try:
+            if connection.state is not state:
+                await borrower.apply(service, connection, state)
+        except BaseException:
+            connection.user = None
+            connection.abort("could not be brought to a client's settings")
+            raise
+        parameters = b"".join(
+            backend.parameter_status(name, value)
+            for name, value in connection.exchange.parameters.items()
+        )
+        encoding = connection.exchange.parameters.get(b"client_encoding", b"").decode()
+        facts = connection.facts
+        connection.user = None
+        service.release(connection)
+        return Greeting(parameters, Defaults(facts.search_path, facts.isolation, encoding))
+
+
+class _Borrower:
+    """Has a server connection for a moment."""
+
+    def __init__(self) -> None:
+        self._outcome: asyncio.Future[ServerConnection]
+        self._service: GroupService
+        self._kind: tuple[str, str, SessionState]
+
+    async def borrow(
+        self, service: GroupService, user: str, database: str, state: SessionState
+    ) -> ServerConnection:
+        """Stand in line like everybody else."""
+        self._service = service
+        self._kind = (user, database, state)
+        self._outcome = asyncio.get_running_loop().create_future()
+        self._line = service.wait_for_primary(self)
+        if service.group.primary is not None:
+            self.primary_found()
+        try:
+            return await self._outcome
+        finally:
+            if not self._outcome.done() or self._outcome.cancelled():
+                self._line.leave(self)
+
+    def primary_found(self) -> None:
+        """Ask its pool."""
+        service = self._service
+        self._line.leave(self)
+        primary = service.group.primary
+        if primary is None:
+            self._line = service.wait_for_primary(self)
+            return
+        user, database, state = self._kind
+        pool = service.pools.of(primary, user, database)
+        self._line = pool
+        connection = pool.try_acquire(state)
+        if connection is not None:
+            self.acquired(connection)
+        else:
+            pool.wait(self)
+
+    def acquired(self, connection: ServerConnection) -> None:
+        """It is ours."""
+        if self._outcome.done():
+            self._service.release(connection)
+        else:
+            connection.user = self
+            self._outcome.set_result(connection)
+
+    def not_acquired(self, error: ClientVisibleError) -> None:
+        """There is none."""
+        if not self._outcome.done():
+            self._outcome.set_exception(error)
+
+    async def apply(
+        self, service: GroupService, connection: ServerConnection, state: SessionState
+    ) -> None:
+        """Bring the connection to the client's settings."""
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        changes = connection.state.changes_to(state)
+        connection.write(connection.exchange.ask(service.dialect.apply(changes)))
+        await self._done
+        error = connection.exchange.error
+        if error is not None:
+            raise LoginRefused(_fatal(error))
+        connection.state = state
+
+    def server_data(self, link: ServerConnection, data: bytes) -> None:
+        """The server answers."""
+        try:
+            link.exchange.feed(data)
+        except RemoteProtocolError as error:
+            link.abort(error.message)
+            return
+        if link.exchange.done and not self._done.done():
+            self._done.set_result(None)
+
+    def server_lost(self, link: ServerConnection, reason: str) -> None:
+        """The connection broke."""
+        done = getattr(self, "_done", None)
+        if done is not None and not done.done():
+            done.set_exception(ServerLost(f"server {link.server.name} was lost: {reason}"))
+
+    def server_paused(self, link: ServerConnection, paused: bool) -> None:
+        """We send next to nothing."""
+
+
+def _fatal(error: bytes) -> bytes:
+    """The server's own words, as the end of a login that they are here."""
+    fields = backend.read_error(error)
+    rest = {
+        kind: value
+        for kind, value in fields.items()
+        if kind not in (backend.SEVERITY, backend.SEVERITY_UNTRANSLATED)
+    }
+    sqlstate, text = rest.pop(backend.SQLSTATE, b"XX000"), rest.pop(backend.MESSAGE, b"")
+    return backend.error_response(b"FATAL", sqlstate, text, rest)
