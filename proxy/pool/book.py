@@ -20,10 +20,19 @@ from typing import Final, Generic, Protocol, TypeVar
 class Lendable(Protocol):
     """What a book asks of a connection."""
 
-    opened_at: float
     idle_since: float
-    flavour: object
-    retired: bool
+
+    @property
+    def opened_at(self) -> float:
+        """When it was opened."""
+
+    @property
+    def flavour(self) -> object:
+        """The state its session was left in."""
+
+    @property
+    def retired(self) -> bool:
+        """Whether it must not be lent again."""
 
 
 C = TypeVar("C", bound=Lendable)

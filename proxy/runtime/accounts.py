@@ -16,7 +16,7 @@ from proxy.errors import NoPrimary
 from proxy.observe.logs import Logger
 from proxy.settings.model import ServerGroup
 from proxy.topology.group import Group, Server
-from proxy.topology.witness import Control, connect, describe
+from proxy.topology.witness import FAILURES, Control, connect, describe
 from proxy.wire.postgres.credentials import Credentials
 
 log = Logger("accounts")
@@ -114,7 +114,7 @@ class Accounts:
         for server in sorted(self._group.servers, key=self._preference):
             try:
                 return await connect(self._control, server)
-            except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            except FAILURES as error:
                 last = error
         raise last
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, final
 
 from proxy.observe.metrics import GroupState, PoolState, ServerState
+from proxy.types import PinReason
 
 if TYPE_CHECKING:
     from proxy.runtime.service import GroupService
@@ -58,7 +59,7 @@ class ServiceGauges:
         now = service.clock()
         for pool in service.pools:
             book = pool.book
-            pins: Counter[object] = Counter()
+            pins: Counter[PinReason] = Counter()
             for connection in book.busy:
                 pins.update(getattr(connection.user, "pins", ()))
             yield PoolState(

@@ -159,6 +159,10 @@ class ServerConnection(asyncio.Protocol):
 
     # For whoever has it
 
+    def lend(self, user: User | None) -> None:
+        """From now on, hand what comes to this user; None: to nobody."""
+        self.user = user
+
     def believes(self, need: Position, epoch: int) -> bool:
         """Tell whether a statement sent now will see what needs this position."""
         return self.position is not None and self.position.believes(need, epoch)
@@ -437,7 +441,12 @@ async def send_cancel(connection: ServerConnection, within: float) -> None:
             )
             await other.start_tls()
             gone: asyncio.Future[None] = loop.create_future()
-            other.on_lost = lambda _: gone.done() or gone.set_result(None)
+
+            def hung_up(_: ServerConnection) -> None:
+                if not gone.done():
+                    gone.set_result(None)
+
+            other.on_lost = hung_up
             other.write(packets.cancel_request(connection.pid, connection.secret))
             await gone
     other.abort("done")

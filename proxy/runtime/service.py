@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Coroutine
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from proxy.cache.entry import Answer
 from proxy.cache.store import Store
@@ -39,7 +39,7 @@ from proxy.runtime.tunnel import Tunnel
 from proxy.runtime.welcome import Welcomes, startup_state
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
-from proxy.session.ports import Line, Waiter
+from proxy.session.ports import Dialect, Line, Link, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
@@ -111,7 +111,7 @@ class GroupService:
             secrets.SystemRandom().random,
             share=settings.primary_reads is PrimaryReads.SHARE,
         )
-        self.dialect = PostgresDialect()
+        self.dialect: Dialect = PostgresDialect()
         is_session = settings.pool_mode is PoolMode.SESSION
         self.pins = frozenset({PinReason.SESSION_POOL}) if is_session else frozenset()
         self.one_statement = settings.pool_mode is PoolMode.STATEMENT
@@ -315,11 +315,11 @@ class GroupService:
         """Say what became of it."""
         self.commits.settle(mark, committed=committed)
 
-    def lose(self, mark: Mark, link: ServerConnection) -> None:
+    def lose(self, mark: Mark, link: Link) -> None:
         """Its connection broke: find out what became of it."""
-        self.commits.lose(mark, link, self.witnesses[link.server])
+        self.commits.lose(mark, cast(ServerConnection, link), self.witnesses[link.server])
 
-    def sent(self, errand: Errand, link: ServerConnection) -> None:
+    def sent(self, errand: Errand, link: Link) -> None:
         """A request was sent to a server."""
         self.balancer.started(link.server)
 
@@ -367,10 +367,11 @@ class GroupService:
         self.metrics.cache_hits += 1
         return answer.pieces[0]
 
-    def cancel(self, link: ServerConnection) -> None:
+    def cancel(self, link: Link) -> None:
         """Stop what a link runs; it is lent to nobody else before that has been heard."""
-        link.cancelling += 1
-        self._spawn(self._cancel(link))
+        connection = cast(ServerConnection, link)
+        connection.cancelling += 1
+        self._spawn(self._cancel(connection))
 
     async def _cancel(self, link: ServerConnection) -> None:
         try:
@@ -381,12 +382,13 @@ class GroupService:
                 link.is_returned = False
                 self.release(link)
 
-    def release(self, link: ServerConnection) -> None:
+    def release(self, link: Link) -> None:
         """Take a link back."""
-        if link.cancelling:
-            link.is_returned = True
-            return
-        link.pool.release(link)
+        connection = cast(ServerConnection, link)
+        if connection.cancelling:
+            connection.is_returned = True
+        else:
+            connection.pool.release(connection)
 
     def gone(self, session: Session) -> None:
         """A session is over, and has nothing any more."""

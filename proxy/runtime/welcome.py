@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
 from proxy.runtime.server import ServerConnection
+from proxy.session.ports import Link
 from proxy.session.profile import LISTS, Defaults, quote
 from proxy.session.state import SessionState
 from proxy.wire.postgres import backend
@@ -136,8 +137,9 @@ class _Borrower:
         else:
             pool.wait(self)
 
-    def acquired(self, connection: ServerConnection) -> None:
+    def acquired(self, link: Link) -> None:
         """It is ours."""
+        connection = cast(ServerConnection, link)
         if self._outcome.done():
             self._service.release(connection)
         else:
@@ -162,7 +164,7 @@ class _Borrower:
             raise LoginRefused(_fatal(error))
         connection.state = state
 
-    def server_data(self, link: ServerConnection, data: bytes) -> None:
+    def server_data(self, link: Link, data: bytes) -> None:
         """The server answers."""
         try:
             link.exchange.feed(data)
@@ -172,13 +174,13 @@ class _Borrower:
         if link.exchange.done and not self._done.done():
             self._done.set_result(None)
 
-    def server_lost(self, link: ServerConnection, reason: str) -> None:
+    def server_lost(self, link: Link, reason: str) -> None:
         """The connection broke."""
         done = getattr(self, "_done", None)
         if done is not None and not done.done():
             done.set_exception(ServerLost(f"server {link.server.name} was lost: {reason}"))
 
-    def server_paused(self, link: ServerConnection, paused: bool) -> None:
+    def server_paused(self, link: Link, paused: bool) -> None:
         """We send next to nothing."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, final
 
-from proxy.types import Reason
+from proxy.types import Position, Reason
 
 if TYPE_CHECKING:
     from proxy.freshness.mark import Mark
@@ -66,7 +66,7 @@ class Errand:
         self.texts: tuple[bytes, ...] = ()
         self.fast: Plan | None = None
         self.version = 0
-        self.need: int | None = None
+        self.need: Position | None = None
         self.mark: Mark | None = None
         self.fill: Fill | None = None
         self.leads = False

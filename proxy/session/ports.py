@@ -49,7 +49,9 @@ class Link(Protocol):
     server: Server
     exchange: Exchange
     state: SessionState
-    user: Session | None
+
+    def lend(self, user: LinkUser | None, /) -> None:
+        """From now on, hand what comes to this user; None: to nobody."""
 
     def believes(self, need: Position, epoch: int, /) -> bool:
         """Tell whether a statement sent now will see what needs this position."""
@@ -68,6 +70,19 @@ class Link(Protocol):
 
     def abort(self, reason: str) -> None:
         """Hang up at once."""
+
+
+class LinkUser(Protocol):
+    """Who has a link."""
+
+    def server_data(self, link: Link, data: bytes, /) -> None:
+        """Take what the server sent."""
+
+    def server_lost(self, link: Link, reason: str, /) -> None:
+        """The connection is gone."""
+
+    def server_paused(self, link: Link, paused: bool, /) -> None:
+        """The server takes no more for now, or takes more again."""
 
 
 class Line(Protocol):

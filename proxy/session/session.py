@@ -39,7 +39,7 @@ from proxy.session.state import UNTOUCHED
 from proxy.session.transaction import Transaction, has_control, may_commit
 from proxy.sql.statement import Kind
 from proxy.topology.group import Server
-from proxy.types import PinReason, Position, Reason
+from proxy.types import PinReason, Reason
 from proxy.wire.postgres import backend, frontend, tags
 from proxy.wire.postgres.exchange import Prelude
 from proxy.wire.postgres.requests import ClientEngine, End, Execution, Item, Request
@@ -151,7 +151,9 @@ class Session:
             self._take(request)
         if self._phase is FREE and not queue:
             self._rest()
-        elif self._queued > self._services.max_queued or self._engine.is_streaming:
+        elif self._queued > self._services.max_queued or (
+            self._engine.is_streaming and self._phase is WAITING
+        ):
             self._shell.pause_reading()
 
     def _may_take(self, request: Request) -> bool:
@@ -378,7 +380,7 @@ class Session:
         errand = self._errand
         self._line = None
         self._link = link
-        link.user = self
+        link.lend(self)
         if errand is None or self._phase is OVER:
             self._give_back(link)
             return
@@ -420,8 +422,8 @@ class Session:
         self._transaction.add(errand.plans)
         if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
             services.announce(errand, self._transaction, self.profile)
-        sync = request.end is End.OPEN and not request.executions and not in_transaction
-        pieces.append(exchange.begin(request, sync=sync and not request.streams))
+        sync = _only_prepares(request) and not in_transaction
+        pieces.append(exchange.begin(request, sync=sync))
         errand.sent_at = services.clock()
         errand.attempts += 1
         services.sent(errand, link)
@@ -586,7 +588,7 @@ class Session:
             return
         self._errand = None
         if errand.need is not None and errand.checked is not None:
-            link.verified(Position(errand.need), errand.checked)
+            link.verified(errand.need, errand.checked)
         self._services.finished(errand, exchange)
         if exchange.state_error:
             self._refused_state(errand, link)
@@ -691,7 +693,7 @@ class Session:
         self._after()
 
     def _give_back(self, link: Link) -> None:
-        link.user = None
+        link.lend(None)
         self._services.release(link)
 
     def _read_again(self, errand: Errand, link: Link) -> None:
@@ -709,7 +711,7 @@ class Session:
         """The server would not set what the client has set before: the client must hear why."""
         error = link.exchange.error or b""
         self._link = None
-        link.user = None
+        link.lend(None)
         link.abort("session settings were refused")
         self._shell.write(error)
         self._after_error(errand)
@@ -749,7 +751,7 @@ class Session:
             return
         self._link = None
         mark = errand.mark if errand is not None else None
-        if mark is not None:
+        if errand is not None and mark is not None:
             errand.mark = None
             self._services.lose(mark, link)
         if self._gone or self._phase is OVER:
@@ -838,7 +840,7 @@ class Session:
             return
         exchange = link.exchange
         if exchange.error is not None and self._farewell:
-            link.user = None
+            link.lend(None)
             link.abort("could not be cleaned up")
             self._link = None
             self._leave()
@@ -872,6 +874,18 @@ class Session:
         elif services.client_idle_timeout and idle >= services.client_idle_timeout:
             return IdleTimeout("terminating connection due to idle-session timeout")
         return None
+
+
+def _only_prepares(request: Request) -> bool:
+    """Tell if an open batch runs nothing so far, so that it may be ended here unnoticed."""
+    return (
+        request.end is End.OPEN
+        and not request.streams
+        and all(item.tag in _PREPARES for item in request.items)
+    )
+
+
+_PREPARES: Final = frozenset((tags.PARSE, tags.DESCRIBE, tags.CLOSE, tags.FLUSH))
 
 
 def _is_only_sync(request: Request) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final, Protocol, final
+from typing import Any, Protocol, final
 
 import asyncpg
 
@@ -17,11 +17,9 @@ from proxy.observe.logs import Logger
 from proxy.sql import catalog_queries as queries
 from proxy.sql.catalog import Catalog
 from proxy.topology.group import Group
-from proxy.topology.witness import Control, connect, describe
+from proxy.topology.witness import FAILURES, Control, connect, describe
 
 log = Logger("catalogs")
-
-_FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 
 class Taker(Protocol):
@@ -86,7 +84,7 @@ class CatalogKeeper:
                     await self._keep(connection)
                 finally:
                     connection.terminate()
-            except _FAILURES as error:
+            except FAILURES as error:
                 log.warning("catalog not read", database=self.database, error=describe(error))
                 await asyncio.sleep(self._interval)
 

@@ -41,10 +41,19 @@ _GONE: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity($1) WHERE backend_start = $2
 """
 
+_PAGE: Final = 8192
+_HEADER: Final = 24
+"""Of a page of the log. The first page of a segment has a longer one, and is left alone: what a
+segment's size is would have to be asked."""
+
 QUICK_FIRST: Final = 0.001
 QUICK_LAST: Final = 0.064
 """Seconds between two questions while somebody waits for a position: short at first, doubling,
 so that a replica that is long behind is not asked a thousand times a second."""
+
+
+FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+"""What a control connection may fail with."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -159,7 +168,7 @@ class Witness:
             error = "lost"
             try:
                 await self._watch()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as exc:
+            except FAILURES as exc:
                 error = describe(exc)
             finally:
                 self._end(error)
@@ -200,7 +209,7 @@ class Witness:
             role=Role.REPLICA if recovering else Role.PRIMARY,
             system=system,
             timeline=timeline & 0xFFFF_FFFF,
-            position=Position(position or 0),
+            position=reachable(position or 0),
             sent_at=sent_at,
             received_at=loop.time(),
         )
@@ -230,6 +239,18 @@ class Witness:
         for future in waiting:
             if not future.done():
                 future.set_exception(ConnectionError(f"{self._server.name}: {error}"))
+
+
+def reachable(position: int) -> Position:
+    """The position that a replica reaches once it has everything up to this one.
+
+    At the beginning of a page the primary's insert position stands behind the page's header, while
+    what a replica has replayed ends with the page before, until the next record comes. No record
+    ends right behind a header, so nothing is lost by going back in front of it.
+    """
+    if position % _PAGE == _HEADER:
+        return Position(position - _HEADER)
+    return Position(position)
 
 
 def describe(exc: BaseException) -> str:

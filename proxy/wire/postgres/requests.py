@@ -228,6 +228,9 @@ class ClientEngine:
         """
         fresh = not self._batch
         splitter = self._splitter
+        if splitter.large_tag:
+            splitter.feed(data)  # held until `take` hands it out
+            return []
         try:
             messages = splitter.feed(data)
         except ValueError as error:
