@@ -112,6 +112,9 @@ class Verdict:
         lines += _tally("by ", (it.operation.way for it in self.anomalies))
         origin = min((it.start for it in operations), default=0.0)
         lines += [it.describe(self.history, origin) for it in self.anomalies[:limit]]
+        if self.history.errors:
+            lines.append(f"{len(self.history.errors)} errors")
+            lines += _tally("", (it.text for it in self.history.errors))
         return "\n".join(lines)
 
 

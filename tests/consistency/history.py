@@ -15,7 +15,7 @@ long than too short: an anomaly that is found is one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, unique
 from itertools import chain
 from typing import NamedTuple, TypeAlias
@@ -92,19 +92,26 @@ class Operation:
 
 @dataclass(slots=True)
 class Event:
-    """Something that happened to the servers meanwhile."""
+    """Something that happened meanwhile."""
 
     start: float
     end: float
     text: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class History:
-    """The operations of all clients, in no order, and what befell the servers."""
+    """The operations of all clients, in no order, and what befell them.
 
-    operations: list[Operation]
-    events: list[Event]
+    Attributes:
+        operations: Of all clients.
+        events: What was done to the servers.
+        errors: What clients were told instead of an answer.
+    """
+
+    operations: list[Operation] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    errors: list[Event] = field(default_factory=list)
 
     @staticmethod
     def merge(histories: Iterable[History]) -> History:
@@ -113,6 +120,7 @@ class History:
         return History(
             list(chain.from_iterable(it.operations for it in them)),
             list(chain.from_iterable(it.events for it in them)),
+            list(chain.from_iterable(it.errors for it in them)),
         )
 
     def count(self, act: Act, outcome: Outcome = Outcome.OK) -> int:

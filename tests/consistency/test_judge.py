@@ -40,7 +40,7 @@ def read(
 
 
 def verdict(*operations: Operation, **before: Value) -> Verdict:
-    return judge(History([*started_with(before.items(), 0.0), *operations], []))
+    return judge(History([*started_with(before.items(), 0.0), *operations]))
 
 
 def kinds(*operations: Operation, **before: Value) -> list[Kind]:

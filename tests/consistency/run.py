@@ -1,0 +1,112 @@
+"""One run: clients in processes of their own, faults meanwhile, and the judge at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+from proxy.demo.local_postgres import PostgresCluster, Server
+from proxy.demo.processes import wait_until
+from tests.consistency.anomalies import Verdict
+from tests.consistency.faults import Faults, Planned
+from tests.consistency.history import History, Value, started_with
+from tests.consistency.judge import judge
+from tests.consistency.topics import TOPICS
+from tests.consistency.workload import PATIENCE, Load, read_state, work
+
+PROCESSES = 2
+
+HEAD_START = 0.2
+"""Seconds for the processes to take their loads, so that all clients begin at once."""
+
+
+@contextmanager
+def client_processes() -> Iterator[Executor]:
+    """Lend processes for clients. They are new ones, not copies: nothing of ours is in them."""
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
+        yield processes
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where runs take place.
+
+    Attributes:
+        cluster: The servers that suffer.
+        database: Made with `topics.schema`.
+        processes: Where the clients live.
+        write_dsn: Where writers connect.
+        read_dsns: Where readers do, one after the other.
+    """
+
+    cluster: PostgresCluster
+    database: str
+    processes: Executor
+    write_dsn: str
+    read_dsns: tuple[str, ...]
+
+    def run(self, seconds: float, plans: Sequence[Sequence[Planned]] = (), **load: Any) -> Verdict:
+        """Let clients work, let faults happen, and judge.
+
+        Args:
+            seconds: How long.
+            plans: The faults, as `faults.plan` draws them.
+            load: What is not to be as in `Load`.
+        """
+        topics: Sequence[str] = load.setdefault("topics", tuple(TOPICS))
+        state = read_state(self.cluster.primary.dsn(self.database), topics)
+        began = time.monotonic()
+        loads = [
+            Load(
+                write_dsn=self.write_dsn,
+                read_dsns=self.read_dsns,
+                began=began,
+                until=began + HEAD_START + seconds,
+                first_list=1 + max(map(_list_number, state), default=0),
+                process=number,
+                processes=PROCESSES,
+                state=state,
+                **load,
+            )
+            for number in range(PROCESSES)
+        ]
+        futures = [self.processes.submit(work, it) for it in loads]
+        with Faults(self.cluster, plans) as faults:
+            histories = [future.result(seconds + 4 * PATIENCE) for future in futures]
+        before = History(started_with(_without_lists(state), began), faults.events)
+        return judge(History.merge([before, *histories]))
+
+
+def _list_number(name: str) -> int:
+    topic, _, key = name.partition(":")
+    return int(key) if topic == "list" else 0
+
+
+def _without_lists(state: dict[str, Value]) -> list[tuple[str, Value]]:
+    return [(name, value) for name, value in state.items() if not isinstance(value, str)]
+
+
+def commit_with(primary: Server, synchronous_commit: str, standbys: str = "") -> None:
+    """Set what a commit waits for, and wait until it does.
+
+    Args:
+        primary: The server to set.
+        synchronous_commit: The setting of that name.
+        standbys: `synchronous_standby_names`.
+    """
+    settings = {
+        "synchronous_commit": synchronous_commit,
+        "synchronous_standby_names": standbys,
+    }
+    for name, value in settings.items():
+        primary.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    primary.execute("SELECT pg_reload_conf()")
+    wait_until(
+        lambda: primary.fetch_value("SHOW synchronous_standby_names") == standbys,
+        "the settings of commits to be in force",
+    )

@@ -1,0 +1,338 @@
+"""Clients at work: writers with increasing values, readers on other connections.
+
+`work` is one process's share. Its operations go into a history of its own; where it connects
+to is a matter of connection strings, so the same load runs through a proxy, against a
+primary, or against readers that are broken on purpose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.consistency.doors import DOORS, ERRORS, Asyncpg, Door, is_certain, sqlstate
+from tests.consistency.history import Act, Event, History, Operation, Outcome, Pair, Value
+from tests.consistency.topics import TOPICS, TOTAL, Read, Row, Topic, Write
+
+PATIENCE = 15.0
+"""Seconds after which an answer is no longer waited for."""
+
+ROTATION = 3.0
+"""Seconds after which lists are left alone and new ones begun: a long one costs too much."""
+
+RETRY = 0.05
+"""Seconds between two attempts to connect."""
+
+CHECK_OWN = 0.3
+"""How often a writer reads back what it wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one process has to do.
+
+    Attributes:
+        write_dsn: Where writers connect.
+        read_dsns: Where readers do, one after the other.
+        until: The instant, on the clock of the machine, at which everybody stops.
+        began: The instant from which on lists are numbered.
+        first_list: The number of the first of them.
+        process: Which of the processes this is, from 0; keys are shared out among their writers.
+        processes: How many there are.
+        readers: How many connections only read.
+        think: Seconds that a reader pauses, on average.
+        limit: How many operations are enough.
+        seed: Of all that is random.
+        state: The values there are at the beginning.
+        topics: Which of them take part.
+        doors: Names of the ways in, of which each client takes one.
+    """
+
+    write_dsn: str
+    read_dsns: tuple[str, ...]
+    until: float
+    began: float
+    first_list: int = 1
+    process: int = 0
+    processes: int = 1
+    readers: int = 8
+    think: float = 0.001
+    limit: int = 300_000
+    seed: int = 0
+    state: Mapping[str, Value] = field(default_factory=dict)
+    topics: tuple[str, ...] = tuple(TOPICS)
+    doors: tuple[str, ...] = tuple(door.way for door in DOORS)
+
+
+def work(load: Load) -> History:
+    """Do it; to be called in a process of its own."""
+    return asyncio.run(_work(load))
+
+
+async def _work(load: Load) -> History:
+    history = History()
+    topics = [TOPICS[name] for name in load.topics]
+    crew: list[Client] = [Writer(load, history, topic) for topic in topics]
+    crew += [Reader(load, history, number) for number in range(load.readers)]
+    async with asyncio.TaskGroup() as group:
+        for client in crew:
+            group.create_task(client.run())
+    return history
+
+
+class Client:
+    """One connection, opened again whenever it breaks.
+
+    Args:
+        load: See there.
+        history: Where its operations go.
+        name: Its own among all clients.
+        dsn: Where it connects.
+    """
+
+    def __init__(self, load: Load, history: History, name: str, dsn: str) -> None:
+        self.load = load
+        self.history = history
+        self.draw = random.Random(f"{load.seed} {name}")
+        ways = [door for door in DOORS if door.way in load.doors]
+        self._make_door: Callable[[], Door] = self.draw.choice(ways)
+        self._door: Door | None = None
+        self._name = name
+        self._sessions = 0
+        self._dsn = dsn
+
+    @property
+    def name(self) -> str:
+        """A session's name: after a break the client is another one."""
+        return f"{self._name}#{self._sessions}"
+
+    @property
+    def is_over(self) -> bool:
+        is_enough = len(self.history.operations) >= self.load.limit
+        return is_enough or time.monotonic() >= self.load.until
+
+    async def run(self) -> None:
+        """Work until the end."""
+        try:
+            while not self.is_over:
+                await self._turn()
+        finally:
+            await self._drop()
+
+    async def _turn(self) -> None:
+        if self._door is None:
+            await self._open()
+        else:
+            try:
+                await self.act(self._door)
+            except ERRORS as error:
+                self._note(error)
+                await self._drop()
+
+    async def act(self, door: Door) -> None:
+        """Do one thing."""
+        raise NotImplementedError
+
+    async def ask(self, door: Door, reads: Sequence[tuple[Topic, Read, int]]) -> None:
+        """Read, all at once where the door can."""
+        requests = [(read.statement, self._values(read, key)) for _, read, key in reads]
+        start = time.monotonic()
+        async with asyncio.timeout(PATIENCE):
+            answers = await door.fetch_many(requests)
+        end = time.monotonic()
+        for (topic, read, key), rows in zip(reads, answers, strict=True):
+            self.saw(door, start, end, topic, read, key, rows)
+
+    def saw(
+        self,
+        door: Door,
+        start: float,
+        end: float,
+        topic: Topic,
+        read: Read,
+        key: int,
+        rows: Sequence[Row],
+    ) -> None:
+        """Keep what a read returned."""
+        seen = tuple(it for row in rows for it in read.interpret(row))
+        if not seen and "$1" in read.statement:
+            seen = ((f"{topic.name}:{key}", topic.missing()),)
+        self._keep(Act.READ, start, end, Outcome.OK, seen, f"{door.way}: {read.statement}")
+
+    def _values(self, read: Read, key: int) -> tuple[int, ...]:
+        return (key, -self.draw.randrange(1, 1_000_000)) if read.varies else (key,)
+
+    def _keep(
+        self,
+        act: Act,
+        start: float,
+        end: float,
+        outcome: Outcome,
+        values: tuple[tuple[str, Value], ...],
+        way: str,
+    ) -> None:
+        self.history.operations.append(
+            Operation(self.name, act, start, end, outcome, values, sys.intern(way))
+        )
+
+    async def _open(self) -> None:
+        door = self._make_door()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await door.open(self._dsn)
+        except ERRORS as error:
+            self._note(error)
+            await door.close()
+            await asyncio.sleep(RETRY)
+        else:
+            self._sessions += 1
+            self._door = door
+
+    async def _drop(self) -> None:
+        door, self._door = self._door, None
+        if door is not None:
+            await door.close()
+
+    def _note(self, error: BaseException) -> None:
+        now = time.monotonic()
+        text = f"{type(error).__name__} {sqlstate(error)}: {error}"
+        self.history.errors.append(Event(now, now, text))
+
+
+class Reader(Client):
+    """Reads, mostly in autocommit, now and then in a transaction."""
+
+    def __init__(self, load: Load, history: History, number: int) -> None:
+        place = number % len(load.read_dsns)
+        name = f"reader-{load.process}.{number}@{place}"
+        super().__init__(load, history, name, load.read_dsns[place])
+        self._topics = [TOPICS[name] for name in load.topics]
+        self._weights = [topic.weight for topic in self._topics]
+
+    async def act(self, door: Door) -> None:
+        await asyncio.sleep(self.draw.expovariate(1 / self.load.think))
+        manner = self.draw.random()
+        if manner < 0.06:
+            begin = self.draw.choice(("BEGIN", "BEGIN READ ONLY"))
+            await self._read_in_transaction(door, begin, one_snapshot=False)
+        elif manner < 0.08:
+            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+            await self._read_in_transaction(door, begin, one_snapshot=True)
+        else:
+            count = 3 if manner > 0.95 else 1
+            await self.ask(door, [self._choose() for _ in range(count)])
+
+    async def _read_in_transaction(self, door: Door, begin: str, *, one_snapshot: bool) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await door.execute(begin)
+            first = time.monotonic()
+            for _ in range(2):
+                topic, read, key = self._choose()
+                start = first if one_snapshot else time.monotonic()
+                rows = await door.fetch(read.statement, *self._values(read, key))
+                self.saw(door, start, time.monotonic(), topic, read, key, rows)
+            await door.execute("COMMIT")
+
+    def _choose(self) -> tuple[Topic, Read, int]:
+        [topic] = self.draw.choices(self._topics, self._weights)
+        [read] = self.draw.choices(topic.reads, [it.weight for it in topic.reads])
+        if topic.is_list:
+            newest = list_number(self.load)
+            return topic, read, max(self.load.first_list, newest - self.draw.randrange(2))
+        return topic, read, self.draw.randint(1, topic.keys)
+
+
+class Writer(Client):
+    """Writes one topic's objects: those that are this process's, and any list."""
+
+    def __init__(self, load: Load, history: History, topic: Topic) -> None:
+        super().__init__(load, history, f"writer-{load.process}.{topic.name}", load.write_dsn)
+        self._topic = topic
+        keys = range(1, topic.keys + 1)
+        self._keys = [key for key in keys if key % load.processes == load.process]
+        self._next = {key: _number(load.state[f"{topic.name}:{key}"]) + 1 for key in self._keys}
+        self._appended = 0
+
+    async def act(self, door: Door) -> None:
+        await asyncio.sleep(self.draw.expovariate(1 / self._topic.pause))
+        if not self._keys and not self._topic.is_list:
+            return
+        write = self.draw.choice(self._topic.writes)
+        key, sent, value = self._choose()
+        name = f"{self._topic.name}:{key}"
+        start = time.monotonic()
+        outcome, error = await _carry_out(door, write, key, sent)
+        end = time.monotonic()
+        way = f"{door.way}: {'; '.join(write.statements)}"
+        self._keep(Act.WRITE, start, end, outcome, ((name, value),), way)
+        if error is not None:
+            raise error
+        if self.draw.random() < CHECK_OWN:
+            await self.ask(door, [(self._topic, self._topic.reads[0], key)])
+
+    def _choose(self) -> tuple[int, int | str, Value]:
+        """Choose a key; return it with what is sent for a value and what that means."""
+        if self._topic.is_list:
+            self._appended += 1
+            element = f"{self.load.process}.{self._appended}"
+            return list_number(self.load), f"{element},", element
+        key = self.draw.choice(self._keys)
+        number = self._next[key]
+        self._next[key] += 1
+        return key, number, Pair(number, number, TOTAL) if self._topic.is_pair else number
+
+
+async def _carry_out(
+    door: Door, write: Write, key: int, value: int | str
+) -> tuple[Outcome, Exception | None]:
+    """Write, statement by statement; what is raised on the way is returned with what it means."""
+    tag = ""
+    for statement in write.statements:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                tag = await door.execute(statement, *(() if _is_bare(statement) else (key, value)))
+        except ERRORS as error:
+            may_be_committed = statement is write.statements[-1] and not write.rolls_back
+            is_open = may_be_committed and not is_certain(error)
+            return Outcome.UNKNOWN if is_open else Outcome.FAILED, error
+        if tag.endswith(" 0") and "DO NOTHING" not in statement:
+            raise AssertionError(f"{statement!r} ({key}, {value}) wrote nothing: {tag}")
+    # A COMMIT may be answered so, too: something had gone wrong before it.
+    return Outcome.FAILED if tag == "ROLLBACK" else Outcome.OK, None
+
+
+def _is_bare(statement: str) -> bool:
+    return "$" not in statement and not statement.startswith("COPY")
+
+
+def _number(value: Value) -> int:
+    assert not isinstance(value, str)
+    return value.left if isinstance(value, Pair) else value
+
+
+def list_number(load: Load) -> int:
+    """Return the number of the list that everybody appends to now."""
+    return load.first_list + int((time.monotonic() - load.began) / ROTATION)
+
+
+async def _read_state(dsn: str, names: Sequence[str]) -> dict[str, Value]:
+    door = Asyncpg()
+    await door.open(dsn)
+    try:
+        state: dict[str, Value] = {}
+        for name in names:
+            read = TOPICS[name].state
+            for row in await door.fetch(read.statement):
+                state.update(read.interpret(row))
+        return state
+    finally:
+        await door.close()
+
+
+def read_state(dsn: str, topics: Sequence[str]) -> dict[str, Value]:
+    """Read what every object holds, from the primary."""
+    return asyncio.run(_read_state(dsn, topics))
