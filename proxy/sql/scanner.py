@@ -30,6 +30,9 @@ NOT_SURE: Final = 8
 HAS_PARAMETERS: Final = 16
 """There are parameters, `$1`."""
 
+NO_FINGERPRINT: Final = b"?"
+"""Stands for every text that is not certain; what reads it finds nothing it understands."""
+
 _QUOTE: Final = 0x27
 _DOUBLE: Final = 0x22
 _AMPERSAND: Final = 0x26
@@ -63,7 +66,8 @@ class Scan:
     """What one pass over a request found.
 
     Attributes:
-        fingerprint: The canonical form, empty when not sure; several statements keep `;` between.
+        fingerprint: The canonical form; several statements keep `;` between. `NO_FINGERPRINT`
+            when not sure, which is no statement's.
         flags: `CLOCK`, `HINT`, `MULTI`, `NOT_SURE`, `HAS_PARAMETERS`, added up.
         statements: Where each statement starts and stops, without space around it.
         hint: What the comments for the proxy say, without `tidegate:`.
@@ -279,4 +283,4 @@ def _is_digit(sql: bytes, pos: i64) -> bool:
 
 
 def _not_sure() -> Scan:
-    return Scan(b"", NOT_SURE, [], b"")
+    return Scan(NO_FINGERPRINT, NOT_SURE, [], b"")

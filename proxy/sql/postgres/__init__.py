@@ -1,0 +1,1 @@
+"""What reading SQL asks about PostgreSQL's own grammar: its words, its statements, its names."""

@@ -1,0 +1,398 @@
+"""Every statement that is no query and no change of rows, by its leading words.
+
+Each command has a reader that knows its grammar as far as it decides anything: what is written,
+what is executed, what is left in the session. An unknown first word, or a known one followed by
+what the grammar does not have there, is not understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from proxy.sql.postgres import words
+from proxy.sql.postgres.expressions import dotted
+from proxy.sql.postgres.groups import (
+    Group,
+    Item,
+    NotUnderstood,
+    Token,
+    grouped,
+    is_group,
+    tokens_of,
+)
+from proxy.sql.postgres.outline import QueryReader
+from proxy.sql.postgres.queries import STARTS, read_query
+from proxy.sql.statement import Action, Effect, FunctionName, Kind, RelationName, Statement
+from proxy.types import Reason
+
+Reader: TypeAlias = Callable[[list[Token], bytes], Statement]
+
+PROXY_SETTINGS: Final = "tidegate"
+
+_TRANSACTION_WORDS: Final = frozenset(
+    {
+        *("work", "transaction", "isolation", "level", "serializable", "repeatable", "read"),
+        *("committed", "uncommitted", "write", "only", "not", "deferrable", ","),
+    }
+)
+_ENDING_WORDS: Final = frozenset({"work", "transaction", "and", "no", "chain"})
+
+
+def read_command(tokens: list[Token], text: bytes) -> Statement:
+    """Read a command.
+
+    Raises:
+        NotUnderstood: It begins with no command's word, or does not go on as that command does.
+    """
+    reader = _READERS.get(tokens[0])
+    if reader is None:
+        raise NotUnderstood(f"no statement begins with {tokens[0][:20]}")
+    return reader(tokens, text)
+
+
+def _plain(kind: Kind, reason: Reason = Reason.UTILITY, *, rows: bool = False) -> Reader:
+    """Make a reader for a command that its first word says enough about."""
+
+    def read(tokens: list[Token], text: bytes) -> Statement:
+        return Statement(
+            kind=kind, text=text, reason=reason, detail=str(tokens[0]), returns_rows=rows
+        )
+
+    return read
+
+
+_utility = _plain(Kind.UTILITY)
+_schema = _plain(Kind.SCHEMA, Reason.SCHEMA)
+_opaque = _plain(Kind.OPAQUE, Reason.OPAQUE, rows=True)
+_proxy = _plain(Kind.PROXY, rows=True)
+
+
+def _only(tokens: list[Token], allowed: frozenset[str]) -> None:
+    for token in tokens:
+        if token not in allowed:
+            raise NotUnderstood(f"{token[:20]} in transaction control")
+
+
+def _begin(tokens: list[Token], text: bytes) -> Statement:
+    _only(tokens[1:], _TRANSACTION_WORDS)
+    return _plain(Kind.BEGIN)(tokens, text)
+
+
+def _commit(tokens: list[Token], text: bytes) -> Statement:
+    if tokens[1:] == ["prepared", "''"]:
+        return _opaque(tokens, text)
+    _only(tokens[1:], _ENDING_WORDS)
+    return _plain(Kind.COMMIT)(tokens, text)
+
+
+def _rollback(tokens: list[Token], text: bytes) -> Statement:
+    if tokens[1:] == ["prepared", "''"]:
+        return _utility(tokens, text)
+    rest = tokens[2:] if tokens[1:2] in (["work"], ["transaction"]) else tokens[1:]
+    if rest[:1] == ["to"] and len(rest) in (2, 3):
+        return _plain(Kind.ROLLBACK_TO)(tokens, text)
+    _only(rest, _ENDING_WORDS)
+    return _plain(Kind.ROLLBACK)(tokens, text)
+
+
+def _set(tokens: list[Token], text: bytes) -> Statement:
+    rest = tokens[1:]
+    kind = Kind.SET
+    if rest[:1] == ["local"]:
+        kind, rest = Kind.SET_LOCAL, rest[1:]
+    elif rest[:1] == ["session"] and rest[1:2] not in (["authorization"], ["characteristics"]):
+        rest = rest[1:]
+    if rest[:2] == [PROXY_SETTINGS, "."]:
+        return _proxy(tokens, text)
+    if rest[:1] == ["constraints"]:
+        return _utility(tokens, text)
+    if rest[:1] == ["transaction"]:
+        kind = Kind.SET_TRANSACTION
+    return _plain(kind)(tokens, text)
+
+
+def _of_setting(kind: Kind) -> Reader:
+    """Make a reader for SHOW and RESET, which may name a setting of the proxy's own."""
+    plain = _plain(kind, rows=kind is Kind.SHOW)
+
+    def read(tokens: list[Token], text: bytes) -> Statement:
+        return (_proxy if tokens[1:3] == [PROXY_SETTINGS, "."] else plain)(tokens, text)
+
+    return read
+
+
+def _prepare(tokens: list[Token], text: bytes) -> Statement:
+    if tokens[1:] == ["transaction", "''"]:
+        return _plain(Kind.PREPARE_TRANSACTION)(tokens, text)
+    return _plain(Kind.PREPARE)(tokens, text)
+
+
+def _execute(tokens: list[Token], text: bytes) -> Statement:
+    """EXECUTE evaluates its arguments; what it runs is the session's to know."""
+    functions = _functions_of(grouped(tokens)[2:])
+    return _with_functions(_plain(Kind.EXECUTE, rows=True)(tokens, text), functions)
+
+
+def _call(tokens: list[Token], text: bytes) -> Statement:
+    return _with_functions(_opaque(tokens, text), _functions_of(grouped(tokens)[1:]))
+
+
+def _load(tokens: list[Token], text: bytes) -> Statement:
+    statement = _utility(tokens, text)
+    statement.effects = frozenset({Effect.UNTRACKED})
+    return statement
+
+
+def _lock(tokens: list[Token], text: bytes) -> Statement:
+    return _plain(Kind.UTILITY, Reason.LOCK)(tokens, text)
+
+
+def _declare(tokens: list[Token], text: bytes) -> Statement:
+    """DECLARE is where a cursor's query is judged; FETCH only runs it."""
+    start = _index(tokens, "for")
+    inner = _inner(tokens[start + 1 :])
+    if inner.kind not in (Kind.READ, Kind.LOCKING, Kind.UTILITY):
+        return _as_part(inner, inner.kind, text)
+    statement = _as_part(inner, Kind.DECLARE, text)
+    statement.returns_rows = False
+    if tokens[start - 2 : start] == ["with", "hold"]:
+        statement.effects |= {Effect.HOLD_CURSOR}
+    return statement
+
+
+def _copy(tokens: list[Token], text: bytes) -> Statement:
+    items = grouped(tokens)
+    at = 2 if items[1:2] == ["binary"] else 1
+    source = items[at] if at < len(items) else None
+    if isinstance(source, Group):
+        end = _closing(tokens, at)
+        return _copy_out(_inner(tokens[at + 1 : end]), items[at + 1 :], text)
+    names, at = dotted(items, at)
+    relation = _relation(names)
+    if at < len(items) and is_group(items[at]):
+        at += 1
+    if items[at : at + 1] == ["from"]:
+        return Statement(
+            kind=Kind.WRITE,
+            text=text,
+            reads=frozenset({relation}),
+            writes=frozenset({relation}),
+            actions=frozenset({Action.INSERT}),
+            functions=_functions_of(_behind(items, "where")),
+            reason=Reason.WRITE,
+            detail="copy",
+        )
+    table = Statement(kind=Kind.READ, text=text, reads=frozenset({relation}))
+    return _copy_out(table, items[at:], text)
+
+
+def _copy_out(query: Statement, rest: list[Item], text: bytes) -> Statement:
+    if rest[:1] != ["to"]:
+        raise NotUnderstood("COPY goes nowhere")
+    kind = Kind.COPY_OUT if rest[1:2] == ["stdout"] else Kind.UTILITY
+    statement = _as_part(query, kind if query.kind is Kind.READ else query.kind, text)
+    statement.returns_rows = False
+    return statement
+
+
+def _explain(tokens: list[Token], text: bytes) -> Statement:
+    if tokens[1:2] == ["route"]:
+        return _proxy(tokens, text)
+    at = 1
+    analyze = False
+    if tokens[1:2] == ["("] and STARTS.isdisjoint(tokens[2:3]):
+        at = _closing(tokens, 1) + 1
+        analyze = not {"analyze", "analyse"}.isdisjoint(tokens[1:at])
+    while tokens[at : at + 1] and tokens[at] in ("analyze", "analyse", "verbose"):
+        analyze |= tokens[at] != "verbose"
+        at += 1
+    if not analyze:
+        return _plain(Kind.EXPLAIN, rows=True)(tokens, text)
+    inner = _inner(tokens[at:])
+    kind = _EXPLAINED.get(inner.kind)
+    if kind is None:
+        raise NotUnderstood(f"EXPLAIN ANALYZE of {inner.kind.value}")
+    statement = _as_part(inner, kind, text)
+    statement.returns_rows = True
+    return statement
+
+
+_EXPLAINED: Final = {
+    Kind.READ: Kind.EXPLAIN,
+    Kind.LOCKING: Kind.LOCKING,
+    Kind.UTILITY: Kind.UTILITY,
+    Kind.WRITE: Kind.WRITE,
+    Kind.SCHEMA: Kind.SCHEMA,
+    Kind.OPAQUE: Kind.OPAQUE,
+    Kind.DECLARE: Kind.EXPLAIN,
+}
+"""What EXPLAIN ANALYZE of a statement is: it runs it."""
+
+
+def _truncate(tokens: list[Token], text: bytes) -> Statement:
+    items: list[Item] = list(tokens)
+    at = 2 if items[1:2] == ["table"] else 1
+    relations: set[RelationName] = set()
+    while True:
+        at += items[at : at + 1] == ["only"]
+        names, at = dotted(items, at)
+        relations.add(_relation(names))
+        at += items[at : at + 1] == ["*"]
+        if items[at : at + 1] != [","]:
+            break
+        at += 1
+    return Statement(
+        kind=Kind.WRITE,
+        text=text,
+        reads=frozenset(relations),
+        writes=frozenset(relations),
+        actions=frozenset({Action.TRUNCATE}),
+        reason=Reason.WRITE,
+        detail="truncate",
+    )
+
+
+def _refresh(tokens: list[Token], text: bytes) -> Statement:
+    if tokens[1:3] != ["materialized", "view"]:
+        raise NotUnderstood("REFRESH of something else")
+    names, _ = dotted(list(tokens), 4 if tokens[3:4] == ["concurrently"] else 3)
+    relation = frozenset({_relation(names)})
+    return Statement(
+        kind=Kind.WRITE,
+        text=text,
+        reads=relation,
+        writes=relation,
+        actions=frozenset({Action.REFRESH}),
+        reason=Reason.WRITE,
+        detail="refresh",
+    )
+
+
+def _create(tokens: list[Token], text: bytes) -> Statement:
+    at = 3 if tokens[1:3] == ["or", "replace"] else 1
+    at += tokens[at : at + 1] in (["local"], ["global"])
+    if tokens[at : at + 1] in (["temp"], ["temporary"]):
+        statement = _plain(Kind.UTILITY, Reason.TEMPORARY)(tokens, text)
+        statement.effects = frozenset({Effect.TEMPORARY})
+        at += 1
+    else:
+        statement = _schema(tokens, text)
+        at += tokens[at : at + 1] in (["unlogged"], ["materialized"])
+    makes_rows = tokens[at : at + 1] == ["table"] or tokens[at - 1 : at] == ["materialized"]
+    if makes_rows and "as" in grouped(tokens):
+        return _with_source(statement, tokens[_index(tokens, "as") + 1 :])
+    return statement
+
+
+def _with_source(statement: Statement, source: list[Token]) -> Statement:
+    """Add what CREATE TABLE ... AS runs to fill the table."""
+    if source[-2:] == ["with", "data"]:
+        source = source[:-2]
+    elif source[-3:] == ["with", "no", "data"]:
+        source = source[:-3]
+    inner = _inner(source)
+    kind, reason = statement.kind, statement.reason
+    if inner.kind in (Kind.OPAQUE, Kind.EXECUTE):
+        kind, reason = Kind.OPAQUE, Reason.OPAQUE
+    elif inner.kind is Kind.WRITE and kind is Kind.UTILITY:
+        kind, reason = Kind.WRITE, Reason.WRITE
+    return replace(
+        inner,
+        kind=kind,
+        text=statement.text,
+        reason=reason,
+        detail=statement.detail,
+        effects=inner.effects | statement.effects,
+        returns_rows=False,
+    )
+
+
+def _inner(tokens: list[Token]) -> Statement:
+    """Read the statement that a command holds."""
+    text = " ".join(tokens).encode()
+    if not text:
+        raise NotUnderstood("a statement is missing")
+    numbered = tokens_of(text)
+    return (read_query if numbered[0] in STARTS else read_command)(numbered, text)
+
+
+def _as_part(inner: Statement, kind: Kind, text: bytes) -> Statement:
+    """Make a command's statement of the one it holds."""
+    return replace(inner, kind=kind, text=text, reason=inner.reason or Reason.UTILITY)
+
+
+def _with_functions(statement: Statement, functions: frozenset[FunctionName]) -> Statement:
+    statement.functions = functions
+    return statement
+
+
+def _functions_of(items: list[Item]) -> frozenset[FunctionName]:
+    reader = QueryReader()
+    reader.expression(items)
+    return frozenset(reader.outline.functions)
+
+
+def _behind(items: list[Item], word: str) -> list[Item]:
+    return items[_index(items, word) + 1 :] if word in items else []
+
+
+def _index(items: list[Token] | list[Item], word: str) -> int:
+    for at, item in enumerate(items):
+        if item == word:
+            return at
+    raise NotUnderstood(f"{word.upper()} is missing")
+
+
+def _closing(tokens: list[Token], at: int) -> int:
+    """Find the bracket that closes the one at `at`."""
+    depth = 0
+    for position in range(at, len(tokens)):
+        depth += (tokens[position] == "(") - (tokens[position] == ")")
+        if depth == 0:
+            return position
+    raise NotUnderstood("brackets do not match")
+
+
+def _relation(names: list[str]) -> RelationName:
+    if not 1 <= len(names) <= 3 or names[0] in words.NOT_CALLED:
+        raise NotUnderstood("no relation where one belongs")
+    return RelationName(names[-2] if len(names) > 1 else None, names[-1])
+
+
+_READERS: Final[dict[str, Reader]] = {
+    **dict.fromkeys(("begin", "start"), _begin),
+    **dict.fromkeys(("commit", "end"), _commit),
+    **dict.fromkeys(("rollback", "abort"), _rollback),
+    "savepoint": _plain(Kind.SAVEPOINT),
+    "release": _plain(Kind.RELEASE),
+    "set": _set,
+    "reset": _of_setting(Kind.RESET),
+    "show": _of_setting(Kind.SHOW),
+    "discard": _plain(Kind.DISCARD),
+    "prepare": _prepare,
+    "execute": _execute,
+    "deallocate": _plain(Kind.DEALLOCATE),
+    "listen": _plain(Kind.LISTEN),
+    "unlisten": _plain(Kind.UNLISTEN),
+    "declare": _declare,
+    **dict.fromkeys(("fetch", "move"), _plain(Kind.FETCH, rows=True)),
+    "close": _plain(Kind.CLOSE),
+    "copy": _copy,
+    "explain": _explain,
+    "truncate": _truncate,
+    "refresh": _refresh,
+    "lock": _lock,
+    "load": _load,
+    "do": _opaque,
+    "call": _call,
+    "create": _create,
+    **dict.fromkeys(
+        ("alter", "drop", "grant", "revoke", "comment", "security", "import", "reassign"), _schema
+    ),
+    **dict.fromkeys(
+        ("notify", "vacuum", "analyze", "analyse", "cluster", "reindex", "checkpoint", "wait"),
+        _utility,
+    ),
+}

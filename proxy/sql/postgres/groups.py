@@ -1,0 +1,156 @@
+"""A fingerprint's tokens, nested by their brackets.
+
+Everything that reads a statement here reads lists of items: a token as text, or a `Group` for
+what stands in a pair of brackets. So a word that ends a clause is one that is in the list, and
+never one that belongs to a subquery.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Final, TypeAlias
+
+from proxy.types import Reason
+
+MAX_DEPTH: Final = 100
+"""Brackets within brackets: far above what people and mappers write, far below our stack."""
+
+MAX_SUBSCRIPT_DEPTH: Final = 6
+"""Arrays within arrays: six are the most that the server keeps (MAXDIM)."""
+
+MAX_SUBSCRIPTS: Final = 12
+"""Subscripts behind each other. The second reading takes the square of their number."""
+
+MAX_NAME: Final = 63
+"""Longer names are cut by the server, at this many bytes (NAMEDATALEN)."""
+
+_TOKEN: Final = re.compile(r'"(?:[^"]|"")*"|[^ ]+')
+
+
+class Group:
+    """What stands in one pair of brackets.
+
+    Attributes:
+        bracket: The opening bracket.
+        items: What is in it.
+    """
+
+    __slots__ = ("bracket", "items")
+
+    def __init__(self, bracket: str) -> None:
+        """Open a bracket with nothing in it yet."""
+        self.bracket = bracket
+        self.items: list[Item] = []
+
+
+class Token(str):
+    """A token that knows where it stands.
+
+    Attributes:
+        at: Its number among the statement's tokens.
+    """
+
+    __slots__ = ("at",)
+
+    at: int
+
+
+Item: TypeAlias = Token | Group
+
+
+class NotUnderstood(Exception):
+    """The text is not what the reader was written for; it is no read, whatever it is."""
+
+    reason: ClassVar[Reason] = Reason.UNPARSED
+
+
+def tokens_of(fingerprint: bytes) -> list[Token]:
+    """Cut a fingerprint into its tokens.
+
+    Raises:
+        NotUnderstood: It is not UTF-8, so its names can't be compared with the catalog's.
+    """
+    try:
+        text = fingerprint.decode()
+    except UnicodeDecodeError:
+        raise NotUnderstood("a name is not UTF-8") from None
+    words = _TOKEN.findall(text) if '"' in text else text.split(" ")
+    tokens = []
+    for at, word in enumerate(words):
+        token = Token(word)
+        token.at = at
+        tokens.append(token)
+    return tokens
+
+
+def grouped(tokens: list[Token]) -> list[Item]:
+    """Nest tokens by their brackets.
+
+    Raises:
+        NotUnderstood: Brackets do not match, or lie too deep in each other.
+    """
+    top = Group("")
+    open_groups = [top]
+    for token in tokens:
+        if token in ("(", "["):
+            group = Group(token)
+            open_groups[-1].items.append(group)
+            open_groups.append(group)
+            if len(open_groups) > MAX_DEPTH:
+                raise NotUnderstood("brackets lie too deep in each other")
+        elif token in (")", "]"):
+            group = open_groups.pop()
+            if group.bracket != ("(" if token == ")" else "["):
+                raise NotUnderstood("brackets do not match")
+            if token == "]":
+                _check_subscripts(open_groups)
+        else:
+            open_groups[-1].items.append(token)
+    if len(open_groups) != 1:
+        raise NotUnderstood("brackets do not match")
+    return top.items
+
+
+def _check_subscripts(open_groups: list[Group]) -> None:
+    """Refuse what costs the second reading more than its length: see the limits."""
+    if sum(group.bracket == "[" for group in open_groups) >= MAX_SUBSCRIPT_DEPTH:
+        raise NotUnderstood("arrays lie too deep in each other")
+    chain = open_groups[-1].items[-MAX_SUBSCRIPTS:]
+    if len(chain) == MAX_SUBSCRIPTS and all(isinstance(item, Group) for item in chain):
+        raise NotUnderstood("too many subscripts")
+
+
+def split_at(items: list[Item], separator: str) -> list[list[Item]]:
+    """Split items where the separator stands; an empty list gives one empty part."""
+    parts: list[list[Item]] = [[]]
+    for item in items:
+        if item == separator:
+            parts.append([])
+        else:
+            parts[-1].append(item)
+    return parts
+
+
+def is_group(item: Item | None) -> bool:
+    """Whether an item is a pair of round brackets."""
+    return isinstance(item, Group) and item.bracket == "("
+
+
+def is_name(item: Item | None) -> bool:
+    """Whether an item can be a name: an identifier or a keyword."""
+    if not isinstance(item, Token):
+        return False
+    first = item[0]
+    return first.isalpha() or first in '_"' or first >= "\x80"
+
+
+def name_of(token: str) -> str:
+    """Give a name as the catalog has it: without quotes, and cut at the server's limit."""
+    return cut(token[1:-1].replace('""', '"') if token.startswith('"') else token)
+
+
+def cut(name: str) -> str:
+    """Cut a name where the server cuts it."""
+    if len(name) > MAX_NAME // 4:
+        return name.encode()[:MAX_NAME].decode(errors="ignore")
+    return name
