@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from pathlib import Path
 
 import pytest
 
 from proxy.demo.local_postgres import PostgresCluster, temporary_cluster
+from tests.consistency.proxied import Place
 from tests.consistency.run import client_processes, commit_with
 from tests.consistency.topics import schema
 
@@ -47,6 +49,12 @@ def database(cluster: PostgresCluster) -> Iterator[str]:
     yield name
     heal(cluster)
     cluster.primary.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def place(cluster: PostgresCluster, database: str, processes: Executor, tmp_path: Path) -> Place:
+    """All that a run through the proxy needs but the proxy."""
+    return Place(cluster, database, processes, tmp_path)
 
 
 def heal(cluster: PostgresCluster) -> None:

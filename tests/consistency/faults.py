@@ -119,18 +119,21 @@ class Faults:
     def _suffer(self, server: Server, planned: Planned) -> None:
         start = time.monotonic()
         text = f"{server.name} {planned.fault.value}"
+        behind = 0
         if planned.fault is Fault.LAG:
-            text += f", {self._lag(server, planned.lasts)} bytes behind"
+            behind = self._lag(server, planned.lasts)
         else:
             CARRIED_OUT[planned.fault](server, planned.lasts)
-        self.events.append(Event(start, time.monotonic(), text))
+        self.events.append(Event(start, time.monotonic(), text, behind))
 
     def _lag(self, server: Server, lasts: float) -> int:
         """Hold a replica back; returns how far behind it was in the end."""
         server.pause_replay()
         time.sleep(lasts)
-        head = self._cluster.primary.fetch_value("SELECT pg_current_wal_insert_lsn()::text")
-        behind = server.fetch_value(f"SELECT ('{head}'::pg_lsn - pg_last_wal_replay_lsn())::bigint")
+        # Against what it received, since the primary may be down.
+        behind = server.fetch_value(
+            "SELECT (pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn())::bigint"
+        )
         server.resume_replay()
         assert isinstance(behind, int)
         return behind

@@ -92,11 +92,19 @@ class Operation:
 
 @dataclass(slots=True)
 class Event:
-    """Something that happened meanwhile."""
+    """Something that happened meanwhile.
+
+    Attributes:
+        start: When it began.
+        end: When it was over.
+        text: What it was.
+        bytes_behind: How much of the primary's log a replica lacked in the end.
+    """
 
     start: float
     end: float
     text: str
+    bytes_behind: int = 0
 
 
 @dataclass(slots=True, repr=False)

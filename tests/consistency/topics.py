@@ -44,11 +44,13 @@ class Read:
         statement: With $1 for the key, if it asks for one; a $2 is there to vary it.
         interpret: Says what a row tells about which objects.
         weight: How often it is chosen, compared with others.
+        is_slow: It takes long, and what it returns is what was there when it began.
     """
 
     statement: str
     interpret: Interpretation
     weight: float = 1.0
+    is_slow: bool = False
 
     @property
     def varies(self) -> bool:
@@ -148,6 +150,7 @@ def _reads(table: str, topic: str) -> tuple[Read, ...]:
             f" WHERE {table}.k = $1 GROUP BY {table}.k",
             interpret,
             0.1,
+            is_slow=True,
         ),
     )
 

@@ -45,6 +45,7 @@ class Load:
         processes: How many there are.
         readers: How many connections only read.
         think: Seconds that a reader pauses, on average.
+        slowness: By how much slow reads are more frequent than usual.
         limit: How many operations are enough.
         seed: Of all that is random.
         state: The values there are at the beginning.
@@ -61,6 +62,7 @@ class Load:
     processes: int = 1
     readers: int = 8
     think: float = 0.001
+    slowness: float = 1.0
     limit: int = 300_000
     seed: int = 0
     state: Mapping[str, Value] = field(default_factory=dict)
@@ -212,6 +214,10 @@ class Reader(Client):
         super().__init__(load, history, name, load.read_dsns[place])
         self._topics = [TOPICS[name] for name in load.topics]
         self._weights = [topic.weight for topic in self._topics]
+        self._read_weights = {
+            topic.name: [it.weight * (load.slowness if it.is_slow else 1.0) for it in topic.reads]
+            for topic in self._topics
+        }
 
     async def act(self, door: Door) -> None:
         await asyncio.sleep(self.draw.expovariate(1 / self.load.think))
@@ -239,7 +245,7 @@ class Reader(Client):
 
     def _choose(self) -> tuple[Topic, Read, int]:
         [topic] = self.draw.choices(self._topics, self._weights)
-        [read] = self.draw.choices(topic.reads, [it.weight for it in topic.reads])
+        [read] = self.draw.choices(topic.reads, self._read_weights[topic.name])
         if topic.is_list:
             newest = list_number(self.load)
             return topic, read, max(self.load.first_list, newest - self.draw.randrange(2))
