@@ -1,0 +1,106 @@
+"""The figures, as tables on the screen and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.capacity import Capacity
+from benchmarks.cases import SUITES, Case
+from benchmarks.contenders import DIRECT, PGBOUNCER
+from benchmarks.rounds import Measured, Spread, ratios
+
+PIPED_WIDTH: Final = 120
+COLUMNS: Final = (
+    *("protocol", "clients", "", "per s", "of direct", "of PgBouncer"),
+    *("p50 us", "p99 us", "CPU us"),
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that was measured, with where and how."""
+
+    machine: dict[str, object]
+    cases: list[tuple[Case, list[Measured]]] = field(default_factory=list)
+    capacities: list[Capacity] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        """Return all of it, with every round's number."""
+        return {
+            "machine": self.machine,
+            "cases": [
+                {**asdict(case), "measured": [asdict(one) for one in measured]}
+                for case, measured in self.cases
+            ],
+            "capacity": [asdict(capacity) for capacity in self.capacities],
+        }
+
+    def show(self, console: Console) -> None:
+        """Print all of it."""
+        if not console.is_terminal:
+            console.width = PIPED_WIDTH
+        console.print(" · ".join(f"{key} {value}" for key, value in self.machine.items()))
+        for suite, title in SUITES.items():
+            rows = [(case, measured) for case, measured in self.cases if case.suite == suite]
+            if rows:
+                console.print(_suite_table(title, rows))
+        for capacity in self.capacities:
+            console.print(_capacity_table(capacity))
+
+
+def _suite_table(title: str, rows: list[tuple[Case, list[Measured]]]) -> Table:
+    table = _table(title)
+    for number, column in enumerate(COLUMNS):
+        table.add_column(column, justify="left" if number in (0, 2) else "right", no_wrap=True)
+    for case, measured in rows:
+        load = case.load
+        for position, one in enumerate(measured):
+            head = ("", "") if position else (load.protocol, str(load.clients))
+            table.add_row(*head, *_cells(one, measured))
+        table.add_section()
+    return table
+
+
+def _cells(one: Measured, all_measured: list[Measured]) -> list[str]:
+    return [
+        one.contender,
+        f"{Spread.of(one.per_second).median:,.0f}",
+        _ratio(one, all_measured, DIRECT),
+        _ratio(one, all_measured, PGBOUNCER),
+        f"{Spread.of(one.p50).median:,.0f}",
+        f"{Spread.of(one.p99).median:,.0f}",
+        f"{Spread.of(one.cpu).median:,.1f}" if one.cpu else "",
+    ]
+
+
+def _ratio(one: Measured, all_measured: list[Measured], base_name: str) -> str:
+    """Write a ratio as its median, and from where to where it went."""
+    base = next((other for other in all_measured if other.contender == base_name), None)
+    if base is None or one is base:
+        return ""
+    ratio = ratios(one.per_second, base.per_second)
+    return f"{ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+
+
+def _capacity_table(capacity: Capacity) -> Table:
+    table = _table(capacity.title)
+    table.add_column("")
+    for name in capacity.found:
+        table.add_column(name, justify="right")
+    names = next(iter(capacity.found.values()))
+    for name in names:
+        table.add_row(name, *(_number(found[name]) for found in capacity.found.values()))
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
