@@ -1,0 +1,175 @@
+"""The demonstration: real servers, Tidegate in front, and what it does with reads and writes.
+
+What it claims it checks, by numbers; a claim that did not hold is said, and the status is 1
+then. What is shown is in `scenes`; nothing is left behind, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Final
+
+import asyncpg
+import uvloop
+
+from proxy.demo import schema
+from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
+from proxy.demo.processes import ProgramFailed, free_port, temporary_folder
+from proxy.demo.programs import last_lines
+from proxy.demo.proxy_process import ProxyProcess
+from proxy.demo.scenes.caching import ask_again, write_between
+from proxy.demo.scenes.held_back import hold_back
+from proxy.demo.scenes.mixed_load import run_load
+from proxy.demo.scenes.timing import compare
+from proxy.demo.screen import Screen
+from proxy.demo.stage import CACHE, DATABASE, PASSWORD, USER, Stage
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INTERRUPTED: Final = 128 + signal.SIGINT
+
+PORT: Final = 6432
+ADMIN_PORT: Final = 9127
+
+
+def run(exit_when_done: bool) -> int:
+    """Run the demonstration; returns the exit status.
+
+    Args:
+        exit_when_done: End by itself. Otherwise it stays up until it is told to stop.
+    """
+    screen = Screen()
+    with _stop_signals_interrupt():
+        try:
+            with ExitStack() as running:
+                stage = _build(screen, running)
+                _show(stage)
+                if not exit_when_done:
+                    _stay_up(stage)
+                screen.say("Everything is being stopped and removed.")
+                return 1 if stage.failures else 0
+        except KeyboardInterrupt:
+            screen.say("Interrupted. Everything was stopped and removed.")
+            return INTERRUPTED
+
+
+@contextmanager
+def _stop_signals_interrupt() -> Iterator[None]:
+    """Make each of them end us in order, as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # What follows is cleaning up, which a second Ctrl-C must not cut short.
+        for stop in before:
+            signal.signal(stop, lambda *_: None)
+        raise KeyboardInterrupt
+
+    # What we were started to ignore (by nohup, for one) we go on ignoring.
+    heard = [stop for stop in STOP_SIGNALS if signal.getsignal(stop) is not signal.SIG_IGN]
+    before = {stop: signal.signal(stop, interrupt) for stop in heard}
+    try:
+        yield
+    finally:
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
+
+
+def _build(screen: Screen, running: ExitStack) -> Stage:
+    """Start everything, from the servers up."""
+    screen.say("Tidegate in front of a PostgreSQL primary and two streaming replicas", "bold")
+    screen.say("Servers, data and logs are in a temporary folder that goes with this demo.")
+    screen.say()
+    folder = running.enter_context(temporary_folder())
+    cluster = PostgresCluster(folder / "pg", replicas=2)
+    with screen.doing(f"PostgreSQL {cluster.postgres.major}: a primary and two replicas"):
+        running.enter_context(cluster)
+        cluster.primary.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
+        cluster.primary.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
+    accounts = schema.SCALE * schema.ACCOUNTS
+    with screen.doing(f"the tables of pgbench, {accounts:,} accounts", schema.SCALE) as advance:
+        dsn = cluster.primary.dsn(DATABASE, user=USER, password=PASSWORD)
+        asyncio.run(schema.load(dsn, progress=advance))
+        cluster.wait_replayed()
+    with screen.doing("Tidegate, with its defaults: no configuration file, no Redis"):
+        proxy = ProxyProcess(
+            folder,
+            [server.address for server in cluster.servers],
+            user=SUPERUSER,
+            password=cluster.password,
+            port=_port(PORT),
+            admin_port=_port(ADMIN_PORT),
+        )
+        running.enter_context(proxy)
+    for server in cluster.servers:
+        screen.note(f"{server.name:9} {server.address}")
+    screen.note(f"tidegate  127.0.0.1:{proxy.port}")
+    return Stage(cluster, proxy, screen)
+
+
+def _port(usual: int) -> int:
+    """Take the usual port when nobody has it: it is easier to remember."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", usual))
+        except OSError:
+            return free_port()
+    return usual
+
+
+def _show(stage: Stage) -> None:
+    """Play the scenes, then sum up."""
+    timed: list[list[str]] = []
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            for scene in (ask_again, write_between, hold_back, run_load):
+                runner.run(scene(stage))
+            timed = runner.run(compare(stage))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ProgramFailed) as error:
+        stage.claim(f"It went on without an error: {type(error).__name__}: {error}", held=False)
+        stage.screen.say(f"Tidegate's log ends with: {last_lines(stage.proxy.log)}")
+    _sum_up(stage, timed)
+
+
+def _sum_up(stage: Stage, timed: list[list[str]]) -> None:
+    screen = stage.screen
+    names = [server.name for server in stage.cluster.servers] + [CACHE]
+    rows = [
+        [what, *(f"{spread.reads[name]:,}" for name in names)]
+        for what, spread in stage.spreads.items()
+    ]
+    screen.table("Who answered the reads", ["reads of", *names], rows)
+    columns = ["statement", "direct p50", "per s", "Tidegate p50", "per s"]
+    screen.table("The same statements, direct and through Tidegate", columns, timed)
+    screen.say("Clients, servers and Tidegate share this machine: compare, don't quote.", "dim")
+    screen.say()
+    if stage.failures:
+        screen.say(f"{len(stage.failures)} of {stage.claims} claims did not hold:", "bold red")
+        for failure in stage.failures:
+            screen.verdict(failure, held=False)
+    else:
+        screen.say(f"All {stage.claims} claims were checked, and held.", "bold green")
+
+
+def _stay_up(stage: Stage) -> None:
+    """Leave everything running for whoever wants to try it, until told to stop."""
+    screen = stage.screen
+    psql = "psql" if shutil.which("psql") else stage.cluster.postgres.path("psql")
+    screen.heading("It is yours now")
+    screen.command(f"{psql} {stage.dsn}", "any SQL; tables pgbench_*")
+    screen.command(
+        "EXPLAIN ROUTE SELECT * FROM pgbench_tellers;", "in psql: where a statement goes, and why"
+    )
+    screen.command(f"curl -s {stage.proxy.metrics_url}", "what Tidegate counts")
+    screen.command(f"tail {stage.proxy.log}", "what Tidegate logs")
+    screen.say()
+    screen.say("Ctrl-C stops everything and removes it.", "bold")
+    try:
+        status = stage.proxy.wait()
+    except KeyboardInterrupt:
+        return
+    stage.claim(f"Tidegate stays up: it ended with status {status}", held=False)

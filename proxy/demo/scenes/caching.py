@@ -1,0 +1,78 @@
+"""Repeated reads come from memory, until a write touches a table that they read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from asyncpg import Connection
+
+from proxy.demo.scenes.statements import ACCOUNT, BRANCH, TELLER, TELLER_AND_BRANCH, with_value
+from proxy.demo.stage import Stage, connected
+
+SOMEBODY: Final = 4711
+
+READS_BRANCHES: Final = [
+    *((BRANCH, number) for number in range(1, 11)),
+    *((TELLER_AND_BRANCH, number) for number in range(1, 6)),
+]
+READS_OTHERS: Final = [
+    *((TELLER, number) for number in range(1, 11)),
+    *((ACCOUNT, number) for number in range(1, 11)),
+]
+DEPOSIT: Final = "UPDATE pgbench_branches SET bbalance = bbalance + 100 WHERE bid = 3"
+
+
+async def ask_again(stage: Stage) -> None:
+    """The same question, again."""
+    screen = stage.screen
+    screen.heading("1. The same question again is answered from memory")
+    text = with_value(ACCOUNT, SOMEBODY)
+    screen.statement(text)
+    async with connected(stage.dsn, 1) as (connection,):
+        with stage.counting("one account, asked 6 times") as spread:
+            statement = await connection.prepare(ACCOUNT)
+            taken: list[float] = []
+            for _ in range(3):
+                started = time.perf_counter()
+                await statement.fetch(SOMEBODY)
+                taken.append(time.perf_counter() - started)
+            for _ in range(3):
+                await connection.execute(text)
+    stage.claim(
+        "Asked 3 times as a prepared statement and 3 times as plain text: each went to a server"
+        " once, the rest came from memory.",
+        (spread.asked, spread.hits) == (2, 4),
+    )
+    screen.note(f"{1000 * taken[0]:.2f} ms by a server, {1000 * min(taken[1:]):.2f} ms from memory")
+
+
+async def write_between(stage: Stage) -> None:
+    """The same questions before and after a write."""
+    screen = stage.screen
+    screen.heading("2. A write invalidates the results that read its table, and no others")
+    async with connected(stage.dsn, 2) as (connection, writer):
+        for _ in range(2):
+            await _ask(connection, READS_BRANCHES + READS_OTHERS)
+        screen.statement(DEPOSIT)
+        await writer.execute(DEPOSIT)
+        with stage.counting(
+            "15 results that read pgbench_branches, after a write to it"
+        ) as touched:
+            balances = await _ask(connection, READS_BRANCHES)
+        with stage.counting("20 results that don't read it") as others:
+            await _ask(connection, READS_OTHERS)
+    stage.claim(
+        f"15 results in memory read pgbench_branches: {touched.asked} of them were asked anew.",
+        (touched.asked, touched.hits) == (15, 0),
+    )
+    stage.claim("The first read after the write saw it.", balances[2] == 100)
+    stage.claim(
+        f"20 results don't read pgbench_branches: {others.hits} of them still came from memory.",
+        (others.asked, others.hits) == (0, 20),
+    )
+
+
+async def _ask(connection: Connection, questions: Sequence[tuple[str, int]]) -> list[object]:
+    return [await connection.fetchval(sql, value) for sql, value in questions]

@@ -1,0 +1,102 @@
+"""A replica that is behind is avoided for what was just written, and for nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Final
+
+from asyncpg import Connection
+
+from proxy.demo.postgres_server import Server
+from proxy.demo.scenes.statements import ACCOUNT, LAST_ACCOUNT, LAST_TELLER, TELLER, with_value
+from proxy.demo.stage import Spread, Stage, connected
+
+CLIENTS: Final = 8
+READS: Final = 50
+"""For each client."""
+
+PATIENCE: Final = 20.0
+"""Seconds that something sure to happen may take on a busy machine."""
+
+PAY_IN: Final = "UPDATE pgbench_tellers SET tbalance = tbalance + 1"
+# The number is another one each time, so nobody has asked this before.
+ANOTHER_TELLER: Final = "SELECT tbalance, $2::int AS number FROM pgbench_tellers WHERE tid = $1"
+
+Read = Callable[[Connection], Awaitable[object]]
+
+
+async def hold_back(stage: Stage) -> None:
+    """Hold a replica back, write, and look who is asked."""
+    screen = stage.screen
+    held = stage.cluster.replicas[-1]
+    screen.heading(f"3. {held.name} is held back: it is avoided for the table just written")
+    screen.statement(f"SELECT pg_wal_replay_pause()    -- on {held.name}")
+    held.pause_replay()
+    numbers = count()
+
+    async def read_teller(connection: Connection) -> object:
+        return await connection.fetchval(
+            ANOTHER_TELLER, random.randint(1, LAST_TELLER), next(numbers)
+        )
+
+    async def read_account(connection: Connection) -> object:
+        return await connection.fetchval(ACCOUNT, random.randint(1, LAST_ACCOUNT))
+
+    async with connected(stage.dsn, CLIENTS) as connections:
+        try:
+            screen.statement(PAY_IN)
+            await connections[0].execute(PAY_IN)
+            with stage.counting("pgbench_tellers, just written") as written:
+                balances = await _read(connections, read_teller)
+            meanwhile = "pgbench_accounts, meanwhile"
+            others = await _read_until_asked(stage, meanwhile, held, connections, read_account)
+            route = await stage.route(connections[0], with_value(TELLER, 1))
+        finally:
+            held.resume_replay()
+        caught_up = f"pgbench_tellers, once {held.name} caught up"
+        after = await _read_until_asked(stage, caught_up, held, connections, read_teller)
+    stage.claim(
+        f"{written.reads.total()} reads of pgbench_tellers: {held.name} answered"
+        f" {written.reads[held.name]} of them, and every one saw the write.",
+        not written.reads[held.name] and set(balances) == {1},
+    )
+    stage.claim(
+        f"{others.reads.total()} reads of pgbench_accounts meanwhile: {held.name} answered"
+        f" {others.reads[held.name]}, since it has all that was written there.",
+        others.reads[held.name] > 0,
+    )
+    stage.claim(
+        f"EXPLAIN ROUTE {with_value(TELLER, 1)} said: {route['goes to']}.",
+        held.name not in route["goes to"],
+    )
+    stage.claim(
+        f"Once it had caught up, it answered {after.reads[held.name]} of"
+        f" {after.reads.total()} reads of pgbench_tellers.",
+        after.reads[held.name] > 0,
+    )
+
+
+async def _read_until_asked(
+    stage: Stage, what: str, server: Server, connections: list[Connection], read: Read
+) -> Spread:
+    """Read until a server was asked, or patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with stage.counting(what) as spread:
+            await _read(connections, read)
+        if spread.reads[server.name] or time.monotonic() > deadline:
+            return spread
+
+
+async def _read(connections: list[Connection], read: Read) -> list[object]:
+    """Read with all connections side by side."""
+
+    async def repeat(connection: Connection) -> list[object]:
+        return [await read(connection) for _ in range(READS)]
+
+    lists = await asyncio.gather(*map(repeat, connections))
+    return [value for values in lists for value in values]

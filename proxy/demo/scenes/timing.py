@@ -1,0 +1,102 @@
+"""The same statements, timed direct and through Tidegate, in turns."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from asyncpg import Connection
+
+from proxy.demo.scenes.statements import ACCOUNT, LAST_ACCOUNT
+from proxy.demo.stage import Stage, connected
+
+ROUNDS: Final = 3
+SECONDS: Final = 0.3
+"""How long it is measured each time."""
+
+CLIENTS: Final = 8
+"""How many ask at a time when it is counted how many answers come in a second."""
+
+HOT_ACCOUNTS: Final = 10
+WRITE: Final = "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = $1"
+
+Choose = Callable[[], int]
+
+
+@dataclass(slots=True)
+class Timing:
+    """What was measured of one statement on one way.
+
+    Attributes:
+        seconds: What each answer took, when one client asked.
+        rates: Answers per second, when several did, for each round.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    @property
+    def cells(self) -> list[str]:
+        """Write the medians."""
+        milliseconds = 1000 * statistics.median(self.seconds)
+        return [f"{milliseconds:.2f} ms", f"{statistics.median(self.rates):,.0f}"]
+
+
+def _any_account() -> int:
+    return random.randint(1, LAST_ACCOUNT)
+
+
+def _hot_account() -> int:
+    return random.randint(1, HOT_ACCOUNTS)
+
+
+TIMED: Final[dict[str, tuple[str, Choose]]] = {
+    "a row by its key, hardly ever asked before": (ACCOUNT, _any_account),
+    f"one of {HOT_ACCOUNTS} rows, asked all the time": (ACCOUNT, _hot_account),
+    "a write of one row": (WRITE, _any_account),
+}
+
+
+async def compare(stage: Stage) -> list[list[str]]:
+    """Time everything both ways; returns the rows of a table."""
+    screen = stage.screen
+    screen.heading("5. The same statements, direct and through Tidegate")
+    rows: list[list[str]] = []
+    async with (
+        connected(stage.direct_dsn, CLIENTS) as direct,
+        connected(stage.dsn, CLIENTS) as through,
+    ):
+        with screen.doing("timing reads and writes", total=ROUNDS * len(TIMED)) as advance:
+            for what, (sql, choose) in TIMED.items():
+                timings = Timing(), Timing()
+                for number in range(ROUNDS):
+                    await _measure(timings[0], direct, sql, choose)
+                    await _measure(timings[1], through, sql, choose)
+                    advance(len(rows) * ROUNDS + number + 1)
+                rows.append([what, *timings[0].cells, *timings[1].cells])
+    return rows
+
+
+async def _measure(timing: Timing, connections: list[Connection], sql: str, choose: Choose) -> None:
+    """Measure for a moment: one client first, then all of them."""
+    timing.seconds += await _repeat(connections[0], sql, choose)
+    started = time.perf_counter()
+    answers = await asyncio.gather(*(_repeat(it, sql, choose) for it in connections))
+    timing.rates.append(sum(map(len, answers)) / (time.perf_counter() - started))
+
+
+async def _repeat(connection: Connection, sql: str, choose: Choose) -> list[float]:
+    statement = await connection.prepare(sql)
+    taken: list[float] = []
+    now = time.perf_counter()
+    end = now + SECONDS
+    while now < end:
+        await statement.fetch(choose())
+        before, now = now, time.perf_counter()
+        taken.append(now - before)
+    return taken

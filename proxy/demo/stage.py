@@ -1,0 +1,106 @@
+"""What the scenes of the demo share: servers, Tidegate in front, the screen, and the score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Final, final
+
+import asyncpg
+from asyncpg import Connection
+
+from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.proxy_process import ProxyProcess
+from proxy.demo.screen import Screen
+
+USER: Final = "demo"
+PASSWORD: Final = "demo"
+DATABASE: Final = "demo"
+
+CACHE: Final = "cache"
+
+
+@dataclass(slots=True)
+class Spread:
+    """Reads, by who answered them: "primary", "replica1", ..., "cache"."""
+
+    reads: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def hits(self) -> int:
+        return self.reads[CACHE]
+
+    @property
+    def asked(self) -> int:
+        """How many went to a server."""
+        return self.reads.total() - self.hits
+
+
+@final
+class Stage:
+    """Scenes leave their results here: in `spreads`, by what was read, and in `failures`.
+
+    Args:
+        cluster: The servers.
+        proxy: Tidegate in front of them.
+        screen: Where the scenes say what happens.
+    """
+
+    def __init__(self, cluster: PostgresCluster, proxy: ProxyProcess, screen: Screen) -> None:
+        self.cluster = cluster
+        self.proxy = proxy
+        self.screen = screen
+        self.spreads: dict[str, Spread] = {}
+        self.claims = 0
+        self.failures: list[str] = []
+
+    @property
+    def direct_dsn(self) -> str:
+        """The primary itself."""
+        return self.cluster.primary.dsn(DATABASE, user=USER, password=PASSWORD)
+
+    @property
+    def dsn(self) -> str:
+        """The same database, through Tidegate."""
+        return self.proxy.dsn(DATABASE, user=USER, password=PASSWORD)
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Spread]:
+        """Count who answers the reads inside, by Tidegate's metrics, on top of earlier ones."""
+        spread = self.spreads.setdefault(what, Spread())
+        before = self.proxy.scrape()
+        yield spread
+        counted = self.proxy.scrape() - before
+        for server, reads in counted.by("server", "tidegate_reads_total").items():
+            spread.reads[self.named(server)] += reads
+
+    def claim(self, text: str, held: bool) -> None:
+        """Say that something happened, and keep it in mind when it did not."""
+        self.claims += 1
+        if not held:
+            self.failures.append(text)
+        self.screen.verdict(text, held=held)
+
+    async def route(self, connection: Connection, sql: str) -> dict[str, str]:
+        """Ask Tidegate where it would send a statement now, and why."""
+        rows = await connection.fetch(f"EXPLAIN ROUTE {sql}")
+        return {row[0]: self.named(row[1]) for row in rows}
+
+    def named(self, text: str) -> str:
+        """Put the servers' names for their addresses."""
+        for server in self.cluster.servers:
+            text = text.replace(server.address, server.name)
+        return text
+
+
+@asynccontextmanager
+async def connected(dsn: str, count: int) -> AsyncIterator[list[Connection]]:
+    """Lend some connections."""
+    async with AsyncExitStack() as closing:
+        connections: list[Connection] = []
+        for _ in range(count):
+            connections.append(await asyncpg.connect(dsn))
+            closing.push_async_callback(connections[-1].close, timeout=5.0)
+        yield connections
