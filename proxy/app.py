@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from typing import Final, final
 
@@ -116,8 +117,20 @@ async def _serve(settings: Settings) -> None:
     await application.close()
 
 
+def _tame_collector() -> None:
+    """Keep the garbage collector from walking what lives as long as the process.
+
+    A full collection over a filled cache stops everything for 0.1 s, and finds nothing: entries
+    hold no cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 1_000)
+
+
 def run(settings: Settings) -> int:
     """Serve until told to stop; returns the exit status."""
     configure(settings.log, secrets(settings))
+    _tame_collector()
     uvloop.run(_serve(settings))
     return 0

@@ -40,12 +40,14 @@ class Plan:
         detail: The name behind `reason`.
         uncached: Why its result may not be kept; None when it may.
         writes: What a commit of it changes.
+        counts: The one table whose rows its command tag counts; None where it may be several.
         may_commit: Whether it may commit by itself, in the middle of what it does.
         taints: Whether it may leave something in the session that nobody declared.
         generation: Of the catalogs, when this was made.
     """
 
     __slots__ = (
+        "counts",
         "detail",
         "generation",
         "may_commit",
@@ -66,6 +68,7 @@ class Plan:
         self.detail = statement.detail
         self.uncached: Reason | None = Reason.CACHE_OFF
         self.writes = NOTHING
+        self.counts: Table | None = None
         self.may_commit = statement.kind in _COMMITS_INSIDE
         self.taints = statement.kind is Kind.OPAQUE or Effect.UNTRACKED in statement.effects
         self.statistics: object | None = None  # of the cache's admission
@@ -90,15 +93,18 @@ class Planner:
     """Makes plans, from the catalogs that are known to be true.
 
     `generation` grows whenever a catalog may have changed: what was planned before may have missed
-    a trigger, so a commit that was planned in an older generation counts for everything.
+    a trigger, so a commit that was planned in an older generation counts for everything. `edition`
+    grows whenever one has indeed changed.
     """
 
-    __slots__ = ("_catalogs", "_ledger", "_scopes", "generation")
+    __slots__ = ("_catalogs", "_last", "_ledger", "_scopes", "edition", "generation")
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._catalogs: dict[str, Catalog] = {}
+        self._last: dict[str, Catalog] = {}  # believed or not
         self._scopes: dict[tuple[str, str, tuple[str, ...]], Scope] = {}
+        self.edition = 0
         self.generation = 0
 
     def scope(self, database: str, user: str, search_path: tuple[str, ...]) -> Scope:
@@ -113,6 +119,9 @@ class Planner:
 
     def know(self, database: str, catalog: Catalog) -> None:
         """Take in a catalog that is true now."""
+        if self._last.get(database) is not catalog:
+            self._last[database] = catalog
+            self.edition += 1
         self._catalogs[database] = catalog
 
     def distrust(self, database: str | None = None) -> None:
@@ -182,6 +191,8 @@ class Planner:
             plan.writes |= self.everything(scope.database)
         elif access.write_set:
             plan.writes |= access.write_set
+            if plan.statement.kind is Kind.WRITE and len(access.write_set) == 1:
+                (plan.counts,) = access.write_set
         plan.taints = plan.taints or access.taints
         if plan.statement.kind is not Kind.READ:
             return

@@ -173,6 +173,7 @@ class Pool:
 
     def _lost(self, connection: ServerConnection) -> None:
         self.book.remove(connection)
+        self._open_more()
 
     def _refused(self, error: LoginRefused) -> None:
         if error.sqlstate.startswith(_PASSING):

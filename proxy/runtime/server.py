@@ -64,7 +64,7 @@ class Facts:
     """What a new connection said of its session's defaults, and of itself."""
 
     recovering: bool
-    backend_start: str
+    backend_start: float  # seconds since 1970
     search_path: str
     isolation: str
     shape: str
@@ -72,7 +72,8 @@ class Facts:
 
 PROBE: Final = b"""
 SELECT pg_catalog.pg_is_in_recovery(),
-       (SELECT backend_start FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
+       (SELECT extract(epoch FROM backend_start)
+        FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
        pg_catalog.current_setting('search_path'),
        pg_catalog.current_setting('default_transaction_isolation'),
        (SELECT pg_catalog.md5(pg_catalog.string_agg(
@@ -111,6 +112,8 @@ class ServerConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.retired = False
         self.is_lost = False
+        self.edition = 0
+        self._is_paused = False
         self.on_lost: Callable[[ServerConnection], None] | None = None
         self._tls: Tls | None = None
         self._dialogue: _Dialogue | None = None
@@ -162,6 +165,8 @@ class ServerConnection(asyncio.Protocol):
     def lend(self, user: User | None) -> None:
         """From now on, hand what comes to this user; None: to nobody."""
         self.user = user
+        if user is None:
+            self.resume_reading()
 
     def believes(self, need: Position, epoch: int) -> bool:
         """Tell whether a statement sent now will see what needs this position."""
@@ -181,12 +186,14 @@ class ServerConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Read no more until told: the client is slow."""
-        if self.transport is not None and not self.is_lost:
+        if self.transport is not None and not self._is_paused and not self.is_lost:
+            self._is_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on."""
-        if self.transport is not None and not self.is_lost:
+        if self.transport is not None and self._is_paused and not self.is_lost:
+            self._is_paused = False
             self.transport.resume_reading()
 
     def close(self) -> None:
@@ -418,7 +425,7 @@ async def open_connection(
     recovering, start, search_path, isolation, shape = (
         (value or b"").decode("utf-8", "replace") for value in row
     )
-    connection.facts = Facts(recovering == "t", start, search_path, isolation, shape)
+    connection.facts = Facts(recovering == "t", float(start), search_path, isolation, shape)
     connection.exchange = Exchange(dict(welcome.parameters), address.max_prepared)
     connection.pid, connection.secret = welcome.pid, welcome.secret
     connection.opened_at = opened_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, cast, final
 
 from proxy.cache.entry import Answer
@@ -48,7 +48,7 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import PoolMode, PrimaryReads
 from proxy.topology.group import Group, Server, Sighting, Turn
 from proxy.topology.witness import Control, Witness
-from proxy.types import PinReason, Position, Reason, Role, Token
+from proxy.types import PinReason, Position, Reason, Role, Table, Token
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated, Chance, Method
 from proxy.wire.postgres.credentials import Credentials
@@ -190,7 +190,7 @@ class GroupService:
                     client.refuse(error)
             self._end_long_waits(now)
             for server in self.balancer.bans.due(now):
-                self.witnesses[server].want(lambda: False)
+                self.witnesses[server].poke()
 
     # Watcher: what the witnesses find
 
@@ -311,8 +311,12 @@ class GroupService:
         """Mark what a commit that is about to be sent may change."""
         return self.commits.announce(errand, transaction, profile.database)
 
-    def settle(self, mark: Mark, *, committed: bool) -> None:
-        """Say what became of it."""
+    def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
+        """Say what became of it, and how many rows it is known to have written."""
+        if committed:
+            # Before the mark is released: a count that holds them may come right after.
+            for table, number in rows.items():
+                self.catalogs.wrote(table, number)
         self.commits.settle(mark, committed=committed)
 
     def lose(self, mark: Mark, link: Link) -> None:
@@ -348,7 +352,7 @@ class GroupService:
 
     def _judge_error(self, server: Server, error: bytes) -> None:
         if server is self.group.primary and backend.read_error(error).get(b"C") == b"25006":
-            self.witnesses[server].want(lambda: False)  # perhaps it is a replica by now
+            self.witnesses[server].poke()  # perhaps it is a replica by now
 
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache."""

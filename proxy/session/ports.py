@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from proxy.errors import ClientVisibleError
@@ -13,7 +13,7 @@ from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.session.state import Change, SessionState
 from proxy.topology.group import Server
-from proxy.types import PinReason, Position
+from proxy.types import PinReason, Position, Table
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.requests import Request
 
@@ -49,6 +49,7 @@ class Link(Protocol):
     server: Server
     exchange: Exchange
     state: SessionState
+    edition: int  # of the definitions that its prepared statements were made under
 
     def lend(self, user: LinkUser | None, /) -> None:
         """From now on, hand what comes to this user; None: to nobody."""
@@ -168,8 +169,8 @@ class Services(Protocol):
     def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
         """Mark what a commit that is about to be sent may change."""
 
-    def settle(self, mark: Mark, *, committed: bool) -> None:
-        """Say what became of it."""
+    def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
+        """Say what became of it, and how many rows it is known to have written."""
 
     def lose(self, mark: Mark, link: Link) -> None:
         """Its connection broke: find out, and keep its tables with the primary meanwhile."""

@@ -66,6 +66,9 @@ OVER: Final = Phase.OVER
 
 _COPY: Final = (End.COPY, End.COPY_END)
 
+FLIGHT_WAIT: Final = 1.0
+"""Seconds to wait for another session's identical read: its client or its limits may be others."""
+
 
 @final
 class Session:
@@ -83,6 +86,7 @@ class Session:
         "_farewell",
         "_gone",
         "_home",
+        "_is_slow",
         "_line",
         "_link",
         "_notices",
@@ -118,6 +122,7 @@ class Session:
         self._notices = b""  # of the connection kept, until no answer is in the way
         self._transaction = Transaction()
         self._gone = False  # the client is
+        self._is_slow = False  # the client is: it has been told of more than it has taken
         self._farewell = False  # its connection is being cleaned up
         self.named: dict[bytes, dict[bytes, Answer]] = {}
         self.pins: set[PinReason] = set(services.pins)
@@ -384,7 +389,6 @@ class Session:
         if errand is None or self._phase is OVER:
             self._give_back(link)
             return
-        self._transaction.begin(self.profile.state)
         self._send(errand, link)
         if self._phase is not WAITING:
             self._pump()
@@ -410,6 +414,10 @@ class Session:
         request = errand.request
         services = self._services
         pieces: list[bytes] = []
+        if link.edition != services.planner.edition:
+            # A plan made before a definition changed may fail in a way its client never earned.
+            exchange.renew_statements()
+            link.edition = services.planner.edition
         if link.state is not self.profile.state and exchange.status != tags.FAILED:
             changes = link.state.changes_to(self.profile.state)
             pieces.append(exchange.prelude(Prelude.STATE, services.dialect.apply(changes)))
@@ -419,6 +427,8 @@ class Session:
             pieces.append(exchange.prelude(Prelude.POSITION, question))
             errand.checked = services.ledger.epoch
         in_transaction = exchange.status != tags.IDLE
+        if not in_transaction:
+            self._transaction.begin(self.profile.state)
         self._transaction.add(errand.plans)
         if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
             services.announce(errand, self._transaction, self.profile)
@@ -428,6 +438,8 @@ class Session:
         errand.attempts += 1
         services.sent(errand, link)
         link.write(b"".join(pieces))
+        if self._is_slow:
+            link.pause_reading()
         said = exchange.say_at_once()
         if said:
             self._shell.write(said)
@@ -459,7 +471,7 @@ class Session:
         if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
             # A batch commits at its Sync, and not before: the mark may grow until then.
             if errand.mark is not None:
-                self._services.settle(errand.mark, committed=False)
+                self._services.settle(errand.mark, committed=False, rows={})
             self._services.announce(errand, self._transaction, self.profile)
         link.write(exchange.go_on(request))
         said = exchange.say_at_once()
@@ -563,6 +575,7 @@ class Session:
 
     def client_paused(self, paused: bool) -> None:
         """The client takes no more for now, or takes more again."""
+        self._is_slow = paused
         link = self._link
         if link is None:
             return
@@ -622,19 +635,20 @@ class Session:
         mark, errand.mark = errand.mark, None
         exchange = link.exchange
         plans = errand.plans
+        self._transaction.count(plans, exchange.tags)
         if mark is None:
             return
         error = exchange.error is not None
         if len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT:
             # The COMMIT of a failed transaction is answered without an error, as ROLLBACK.
             committed = not error and b"ROLLBACK" not in exchange.tags
-            if exchange.status != tags.IDLE:
-                self._transaction.begin(self.profile.state)  # AND CHAIN
         else:
             # A procedure may have committed before it failed, and so may a text with several
             # statements; counting one commit too many costs a few cached results.
             committed = not error or has_control(plans)
-        self._services.settle(mark, committed=committed)
+        self._services.settle(mark, committed=committed, rows=self._transaction.rows)
+        if exchange.status != tags.IDLE and plans[-1].statement.kind is Kind.COMMIT:
+            self._transaction.begin(self.profile.state)  # AND CHAIN
 
     def _draw_consequences(self, errand: Errand, link: Link) -> None:
         exchange = link.exchange
@@ -863,6 +877,8 @@ class Session:
         """Say why the client must go, if it has been idle for too long; about once a second."""
         services = self._services
         idle = now - self.idle_since
+        if self._phase is WAITING:
+            self._wait_no_longer(now)
         if self._phase is not FREE:
             return None
         if self._link is not None:
@@ -874,6 +890,15 @@ class Session:
         elif services.client_idle_timeout and idle >= services.client_idle_timeout:
             return IdleTimeout("terminating connection due to idle-session timeout")
         return None
+
+    def _wait_no_longer(self, now: float) -> None:
+        """Go alone when another session takes too long to fetch what this one waits for."""
+        errand = self._errand
+        if errand is None or errand.flight is None or now - self.idle_since < FLIGHT_WAIT:
+            return
+        if self._services.results is not None:
+            self._services.results.leave(errand, self)
+        self.flight_landed(NOT_STORED)
 
 
 def _only_prepares(request: Request) -> bool:

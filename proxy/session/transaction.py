@@ -16,10 +16,11 @@ _ENDS = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION))
 class Transaction:
     """What it has written so far, and what the session was like when it began."""
 
-    __slots__ = ("generation", "state", "tainted", "unsure", "writes")
+    __slots__ = ("generation", "rows", "state", "tainted", "unsure", "writes")
 
     def __init__(self) -> None:
         self.writes: frozenset[Table] = NOTHING
+        self.rows: dict[Table, int] = {}  # written, as the command tags said
         self.generation = -1  # of the oldest plan it ran; -1 while it has run none
         self.state: SessionState = UNTOUCHED  # to go back to on ROLLBACK
         self.unsure = False  # whether its end must be looked at, to know what is set
@@ -28,6 +29,8 @@ class Transaction:
     def begin(self, state: SessionState) -> None:
         """Start anew."""
         self.writes = NOTHING
+        if self.rows:
+            self.rows = {}
         self.generation = -1
         self.state = state
         self.unsure = self.tainted = False
@@ -39,6 +42,12 @@ class Transaction:
                 self.writes |= plan.writes
                 if self.generation < 0 or plan.generation < self.generation:
                     self.generation = plan.generation
+
+    def count(self, plans: tuple[Plan, ...], tags: list[bytes]) -> None:
+        """Take in how many rows were written, where one table is all that was written to."""
+        for plan, tag in zip(plans, tags, strict=False):
+            if plan.counts is not None and (rows := tag.rpartition(b" ")[2]).isdigit():
+                self.rows[plan.counts] = self.rows.get(plan.counts, 0) + int(rows)
 
 
 def may_commit(plans: tuple[Plan, ...], *, in_transaction: bool) -> bool:

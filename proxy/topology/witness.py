@@ -7,9 +7,10 @@ interval, and at once when somebody wants a position. What a failure means is de
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast, final
 
@@ -37,9 +38,13 @@ SELECT pg_is_in_recovery(),
 """Works as an unprivileged role. The timeline of a replica is the newest of three places that
 learn of it at different times; `received_tli` is NULL without the rights of pg_monitor."""
 
-_GONE: Final = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity($1) WHERE backend_start = $2
+_IS_THERE: Final = """
+SELECT EXISTS (SELECT FROM pg_stat_get_activity($1)
+               WHERE backend_start IS NULL
+                  OR abs(extract(epoch FROM backend_start)::float8 - $2) < 0.001)
 """
+"""Whether a server process is still there. Its start is NULL where we may not see it: then it may
+be the one that is meant."""
 
 _PAGE: Final = 8192
 _HEADER: Final = 24
@@ -149,18 +154,24 @@ class Witness:
         await future
         return self._server.incarnation
 
-    async def fence(self, pid: int, backend_start: str) -> bool:
-        """End one server process and see it gone; False when the witness is not there.
+    async def fence(self, pid: int, backend_start: float) -> bool:
+        """End one server process; returns whether it is seen to be gone.
 
-        Only a process with this start time is meant: a process number is used again.
+        Only a process with this start, in seconds since 1970, is meant: a number is used again.
+        Without the right to end it, it is only looked for: it will be gone some day.
         """
         connection = self._connection
         if connection is None:
             return False
-        started = await connection.fetchval("SELECT $1::text::timestamptz", backend_start)
-        while await connection.fetchval(_GONE, pid, started) is not None:
-            await asyncio.sleep(QUICK_LAST)
-        return True
+        if not await connection.fetchval(_IS_THERE, pid, backend_start):
+            return True
+        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+            await connection.fetchval("SELECT pg_terminate_backend($1)", pid)
+        return not await connection.fetchval(_IS_THERE, pid, backend_start)
+
+    def poke(self) -> None:
+        """Ask again at once: something may have changed."""
+        self._asked.set()
 
     async def run(self) -> None:
         """Keep the server in sight until cancelled."""
@@ -257,6 +268,3 @@ def describe(exc: BaseException) -> str:
     """Say in one line why a control connection failed; never with a secret in it."""
     text = str(exc).splitlines()[0] if str(exc) else ""
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
-
-
-Fence = Callable[[int, str], Awaitable[bool]]

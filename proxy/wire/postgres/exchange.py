@@ -455,6 +455,11 @@ class Exchange:
         while self._owed and b"Z" not in self._owed[0].completes:
             self._owed.popleft()
 
+    def renew_statements(self) -> None:
+        """Have every shared statement made again where it is needed next."""
+        self._stray += [prepared.server_name for prepared in self.prepared]
+        self.forget_statements()
+
     def forget_statements(self) -> None:
         """Every prepared statement of this connection is gone (DISCARD ALL, DEALLOCATE ALL)."""
         self.prepared.clear()
