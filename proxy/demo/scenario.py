@@ -30,6 +30,8 @@ from proxy.demo.scenes.timing import compare
 from proxy.demo.screen import Screen
 from proxy.demo.stage import CACHE, DATABASE, PASSWORD, USER, Stage
 
+SCENES: Final = (ask_again, write_between, hold_back, run_load, compare)
+
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED: Final = 128 + signal.SIGINT
 
@@ -123,19 +125,17 @@ def _port(usual: int) -> int:
 
 def _show(stage: Stage) -> None:
     """Play the scenes, then sum up."""
-    timed: list[list[str]] = []
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            for scene in (ask_again, write_between, hold_back, run_load):
+            for scene in SCENES:
                 runner.run(scene(stage))
-            timed = runner.run(compare(stage))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ProgramFailed) as error:
         stage.claim(f"It went on without an error: {type(error).__name__}: {error}", held=False)
         stage.screen.say(f"Tidegate's log ends with: {last_lines(stage.proxy.log)}")
-    _sum_up(stage, timed)
+    _sum_up(stage)
 
 
-def _sum_up(stage: Stage, timed: list[list[str]]) -> None:
+def _sum_up(stage: Stage) -> None:
     screen = stage.screen
     names = [server.name for server in stage.cluster.servers] + [CACHE]
     rows = [
@@ -144,7 +144,7 @@ def _sum_up(stage: Stage, timed: list[list[str]]) -> None:
     ]
     screen.table("Who answered the reads", ["reads of", *names], rows)
     columns = ["statement", "direct p50", "per s", "Tidegate p50", "per s"]
-    screen.table("The same statements, direct and through Tidegate", columns, timed)
+    screen.table("The same statements, direct and through Tidegate", columns, stage.timings)
     screen.say("Clients, servers and Tidegate share this machine: compare, don't quote.", "dim")
     screen.say()
     if stage.failures:

@@ -40,7 +40,13 @@ class Spread:
 
 @final
 class Stage:
-    """Scenes leave their results here: in `spreads`, by what was read, and in `failures`.
+    """What scenes need, and where they leave their results.
+
+    Attributes:
+        spreads: Who answered, by what was read.
+        timings: Rows of the table of times: a statement, then the medians direct and through.
+        claims: How many were made.
+        failures: Those that did not hold.
 
     Args:
         cluster: The servers.
@@ -53,6 +59,7 @@ class Stage:
         self.proxy = proxy
         self.screen = screen
         self.spreads: dict[str, Spread] = {}
+        self.timings: list[list[str]] = []
         self.claims = 0
         self.failures: list[str] = []
 
