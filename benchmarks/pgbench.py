@@ -103,7 +103,7 @@ def run(load: Load, *, port: int, database: str, user: str, password: str, secon
             last = " | ".join((done.stdout + done.stderr).splitlines()[-8:])
             raise ProgramFailed(f"pgbench ended with {done.returncode}: {last}")
         result = Run(float(found[1]))
-        for client, microseconds in _read_logs(folder):
+        for client, microseconds in read_logs(folder):
             result.microseconds.append(microseconds)
             result.by_client[client] += 1
         return result
@@ -124,7 +124,7 @@ def _script(script: str, folder: Path) -> list[str]:
     return ["--file", str(file)]
 
 
-def _read_logs(folder: Path) -> Iterator[tuple[int, int]]:
+def read_logs(folder: Path) -> Iterator[tuple[int, int]]:
     """Yield client and microseconds of every transaction; each thread has a file."""
     for file in folder.glob("log.*"):
         for line in file.read_text().splitlines():
