@@ -73,6 +73,10 @@ class TestRegisters:
         operations = write("a", 1, 9, x=1), read("b", 2, 3, x=1), read("b", 4, 5, x=0)
         assert kinds(*operations, x=0) == [Kind.OWN_READ_UNDONE]
 
+    def test_own_write_is_named_before_what_others_wrote(self) -> None:
+        operations = write("a", 1, 2, x=1), write("b", 3, 4, x=2), read("a", 5, 6, x=0)
+        assert kinds(*operations, x=0) == [Kind.OWN_WRITE_MISSED]
+
     def test_values_from_nowhere(self) -> None:
         assert kinds(read("b", 1, 2, x=7), x=0) == [Kind.NEVER_WRITTEN]
 
@@ -129,6 +133,9 @@ class TestLists:
         )  # fmt: skip
         assert kinds(*operations) == [Kind.REORDERED]
 
+    def test_failed_read_says_nothing_of_the_order(self) -> None:
+        assert verdict(write("a", 1, 2, l="p"), read("c", 1, 2, FAILED, l="q,p,"))
+
     def test_half_an_element_is_no_prefix(self) -> None:
         operations = write("a", 1, 2, l="pp"), read("c", 3, 4, l="pp,"), read("d", 1, 1.5, l="p")
         assert kinds(*operations) == [Kind.REORDERED]
@@ -174,7 +181,9 @@ class TestPairs:
             write("a", 1, 2, t=Pair(1, 1, 100)), read("b", 3, 4, t=Pair(1, 1, 100)), t=self.BEFORE
         )
 
-    @pytest.mark.parametrize("seen", [Pair(1, 0, 93), Pair(0, 1, 107), Pair(1, 1, 93)])
+    @pytest.mark.parametrize(
+        "seen", [Pair(1, 0, 93), Pair(0, 1, 107), Pair(1, 1, 93), Pair(1, 0, 100)]
+    )
     def test_half_a_transfer(self, seen: Pair) -> None:
         operations = write("a", 1, 2, t=Pair(1, 1, 100)), read("b", 1, 2, t=seen)
         assert kinds(*operations, t=self.BEFORE) == [Kind.FRACTURED]
