@@ -108,6 +108,14 @@ HARMLESS_IN_EXTENSIONS: Final = frozenset(
 )
 """VOLATILE functions of the extensions PostgreSQL brings along that only roll dice."""
 
+STABLE_EXTENSIONS: Final = frozenset(
+    {
+        *("citext", "cube", "earthdistance", "fuzzystrmatch", "hstore", "intarray", "isn"),
+        *("ltree", "pg_trgm", "seg", "unaccent"),
+    }
+)
+"""Extensions PostgreSQL brings along whose STABLE functions read no table."""
+
 _ACTS: Final = frozenset(
     {
         *("nextval", "setval", "currval", "lastval", "set_config", "setseed", "pg_notify"),

@@ -1,0 +1,86 @@
+"""What the names of a statement mean in one database.
+
+A `Catalog` is a snapshot of the definitions; it never changes, so that what it says of a statement
+can be remembered for as long as the snapshot is believed. Names are followed to tables through
+views, partitions, inheritance, row security and cascades, and every function on the way is judged
+(`resolution.py`). Where two meanings are possible both are taken; where none is, the primary.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from proxy.sql import snapshot
+from proxy.sql.relations import tables
+from proxy.sql.resolution import Access, Resolution
+from proxy.sql.snapshot import Rows, Snapshot
+from proxy.sql.statement import Kind, Statement
+from proxy.types import Reason, Table
+
+__all__ = ["Access", "Catalog"]
+
+
+@final
+class Catalog:
+    """The definitions of one database at one instant."""
+
+    __slots__ = ("_snapshot", "database")
+
+    def __init__(self, database: str, definitions: Snapshot) -> None:
+        """Name the database; see `build`."""
+        self.database = database
+        self._snapshot = definitions
+
+    @classmethod
+    def build(cls, database: str, **rows: Rows) -> Catalog:
+        """Make a catalog.
+
+        Args:
+            database: Its name, as in `Table`.
+            rows: The rows of each of `catalog_queries.QUERIES`, by its name there.
+        """
+        return cls(database, snapshot.build(**rows))
+
+    def resolve(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Access:
+        """Say what a statement touches. The same arguments always get the same answer.
+
+        Args:
+            statement: What the text says.
+            search_path: The session's, `"$user"` included.
+            user: Who `"$user"` is: the current role.
+        """
+        kind = statement.kind
+        if kind is Kind.OPAQUE:
+            return _anything(statement)
+        path = tuple(user if schema == "$user" else schema for schema in search_path)
+        resolution = Resolution(self._snapshot)
+        access = resolution.access
+        if kind is not Kind.READ:
+            access.replica = statement.reason or Reason.UTILITY
+            access.detail = statement.detail
+        access.cache = statement.cache_reason or access.replica
+        access.schema = kind is Kind.SCHEMA
+        resolution.statement(statement, path)
+        access.read_set = tables(self.database, resolution.reads)
+        access.write_set = tables(self.database, resolution.writes)
+        return access
+
+    def roots(self, oid: int) -> frozenset[Table]:
+        """Find the tables that a change of a relation counts for."""
+        return tables(self.database, self._snapshot.families.roots(oid))
+
+    def name_of(self, oid: int) -> str:
+        """Name a relation for people; its number when it is not known."""
+        relation = self._snapshot.names.get(oid)
+        return f"{relation.schema}.{relation.name}" if relation else str(oid)
+
+
+def _anything(statement: Statement) -> Access:
+    return Access(
+        exact=False,
+        schema=True,
+        replica=statement.reason or Reason.OPAQUE,
+        cache=statement.reason or Reason.OPAQUE,
+        detail=statement.detail,
+        taints=True,
+    )

@@ -1,0 +1,201 @@
+"""Judging functions: what a call can do to the promise of a read.
+
+The name and the number of arguments say which overloads can be meant; all of them must be good,
+since types are not known here. Volatility is the base: the author's label is believed, as the
+server itself believes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from proxy.sql import functions
+from proxy.sql.statement import ANY_ARGUMENTS, FunctionName
+
+BUILTIN_SCHEMA: Final = "pg_catalog"
+FIRST_USER_OID: Final = 16384
+
+
+class Verdict(IntEnum):
+    """What a call allows, from best to worst."""
+
+    # Depends on its arguments and on what a cache key holds.
+    DATA = 0
+    # Tells the time: any server, no cache.
+    CLOCK = 1
+    # Rolls dice: any server, no cache.
+    DICE = 2
+    # The primary; it changes no table's content.
+    PRIMARY = 3
+    # May write anything, and leave anything in the session.
+    ANYTHING = 4
+
+
+class Judgement(NamedTuple):
+    """A verdict, whose it is, and whether the session may be changed by it."""
+
+    verdict: Verdict
+    detail: str = ""
+    taints: bool = False
+
+
+GOOD: Final = Judgement(Verdict.DATA)
+
+
+class Routine(NamedTuple):
+    """A row of pg_proc."""
+
+    oid: int
+    schema: str
+    name: str
+    volatility: str
+    arguments: int
+    defaults: int
+    variadic: bool
+    takes_row: bool
+    sets: bool  # mentions set_config
+    extension: str | None
+
+    def takes(self, count: int) -> bool:
+        """Whether a call with so many arguments can mean this one."""
+        if count == ANY_ARGUMENTS:
+            return True
+        if count > self.arguments:
+            return self.variadic
+        return count >= self.arguments - self.defaults - self.variadic
+
+
+def worst(judgements: Iterable[Judgement]) -> Judgement:
+    """Take the worst of several; it taints if any of them does."""
+    result = GOOD
+    for judgement in judgements:
+        taints = result.taints or judgement.taints
+        if judgement.verdict > result.verdict:
+            result = judgement
+        if taints and not result.taints:
+            result = result._replace(taints=True)
+    return result
+
+
+class Routines:
+    """Every function of a database.
+
+    Args:
+        rows: See `catalog_queries.ROUTINES`.
+        aggregate_calls: See `catalog_queries.AGGREGATE_CALLS`.
+    """
+
+    __slots__ = ("_aggregates", "_by_name", "_by_oid")
+
+    def __init__(
+        self, rows: Iterable[Iterable[object]], aggregate_calls: Iterable[tuple[int, int]]
+    ) -> None:
+        """Sort them by name."""
+        self._by_oid: dict[int, Routine] = {}
+        self._by_name: dict[str, list[Routine]] = {}
+        for row in rows:
+            routine = Routine(*row)  # type: ignore[arg-type]
+            self._by_oid[routine.oid] = routine
+            self._by_name.setdefault(routine.name, []).append(routine)
+        self._aggregates: dict[int, list[int]] = {}
+        for aggregate, part in aggregate_calls:
+            self._aggregates.setdefault(aggregate, []).append(part)
+
+    def distrust(self, oid: int) -> None:
+        """Take a function for VOLATILE, whatever it says: its arguments call something."""
+        routine = self._by_oid.get(oid)
+        if routine is not None:
+            worse = routine._replace(volatility="v", extension=None)
+            self._by_oid[oid] = worse
+            named = self._by_name[routine.name]
+            named[named.index(routine)] = worse
+
+    def judge(self, call: FunctionName, search_path: tuple[str, ...]) -> Judgement:
+        """Judge a call by every overload that it can mean."""
+        candidates = self._candidates(call.schema, call.name, search_path)
+        if not candidates:
+            return self._judge_unknown(call)
+        meant = [routine for routine in candidates if routine.takes(call.arguments)]
+        return worst(self._judge(routine, call.arguments) for routine in meant or candidates)
+
+    def judge_attribute(self, name: str, search_path: tuple[str, ...]) -> Judgement:
+        """Judge `a.name`, which calls a function of a row where there is no such column."""
+        return worst(
+            self._judge(routine, 1)
+            for routine in self._candidates(None, name, search_path)
+            if routine.takes_row and routine.takes(1)
+        )
+
+    def judge_selection(self, name: str, search_path: tuple[str, ...]) -> Judgement:
+        """Judge `(a).name`, which can call any function of one argument."""
+        return worst(
+            self._judge(routine, 1)
+            for routine in self._candidates(None, name, search_path)
+            if routine.takes(1)
+        )
+
+    def judge_oid(self, oid: int) -> Judgement:
+        """Judge a function that the catalog itself names."""
+        routine = self._by_oid.get(oid)
+        if routine is None:
+            return Judgement(Verdict.ANYTHING, f"function {oid}", taints=True)
+        return self._judge(routine, routine.arguments)
+
+    def _candidates(
+        self, schema: str | None, name: str, search_path: tuple[str, ...]
+    ) -> list[Routine]:
+        named = self._by_name.get(name, [])
+        if schema is not None:
+            return [routine for routine in named if routine.schema == schema]
+        return [
+            routine
+            for routine in named
+            if routine.schema == BUILTIN_SCHEMA or routine.schema in search_path
+        ]
+
+    def _judge_unknown(self, call: FunctionName) -> Judgement:
+        if call.schema in (None, BUILTIN_SCHEMA):
+            if call.name in functions.KEYWORDS:
+                return _judge_builtin(call.name, "s", call.arguments)
+            if call.name in functions.GRAMMAR:
+                return Judgement(Verdict.PRIMARY, call.name)
+        return Judgement(Verdict.ANYTHING, call.name, taints=True)
+
+    def _judge(self, routine: Routine, count: int) -> Judgement:
+        if routine.oid < FIRST_USER_OID:
+            return _judge_builtin(routine.name, routine.volatility, count)
+        own = _judge_foreign(routine)
+        parts = self._aggregates.get(routine.oid)
+        if parts is None:
+            return own
+        return worst((own, *(self.judge_oid(part) for part in parts)))
+
+
+def _judge_builtin(name: str, volatility: str, count: int) -> Judgement:
+    if volatility == "i":
+        return GOOD
+    if name in functions.CLOCK or (name, count) == functions.AGE_SINCE_TODAY:
+        return Judgement(Verdict.CLOCK, name)
+    if name in functions.RANDOM:
+        return Judgement(Verdict.DICE, name)
+    if volatility == "s" and (
+        name in functions.STABLE_DATA or name in functions.KEYWORDS or (name, count) == ("age", 2)
+    ):
+        return GOOD
+    if name in functions.RUNS_SQL:
+        return Judgement(Verdict.ANYTHING, name, taints=True)
+    return Judgement(Verdict.PRIMARY, name)
+
+
+def _judge_foreign(routine: Routine) -> Judgement:
+    """Judge a function that is not the server's own."""
+    if routine.volatility == "v":
+        if (routine.extension, routine.name) in functions.HARMLESS_IN_EXTENSIONS:
+            return Judgement(Verdict.DICE, routine.name)
+        return Judgement(Verdict.ANYTHING, routine.name, taints=True)
+    if routine.volatility == "i" or routine.extension in functions.STABLE_EXTENSIONS:
+        return Judgement(Verdict.DATA, taints=routine.sets)
+    # It may read tables that nobody told us of.
+    return Judgement(Verdict.PRIMARY, routine.name, taints=routine.sets)
