@@ -186,6 +186,8 @@ class ExpressionReader:
         if word == "select":
             raise NotUnderstood("SELECT inside an expression")
         if word in words.CALLS_WITHOUT_BRACKETS:
+            if is_group(following):
+                self.outline.functions.add(FunctionName(None, str(word), 0))
             self.builtin(str(word), 0)
             return at + 2 if is_group(following) else at + 1
         if word in words.TYPES_WITH_MODIFIERS:
@@ -229,6 +231,9 @@ class ExpressionReader:
     def _call_with_grammar(self, word: Token, group: Group) -> None:
         for name in words.CALLS_WITH_GRAMMAR[str(word)]:
             self.builtin(name, ANY_ARGUMENTS)
+        if word in ("substring", "overlay"):
+            # Written with commas it is a call like any other.
+            self.outline.functions.add(FunctionName(None, str(word), ANY_ARGUMENTS))
         items = group.items
         if word in ("cast", "treat"):
             cut = max((at for at, item in enumerate(items) if item == "as"), default=-1)

@@ -122,7 +122,7 @@ def test_nothing_but_plain_values_is_left_out(sql: str, expected: str) -> None:
 def test_what_is_not_certain_has_no_fingerprint(sql: str) -> None:
     found = scan(sql.encode())
     assert found.flags == scanner.NOT_SURE
-    assert found.fingerprint == b""
+    assert found.fingerprint == scanner.NO_FINGERPRINT
     assert found.statements == []
 
 

@@ -1,0 +1,65 @@
+"""No statement that PostgreSQL's grammar shows to write, lock or command is called a read."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sql.classify import classify
+from proxy.sql.scanner import MULTI, NOT_SURE, scan
+from proxy.sql.statement import Kind, Statement
+from tests.unit.sql import oracle
+from tests.unit.sql.statements import CHANGES, READS, TRICKY
+
+HARMLESS = frozenset(Kind) - {Kind.WRITE, Kind.SCHEMA, Kind.OPAQUE, Kind.PREPARE, Kind.PROXY}
+
+
+def check(sql: str) -> Statement | None:
+    """Compare one text with the oracle; None where PostgreSQL refuses it."""
+    found = scan(sql.encode())
+    parts = oracle.split(sql)
+    if parts is None:
+        return None
+    if not found.flags & NOT_SURE:
+        assert len(found.statements) == len(parts), sql
+        assert bool(found.flags & MULTI) == (len(parts) > 1), sql
+    if len(parts) != 1:
+        return None
+    statement = classify(found.fingerprint)
+    facts = oracle.facts(sql)
+    assert facts is not None, sql
+    compare(sql, statement, facts)
+    return statement
+
+
+def compare(sql: str, statement: Statement, facts: oracle.Facts) -> None:
+    if statement.kind is Kind.OPAQUE:
+        return
+    if statement.kind is Kind.READ:
+        assert facts.is_plain_read, sql
+    if statement.kind in HARMLESS and facts.root != "ExplainStmt":
+        assert not facts.changes, sql
+    if facts.root in ("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"):
+        missing = facts.relations - {tuple(name) for name in statement.reads}
+        assert not missing or facts.into, (sql, missing)
+        assert facts.targets <= {tuple(name) for name in statement.writes}, sql
+        called = {(name.schema, name.name) for name in statement.functions}
+        assert facts.functions <= called, (sql, facts.functions - called)
+        assert facts.local_names <= statement.local_names, sql
+
+
+@pytest.mark.parametrize("sql", [*READS, *CHANGES, *TRICKY])
+def test_no_statement_is_taken_for_less_than_it_is(sql: str) -> None:
+    check(sql)
+
+
+@pytest.mark.parametrize("sql", READS)
+def test_applications_reads_are_reads(sql: str) -> None:
+    statement = classify(scan(sql.encode()).fingerprint)
+    assert statement.kind is Kind.READ, statement.detail
+
+
+@pytest.mark.parametrize("sql", CHANGES)
+def test_changes_are_understood(sql: str) -> None:
+    statement = classify(scan(sql.encode()).fingerprint)
+    assert statement.kind is not Kind.OPAQUE, statement.detail
+    assert statement.kind is not Kind.READ
