@@ -39,6 +39,10 @@ class PostgresDialect:
         """Whether a replica has replayed a position."""
         return dialect.reached(position)
 
+    def said(self, request: Request, tag: bytes, status: int) -> bytes:
+        """A reply that something was done."""
+        return dialect.said(request, tag, status)
+
     def table(
         self, request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]
     ) -> bytes:

@@ -131,6 +131,9 @@ class Dialect(Protocol):
     def reached(self, position: Position) -> bytes:
         """SQL with one row if the replica has replayed this position, and none otherwise."""
 
+    def said(self, request: Request, tag: bytes, status: int) -> bytes:
+        """A whole reply that something was done."""
+
     def table(
         self, request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]
     ) -> bytes:

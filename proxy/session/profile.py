@@ -10,7 +10,7 @@ from proxy.cache.entry import Answer
 from proxy.cache.key import Context, Shape
 from proxy.routing.plan import Planner, Scope
 from proxy.session.state import SessionState
-from proxy.sql.session_commands import read_name_list
+from proxy.sql.session_commands import Execute, Prepare, read_command, read_name_list
 from proxy.types import Reason
 
 if TYPE_CHECKING:
@@ -156,6 +156,15 @@ class Profile:
         """RESET ALL leaves the role as it is, as the server does."""
         kept = {name: value for name, value in self.state.settings if name in (ROLE, AUTHORIZATION)}
         self.become(self.state.with_settings({**dict(self._startup.settings), **kept}))
+
+    def prepared_body(self, execute: bytes) -> bytes | None:
+        """Find what an EXECUTE runs; None: nothing that is known here."""
+        command = read_command(execute)
+        text = None
+        if isinstance(command, Execute):
+            text = dict(self.state.statements).get(command.name)
+        prepared = read_command(text.encode()) if text is not None else None
+        return prepared.body.encode() if isinstance(prepared, Prepare) else None
 
     def discard_all(self) -> None:
         """DISCARD ALL: as at login."""

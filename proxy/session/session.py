@@ -28,7 +28,8 @@ from proxy.errors import (
     ServerLost,
     Unsupported,
 )
-from proxy.routing.reading import UNREADABLE, Reading
+from proxy.routing.plan import Plan
+from proxy.routing.reading import UNREAD, UNREADABLE, Reading
 from proxy.session.effects import apply_effects
 from proxy.session.errand import Errand
 from proxy.session.pins import HARMLESS, MAY_UNPIN, QUESTION, SETTINGS_QUESTION, read_answer
@@ -37,6 +38,7 @@ from proxy.session.profile import Profile
 from proxy.session.results import plain_bind_of
 from proxy.session.state import UNTOUCHED
 from proxy.session.transaction import Transaction, has_control, may_commit
+from proxy.sql.session_commands import Deallocate, read_command
 from proxy.sql.statement import Kind
 from proxy.topology.group import Server
 from proxy.types import PinReason, Reason
@@ -194,9 +196,12 @@ class Session:
             self._begin(request)
 
     def _copy(self, request: Request) -> None:
-        """Pass COPY data on; what comes after the COPY has failed is dropped, as a server would."""
+        """Pass COPY data on, as it may come before the server has asked for it.
+
+        When the COPY has failed a server drops what still comes; so do we, once it is ready.
+        """
         link = self._link
-        if link is not None and link.exchange.copying_in:
+        if link is not None and self._phase is not FREE:
             link.write(b"".join([item.message for item in request.items]))
             self._pour()
 
@@ -233,19 +238,19 @@ class Session:
             self._shell.write(self._services.dialect.ready(tags.IDLE))
             return
         readings = [self._read(execution) for execution in request.executions]
-        plans = tuple(
-            self._services.planner.plan(self.profile.scope, statement)
-            for reading in readings
-            for statement in reading.statements
-        )
-        errand = Errand(request, plans)
+        errand = Errand(request, self._plan(readings))
+        plans = errand.plans
         errand.texts = tuple(text for reading in readings for text in reading.texts)
         self._errand = errand
-        if link is not None:
+        if link is not None and not self._deallocates_ours(errand):
             errand.reason = Reason.TRANSACTION
             self._send(errand, link)
         elif len(plans) == 1 and plans[0].statement.kind is Kind.PROXY:
             self._answer_ourselves(errand)
+        elif self._deallocates_ours(errand):
+            self._errand = None
+            status = tags.IDLE if link is None else link.exchange.status
+            self._shell.write(self._services.dialect.said(request, b"DEALLOCATE", status))
         elif self._services.one_statement and has_control(plans):
             self._fail(errand, Unsupported("transactions are not possible in statement pool mode"))
         elif self._may_be_fast(errand):
@@ -254,6 +259,45 @@ class Session:
             self._read_fast(errand)
         else:
             self._to_primary(errand)
+
+    def _deallocates_ours(self, errand: Errand) -> bool:
+        """Tell if this is DEALLOCATE of a statement that the client prepared by the protocol.
+
+        The server knows it by another name, under which others use it: it is only forgotten here.
+        """
+        plans = errand.plans
+        if len(plans) != 1 or plans[0].statement.kind is not Kind.DEALLOCATE:
+            return False
+        if self._link is not None and self._link.exchange.status == tags.FAILED:
+            return False
+        command = read_command(errand.texts[0])
+        if not isinstance(command, Deallocate) or command.name is None:
+            return False
+        self.named.clear()
+        return self._engine.deallocate(command.name.encode())
+
+    def _plan(self, readings: list[Reading]) -> tuple[Plan, ...]:
+        scope, planner = self.profile.scope, self._services.planner
+        plans = tuple(
+            planner.plan(scope, statement)
+            for reading in readings
+            for statement in reading.statements
+        )
+        if any(plan.statement.kind is Kind.EXECUTE for plan in plans):
+            texts = [text for reading in readings for text in reading.texts]
+            return tuple(map(self._plan_executed, plans, texts))
+        return plans
+
+    def _plan_executed(self, plan: Plan, text: bytes) -> Plan:
+        """EXECUTE does what was prepared under its name."""
+        if plan.statement.kind is not Kind.EXECUTE:
+            return plan
+        scope, planner, reader = self.profile.scope, self._services.planner, self._services.reader
+        body = self.profile.prepared_body(text)
+        statement = UNREAD if body is None else reader.read(body).statements[0]
+        found = planner.plan(scope, statement)
+        # A read by this name can't leave the primary: to others the name means something else.
+        return plan if found.read_set is not None else found
 
     def _answer_ourselves(self, errand: Errand) -> None:
         """EXPLAIN ROUTE and SHOW tidegate.x: the proxy itself is asked."""
@@ -460,12 +504,10 @@ class Session:
                 return
             request = Request(End.READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
         errand.request.undo += request.undo
-        plans = tuple(
-            self._services.planner.plan(self.profile.scope, statement)
-            for execution in request.executions
-            for statement in self._read(execution).statements
-        )
+        readings = [self._read(execution) for execution in request.executions]
+        plans = self._plan(readings)
         errand.plans += plans
+        errand.texts += tuple(text for reading in readings for text in reading.texts)
         self._transaction.add(plans)
         in_transaction = exchange.status != tags.IDLE
         if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
@@ -890,6 +932,17 @@ class Session:
         elif services.client_idle_timeout and idle >= services.client_idle_timeout:
             return IdleTimeout("terminating connection due to idle-session timeout")
         return None
+
+    # For what a statement leaves behind
+
+    def doubt(self) -> None:
+        """Something was set, and it is not known what: the server is asked when it is over."""
+        self._transaction.unsure = True
+
+    def forget_statements(self, link: Link) -> None:
+        """Every prepared statement is gone, for the client and on the connection."""
+        self._engine.forget_statements()
+        link.exchange.forget_statements()
 
     def _wait_no_longer(self, now: float) -> None:
         """Go alone when another session takes too long to fetch what this one waits for."""

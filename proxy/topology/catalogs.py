@@ -91,11 +91,12 @@ class CatalogKeeper:
     async def _keep(self, connection: asyncpg.Connection[Any]) -> None:
         epoch = self._group.epoch
         while self._group.epoch == epoch:
+            is_expected = self._check.is_set()  # a change of ours, which has been counted
             self._check.clear()
             generation = self._taker.generation()
             digest = await connection.fetchrow(queries.FINGERPRINT)
             if self._catalog is None or digest != self._digest:
-                if self._catalog is not None:
+                if self._catalog is not None and not is_expected:
                     self._taker.changed(self.database)
                     generation = self._taker.generation()
                     digest = await connection.fetchrow(queries.FINGERPRINT)

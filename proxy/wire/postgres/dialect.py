@@ -55,6 +55,20 @@ def reached(position: int) -> bytes:
     ).encode()
 
 
+def said(request: Request, tag: bytes, status: int) -> bytes:
+    """A whole reply that something was done, in the protocol that the request came in."""
+    body = backend.command_complete(tag)
+    if request.simple:
+        return body + ready(status)
+    answers = {
+        **_SAID,
+        tags.EXECUTE: body,
+        tags.DESCRIBE: backend.NO_DATA,
+        tags.SYNC: ready(status),
+    }
+    return b"".join(answers.get(item.tag, b"") for item in request.items)
+
+
 def table(request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     """A whole reply with rows of our own, in the protocol that the request came in."""
     description = backend.row_description([backend.Column(name.encode()) for name in columns])

@@ -260,6 +260,10 @@ class ClientEngine:
         if self._portals:
             self._portals.clear()
 
+    def deallocate(self, name: bytes) -> bool:
+        """Forget a statement by its name; False: the client has prepared none under it."""
+        return self.statements.pop(name, None) is not None
+
     def forget_statements(self) -> None:
         """The client said DEALLOCATE ALL or DISCARD ALL."""
         self.statements.clear()
@@ -273,7 +277,8 @@ class ClientEngine:
             elif name:
                 self.statements.pop(name, None)
             else:
-                self.unnamed = previous
+                # A Parse that fails destroys the unnamed statement that was there.
+                self.unnamed = None
 
     # Messages, one function each.
 
@@ -339,9 +344,7 @@ class ClientEngine:
         self._add(tag, message, None, b"")
         return self._finish(End.READY)
 
-    def _flush(self, tag: int, message: bytes) -> Request | None:
-        if not self._batch:
-            return None  # nothing is held back here that a Flush could set free
+    def _flush(self, tag: int, message: bytes) -> Request:
         self._add(tag, message, None, b"")
         return self._finish(End.OPEN)
 
@@ -380,7 +383,7 @@ class ClientEngine:
         if self._batch:
             # The server would run the batch so far, then this: so do we, in one request.
             self._add(tag, message, None, b"")
-            return self._finish(end)
+            return self._finish(End.OPEN if end in (End.COPY, End.COPY_END) else end)
         request = Request(end, [Item(tag, message, None, b"")])
         request.size = len(message)
         return request
