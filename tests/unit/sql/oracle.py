@@ -54,8 +54,16 @@ def facts(sql: str) -> Facts | None:
         return None
     _, root = next(iter(postgast.walk(tree.stmts[0].stmt)))
     found = Facts(type(root).__name__)
+    # FOR UPDATE OF names an alias in the shape of a relation.
+    aliases = {
+        id(relation)
+        for _, node in postgast.walk(tree)
+        if isinstance(node, pg.LockingClause)
+        for _, relation in postgast.walk(node)
+    }
     for _, node in postgast.walk(tree):
-        _take(found, node)
+        if id(node) not in aliases:
+            _take(found, node)
     return found
 
 

@@ -246,6 +246,7 @@ def test_tokens_end_where_the_servers_lexer_ends_them(sql: str) -> None:
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_a_fingerprint_is_its_own_fingerprint(sql: str) -> None:
     found = scan(sql.encode())
+    assume(not found.flags & scanner.NOT_SURE)
     again = scan(found.fingerprint)
     assert again.fingerprint == found.fingerprint
     assert len(again.statements) == len(found.statements)
