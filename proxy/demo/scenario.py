@@ -7,7 +7,6 @@ then. What is shown is in `scenes`; nothing is left behind, however it ends.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -20,12 +19,13 @@ import uvloop
 
 from proxy.demo import schema
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
-from proxy.demo.processes import ProgramFailed, free_port, temporary_folder
+from proxy.demo.processes import ProgramFailed, free_port, temporary_folder, wait_until
 from proxy.demo.programs import last_lines
 from proxy.demo.proxy_process import ProxyProcess
 from proxy.demo.scenes.caching import ask_again, write_between
 from proxy.demo.scenes.held_back import hold_back
 from proxy.demo.scenes.mixed_load import run_load
+from proxy.demo.scenes.statements import BRANCH, with_value
 from proxy.demo.scenes.timing import compare
 from proxy.demo.screen import Screen
 from proxy.demo.stage import CACHE, DATABASE, PASSWORD, USER, Stage
@@ -106,10 +106,14 @@ def _build(screen: Screen, running: ExitStack) -> Stage:
             admin_port=_port(ADMIN_PORT),
         )
         running.enter_context(proxy)
+        stage = Stage(cluster, proxy, screen)
+        # It reads a database's catalog for the first client that comes; until then, all of
+        # that client's statements go to the primary.
+        wait_until(lambda: "replica" in stage.route(with_value(BRANCH, 1)), "a route")
     for server in cluster.servers:
         screen.note(f"{server.name:9} {server.address}")
     screen.note(f"tidegate  127.0.0.1:{proxy.port}")
-    return Stage(cluster, proxy, screen)
+    return stage
 
 
 def _port(usual: int) -> int:
@@ -158,9 +162,8 @@ def _sum_up(stage: Stage) -> None:
 def _stay_up(stage: Stage) -> None:
     """Leave everything running for whoever wants to try it, until told to stop."""
     screen = stage.screen
-    psql = "psql" if shutil.which("psql") else stage.cluster.postgres.path("psql")
     screen.heading("It is yours now")
-    screen.command(f"{psql} {stage.dsn}", "any SQL; tables pgbench_*")
+    screen.command(f"{stage.psql} {stage.dsn}", "any SQL; tables pgbench_*")
     screen.command(
         "EXPLAIN ROUTE SELECT * FROM pgbench_tellers;", "in psql: where a statement goes, and why"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -12,6 +14,7 @@ import asyncpg
 from asyncpg import Connection
 
 from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.processes import ProgramFailed
 from proxy.demo.proxy_process import ProxyProcess
 from proxy.demo.screen import Screen
 
@@ -90,16 +93,40 @@ class Stage:
             self.failures.append(text)
         self.screen.verdict(text, held=held)
 
-    async def route(self, connection: Connection, sql: str) -> dict[str, str]:
-        """Ask Tidegate where it would send a statement now, and why."""
-        rows = await connection.fetch(f"EXPLAIN ROUTE {sql}")
-        return {row[0]: self.named(row[1]) for row in rows}
+    def route(self, sql: str) -> str:
+        """Ask Tidegate where it would send a statement now, with psql as anybody can."""
+        asked = subprocess.run(
+            [self.psql, "-XAt", self.dsn, "-c", f"EXPLAIN ROUTE {sql}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30.0,
+        )
+        if asked.returncode:
+            raise ProgramFailed(f"psql ended with {asked.returncode}: {asked.stderr.strip()}")
+        facts = dict(line.split("|", 1) for line in asked.stdout.splitlines())
+        return self.named(facts["goes to"])
+
+    @property
+    def psql(self) -> str:
+        """How to call it: by its name alone where that is enough."""
+        return "psql" if shutil.which("psql") else self.cluster.postgres.path("psql")
 
     def named(self, text: str) -> str:
         """Put the servers' names for their addresses."""
         for server in self.cluster.servers:
             text = text.replace(server.address, server.name)
         return text
+
+
+async def fetch_number(connection: Connection, sql: str, *arguments: object) -> int:
+    """Read one number.
+
+    The driver's own `fetchval` asks for the first row only, and what may be a part of a result
+    is never cached.
+    """
+    (row,) = await connection.fetch(sql, *arguments)
+    return int(row[0])
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import Final
 from asyncpg import Connection
 
 from proxy.demo.scenes.statements import ACCOUNT, LAST_ACCOUNT, TELLER
-from proxy.demo.stage import CACHE, Stage, connected
+from proxy.demo.stage import CACHE, Stage, connected, fetch_number
 
 CLIENTS: Final = 8
 SECONDS: Final = 3.0
@@ -43,7 +43,7 @@ async def run_load(stage: Stage) -> None:
         connected(stage.dsn, CLIENTS) as readers,
     ):
         with (
-            screen.doing(f"{SECONDS:g} s of load"),
+            screen.doing(f"{CLIENTS} clients at work"),
             stage.counting(f"a load of {CLIENTS} clients that also write") as spread,
         ):
             tallies = await asyncio.gather(
@@ -72,18 +72,18 @@ async def run_load(stage: Stage) -> None:
 async def _work(writer: Connection, reader: Connection, teller: int) -> Tally:
     """Be one client, with a connection to write and another to read."""
     tally = Tally()
-    balance = await reader.fetchval(TELLER, teller)
+    balance = await fetch_number(reader, TELLER, teller)
     tally.reads += 1
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         for number in range(READS_PER_WRITE):
             highest = HOT_ACCOUNTS if number % 2 else LAST_ACCOUNT
-            await reader.fetchval(ACCOUNT, random.randint(1, highest))
+            await fetch_number(reader, ACCOUNT, random.randint(1, highest))
         async with writer.transaction():
             await writer.execute(PAY_IN, teller)
             await writer.execute(NOTE, teller)
         balance += 1
-        tally.missed += await reader.fetchval(TELLER, teller) != balance
+        tally.missed += await fetch_number(reader, TELLER, teller) != balance
         tally.reads += READS_PER_WRITE + 1
         tally.writes += 1
     return tally

@@ -70,7 +70,7 @@ async def compare(stage: Stage) -> None:
         connected(stage.direct_dsn, CLIENTS) as direct,
         connected(stage.dsn, CLIENTS) as through,
     ):
-        with screen.doing("timing reads and writes", total=ROUNDS * len(TIMED)) as advance:
+        with screen.doing("timed in turns", total=ROUNDS * len(TIMED)) as advance:
             for what, (sql, choose) in TIMED.items():
                 timings = Timing(), Timing()
                 for number in range(ROUNDS):
