@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar, final
 
 
 class Lendable(Protocol):
@@ -56,21 +56,27 @@ class Limits:
     lifetime: float = 3600.0
 
 
-@dataclass(slots=True)
+@final
 class Waiting(Generic[W]):
-    """One who stands in line."""
+    """One who stands in line, since when."""
 
-    waiter: W
-    since: float
+    __slots__ = ("since", "waiter")
+
+    def __init__(self, waiter: W, since: float) -> None:
+        self.waiter = waiter
+        self.since = since
 
 
-@dataclass(slots=True)
+@final
 class Upkeep(Generic[C, W]):
-    """What `Book.tick` found to do."""
+    """What `Book.tick` found to do: what to close, whose wait is over, how many to open."""
 
-    close: list[C]
-    timed_out: list[W]
-    open: int
+    __slots__ = ("close", "open", "timed_out")
+
+    def __init__(self, close: list[C], timed_out: list[W], to_open: int) -> None:
+        self.close = close
+        self.timed_out = timed_out
+        self.open = to_open
 
 
 class Book(Generic[C, W]):
