@@ -51,12 +51,13 @@ class Exporter(Collector):
 
     def collect(self) -> Iterator[Metric]:
         groups = [metrics for metrics, _ in self._groups]
+        states = list(self._states())  # first: some counters are read where they live
         yield _gauge("build_info", "Constant 1.", ("version",), [((self._version,), 1)])
         yield from _statements(groups)
         yield from _connections(groups)
         yield from _cache(groups)
         yield from _server_counters(groups)
-        yield from self._states()
+        yield from states
 
     def _states(self) -> Iterator[Metric]:
         asked = [(metrics.name, gauges) for metrics, gauges in self._groups]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, final
 
 from proxy.observe.metrics import GroupState, PoolState, ServerState
-from proxy.types import PinReason
+from proxy.types import PinReason, Reason
 
 if TYPE_CHECKING:
     from proxy.runtime.service import GroupService
@@ -30,6 +30,8 @@ class ServiceGauges:
             store = service.results.store
             state.cache_bytes = store.used
             state.cache_entries = len(store)
+            metrics.cache_hits = metrics.server("cache").reads.counts[Reason.HIT]
+            metrics.cache_misses = service.results.misses
             metrics.cache_fills = store.fills
             metrics.cache_evictions = store.evicted
         return state

@@ -84,6 +84,7 @@ class GroupService:
         self.clock = loop.time
         self.incarnation = secrets.token_hex(8)
         self.metrics = GroupMetrics(settings.name)
+        self._from_cache = self.metrics.server("cache").reads
         servers = [Server(address.host, address.port) for address in settings.servers]
         self.group = Group(settings.name, servers)
         self._security = security
@@ -356,7 +357,7 @@ class GroupService:
 
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache."""
-        self.metrics.server("cache").reads.count(Reason.HIT)
+        self._from_cache.count(Reason.HIT)
 
     def find_answer(self, answers: dict[bytes, Answer], request: bytes) -> bytes | None:
         """Find the ready answer to a whole request: the hot path."""
@@ -368,7 +369,7 @@ class GroupService:
             return None
         entry.heat += 1
         entry.worth.hits += 1.0
-        self.metrics.cache_hits += 1
+        self._from_cache.count(Reason.HIT)
         return answer.pieces[0]
 
     def cancel(self, link: Link) -> None:

@@ -50,12 +50,17 @@ class Fill:
 
 @final
 class Results:
-    """The cache of one server group, with the flights under way."""
+    """The cache of one server group, with the flights under way.
 
-    __slots__ = ("_contexts", "_flights", "_ledger", "_named", "_single_flight", "store")
+    Attributes:
+        misses: Reads that might have been answered from the cache, and were not.
+    """
+
+    __slots__ = ("_contexts", "_flights", "_ledger", "_named", "_single_flight", "misses", "store")
 
     def __init__(self, store: Store, ledger: Ledger, *, single_flight: bool) -> None:
         self.store = store
+        self.misses = 0
         self._ledger = ledger
         self._contexts = Contexts()
         self._flights: Flights[Session] = Flights()
@@ -95,6 +100,7 @@ class Results:
             if answer is not None:
                 self._remember(context, errand, entry, answer)
                 return answer
+        self.misses += 1
         worth = plan.statistics
         if not isinstance(worth, Worth):
             worth = plan.statistics = Worth(now)
