@@ -340,7 +340,7 @@ class GroupService:
         metrics.latency.record(seconds)
         if errand.is_write:
             self.metrics.writes += 1
-        else:
+        elif errand.is_read:
             metrics.reads.count(errand.reason)
         if errand.uncached is not None:
             self.metrics.uncached.count(errand.uncached)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, final
 
+from proxy.sql.statement import Kind
 from proxy.types import Position, Reason
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ class Errand:
         self.sent_at = 0.0
         self.started = False
         self.rejected = False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it asks for rows, as opposed to BEGIN, SET and the like."""
+        return any(plan.statement.kind is Kind.READ for plan in self.plans)
 
     @property
     def is_write(self) -> bool:
