@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import postgast
@@ -54,16 +55,15 @@ def facts(sql: str) -> Facts | None:
         return None
     _, root = next(iter(postgast.walk(tree.stmts[0].stmt)))
     found = Facts(type(root).__name__)
-    # FOR UPDATE OF names an alias in the shape of a relation.
-    aliases = {
-        id(relation)
-        for _, node in postgast.walk(tree)
-        if isinstance(node, pg.LockingClause)
-        for _, relation in postgast.walk(node)
-    }
     for _, node in postgast.walk(tree):
-        if id(node) not in aliases:
-            _take(found, node)
+        _take(found, node)
+    # FOR UPDATE OF names aliases in the shape of relations.
+    aliases = Counter(
+        _name(relation)
+        for clause in postgast.find_nodes(tree, pg.LockingClause)
+        for relation in postgast.find_nodes(clause, pg.RangeVar)
+    )
+    found.relations = set(Counter(map(_name, postgast.find_nodes(tree, pg.RangeVar))) - aliases)
     return found
 
 
@@ -75,8 +75,6 @@ def _take(found: Facts, node: Message) -> None:
         found.locks |= bool(node.locking_clause)
         if node.HasField("into_clause"):
             found.into = True
-    elif isinstance(node, pg.RangeVar):
-        found.relations.add(_name(node))
     elif isinstance(node, pg.FuncCall):
         names = [part.string.sval for part in node.funcname]
         if names[-1] not in IMMUTABLE_GRAMMAR:
