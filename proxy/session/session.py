@@ -88,6 +88,7 @@ class Session:
         "_farewell",
         "_gone",
         "_home",
+        "_is_pouring",
         "_is_slow",
         "_line",
         "_link",
@@ -97,6 +98,7 @@ class Session:
         "_queued",
         "_services",
         "_shell",
+        "_sink",
         "_skipping",
         "_transaction",
         "answers",
@@ -121,6 +123,8 @@ class Session:
         self._home: Link | None = None  # kept for a pinned client
         self._line: Line | None = None
         self._skipping = False  # everything up to a Sync, after an error in an open batch
+        self._is_pouring = False  # a large message: its request is being served
+        self._sink: Link | None = None  # and has been sent in part
         self._notices = b""  # of the connection kept, until no answer is in the way
         self._transaction = Transaction()
         self._gone = False  # the client is
@@ -159,7 +163,7 @@ class Session:
         if self._phase is FREE and not queue:
             self._rest()
         elif self._queued > self._services.max_queued or (
-            self._engine.is_streaming and self._phase is WAITING
+            self._engine.is_streaming and not self._is_pouring
         ):
             self._shell.pause_reading()
 
@@ -167,7 +171,9 @@ class Session:
         phase = self._phase
         if phase is FREE or phase is OPEN:
             return True
-        return phase is RUNNING and request.end in _COPY
+        if phase is not RUNNING:
+            return False
+        return request.end in _COPY or (self._link is not None and self._link.exchange.copying_in)
 
     def _rest(self) -> None:
         """Nothing is to be done: what comes next may be answered as it is received."""
@@ -188,6 +194,8 @@ class Session:
             self._copy(request)
         elif request.end is End.TERMINATE:
             self._shell.close("client said goodbye")
+        elif self._link is not None and self._link.exchange.copying_in:
+            self._interrupt_copy(request)
         elif self._skipping:
             self._skip(request)
         elif self._phase is OPEN:
@@ -200,29 +208,47 @@ class Session:
 
         When the COPY has failed a server drops what still comes; so do we, once it is ready.
         """
-        link = self._link
-        if link is not None and self._phase is not FREE:
-            link.write(b"".join([item.message for item in request.items]))
-            self._pour()
+        link = self._link if self._phase is not FREE else None
+        if link is not None:
+            link.write(link.exchange.copy(request))
+        if request.streams:
+            self._pour_into(link)
+
+    def _interrupt_copy(self, request: Request) -> None:
+        """While a server waits for rows it passes over a Sync, and can't bear anything else."""
+        for item in request.items:
+            if item.tag not in _PASSED_OVER:
+                text = f"unexpected message type 0x{item.tag:02X} during COPY from stdin"
+                self._shell.write(self._services.dialect.error(RemoteProtocolError(text)))
+                self._shell.close(text)
+                return
 
     def _skip(self, request: Request) -> None:
+        self._engine.undo(request, 0)
+        if request.streams:
+            self._pour_into(None)
         if request.end is End.READY and not request.simple:
             self._skipping = False
             self._shell.write(self._services.dialect.ready(tags.IDLE))
 
+    def _pour_into(self, link: Link | None) -> None:
+        """Pass on the rest of a large message whose beginning was sent; None: drop it."""
+        self._is_pouring = True
+        self._sink = link
+        self._pour()
+
     def _pour(self) -> None:
         """Pass on what has come of a large message."""
         engine = self._engine
-        link = self._link
-        while engine.is_streaming:
-            if self._phase is WAITING:
-                return
+        while engine.is_streaming and self._is_pouring:
             piece = engine.take()
             if not piece:
                 return
-            if link is not None:
-                link.write(piece)
+            if self._sink is not None:
+                self._sink.write(piece)
             if not engine.is_streaming:
+                self._is_pouring = False
+                self._sink = None
                 for request in engine.feed(b""):
                     self._queue.append(request)
                     self._queued += request.size
@@ -234,7 +260,9 @@ class Session:
             self.named.clear()
         self.idle_since = self._services.clock()
         link = self._link
-        if link is None and _is_only_sync(request):
+        if _is_only(request, tags.FLUSH):
+            return
+        if link is None and _is_only(request, tags.SYNC):
             self._shell.write(self._services.dialect.ready(tags.IDLE))
             return
         readings = [self._read(execution) for execution in request.executions]
@@ -488,9 +516,9 @@ class Session:
         if said:
             self._shell.write(said)
         self._phase = OPEN if request.end is End.OPEN and not sync else RUNNING
-        if request.streams:
-            self._pour()
         self._shell.resume_reading()
+        if request.streams:
+            self._pour_into(link)
 
     def _continue(self, request: Request) -> None:
         """Send the next part of a batch; after an error, only its end."""
@@ -499,11 +527,13 @@ class Session:
         if link is None or errand is None:
             return
         exchange = link.exchange
-        if exchange.error is not None:
-            if request.end is not End.READY:
-                return
-            request = Request(End.READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
         errand.request.undo += request.undo
+        if exchange.error is not None:
+            if request.streams:
+                self._pour_into(None)
+            if request.items[-1].tag != tags.SYNC:
+                return  # a Query too is passed over
+            request = _end_of_batch()
         readings = [self._read(execution) for execution in request.executions]
         plans = self._plan(readings)
         errand.plans += plans
@@ -520,9 +550,10 @@ class Session:
         if said:
             self._shell.write(said)
         if request.end is End.READY:
+            errand.request.end = End.READY
             self._phase = RUNNING
         if request.streams:
-            self._pour()
+            self._pour_into(link)
 
     # What the server sends
 
@@ -547,13 +578,23 @@ class Session:
                     self._gather(errand, passed)
         if exchange.done:
             self._done(link)
-        elif exchange.copying_in and not self._is_simple() and self._phase is RUNNING:
-            # The Sync behind the Execute is lost on a server that waits for COPY data: the
-            # client sends another when it is through.
+        elif exchange.wants_sync and self._phase is RUNNING:
             self._phase = OPEN
-            self._pump()
+            self._go_on(link)
         elif exchange.copying_in:
+            self._go_on(link)
+
+    def _go_on(self, link: Link) -> None:
+        """The server waits for the client; for one that is gone, we say what ends its request."""
+        if not self._gone:
             self._pump()
+            return
+        exchange = link.exchange
+        if exchange.copying_in:
+            link.write(frontend.copy_fail(b"the client is gone"))
+        if self._phase is OPEN:
+            link.write(exchange.go_on(_end_of_batch()))
+            self._phase = RUNNING
 
     def _gather(self, errand: Errand, passed: bytes) -> None:
         """Keep a copy for the cache, up to a size; past that, nobody waits for it."""
@@ -575,9 +616,6 @@ class Session:
         if self._phase is FREE and self._link is None:
             self._shell.write(self._notices)
             self._notices = b""
-
-    def _is_simple(self) -> bool:
-        return self._errand is None or self._errand.request.simple
 
     def _first_word(self, errand: Errand, link: Link) -> bool:
         """Judge an answer when its first bytes are there; False: it is thrown away.
@@ -650,6 +688,7 @@ class Session:
             return
         if exchange.error is not None:
             self._engine.undo(errand.request, exchange.confirmed)
+            self._skipping = errand.request.end is End.OPEN  # it was ended by us, not the client
         self._settle_mark(errand, link)
         if self._services.results is not None:
             self._services.results.done(errand, exchange, self._services.clock())
@@ -708,6 +747,9 @@ class Session:
         if errand.reason is Reason.TRANSACTION and exchange.tags[-1:] == [b"ROLLBACK"]:
             self.profile.become(transaction.state)
             link.state = transaction.state
+        if self._sink is link:
+            self._drop_torn(link)
+            return
         may_unpin = self.pins != self._services.pins and any(
             plan.statement.kind in MAY_UNPIN for plan in errand.plans
         )
@@ -717,6 +759,19 @@ class Session:
             self._ask(link, QUESTION)
         else:
             self._part(link)
+
+    def _drop_torn(self, link: Link) -> None:
+        """Let go of a connection that has a large message in part, and nobody wants the rest.
+
+        An error came in front of it. Nothing else can be said there before its last byte.
+        """
+        self._link = self._sink = None
+        link.lend(None)
+        link.abort("a message was cut off by an error in front of it")
+        if self.pins:
+            self._hang_up(f"server {link.server.name} was lost with the session on it")
+        self._phase = FREE
+        self._after()
 
     def _ask(self, link: Link, sql: bytes) -> None:
         self._phase = ASKING
@@ -795,11 +850,13 @@ class Session:
         else:
             self._skipping = True
         if errand.request.streams:
-            self._pour()
+            self._pour_into(None)
 
     def server_lost(self, link: Link, reason: str) -> None:
         """A server connection that is ours broke."""
         errand = self._errand
+        if link is self._sink:
+            self._sink = None
         if link is self._home:
             self._home = None
         if link is not self._link:
@@ -874,13 +931,11 @@ class Session:
             self._errand = None
             self._leave()
         elif self._phase in (RUNNING, OPEN) and link is not None:
+            if self._sink is link:
+                link.abort("the client went away in the middle of a message")
+                return
             self._services.cancel(link)
-            if link.exchange.copying_in:
-                link.write(frontend.copy_fail(b"the client is gone"))
-            if self._phase is OPEN:
-                end = Request(End.READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
-                link.write(link.exchange.go_on(end))
-                self._phase = RUNNING
+            self._go_on(link)
             link.resume_reading()
         elif self._phase is FREE:
             self._leave()
@@ -895,7 +950,7 @@ class Session:
             self._services.gone(self)
             return
         exchange = link.exchange
-        if exchange.error is not None and self._farewell:
+        if self._sink is link or (exchange.error is not None and self._farewell):
             link.lend(None)
             link.abort("could not be cleaned up")
             self._link = None
@@ -954,6 +1009,13 @@ class Session:
         self.flight_landed(NOT_STORED)
 
 
+_PASSED_OVER: Final = frozenset((tags.SYNC, tags.FLUSH))
+
+
+def _end_of_batch() -> Request:
+    return Request(End.READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
+
+
 def _only_prepares(request: Request) -> bool:
     """Tell if an open batch runs nothing so far, so that it may be ended here unnoticed."""
     return (
@@ -966,6 +1028,6 @@ def _only_prepares(request: Request) -> bool:
 _PREPARES: Final = frozenset((tags.PARSE, tags.DESCRIBE, tags.CLOSE, tags.FLUSH))
 
 
-def _is_only_sync(request: Request) -> bool:
+def _is_only(request: Request, tag: int) -> bool:
     items = request.items
-    return len(items) == 1 and items[0].tag == tags.SYNC
+    return len(items) == 1 and items[0].tag == tag

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster, temporary_cluster
+from tests.integration.application import Application
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
 
 _numbers = itertools.count(1)
@@ -83,3 +84,31 @@ def heal(cluster: PostgresCluster) -> None:
     for replica in cluster.replicas:
         replica.resume_replay()
     cluster.wait_replayed()
+
+
+@pytest.fixture(scope="session")
+def direct(shared_cluster: PostgresCluster) -> Application:
+    """An application with a role and a database, connected to the primary without a proxy."""
+    application = Application(shared_cluster.primary.port)
+    application.create(shared_cluster)
+    return application
+
+
+@pytest.fixture(scope="module")
+def module_proxy(
+    shared_cluster: PostgresCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProxyUnderTest]:
+    """A proxy with every setting at its default, for the tests of a file that do it no harm."""
+    with ProxyUnderTest(
+        tmp_path_factory.mktemp("proxy"),
+        [server.address for server in shared_cluster.servers],
+        auth_user=SUPERUSER,
+        auth_password=shared_cluster.password,
+    ) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def app(direct: Application, module_proxy: ProxyUnderTest) -> Application:
+    """The application of `direct`, connected through a proxy with every setting at its default."""
+    return direct.at(module_proxy.port)

@@ -19,12 +19,13 @@ from typing import Final, final
 
 from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, frontend, tags
+from proxy.wire.postgres.codec import HEADER
 from proxy.wire.postgres.framer import Framer, watch
-from proxy.wire.postgres.requests import TAKEN, Item, Prepared, Request
+from proxy.wire.postgres.requests import TAKEN, End, Item, Prepared, Request
 
 _ONE_ROW: Final = backend.command_complete(b"SELECT 1")
 
-_WATCH_PLAIN: Final = watch(b"ZECSGWANK")
+_WATCH_PLAIN: Final = watch(b"ZECSGWANK1")
 _WATCH_EDITED: Final = watch(b"ZECSGWANK123tTnsIV")
 _WATCH_ROWS: Final = watch(b"ZECSD")
 
@@ -73,6 +74,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_copy_ended",
         "_discarding",
         "_editing",
         "_framer",
@@ -81,6 +83,7 @@ class Exchange:
         "_request",
         "_room",
         "_stray",
+        "_sync_counts",
         "asynchronous",
         "confirmed",
         "copying_in",
@@ -95,6 +98,7 @@ class Exchange:
         "status",
         "tags",
         "unnamed",
+        "wants_sync",
     )
 
     def __init__(self, parameters: dict[bytes, bytes], max_prepared: int) -> None:
@@ -106,6 +110,8 @@ class Exchange:
         self._request: Request | None = None
         self._room = max_prepared
         self._stray: list[bytes] = []  # names to be closed at the next occasion
+        self._copy_ended = False  # the client has said that it has no more rows to be copied
+        self._sync_counts = False  # the Sync was sent behind that
         # Of the connection:
         self.parameters = parameters
         self.prepared: OrderedDict[Prepared, None] = OrderedDict()
@@ -121,6 +127,7 @@ class Exchange:
         self.rows: list[list[bytes | None]] = []  # of a question of our own
         self.confirmed = 0  # entries of the request's undo list that are true on the server
         self.copying_in = False
+        self.wants_sync = False  # nothing but a Sync that was not sent yet ends the request
         self.asynchronous = b""  # notifications and the like, for whoever is pinned here
 
     # Sending.
@@ -152,7 +159,7 @@ class Exchange:
         """
         self._start()
         self._request = request
-        self._editing = sync or self._must_edit(request)
+        self._editing = sync or request.end is End.OPEN or self._must_edit(request)
         self._framer.watched = _WATCH_EDITED if self._editing else _WATCH_PLAIN
         if not self._editing:
             return self._as_it_is(request)
@@ -170,17 +177,27 @@ class Exchange:
         self.position_missing = False
         self.tags = []
         self.confirmed = 0
-        self.copying_in = False
+        self.copying_in = self.wants_sync = False
+        self._copy_ended = self._sync_counts = False
         self._discarding = False
 
     def go_on(self, request: Request) -> bytes:
         """Send the next part of a batch that began as an open one."""
+        self.wants_sync = False
+        self._sync_counts = self._copy_ended
         if not self._editing and not self._must_edit(request):
             return self._as_it_is(request)
         if not self._editing:
             self._editing = True
             self._framer.watched = _WATCH_EDITED
         return self._edit(request)
+
+    def copy(self, request: Request) -> bytes:
+        """Send rows to be copied, or their end. A server that expects none passes over them."""
+        if request.end is End.COPY_END:
+            self.copying_in = False
+            self._copy_ended = True
+        return b"".join([item.message for item in request.items])
 
     def discard(self) -> None:
         """Throw away the rest of the answer: the client gets another one."""
@@ -191,11 +208,11 @@ class Exchange:
             return True
         if request.simple or not request.items:
             return False
-        first = request.items[0]
-        # A Bind of the unnamed statement from an earlier batch, which this server may not have.
-        return first.tag != tags.PARSE and any(
-            item.prepared is not None and item.prepared is not self.unnamed
+        # The unnamed statement of an earlier batch may not be what this server has under no name.
+        return request.items[0].tag != tags.PARSE and any(
+            item.prepared is None or item.prepared is not self.unnamed
             for item in request.items
+            if _is_use(item)
         )
 
     def _as_it_is(self, request: Request) -> bytes:
@@ -243,6 +260,10 @@ class Exchange:
         """Bind or Describe: the statement must be there, under its shared name."""
         prepared = item.prepared
         if prepared is None:
+            if _is_use(item) and not item.name:
+                # An unnamed statement that is there is somebody else's.
+                self._inject(sent, frontend.close(tags.STATEMENT, b""), b"3", None)
+                self.unnamed = None
             self._forward(item, item.message, sent)
             return
         if not item.name:
@@ -259,10 +280,13 @@ class Exchange:
         if item.prepared is not None and item.name:
             self._say(item, backend.CLOSE_COMPLETE)  # it stays, for the others who use it
         else:
+            if item.prepared is not None:
+                self.unnamed = None
             self._forward(item, item.message, sent)
 
     def _edit_other(self, item: Item, sent: list[bytes]) -> None:
-        if item.tag == tags.FLUSH:
+        if item.tag in _UNANSWERED:
+            self._copy_ended = self._copy_ended or item.tag in _COPY_ENDS
             sent.append(item.message)
         else:
             self._forward(item, item.message, sent)
@@ -378,6 +402,8 @@ class Exchange:
                 request = self._request
                 if request is not None and self.error is None:
                     self.confirmed = len(request.undo)
+            elif tag == tags.PARSE_COMPLETE:
+                self.confirmed += 1  # in an answer passed on as it came, of the unnamed statement
             else:
                 self._note_other(tag, passed[start:stop])
 
@@ -386,13 +412,16 @@ class Exchange:
             if self.error is None:
                 self.error = message
             self.copying_in = False
+            self.unnamed = None  # or not: it depends on where the error came
         elif tag == tags.DATA_ROW:
             self.rows.append(backend.read_data_row(message))
         elif tag == tags.PARAMETER_STATUS:
             self._note_parameter(message)
             self.plain = False
         elif tag in (tags.COPY_IN_RESPONSE, tags.COPY_BOTH_RESPONSE):
-            self.copying_in = True
+            self.copying_in = not self._copy_ended
+            # A Sync that comes while a server waits for rows is lost on it.
+            self.wants_sync = not self._in_query() and not self._sync_counts
         elif tag in _NOT_OF_THE_ANSWER:
             self.plain = False
 
@@ -450,10 +479,23 @@ class Exchange:
         if item is not None and item.prepared is not None and item.tag in _UNDOABLE:
             self.confirmed += 1
 
+    def _in_query(self) -> bool:
+        """Whether the server is at a message that ReadyForQuery follows without a Sync."""
+        if self._owed:
+            item = self._owed[0].item
+            return item is not None and item.tag in _QUERIES
+        return self._request is not None and self._request.simple
+
     def _skip_to_ready(self) -> None:
-        """After an error the server reads up to the Sync and says nothing before ReadyForQuery."""
-        while self._owed and b"Z" not in self._owed[0].completes:
+        """After an error the server reads up to the Sync and says nothing before ReadyForQuery.
+
+        It passes over a Query too, unless the error is the Query's own.
+        """
+        if self._in_query():
+            return
+        while self._owed and (b"Z" not in self._owed[0].completes or self._in_query()):
             self._owed.popleft()
+        self.wants_sync = not self._owed
 
     def renew_statements(self) -> None:
         """Have every shared statement made again where it is needed next."""
@@ -466,7 +508,17 @@ class Exchange:
         self.unnamed = None
 
 
+def _is_use(item: Item) -> bool:
+    """Whether a statement is bound or described, and not a portal."""
+    tag = item.tag
+    return tag == tags.BIND or (tag == tags.DESCRIBE and item.message[HEADER] == tags.STATEMENT)
+
+
 _UNDOABLE: Final = frozenset((tags.PARSE, tags.CLOSE, TAKEN))
+
+_QUERIES: Final = frozenset((tags.QUERY, tags.FUNCTION_CALL))
+_COPY_ENDS: Final = frozenset((tags.COPY_DONE, tags.COPY_FAIL))
+_UNANSWERED: Final = _COPY_ENDS | {tags.FLUSH, tags.COPY_DATA}
 
 _NOT_OF_THE_ANSWER: Final = frozenset(
     (tags.NOTIFICATION_RESPONSE, tags.NOTICE_RESPONSE, tags.BACKEND_KEY_DATA)

@@ -24,6 +24,10 @@ GATHERED: Final = 1024 * 1024
 """The largest message that is looked at whole. A larger one is passed through in pieces: its
 statement is then judged by what is known without it."""
 
+LARGEST_PARSE: Final = 64 * 1024 * 1024
+"""The largest Parse. It is gathered whatever its size, since it may have to be said again on
+another server connection."""
+
 BATCH: Final = 256 * 1024
 """Bytes of the extended protocol that are gathered before a Sync; past that the batch goes on
 to the primary in parts, so that a client loading rows in one long pipeline costs no memory."""
@@ -159,6 +163,7 @@ class ClientEngine:
         "_batch",
         "_executions",
         "_library",
+        "_pieces",
         "_portals",
         "_size",
         "_splitter",
@@ -175,6 +180,7 @@ class ClientEngine:
         self._executions: list[Execution] = []
         self._undo: list[tuple[bytes, Prepared | None]] = []
         self._size = 0
+        self._pieces: list[bytes] = []  # of a large Parse
         self._portals: dict[bytes, Execution] = {}
         self.statements: dict[bytes, Prepared] = {}
         self._unnamed: Prepared | None = None
@@ -214,7 +220,7 @@ class ClientEngine:
     @property
     def is_streaming(self) -> bool:
         """Whether a large message is being passed through; `take` has its pieces."""
-        return bool(self._splitter.large_tag)
+        return bool(self._splitter.large_tag) and not self._pieces
 
     def take(self) -> bytes:
         """Hand out what has come of the large message. `feed(b"")` goes on behind it."""
@@ -230,7 +236,9 @@ class ClientEngine:
         splitter = self._splitter
         if splitter.large_tag:
             splitter.feed(data)  # held until `take` hands it out
-            return []
+            if not self._pieces or not self._gather():
+                return []
+            data = b""
         try:
             messages = splitter.feed(data)
         except ValueError as error:
@@ -243,7 +251,12 @@ class ClientEngine:
             request = handler(self, tag, message)
             if request is not None:
                 requests.append(request)
-        if splitter.large_tag:
+        if splitter.large_tag == tags.PARSE:
+            if splitter.large_size > LARGEST_PARSE:
+                raise MessageTooLarge(f"message of {splitter.large_size} bytes is too large")
+            if self._gather():
+                requests += self.feed(b"")
+        elif splitter.large_tag:
             requests.append(self._large(splitter.large_tag))
         elif fresh and len(requests) == 1 and not self._batch:
             requests[0].note_chunk(data)
@@ -393,9 +406,21 @@ class ClientEngine:
         request.executions = self._executions
         request.undo = self._undo
         request.size = self._size
-        request.edited = any(item.name or item.tag == TAKEN for item in self._batch)
+        request.edited = any(
+            item.name or item.tag == TAKEN or item.tag in _TRACKED for item in self._batch
+        )
         self._batch, self._executions, self._undo, self._size = [], [], [], 0
         return request
+
+    def _gather(self) -> bool:
+        """Take what has come of a large Parse; True: that was all of it."""
+        self._pieces.append(self._splitter.take_large())
+        if self._splitter.large_tag:
+            return False
+        message = b"".join(self._pieces)
+        self._pieces = []
+        self._parse(tags.PARSE, message)
+        return True
 
     def _large(self, tag: int) -> Request:
         """The request that ends with a large message, of which the beginning has come."""
@@ -418,6 +443,10 @@ class ClientEngine:
 
 TAKEN: Final = 0
 """The tag of a Parse whose name the client has already given: the server must refuse it."""
+
+_TRACKED: Final = frozenset((tags.CLOSE, tags.QUERY, tags.FUNCTION_CALL))
+"""What makes the answers of a batch be told apart: a Close may be of the unnamed statement, and an
+error in front of a Query makes the server pass over it."""
 
 _HANDLERS: Final[dict[int, Callable[[ClientEngine, int, bytes], Request | None]]] = {
     tags.QUERY: ClientEngine._query,
