@@ -2,8 +2,8 @@
 
 The outline finds names without knowing the grammar between them; sqlglot knows the grammar and
 is wrong about PostgreSQL here and there. They share no code, so that both make the same mistake
-is unlikely. What sqlglot is given is the fingerprint in a simpler form: a call's name is `f`,
-an operator that SQL at large does not have is a minus, since names and operators are the
+is unlikely. What sqlglot is given is the fingerprint in a simpler form: a call's name is `f`, a
+type's is `text`, an operator that SQL at large does not have is a minus, since those names are the
 outline's business. Every class of node that may occur is listed; any other ends the reading.
 """
 
@@ -95,7 +95,7 @@ def compare(tokens: list[Token], outline: Outline) -> None:
         NotUnderstood: sqlglot does not parse it, its tree has an unknown node, or it names other
             relations, calls, changes or locks than the outline.
     """
-    text, starts = _simplified(tokens, outline.calls)
+    text, starts = _simplified(tokens, outline)
     tree = _parse(text)
     if type(tree) not in ROOTS:
         raise UnknownNode(type(tree).__name__)
@@ -118,7 +118,7 @@ def _parse(text: str) -> exp.Expr:
     return tree
 
 
-def _simplified(tokens: list[Token], calls: set[int]) -> tuple[str, dict[int, int]]:
+def _simplified(tokens: list[Token], outline: Outline) -> tuple[str, dict[int, int]]:
     """Write the statement for sqlglot, and tell which token begins at which character."""
     starts: dict[int, int] = {}
     parts: list[str] = []
@@ -130,8 +130,12 @@ def _simplified(tokens: list[Token], calls: set[int]) -> tuple[str, dict[int, in
             continue
         before = tokens[at - 1] if at else ""
         part: str = token
-        if at in calls:
+        if at in outline.asides:
+            continue
+        if at in outline.calls:
             part = "f"
+        elif at in outline.type_names:
+            part = "text"
         elif token in words.LITERALS or token in _PLAIN_SYMBOLS:
             pass
         elif not is_name(token):
@@ -168,7 +172,7 @@ class _Reading:
             raise UnknownNode(type(node).__name__)
         if isinstance(node, exp.Table):
             name = _relation(node)
-            if name:
+            if name and not isinstance(node.parent, exp.Lock):  # which names an alias
                 self._relations.add(name)
         elif isinstance(node, exp.CTE):
             self._local_names.add(cut(node.alias))

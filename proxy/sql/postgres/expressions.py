@@ -36,6 +36,8 @@ class Outline:
         local_names: Common table expressions.
         functions: Every call.
         calls: Where the names of calls stand, as token numbers.
+        type_names: Where the names of types stand that a server may not know.
+        asides: Where tokens stand that only say more about a type or a literal.
         attributes: Names behind a point, `a.b`.
         selections: Names behind a bracket and a point, `(a).b`.
         operators: Operator symbols as written.
@@ -54,6 +56,8 @@ class Outline:
     local_names: set[str] = field(default_factory=set)
     functions: set[FunctionName] = field(default_factory=set)
     calls: set[int] = field(default_factory=set)
+    type_names: set[int] = field(default_factory=set)
+    asides: set[int] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
     selections: set[str] = field(default_factory=set)
     operators: set[str] = field(default_factory=set)
@@ -108,10 +112,13 @@ class ExpressionReader:
         """Read the type that begins at `at`, and return where it ends."""
         if at < len(items) and items[at] == "setof":
             at += 1
+        start = at
         names, at = dotted(items, at)
         if not names:
             raise NotUnderstood("a type is missing")
         self.outline.types.add(names[-1])
+        if items[start] not in words.TYPES_OF_GRAMMAR:
+            return self._named_type(items, start, at)
         first = at
         while at < len(items):
             item = items[at]
@@ -127,6 +134,19 @@ class ExpressionReader:
             at += 1
         if names[-1] in ("time", "timestamp") and "with" in items[first:at]:
             self.outline.types.add(names[-1] + "tz")
+        return at
+
+    def _named_type(self, items: list[Item], start: int, at: int) -> int:
+        """Pass over a type that the grammar has no words for, and its modifiers."""
+        first = items[start]
+        assert isinstance(first, Token)
+        self.outline.type_names.add(first.at)
+        self.outline.asides.update(range(first.at + 1, first.at + at - start))
+        modifiers = items[at] if at < len(items) else None
+        if isinstance(modifiers, Group) and modifiers.bracket == "(":
+            _check_modifiers(modifiers)
+            self.outline.asides.update(range(modifiers.start, modifiers.stop + 1))
+            at += 1
         return at
 
     def _symbol(self, item: Token) -> None:
@@ -166,6 +186,8 @@ class ExpressionReader:
             return self._call(items, after, names, following)
         if following == "''" and first not in words.NOT_CALLED:
             self.outline.types.add(names[-1])
+            if first not in words.TYPES_OF_GRAMMAR | words.BEFORE_STRINGS:
+                self.outline.asides.update(range(first.at, first.at + after - at))
         elif len(names) > 1:
             self.outline.attributes.add(names[-1])
         self._note_column(names[-1])

@@ -33,14 +33,18 @@ class Group:
     Attributes:
         bracket: The opening bracket.
         items: What is in it.
+        start: The opening bracket's number among the statement's tokens.
+        stop: The closing bracket's.
     """
 
-    __slots__ = ("bracket", "items")
+    __slots__ = ("bracket", "items", "start", "stop")
 
-    def __init__(self, bracket: str) -> None:
+    def __init__(self, bracket: str, start: int) -> None:
         """Open a bracket with nothing in it yet."""
         self.bracket = bracket
         self.items: list[Item] = []
+        self.start = start
+        self.stop = start
 
 
 class Token(str):
@@ -89,11 +93,11 @@ def grouped(tokens: list[Token]) -> list[Item]:
     Raises:
         NotUnderstood: Brackets do not match, or lie too deep in each other.
     """
-    top = Group("")
+    top = Group("", 0)
     open_groups = [top]
     for token in tokens:
         if token in ("(", "["):
-            group = Group(token)
+            group = Group(token, token.at)
             open_groups[-1].items.append(group)
             open_groups.append(group)
             if len(open_groups) > MAX_DEPTH:
@@ -102,6 +106,7 @@ def grouped(tokens: list[Token]) -> list[Item]:
             group = open_groups.pop()
             if group.bracket != ("(" if token == ")" else "["):
                 raise NotUnderstood("brackets do not match")
+            group.stop = token.at
             if token == "]":
                 _check_subscripts(open_groups)
         else:

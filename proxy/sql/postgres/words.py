@@ -65,6 +65,14 @@ TYPES_WITH_MODIFIERS: Final = frozenset(
 )
 """Words for types that take a bracket and can't name a function."""
 
+TYPES_OF_GRAMMAR: Final = TYPES_WITH_MODIFIERS | {"double"}
+"""Words for types that other words may follow."""
+
+BEFORE_STRINGS: Final = frozenset(
+    {*("like", "ilike", "escape", "zone", "similar", "is", "isnull", "notnull", "overlaps")}
+)
+"""Words that may stand in front of a string and name no type."""
+
 INFIX: Final = frozenset({"like", "ilike", "overlaps", "is", "isnull", "notnull", "similar"})
 """Words that are an operator behind an operand and may be a function elsewhere."""
 
