@@ -152,9 +152,13 @@ class Planner:
             scope.plans[statement] = plan
         return plan
 
+    def any_table(self, database: str) -> frozenset[Table]:
+        """What a commit changes that nobody can tell the tables of."""
+        return frozenset((everything_in(database),))
+
     def everything(self, database: str) -> frozenset[Table]:
-        """What a commit changes that nobody can tell the tables of: any, and definitions too."""
-        return frozenset((everything_in(database), schema_of(EVERY_DATABASE)))
+        """The same, for what may change definitions too."""
+        return self.any_table(database) | {schema_of(EVERY_DATABASE)}
 
     def _make(self, scope: Scope, statement: Statement, catalog: Catalog | None) -> Plan:
         plan = Plan(statement, self.generation)
@@ -181,9 +185,10 @@ class Planner:
         statement = plan.statement
         if statement.kind is Kind.READ:
             plan.reason = Reason.CATALOG_LOADING
-        if statement.functions or statement.writes or statement.operators:
-            plan.writes |= self.everything(scope.database)
-            plan.taints = plan.taints or bool(statement.functions)
+        # Even a read: a view may call what writes. Definitions are not counted as changed, or what
+        # runs while they are being read would have them read again, for ever.
+        plan.writes |= self.any_table(scope.database)
+        plan.taints = plan.taints or bool(statement.functions)
         return plan
 
     def _judge(self, plan: Plan, scope: Scope, access: Access) -> None:

@@ -66,7 +66,7 @@ class Commits:
         tables = transaction.writes
         if transaction.generation != self._planner.generation:
             # Planned by a catalog that has changed since: it may have missed a trigger.
-            tables |= self._planner.everything(database)
+            tables |= self._planner.any_table(database)
         if _SCHEMA in tables:
             self._widen(database)
         return self._mark(holder, tables)
@@ -121,7 +121,7 @@ class Commits:
         for mark, holder in list(self._held.items()):
             if _SCHEMA not in mark.tables and mark.state is not LOST:
                 del self._held[mark]
-                self._mark(holder, mark.tables | self._planner.everything(database))
+                self._mark(holder, mark.tables | self._planner.any_table(database))
                 self._ledger.rollback(mark)
 
     async def _resolve(self, holder: _Lost, connection: ServerConnection, witness: Witness) -> None:

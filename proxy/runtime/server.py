@@ -80,7 +80,7 @@ SELECT pg_catalog.pg_is_in_recovery(),
                    name OPERATOR(pg_catalog.||) '=' OPERATOR(pg_catalog.||)
                    coalesce(pg_catalog.current_setting(name, true), ''), ';' ORDER BY name))
         FROM (VALUES ('DateStyle'), ('IntervalStyle'), ('TimeZone'), ('extra_float_digits'),
-                     ('bytea_output'), ('lc_messages'), ('lc_monetary'), ('lc_numeric'),
+                     ('bytea_output'), ('lc_monetary'), ('lc_numeric'),
                      ('lc_time'), ('xmlbinary'), ('xmloption'), ('array_nulls'),
                      ('standard_conforming_strings'), ('default_text_search_config'),
                      ('transform_null_equals'), ('client_encoding'), ('search_path'),
@@ -113,6 +113,7 @@ class ServerConnection(asyncio.Protocol):
         self.retired = False
         self.is_lost = False
         self.edition = 0
+        self.shape = ""
         self._is_paused = False
         self.on_lost: Callable[[ServerConnection], None] | None = None
         self._tls: Tls | None = None
@@ -426,6 +427,7 @@ async def open_connection(
         (value or b"").decode("utf-8", "replace") for value in row
     )
     connection.facts = Facts(recovering == "t", float(start), search_path, isolation, shape)
+    connection.shape = shape
     connection.exchange = Exchange(dict(welcome.parameters), address.max_prepared)
     connection.pid, connection.secret = welcome.pid, welcome.secret
     connection.opened_at = opened_at

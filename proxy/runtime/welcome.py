@@ -93,7 +93,9 @@ class Welcomes:
         facts = connection.facts
         connection.user = None
         service.release(connection)
-        return Greeting(parameters, Defaults(facts.search_path, facts.isolation, encoding))
+        return Greeting(
+            parameters, Defaults(facts.search_path, facts.isolation, encoding, facts.shape)
+        )
 
 
 class _Borrower:

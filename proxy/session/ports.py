@@ -49,6 +49,7 @@ class Link(Protocol):
     server: Server
     exchange: Exchange
     state: SessionState
+    shape: str  # a digest of the defaults that its login began with
     edition: int  # of the definitions that its prepared statements were made under
 
     def lend(self, user: LinkUser | None, /) -> None:

@@ -77,11 +77,16 @@ AUTHORIZATION: Final = "session_authorization"
 
 @dataclass(slots=True, frozen=True)
 class Defaults:
-    """What a login of this user to this database begins with, as the server said."""
+    """What a login of this user to this database begins with, as the server said.
+
+    Attributes:
+        shape: A digest of every default that shapes results.
+    """
 
     search_path: str
     isolation: str
     encoding: str
+    shape: str
 
 
 @final
@@ -132,6 +137,11 @@ class Profile:
         self.context: Context | None = None
         self.blocked: Reason | None = None
         self._renew()
+
+    @property
+    def shape(self) -> str:
+        """A digest of the defaults that this session began with."""
+        return self._defaults.shape
 
     @property
     def answers(self) -> dict[bytes, Answer] | None:
@@ -216,7 +226,7 @@ class Profile:
             (name, value) for name, value in sorted(settings.items()) if name not in _SHAPELESS
         )
         return Shape(
-            salt=0,
+            salt=int(self._defaults.shape or "0", 16),
             epoch=0,
             group=self._group,
             database=self.database,

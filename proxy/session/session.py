@@ -461,9 +461,27 @@ class Session:
         if errand is None or self._phase is OVER:
             self._give_back(link)
             return
+        if link.shape != self.profile.shape and not self._bears_other_defaults(errand, link):
+            return
         self._send(errand, link)
         if self._phase is not WAITING:
             self._pump()
+
+    def _bears_other_defaults(self, errand: Errand, link: Link) -> bool:
+        """Judge a connection whose login began with other defaults than the client's; see `shape`.
+
+        A replica may be configured differently, and defaults may have changed since. Then a
+        replica would answer in other words, so the primary is asked, and nothing is kept.
+        """
+        if self._services.results is not None:
+            self._services.results.land(errand, NOT_STORED)
+        if errand.need is None:
+            return True
+        errand.reason = Reason.SETTINGS
+        self._link = None
+        self._give_back(link)
+        self._to_primary(errand)
+        return False
 
     def not_acquired(self, error: ClientVisibleError) -> None:
         """There is no link to be had."""
