@@ -16,7 +16,6 @@ from tests.consistency.anomalies import Verdict
 from tests.consistency.faults import Faults, Planned
 from tests.consistency.history import History, Value, started_with
 from tests.consistency.judge import judge
-from tests.consistency.topics import TOPICS
 from tests.consistency.workload import PATIENCE, Load, read_state, work
 
 PROCESSES = 2
@@ -58,8 +57,7 @@ class Ground:
             plans: The faults, as `faults.plan` draws them.
             load: What is not to be as in `Load`.
         """
-        topics: Sequence[str] = load.setdefault("topics", tuple(TOPICS))
-        state = read_state(self.cluster.primary.dsn(self.database), topics)
+        state = read_state(self.cluster.primary.dsn(self.database))
         began = time.monotonic()
         loads = [
             Load(

@@ -106,6 +106,7 @@ class Client:
         self._name = name
         self._sessions = 0
         self._dsn = dsn
+        self._doing = ""
 
     @property
     def name(self) -> str:
@@ -142,6 +143,7 @@ class Client:
     async def ask(self, door: Door, reads: Sequence[tuple[Topic, Read, int]]) -> None:
         """Read, all at once where the door can."""
         requests = [(read.statement, self._values(read, key)) for _, read, key in reads]
+        self._doing = f"{door.way}: {'; '.join(statement for statement, _ in requests)}"
         start = time.monotonic()
         async with asyncio.timeout(PATIENCE):
             answers = await door.fetch_many(requests)
@@ -160,7 +162,11 @@ class Client:
         rows: Sequence[Row],
     ) -> None:
         """Keep what a read returned."""
-        seen = tuple(it for row in rows for it in read.interpret(row))
+        try:
+            seen = tuple(it for row in rows for it in read.interpret(row))
+        except (ValueError, IndexError):
+            text = f"{door.way}: {read.statement} was answered with {rows}"
+            raise AssertionError(text) from None
         if not seen and "$1" in read.statement:
             seen = ((f"{topic.name}:{key}", topic.missing()),)
         self._keep(Act.READ, start, end, Outcome.OK, seen, f"{door.way}: {read.statement}")
@@ -183,6 +189,7 @@ class Client:
 
     async def _open(self) -> None:
         door = self._make_door()
+        self._doing = f"{door.way}: a login"
         try:
             async with asyncio.timeout(PATIENCE):
                 await door.open(self._dsn)
@@ -201,7 +208,7 @@ class Client:
 
     def _note(self, error: BaseException) -> None:
         now = time.monotonic()
-        text = f"{type(error).__name__} {sqlstate(error)}: {error}"
+        text = f"{type(error).__name__} {sqlstate(error)}: {error} ({self._doing})"
         self.history.errors.append(Event(now, now, text))
 
 
@@ -233,6 +240,7 @@ class Reader(Client):
             await self.ask(door, [self._choose() for _ in range(count)])
 
     async def _read_in_transaction(self, door: Door, begin: str, *, one_snapshot: bool) -> None:
+        self._doing = f"{door.way}: {begin}"
         async with asyncio.timeout(PATIENCE):
             await door.execute(begin)
             first = time.monotonic()
@@ -270,11 +278,11 @@ class Writer(Client):
         write = self.draw.choice(self._topic.writes)
         key, sent, value = self._choose()
         name = f"{self._topic.name}:{key}"
+        self._doing = f"{door.way}: {'; '.join(write.statements)}"
         start = time.monotonic()
         outcome, error = await _carry_out(door, write, key, sent)
         end = time.monotonic()
-        way = f"{door.way}: {'; '.join(write.statements)}"
-        self._keep(Act.WRITE, start, end, outcome, ((name, value),), way)
+        self._keep(Act.WRITE, start, end, outcome, ((name, value),), self._doing)
         if error is not None:
             raise error
         if self.draw.random() < CHECK_OWN:
@@ -325,20 +333,19 @@ def list_number(load: Load) -> int:
     return load.first_list + int((time.monotonic() - load.began) / ROTATION)
 
 
-async def _read_state(dsn: str, names: Sequence[str]) -> dict[str, Value]:
+async def _read_state(dsn: str) -> dict[str, Value]:
     door = Asyncpg()
     await door.open(dsn)
     try:
         state: dict[str, Value] = {}
-        for name in names:
-            read = TOPICS[name].state
-            for row in await door.fetch(read.statement):
-                state.update(read.interpret(row))
+        for topic in TOPICS.values():
+            for row in await door.fetch(topic.state.statement):
+                state.update(topic.state.interpret(row))
         return state
     finally:
         await door.close()
 
 
-def read_state(dsn: str, topics: Sequence[str]) -> dict[str, Value]:
+def read_state(dsn: str) -> dict[str, Value]:
     """Read what every object holds, from the primary."""
-    return asyncio.run(_read_state(dsn, topics))
+    return asyncio.run(_read_state(dsn))
