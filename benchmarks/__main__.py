@@ -39,6 +39,7 @@ def main(
     rounds: Annotated[int, typer.Option(help="Turns of each.", min=1)] = 3,
     scale: Annotated[int, typer.Option(help="Of the tables, as pgbench's.", min=1)] = 10,
     output: Annotated[Path | None, typer.Option("--json", help="Write every number there.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables there.")] = None,
 ) -> None:
     """Measure PostgreSQL directly, through PgBouncer and through Tidegate, in turns."""
     wanted = _some(suites, KNOWN)
@@ -70,6 +71,8 @@ def main(
             if "big" in wanted:
                 report.capacities.append(big_result(house, tell))
     report.show(console)
+    if markdown:
+        markdown.write_text(report.as_markdown())
     if output:
         output.write_text(json.dumps(report.as_json(), indent=1) + "\n")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from io import StringIO
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
+from rich.box import MARKDOWN, SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 
@@ -44,17 +46,35 @@ class Report:
         """Print all of it."""
         if not console.is_terminal:
             console.width = PIPED_WIDTH
-        console.print(" · ".join(f"{key} {value}" for key, value in self.machine.items()))
+        console.print(self._where)
+        for title, table in self._tables(SIMPLE_HEAD):
+            console.print(f"\n{title}", style="bold")
+            console.print(table)
+
+    def as_markdown(self) -> str:
+        """Return all of it for docs/benchmarks.md."""
+        text = StringIO()
+        console = Console(file=text, width=PIPED_WIDTH)
+        console.print(self._where)
+        for title, table in self._tables(MARKDOWN):
+            console.print(f"\n### {title}")
+            console.print(table)
+        return "".join(f"{line.strip()}\n" for line in text.getvalue().splitlines())
+
+    @property
+    def _where(self) -> str:
+        return " · ".join(f"{key} {value}" for key, value in self.machine.items())
+
+    def _tables(self, box: Box) -> Iterator[tuple[str, Table]]:
         for suite, title in SUITES.items():
             rows = [(case, measured) for case, measured in self.cases if case.suite == suite]
             if rows:
-                console.print(_suite_table(title, rows))
+                yield f"{suite}: {title}", _suite_table(Table(box=box), rows)
         for capacity in self.capacities:
-            console.print(_capacity_table(capacity))
+            yield capacity.title, _capacity_table(Table(box=box), capacity)
 
 
-def _suite_table(title: str, rows: list[tuple[Case, list[Measured]]]) -> Table:
-    table = _table(title)
+def _suite_table(table: Table, rows: list[tuple[Case, list[Measured]]]) -> Table:
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if number in (0, 2) else "right", no_wrap=True)
     for case, measured in rows:
@@ -62,7 +82,6 @@ def _suite_table(title: str, rows: list[tuple[Case, list[Measured]]]) -> Table:
         for position, one in enumerate(measured):
             head = ("", "") if position else (load.protocol, str(load.clients))
             table.add_row(*head, *_cells(one, measured))
-        table.add_section()
     return table
 
 
@@ -87,8 +106,7 @@ def _ratio(one: Measured, all_measured: list[Measured], base_name: str) -> str:
     return f"{ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
 
 
-def _capacity_table(capacity: Capacity) -> Table:
-    table = _table(capacity.title)
+def _capacity_table(table: Table, capacity: Capacity) -> Table:
     table.add_column("")
     for name in capacity.found:
         table.add_column(name, justify="right")
@@ -100,7 +118,3 @@ def _capacity_table(capacity: Capacity) -> Table:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
