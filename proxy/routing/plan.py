@@ -93,18 +93,15 @@ class Planner:
     """Makes plans, from the catalogs that are known to be true.
 
     `generation` grows whenever a catalog may have changed: what was planned before may have missed
-    a trigger, so a commit that was planned in an older generation counts for everything. `edition`
-    grows whenever one has indeed changed.
+    a trigger, so a commit that was planned in an older generation counts for everything.
     """
 
-    __slots__ = ("_catalogs", "_last", "_ledger", "_scopes", "edition", "generation")
+    __slots__ = ("_catalogs", "_ledger", "_scopes", "generation")
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._catalogs: dict[str, Catalog] = {}
-        self._last: dict[str, Catalog] = {}  # believed or not
         self._scopes: dict[tuple[str, str, tuple[str, ...]], Scope] = {}
-        self.edition = 0
         self.generation = 0
 
     def scope(self, database: str, user: str, search_path: tuple[str, ...]) -> Scope:
@@ -119,9 +116,6 @@ class Planner:
 
     def know(self, database: str, catalog: Catalog) -> None:
         """Take in a catalog that is true now."""
-        if self._last.get(database) is not catalog:
-            self._last[database] = catalog
-            self.edition += 1
         self._catalogs[database] = catalog
 
     def distrust(self, database: str | None = None) -> None:

@@ -31,7 +31,8 @@ class PostgresDialect:
         Prepared statements first, while their names mean what they meant; roles come last, since
         what was set before a SET ROLE may not be allowed after it.
         """
-        return ";".join(_say(change) for change in sorted(changes, key=_order)).encode(
+        # On lines of their own: what a client prepared may end with a comment.
+        return "\n;".join(_say(change) for change in sorted(changes, key=_order)).encode(
             "utf-8", "surrogateescape"
         )
 

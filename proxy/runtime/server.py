@@ -112,7 +112,6 @@ class ServerConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.retired = False
         self.is_lost = False
-        self.edition = 0
         self.shape = ""
         self._is_paused = False
         self.on_lost: Callable[[ServerConnection], None] | None = None

@@ -98,7 +98,7 @@ class GroupService:
         self.ledger = Ledger(self._new_token(), rules)
         self.planner = Planner(self.ledger)
         self.reader = Reader()
-        self.library = Library()
+        self.library = Library(lambda: self.planner.generation)
         self.balancer: Balancer[Server] = Balancer()
         self.results: Results | None = None
         if settings.cache:

@@ -45,7 +45,9 @@ def apply_effects(session: Session, link: Link, statement: Statement, text: byte
         session.pins.add(PinReason.LISTEN)
     elif kind in _COMMANDS:
         command = read_command(text)
-        if command is None:
+        if command is None and kind is Kind.PREPARE:
+            session.pins.add(PinReason.UNKNOWN)  # nobody else may have the connection it is on
+        elif command is None:
             session.doubt()
         else:
             _apply(session, link, command)

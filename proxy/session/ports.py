@@ -50,7 +50,6 @@ class Link(Protocol):
     exchange: Exchange
     state: SessionState
     shape: str  # a digest of the defaults that its login began with
-    edition: int  # of the definitions that its prepared statements were made under
 
     def lend(self, user: LinkUser | None, /) -> None:
         """From now on, hand what comes to this user; None: to nobody."""

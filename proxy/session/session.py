@@ -145,6 +145,7 @@ class Session:
         """
         self.answers = None
         engine = self._engine
+        engine.search_path = self.profile.scope.search_path
         requests = engine.feed(data)
         if engine.is_streaming and not requests:
             self._pour()
@@ -504,10 +505,6 @@ class Session:
         request = errand.request
         services = self._services
         pieces: list[bytes] = []
-        if link.edition != services.planner.edition:
-            # A plan made before a definition changed may fail in a way its client never earned.
-            exchange.renew_statements()
-            link.edition = services.planner.edition
         if link.state is not self.profile.state and exchange.status != tags.FAILED:
             changes = link.state.changes_to(self.profile.state)
             pieces.append(exchange.prelude(Prelude.STATE, services.dialect.apply(changes)))
@@ -705,6 +702,7 @@ class Session:
             self._refused_state(errand, link)
             return
         if exchange.error is not None:
+            self._judge(exchange.error)
             self._engine.undo(errand.request, exchange.confirmed)
             self._skipping = errand.request.end is End.OPEN  # it was ended by us, not the client
         self._settle_mark(errand, link)
@@ -717,6 +715,11 @@ class Session:
         else:
             self._phase = FREE
             self._after()
+
+    def _judge(self, error: bytes) -> None:
+        if backend.read_error(error).get(backend.ROUTINE) == b"RevalidateCachedQuery":
+            # A client that prepares its statement again, as it is told to, must get a new one.
+            self._engine.forget_texts()
 
     def _after(self) -> None:
         """A request is over."""

@@ -110,11 +110,13 @@ def read_command(sql: bytes) -> Command | None:
         text = sql.decode()
     except UnicodeDecodeError:
         return None
+    head = _head(text)
+    first = head[0].word if head else ""
+    if first in _BY_HEAD:
+        return _BY_HEAD[first](text, head)
     tokens = _tokens(text)
-    if not tokens:
-        return None
-    reader = _READERS.get(tokens[0].word)
-    return reader(text, tokens) if reader is not None else None
+    reader = _READERS.get(first)
+    return reader(text, tokens) if reader is not None and tokens else None
 
 
 def read_name_list(raw: str) -> tuple[str, ...] | None:
@@ -140,18 +142,27 @@ def read_name_list(raw: str) -> tuple[str, ...] | None:
     return tuple(name for name in names if name)
 
 
-def _tokens(text: str) -> list[_Token] | None:
-    """Cut a text into tokens; None when something in it is not known here."""
+def _head(text: str) -> list[_Token]:
+    """Cut the beginning of a text into tokens, up to what is not known here."""
+    return _cut(text)[0]
+
+
+def _cut(text: str) -> tuple[list[_Token], int]:
     tokens: list[_Token] = []
     pos = 0
-    while pos < len(text):
-        match = _TOKEN.match(text, pos)
-        if match is None:
-            return None
+    while match := _TOKEN.match(text, pos):
         kind = match.lastgroup or ""
         if kind != "space":
             tokens.append(_Token(kind, match.group(), pos, match.end()))
         pos = match.end()
+    return tokens, pos
+
+
+def _tokens(text: str) -> list[_Token] | None:
+    """Cut a text into tokens; None when something in it is not known here."""
+    tokens, pos = _cut(text)
+    if pos < len(text):
+        return None
     while tokens and tokens[-1].text == ";":
         tokens.pop()
     if any(token.text == ";" for token in tokens):
@@ -263,7 +274,7 @@ def _discard(text: str, tokens: list[_Token]) -> Command | None:
 
 
 def _prepare(text: str, tokens: list[_Token]) -> Command | None:
-    name = tokens[1].name if len(tokens) > 3 else None
+    name = tokens[1].name if len(tokens) > 2 else None
     if name is None or tokens[1].word == "transaction":
         return None
     at = 2
@@ -274,10 +285,11 @@ def _prepare(text: str, tokens: list[_Token]) -> Command | None:
             at += 1
             if depth == 0:
                 break
-    if at + 1 >= len(tokens) or tokens[at].word != "as":
+    if at >= len(tokens) or tokens[at].word != "as":
         return None
-    body = text[tokens[at + 1].start : tokens[-1].stop]
-    return Prepare(name, text[tokens[0].start : tokens[-1].stop], body)
+    # What follows is not read here: it may hold anything.
+    body = text[tokens[at].stop :].strip().rstrip(";")
+    return Prepare(name, text[tokens[0].start :].strip().rstrip(";"), body)
 
 
 def _execute(text: str, tokens: list[_Token]) -> Command | None:
@@ -299,7 +311,11 @@ _READERS: Final[dict[str, Callable[[str, list[_Token]], Command | None]]] = {
     "set": _set,
     "reset": _reset,
     "discard": _discard,
-    "prepare": _prepare,
-    "execute": _execute,
     "deallocate": _deallocate,
 }
+
+_BY_HEAD: Final[dict[str, Callable[[str, list[_Token]], Command | None]]] = {
+    "prepare": _prepare,
+    "execute": _execute,
+}
+"""Those that are told by how they begin."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -67,9 +68,10 @@ class Application:
         options.setdefault("autocommit", True)
         return await psycopg.AsyncConnection.connect(self.dsn(), **options)
 
-    async def connect_asyncpg(self, **options: Any) -> asyncpg.Connection:
-        """Connect with asyncpg."""
-        return await asyncpg.connect(
+    @asynccontextmanager
+    async def asyncpg(self, **options: Any) -> AsyncIterator[asyncpg.Connection]:
+        """Connect with asyncpg for a while."""
+        connection = await asyncpg.connect(
             host="127.0.0.1",
             port=self.port,
             user=self.user,
@@ -77,6 +79,12 @@ class Application:
             database=self.database,
             **options,
         )
+        try:
+            yield connection
+        except BaseException:
+            connection.terminate()
+            raise
+        await connection.close()
 
     def raw(self, **settings: str) -> RawClient:
         """Connect with a client that is told every byte."""

@@ -95,20 +95,44 @@ def direct(shared_cluster: PostgresCluster) -> Application:
 
 
 @pytest.fixture(scope="module")
-def module_proxy(
+def start_module_proxy(
     shared_cluster: PostgresCluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ProxyUnderTest]:
+) -> Iterator[StartProxy]:
+    """As `start_proxy`, for proxies that serve the tests of a whole file."""
+    with ExitStack() as running:
+
+        def start(**group: Setting) -> ProxyUnderTest:
+            proxy = ProxyUnderTest(
+                tmp_path_factory.mktemp("proxy"),
+                [server.address for server in shared_cluster.servers],
+                auth_user=SUPERUSER,
+                auth_password=shared_cluster.password,
+                group=group,
+            )
+            return running.enter_context(proxy)
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def module_proxy(start_module_proxy: StartProxy) -> ProxyUnderTest:
     """A proxy with every setting at its default, for the tests of a file that do it no harm."""
-    with ProxyUnderTest(
-        tmp_path_factory.mktemp("proxy"),
-        [server.address for server in shared_cluster.servers],
-        auth_user=SUPERUSER,
-        auth_password=shared_cluster.password,
-    ) as proxy:
-        yield proxy
+    return start_module_proxy()
+
+
+@pytest.fixture(scope="module")
+def narrow_proxy(start_module_proxy: StartProxy) -> ProxyUnderTest:
+    """The same, with one server connection for each server, user and database."""
+    return start_module_proxy(default_pool_size=1)
 
 
 @pytest.fixture
 def app(direct: Application, module_proxy: ProxyUnderTest) -> Application:
     """The application of `direct`, connected through a proxy with every setting at its default."""
     return direct.at(module_proxy.port)
+
+
+@pytest.fixture
+def narrow(direct: Application, narrow_proxy: ProxyUnderTest) -> Application:
+    """The application of `direct`, through one server connection that all its clients share."""
+    return direct.at(narrow_proxy.port)

@@ -50,6 +50,7 @@ SQLSTATE: Final = b"C"
 MESSAGE: Final = b"M"
 DETAIL: Final = b"D"
 HINT: Final = b"H"
+ROUTINE: Final = b"R"
 
 _COLUMN: Final = Struct("!IhIhih")
 

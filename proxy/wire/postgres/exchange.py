@@ -497,11 +497,6 @@ class Exchange:
             self._owed.popleft()
         self.wants_sync = not self._owed
 
-    def renew_statements(self) -> None:
-        """Have every shared statement made again where it is needed next."""
-        self._stray += [prepared.server_name for prepared in self.prepared]
-        self.forget_statements()
-
     def forget_statements(self) -> None:
         """Every prepared statement of this connection is gone (DISCARD ALL, DEALLOCATE ALL)."""
         self.prepared.clear()

@@ -65,18 +65,37 @@ class Prepared:
 
 
 class Library:
-    """Finds the one `Prepared` for a text and its parameter types."""
+    """Finds the one `Prepared` for a text, its parameter types and what its names mean.
 
-    __slots__ = ("_known", "_number")
+    A server refuses to run a statement whose result has got other columns since it was prepared,
+    and a driver prepares it again then. So what is prepared under another search path, or after a
+    definition may have changed, is another statement, even with the same text.
 
-    def __init__(self) -> None:
-        self._known: WeakValueDictionary[tuple[bytes, tuple[int, ...]], Prepared]
-        self._known = WeakValueDictionary()
+    Args:
+        generation: Grows whenever a definition may have changed.
+    """
+
+    __slots__ = ("_generation", "_known", "_made_in", "_number")
+
+    def __init__(self, generation: Callable[[], int]) -> None:
+        self._known: WeakValueDictionary[
+            tuple[bytes, tuple[int, ...], tuple[str, ...]], Prepared
+        ] = WeakValueDictionary()
         self._number = 0
+        self._generation = generation
+        self._made_in = generation()
 
-    def find(self, sql: bytes, oids: tuple[int, ...]) -> Prepared:
-        """Find or make the statement with this text and these parameter types."""
-        key = (sql, oids)
+    def forget(self) -> None:
+        """Find nothing that was made until now."""
+        self._known.clear()
+
+    def find(self, sql: bytes, oids: tuple[int, ...], search_path: tuple[str, ...]) -> Prepared:
+        """Find or make a statement."""
+        now = self._generation()
+        if now != self._made_in:
+            self._made_in = now
+            self.forget()
+        key = (sql, oids, search_path)
         found = self._known.get(key)
         if found is None:
             self._number += 1
@@ -170,6 +189,7 @@ class ClientEngine:
         "_undo",
         "_unnamed",
         "_unread",
+        "search_path",
         "statements",
     )
 
@@ -183,6 +203,7 @@ class ClientEngine:
         self._pieces: list[bytes] = []  # of a large Parse
         self._portals: dict[bytes, Execution] = {}
         self.statements: dict[bytes, Prepared] = {}
+        self.search_path: tuple[str, ...] = ()
         self._unnamed: Prepared | None = None
         self._unread = b""  # an answered batch, whose Parse made the unnamed statement
 
@@ -192,7 +213,7 @@ class ClientEngine:
         if self._unread:
             data, self._unread = self._unread, b""
             _, sql, oids = frontend.read_parse(data[: 1 + read_int32(data, 1)])
-            self._unnamed = self._library.find(sql, oids)
+            self._unnamed = self._library.find(sql, oids, self.search_path)
         return self._unnamed
 
     @unnamed.setter
@@ -273,6 +294,10 @@ class ClientEngine:
         if self._portals:
             self._portals.clear()
 
+    def forget_texts(self) -> None:
+        """What is prepared from now on is new, even where another client has the same text."""
+        self._library.forget()
+
     def deallocate(self, name: bytes) -> bool:
         """Forget a statement by its name; False: the client has prepared none under it."""
         return self.statements.pop(name, None) is not None
@@ -304,7 +329,7 @@ class ClientEngine:
 
     def _parse(self, tag: int, message: bytes) -> None:
         name, sql, oids = frontend.read_parse(message)
-        prepared = self._library.find(sql, tuple(oids))
+        prepared = self._library.find(sql, oids, self.search_path)
         previous = self.find(name)
         self._undo.append((name, previous))
         if not name:
