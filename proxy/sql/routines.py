@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from proxy.sql import functions
-from proxy.sql.statement import ANY_ARGUMENTS, FunctionName
+from proxy.sql.statement import ANY_ARGUMENTS, Effect, FunctionName
 
 BUILTIN_SCHEMA: Final = "pg_catalog"
 FIRST_USER_OID: Final = 16384
@@ -186,7 +186,7 @@ def _judge_builtin(name: str, volatility: str, count: int) -> Judgement:
         return GOOD
     if name in functions.RUNS_SQL:
         return Judgement(Verdict.ANYTHING, name, taints=True)
-    return Judgement(Verdict.PRIMARY, name)
+    return Judgement(Verdict.PRIMARY, name, taints=functions.effect_of(name) is Effect.SETTING)
 
 
 def _judge_foreign(routine: Routine) -> Judgement:
