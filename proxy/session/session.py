@@ -416,8 +416,8 @@ class Session:
         self._pump()
 
     def _to_primary(self, errand: Errand) -> None:
-        errand.server = None
-        errand.need = None
+        errand.server = errand.need = None
+        errand.rejected = False
         if errand.fast is not None and errand.fast.read_set is not None:
             errand.version = self._services.ledger.version(errand.fast.read_set)
         primary = self._services.router.primary
@@ -638,19 +638,21 @@ class Session:
         A replica may be ahead of its primary, so what it says counts only if no commit on the
         tables was sent meanwhile (facts: "replica ahead", and freshness.md, read path, 4).
         """
-        errand.started = True
         plan = errand.fast
         if plan is None or errand.need is None or plan.read_set is None:
+            errand.started = True
             return True
         exchange = link.exchange
         services = self._services
         if exchange.error is not None:
             if backend.read_error(exchange.error).get(backend.SQLSTATE) == b"57014":
-                return True  # stopped because the client asked for it, or took too long
+                errand.started = True  # stopped because the client asked, or took too long
+                return True
             errand.reason = Reason.REPLICA_FAILED
         elif exchange.plain and services.ledger.answer_ok(
             plan.read_set, errand.version, services.clock()
         ):
+            errand.started = True
             return True
         else:
             # Something came in front of the answer, so its snapshot may not have been taken yet;
@@ -765,6 +767,13 @@ class Session:
     def _end_transaction(self, errand: Errand, link: Link) -> None:
         exchange = link.exchange
         transaction = self._transaction
+        if errand.need is not None:
+            # From a replica: a pinned client has a connection of its own beside it.
+            self._link = None
+            self._phase = FREE
+            self._give_back(link)
+            self._after()
+            return
         if errand.reason is Reason.TRANSACTION and exchange.tags[-1:] == [b"ROLLBACK"]:
             self.profile.become(transaction.state)
             link.state = transaction.state
@@ -832,7 +841,6 @@ class Session:
         """A replica's answer did not count: the primary is asked."""
         if link.exchange.position_missing:
             errand.reason = Reason.BEHIND
-        errand.started = errand.rejected = False
         if errand.server is not None:
             self._services.abandoned(errand.server)
         self._link = None
@@ -899,6 +907,10 @@ class Session:
             errand.reason = Reason.REPLICA_FAILED
             self._to_primary(errand)
             return
+        self._errand = None
+        self._phase = FREE
+        if errand is not None and self._services.results is not None:
+            self._services.results.land(errand, FAILED)
         where = f"server {link.server.name} was lost: {reason}"
         if mark is not None:
             where = f"the outcome of the transaction is unknown: {where}"

@@ -1,0 +1,586 @@
+"""A stage for one session, or several: what is done to them goes in, what they do comes out.
+
+A test reads as a conversation. `stage >> event` lets something happen; everything that follows from
+it must be named by `<<`, in its order, before the next thing happens:
+
+    stage >> client(query("SELECT 1")) << asks("replica", query("SELECT 1"))
+    stage >> answers("replica", ROWS) << told(ROWS) << released("replica")
+
+Ledger, planner, router, cache and the protocol's engines are real; shells, links, pools, catalog
+and commits are simple stand-ins that write down what they are told.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
+from typing import Any
+
+from proxy.cache.store import Store
+from proxy.errors import ClientVisibleError
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import Mark
+from proxy.routing.balancer import Balancer
+from proxy.routing.plan import Planner
+from proxy.routing.reading import Reader
+from proxy.routing.router import Router
+from proxy.runtime.dialect import PostgresDialect
+from proxy.session.errand import Errand
+from proxy.session.ports import Waiter
+from proxy.session.profile import Defaults, Profile
+from proxy.session.results import Results
+from proxy.session.session import Session
+from proxy.session.state import UNTOUCHED, SessionState
+from proxy.session.transaction import Transaction
+from proxy.sql.resolution import Access
+from proxy.sql.statement import Kind, Statement
+from proxy.topology.group import Group, Server, Sighting
+from proxy.types import PinReason, Position, Reason, Role, Table, Token
+from proxy.wire.postgres import backend, frontend
+from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.requests import ClientEngine, Library
+
+SHAPE = "0"
+DEFAULTS = Defaults(search_path="public", isolation="read committed", encoding="UTF8", shape=SHAPE)
+
+# What is said. Each is bytes; a test puts them together with `+`.
+
+SYNC = frontend.SYNC
+FLUSH = frontend.FLUSH
+IDLE = backend.READY_IDLE
+IN_TRANSACTION = backend.READY_TRANSACTION
+FAILED = backend.READY_FAILED
+PARSED = backend.PARSE_COMPLETE
+BOUND = backend.BIND_COMPLETE
+CLOSED = backend.CLOSE_COMPLETE
+NO_DATA = backend.NO_DATA
+
+
+def query(sql: str) -> bytes:
+    return frontend.query(sql.encode())
+
+
+def parse(name: str, sql: str) -> bytes:
+    return frontend.parse(name.encode(), sql.encode())
+
+
+def bind(name: str, *values: str, portal: str = "") -> bytes:
+    return frontend.bind(portal.encode(), name.encode(), [value.encode() for value in values])
+
+
+def execute(portal: str = "", rows: int = 0) -> bytes:
+    return frontend.execute(portal.encode(), rows)
+
+
+def describe(portal: str = "") -> bytes:
+    return frontend.describe(ord("P"), portal.encode())
+
+
+def describe_statement(name: str) -> bytes:
+    return frontend.describe(ord("S"), name.encode())
+
+
+def close(name: str) -> bytes:
+    return frontend.close(ord("S"), name.encode())
+
+
+def close_portal(portal: str = "") -> bytes:
+    return frontend.close(ord("P"), portal.encode())
+
+
+def complete(tag: str) -> bytes:
+    return backend.command_complete(tag.encode())
+
+
+def error(sqlstate: str = "XX000", text: str = "no", severity: str = "ERROR") -> bytes:
+    return backend.error_response(severity.encode(), sqlstate.encode(), text.encode())
+
+
+def notice(text: str = "mind") -> bytes:
+    return backend.notice_response(b"NOTICE", b"00000", text.encode())
+
+
+COLUMNS = backend.row_description([backend.Column(b"a")])
+
+
+def rows(*values: str) -> bytes:
+    """Rows and their command tag, without columns."""
+    return b"".join(backend.data_row([value.encode()]) for value in values) + complete(
+        f"SELECT {len(values)}"
+    )
+
+
+def result(*values: str) -> bytes:
+    """The whole answer to a simple query outside of a transaction."""
+    return COLUMNS + rows(*values) + IDLE
+
+
+class Catalog:
+    """Tables by name, in whatever schema; `writes_<table>()` writes one, other functions anything.
+
+    A schema in front parts the tables of one name: `b.orders` is another than `public.orders`.
+    """
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        self._oids: dict[tuple[str, str], int] = {}
+
+    def table(self, name: str, schema: str = "public") -> Table:
+        oid = self._oids.setdefault((schema, name), 16384 + len(self._oids))
+        return Table(self.database, oid)
+
+    def resolve(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Access:
+        path = [schema for schema in search_path if schema != "$user"] or ["nowhere"]
+        access = Access(
+            read_set=frozenset(self.table(n.name, n.schema or path[0]) for n in statement.reads),
+            write_set=frozenset(self.table(n.name, n.schema or path[0]) for n in statement.writes),
+        )
+        if statement.kind is not Kind.READ:
+            access.replica = statement.reason or Reason.UTILITY
+        for call in statement.functions:
+            if call.name in ("count", "now"):
+                continue
+            access.replica = access.cache = Reason.FUNCTION
+            access.taints = True
+            access.exact = False
+        return access
+
+
+class Link:
+    """A server connection."""
+
+    def __init__(self, stage: Stage, server: Server, *, room: int = 100) -> None:
+        self.stage = stage
+        self.server = server
+        self.name = server.host
+        self.exchange = Exchange({}, room)
+        self.state: SessionState = UNTOUCHED
+        self.shape = SHAPE
+        self.user: Any = None
+        self.knows_position = True
+        self.verified_at: list[Position] = []
+        self.is_reading = True
+        self.is_lost = False
+
+    def __repr__(self) -> str:
+        return f"<Link {self.name}>"
+
+    def lend(self, user: Any) -> None:
+        self.user = user
+
+    def believes(self, need: Position, epoch: int) -> bool:
+        return self.knows_position
+
+    def verified(self, position: Position, epoch: int) -> None:
+        self.verified_at.append(position)
+
+    def write(self, data: bytes) -> None:
+        assert not self.is_lost
+        self.stage.did("asks", self.name, data)
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def abort(self, reason: str) -> None:
+        self.stage.did("aborted", self.name)
+        self.break_off(reason)
+
+    def break_off(self, reason: str) -> None:
+        if self.is_lost:
+            return
+        self.is_lost = True
+        self.stage.links.discard(self)
+        user, self.user = self.user, None
+        if user is not None:
+            user.server_lost(self, reason)
+
+
+class Pool:
+    """Lends links of one server, `size` of them."""
+
+    def __init__(self, stage: Stage, server: Server, size: int) -> None:
+        self.stage = stage
+        self.server = server
+        self.size = size
+        self.idle: list[Link] = []
+        self.waiting: list[Waiter] = []
+
+    def try_acquire(self, flavour: SessionState) -> Link | None:
+        if self.idle:
+            return self.idle.pop()
+        if len([link for link in self.stage.links if link.server is self.server]) < self.size:
+            return self.open()
+        return None
+
+    def open(self) -> Link:
+        link = Link(self.stage, self.server, room=self.stage.room)
+        self.stage.links.add(link)
+        return link
+
+    def wait(self, waiter: Waiter) -> None:
+        self.stage.did("waits", self.server.host)
+        self.waiting.append(waiter)
+
+    def leave(self, waiter: Waiter) -> None:
+        self.stage.did("left", self.server.host)
+        self.waiting.remove(waiter)
+
+    def release(self, link: Link) -> None:
+        assert link.user is None, "given back while it is lent"
+        assert link.exchange.done, "given back while it is busy"
+        assert link.is_reading, "given back while it is not read"
+        self.stage.did("released", link.name)
+        if self.waiting:
+            self.waiting.pop(0).acquired(link)
+        else:
+            self.idle.append(link)
+
+
+class Shell:
+    """The client's end."""
+
+    def __init__(self, stage: Stage, name: str) -> None:
+        self.stage = stage
+        self.name = name
+        self.is_reading = True
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.stage.did("told", self.name, data)
+
+    def close(self, reason: str) -> None:
+        self.is_closed = True
+        self.stage.did("closed", self.name)
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+
+class Stage:
+    """See the module. It is also the services that its sessions ask for things."""
+
+    def __init__(
+        self,
+        *,
+        cache: bool = False,
+        replicas: int = 1,
+        pins: Iterable[PinReason] = (),
+        one_statement: bool = False,
+        size: int = 100,
+        room: int = 100,
+    ) -> None:
+        self.events: deque[tuple[Any, ...]] = deque()
+        self.now = 1000.0
+        self.room = room
+        self.links: set[Link] = set()
+        tokens: Iterator[int] = count(1)
+        self.tokens = lambda: Token(next(tokens))
+        self.ledger = Ledger(self.tokens())
+        self.planner = Planner(self.ledger)
+        self.reader = Reader()
+        self.library = Library(lambda: self.planner.generation)
+        self.catalog = Catalog("shop")
+        self.planner.know("shop", self.catalog)  # type: ignore[arg-type]
+        names = ["primary", "replica", *(f"replica{n}" for n in range(2, replicas + 1))]
+        self.servers = {name: Server(name, 1) for name in names[: replicas + 1]}
+        self.group = Group("g", list(self.servers.values()))
+        self.balancer: Balancer[Server] = Balancer()
+        self.router = Router(self.group, self.ledger, self.balancer, self, lambda: 0.5, share=False)
+        for name, server in self.servers.items():
+            self.see(server, Role.PRIMARY if name == "primary" else Role.REPLICA)
+        self.results: Results | None = None
+        if cache:
+            self.results = Results(Store(1 << 20, 1 << 16), self.ledger, single_flight=True)
+        self.dialect = PostgresDialect()
+        self.pins = frozenset(pins)
+        self.one_statement = one_statement
+        self.max_queued = 1 << 20
+        self.idle_transaction_timeout = 10.0
+        self.client_idle_timeout = 100.0
+        self.pools = {server: Pool(self, server, size) for server in self.servers.values()}
+        self.in_line: list[Waiter] = []
+        self.gone_sessions: list[Session] = []
+        self.marks: list[Mark] = []
+        self.rows: list[Mapping[Table, int]] = []
+        self.reasons: list[Reason] = []
+        self.session, self.shell = self.enter("client")
+
+    def see(self, server: Server, role: Role, position: int = 100, timeline: int = 1) -> None:
+        """A witness has seen a server; a new primary begins an epoch."""
+        if server.incarnation == 0:
+            self.group.met(server)
+        turn = self.group.saw(
+            server, Sighting(role, 7, timeline, Position(position), self.now, self.now)
+        )
+        if turn.value == "new_epoch":
+            self.ledger.new_epoch(self.tokens(), Position(position))
+        if role is Role.REPLICA:
+            mark = self.router.watermark(server)
+            mark.arrived(mark.ask(self.ledger.epoch, self.now), Position(position))
+
+    def enter(self, name: str, settings: Mapping[str, str] | None = None) -> tuple[Session, Shell]:
+        """Another client comes."""
+        shell = Shell(self, name)
+        profile = Profile(
+            self.planner,
+            self.results,
+            group="g",
+            user="ann",
+            database="shop",
+            startup=SessionState.of(settings or {}, {}),
+            defaults=DEFAULTS,
+        )
+        return Session(self, shell, ClientEngine(self.library), profile), shell
+
+    # The conversation.
+
+    def did(self, *event: Any) -> None:
+        self.events.append(event)
+
+    def __rshift__(self, event: Callable[[Stage], None]) -> Stage:
+        assert not self.events, f"not expected: {show(self.events)}"
+        event(self)
+        return self
+
+    def __lshift__(self, expected: tuple[Any, ...]) -> Stage:
+        assert self.events, f"nothing happened; expected {show([expected])}"
+        happened = self.events.popleft()
+        assert happened == expected, (
+            f"\nhappened: {show([happened])}\nexpected: {show([expected])}"
+            f"\nthen: {show(self.events)}"
+        )
+        return self
+
+    def quiet(self) -> None:
+        """Nothing else has happened."""
+        assert not self.events, f"not expected: {show(self.events)}"
+
+    def finish(self) -> None:
+        """Every client goes; nothing may be left behind."""
+        self.quiet()
+        assert not self.ledger.unsettled(), "a mark was left"
+        for load in (self.balancer.load(server) for server in self.servers.values()):
+            assert load.outstanding == 0, "a statement was never counted as finished"
+
+    def link(self, name: str) -> Link:
+        """Find the one link of a server that is in use."""
+        found = [link for link in self.links if link.name == name and link.user is not None]
+        assert len(found) == 1, found
+        return found[0]
+
+    # Services.
+
+    def clock(self) -> float:
+        return self.now
+
+    def pool(self, server: Server, profile: Profile) -> Pool:
+        return self.pools[server]
+
+    def wait_for_primary(self, waiter: Waiter) -> Stage:
+        self.did("waits", "a primary")
+        self.in_line.append(waiter)
+        return self
+
+    def leave(self, waiter: Waiter) -> None:
+        self.did("left", "a primary")
+        self.in_line.remove(waiter)
+
+    def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
+        tables = transaction.writes
+        if transaction.generation != self.planner.generation:
+            tables |= self.planner.any_table(profile.database)
+        errand.mark = self.ledger.mark(tables, self.tokens())
+        self.marks.append(errand.mark)
+        self.did("marked", frozenset(table.oid for table in tables))
+        return errand.mark
+
+    def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
+        if committed:
+            self.ledger.commit(mark)
+            self.rows.append(dict(rows))
+        else:
+            self.ledger.rollback(mark)
+        self.did("settled", committed)
+
+    def lose(self, mark: Mark, link: Link) -> None:
+        self.ledger.lose(mark)
+        self.did("lost")
+
+    def sent(self, errand: Errand, link: Link) -> None:
+        self.balancer.started(link.server)
+
+    def abandoned(self, server: Server) -> None:
+        self.balancer.abandoned(server)
+
+    def finished(self, errand: Errand, exchange: Exchange) -> None:
+        self.reasons.append(errand.reason)
+        if errand.server is not None:
+            self.balancer.finished(errand.server, 0.001, self.now)
+
+    def hit(self, errand: Errand) -> None:
+        self.reasons.append(Reason.HIT)
+
+    def cancel(self, link: Link) -> None:
+        self.did("cancelled", link.name)
+
+    def release(self, link: Link) -> None:
+        self.pools[link.server].release(link)
+
+    def gone(self, session: Session) -> None:
+        self.did("gone")
+        self.gone_sessions.append(session)
+
+    def explain(self, profile: Profile, sql: bytes) -> tuple[list[str], list[list[str]]]:
+        return ["fact"], [["value"]]
+
+    # Wishes of the router.
+
+    def want_position(self) -> None:
+        return
+
+    def want_replay(self, server: Server, need: Position) -> None:
+        return
+
+
+Event = Callable[[Stage], None]
+
+# What happens.
+
+
+def client(*messages: bytes, session: Session | None = None) -> Event:
+    """The client sends bytes, all at once."""
+    data = b"".join(messages)
+
+    def happen(stage: Stage) -> None:
+        who = session or stage.session
+        answers = who.answers
+        if answers is not None and data[:1] == b"Q" and (answer := answers.get(data)) is not None:
+            entry = answer.entry
+            if stage.ledger.fast_ok(entry.read_set, entry.version, stage.now):
+                stage.did("at once", answer.pieces[0])
+                return
+        who.receive(data)
+
+    return happen
+
+
+def answers(name: str, *messages: bytes) -> Event:
+    """The server that is asked says something, all at once."""
+    return lambda stage: _say(stage.link(name), b"".join(messages))
+
+
+def _say(link: Link, data: bytes) -> None:
+    link.user.server_data(link, data)
+
+
+def breaks(name: str) -> Event:
+    return lambda stage: stage.link(name).break_off("gone")
+
+
+def hangs_up(session: Session | None = None) -> Event:
+    return lambda stage: (session or stage.session).client_gone()
+
+
+def cancels(session: Session | None = None) -> Event:
+    return lambda stage: (session or stage.session).cancel()
+
+
+def lends(name: str) -> Event:
+    """A link comes free, and the first in line gets it."""
+
+    def happen(stage: Stage) -> None:
+        pool = stage.pools[stage.servers[name]]
+        pool.waiting.pop(0).acquired(pool.open())
+
+    return happen
+
+
+def refuses(name: str, error: ClientVisibleError) -> Event:
+    """The first in line is told that there is nothing to be had."""
+    return lambda stage: stage.pools[stage.servers[name]].waiting.pop(0).not_acquired(error)
+
+
+def elsewhere(happen: Callable[[Stage], Any]) -> Event:
+    """Something happens outside of the session."""
+
+    def run(stage: Stage) -> None:
+        happen(stage)
+
+    return run
+
+
+def writes(stage: Stage, name: str) -> None:
+    """Somebody else commits a change of a table."""
+    stage.ledger.commit(stage.ledger.mark([stage.catalog.table(name)], stage.tokens()))
+
+
+# What comes of it.
+
+
+def told(*messages: bytes, name: str = "client") -> tuple[Any, ...]:
+    return ("told", name, b"".join(messages))
+
+
+def asks(name: str, *messages: bytes) -> tuple[Any, ...]:
+    return ("asks", name, b"".join(messages))
+
+
+def marked(*tables: Table) -> tuple[Any, ...]:
+    return ("marked", frozenset(table.oid for table in tables))
+
+
+def settled(committed: bool) -> tuple[Any, ...]:
+    return ("settled", committed)
+
+
+def released(name: str) -> tuple[Any, ...]:
+    return ("released", name)
+
+
+def waits(name: str) -> tuple[Any, ...]:
+    return ("waits", name)
+
+
+def left(name: str) -> tuple[Any, ...]:
+    return ("left", name)
+
+
+def aborted(name: str) -> tuple[Any, ...]:
+    return ("aborted", name)
+
+
+def cancelled(name: str) -> tuple[Any, ...]:
+    return ("cancelled", name)
+
+
+def at_once(*messages: bytes) -> tuple[Any, ...]:
+    return ("at once", b"".join(messages))
+
+
+CLOSES = ("closed", "client")
+LOST = ("lost",)
+GONE = ("gone",)
+
+
+def show(events: Iterable[tuple[Any, ...]]) -> str:
+    """Say events for people."""
+    return "; ".join(" ".join(map(_show, event)) for event in events) or "nothing"
+
+
+def _show(part: Any) -> str:
+    if not isinstance(part, bytes):
+        return str(part)
+    shown = []
+    while part:
+        size = 1 + int.from_bytes(part[1:5], "big")
+        body = part[5:size].replace(b"\0", b" ").decode("latin-1")
+        shown.append(f"{chr(part[0])}[{body.strip()}]")
+        part = part[size:]
+    return " ".join(shown)
