@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 from weakref import WeakValueDictionary
 
+from mypy_extensions import mypyc_attr
+
 from proxy.freshness.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Key(NamedTuple):
     formats: bytes = b""
 
 
+@mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
 @final
 class Context:
     """One way of being asked, and what is cached for it.

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.types import ALL_OID, SCHEMA_OID, Position, Table, Token
 
 EVERY_DATABASE: Final = ""
@@ -59,6 +61,7 @@ class TableState:
         return f"<TableState {self.table} pending={len(self.pending)} number={self.number}>"
 
 
+@mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
 class ReadSet:
     """The tables a statement depends on, and a digest of their state.
 

@@ -15,6 +15,8 @@ from enum import Enum, unique
 from typing import Final, final
 from weakref import WeakValueDictionary
 
+from mypy_extensions import mypyc_attr
+
 from proxy.errors import MessageTooLarge, RemoteProtocolError
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.codec import read_int32
@@ -47,6 +49,7 @@ class End(Enum):
     TERMINATE = "terminate"
 
 
+@mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
 @final
 class Prepared:
     """One statement text with its parameter types, shared by every client that prepares it.
