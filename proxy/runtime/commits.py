@@ -129,7 +129,9 @@ class Commits:
         log.warning(
             "outcome of a commit unknown", server=connection.server.name, pid=connection.pid
         )
-        while not await self._is_gone(connection, witness):
+        while True:
+            if await self._is_gone(connection, witness):
+                break
             await asyncio.sleep(RETRY)
         mark = holder.mark
         if mark is not None and mark in self._held:
