@@ -15,8 +15,8 @@ from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 
 from proxy.sql.postgres import words
-from proxy.sql.postgres.expressions import Outline
 from proxy.sql.postgres.groups import NotUnderstood, Token, cut, is_name
+from proxy.sql.postgres.outline import Outline
 from proxy.sql.statement import RelationName
 from proxy.types import Reason
 

@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from proxy.sql.postgres import words
-from proxy.sql.postgres.expressions import dotted
+from proxy.sql.postgres.changes import ChangeReader
 from proxy.sql.postgres.groups import (
     Group,
     Item,
     NotUnderstood,
     Token,
+    dotted,
     grouped,
     is_group,
     tokens_of,
 )
-from proxy.sql.postgres.outline import QueryReader
 from proxy.sql.postgres.queries import STARTS, read_query
 from proxy.sql.statement import Action, Effect, FunctionName, Kind, RelationName, Statement
 from proxy.types import Reason
@@ -329,7 +329,7 @@ def _with_functions(statement: Statement, functions: frozenset[FunctionName]) ->
 
 
 def _functions_of(items: list[Item]) -> frozenset[FunctionName]:
-    reader = QueryReader()
+    reader = ChangeReader()
     reader.expression(items)
     return frozenset(reader.outline.functions)
 

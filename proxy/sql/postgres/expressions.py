@@ -7,67 +7,22 @@ names more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from proxy.sql.postgres import words
 from proxy.sql.postgres.groups import (
     Group,
     Item,
     NotUnderstood,
     Token,
+    dotted,
     is_group,
     is_name,
     name_of,
     split_at,
 )
-from proxy.sql.statement import ANY_ARGUMENTS, Action, FunctionName, RelationName
+from proxy.sql.postgres.outline import Outline
+from proxy.sql.statement import ANY_ARGUMENTS, FunctionName
 
 _BUILTIN = "pg_catalog"
-
-
-@dataclass(slots=True, eq=False)
-class Outline:
-    """What a query or a data-modifying statement names, gathered while it is read.
-
-    Attributes:
-        relations: Every relation, targets and common table expressions included.
-        targets: Relations whose rows are changed.
-        created: The table that SELECT INTO makes; it is no relation yet.
-        local_names: Common table expressions.
-        functions: Every call.
-        calls: Where the names of calls stand, as token numbers.
-        type_names: Where the names of types stand that a server may not know.
-        asides: Where tokens stand that only say more about a type or a literal.
-        attributes: Names behind a point, `a.b`.
-        selections: Names behind a bracket and a point, `(a).b`.
-        operators: Operator symbols as written.
-        types: Names of types.
-        actions: What is done to the targets.
-        locks: Rows are locked.
-        temporary: The table that is made is a temporary one.
-        samples: TABLESAMPLE is used.
-        system_columns: A column is named that shows where a row lies.
-        returns_rows: The outermost statement answers with rows.
-    """
-
-    relations: set[RelationName] = field(default_factory=set)
-    targets: set[RelationName] = field(default_factory=set)
-    created: set[RelationName] = field(default_factory=set)
-    local_names: set[str] = field(default_factory=set)
-    functions: set[FunctionName] = field(default_factory=set)
-    calls: set[int] = field(default_factory=set)
-    type_names: set[int] = field(default_factory=set)
-    asides: set[int] = field(default_factory=set)
-    attributes: set[str] = field(default_factory=set)
-    selections: set[str] = field(default_factory=set)
-    operators: set[str] = field(default_factory=set)
-    types: set[str] = field(default_factory=set)
-    actions: set[Action] = field(default_factory=set)
-    locks: bool = False
-    temporary: bool = False
-    samples: bool = False
-    system_columns: bool = False
-    returns_rows: bool = False
 
 
 class ExpressionReader:
@@ -229,6 +184,8 @@ class ExpressionReader:
             word in ("over", "filter") and is_group(before)
         ):
             self.expression(group.items)
+        elif word == "insert" and before == "then" and self.outline.actions:
+            self.expression(group.items)  # of MERGE: the columns
         elif word in words.NOT_CALLED or (word in words.INFIX and _ends_operand(items, at)):
             self.bracket(group)
         else:
@@ -302,19 +259,6 @@ def _is_change(items: list[Item]) -> bool:
     if items[0] == "update":
         return "set" in items
     return len(items) > 1 and items[1] in ("into", "from")
-
-
-def dotted(items: list[Item], at: int) -> tuple[list[str], int]:
-    """Read `a.b.c` from `at` on: its names, and where it ends."""
-    names: list[str] = []
-    while at < len(items) and is_name(items[at]):
-        names.append(name_of(str(items[at])))
-        if items[at + 1 : at + 2] != ["."] or at + 2 >= len(items):
-            return names, at + 1
-        at += 2
-    if names and items[at] == "*":
-        at += 1
-    return names, at
 
 
 def _count_of(group: Group) -> int:

@@ -159,3 +159,57 @@ def cut(name: str) -> str:
     if len(name) > MAX_NAME // 4:
         return name.encode()[:MAX_NAME].decode(errors="ignore")
     return name
+
+
+def dotted(items: list[Item], at: int) -> tuple[list[str], int]:
+    """Read `a.b.c` from `at` on: its names, and where it ends."""
+    names: list[str] = []
+    while at < len(items) and is_name(items[at]):
+        names.append(name_of(str(items[at])))
+        if items[at + 1 : at + 2] != ["."] or at + 2 >= len(items):
+            return names, at + 1
+        at += 2
+    if names and items[at] == "*":
+        at += 1
+    return names, at
+
+
+def item_at(items: list[Item], at: int) -> Item | None:
+    """Find what stands at `at`; None behind the end."""
+    return items[at] if at < len(items) else None
+
+
+def step_over(items: list[Item], at: int, word: str) -> int:
+    """Step over a word that may stand at `at`."""
+    return at + 1 if items[at : at + 1] == [word] else at
+
+
+def find_words(items: list[Item], sequence: list[str]) -> int:
+    """Find words that follow each other; the end when they do not."""
+    for at in range(len(items)):
+        if items[at : at + len(sequence)] == sequence:
+            return at
+    return len(items)
+
+
+def split_before(items: list[Item], starts: frozenset[str] | set[str]) -> list[list[Item]]:
+    """Split items in front of every word that starts a clause.
+
+    The first part is what stands in front of the first such word, often nothing. Behind AS or a
+    point the word is a name.
+    """
+    parts: list[list[Item]] = [[]]
+    for at, item in enumerate(items):
+        if isinstance(item, Token) and item in starts and not _is_no_clause(items, at):
+            parts.append([item])
+        else:
+            parts[-1].append(item)
+    return parts
+
+
+def _is_no_clause(items: list[Item], at: int) -> bool:
+    before = items[at - 1] if at else None
+    if before in ("as", ".", "within"):
+        return True
+    # IS [NOT] DISTINCT FROM
+    return before == "distinct" and at > 1 and items[at - 2] in ("is", "not")

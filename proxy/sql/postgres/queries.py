@@ -7,9 +7,9 @@ from typing import Final
 
 from proxy.sql import functions, nodes
 from proxy.sql.postgres import words
-from proxy.sql.postgres.expressions import Outline
+from proxy.sql.postgres.changes import outline_of
 from proxy.sql.postgres.groups import NotUnderstood, Token
-from proxy.sql.postgres.outline import outline_of
+from proxy.sql.postgres.outline import Outline
 from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import Reason
 
@@ -59,7 +59,7 @@ def _judge(outline: Outline) -> tuple[Kind, Reason | None, str]:
             return Kind.OPAQUE, Reason.FUNCTION, name
     if outline.created and not outline.temporary:
         return Kind.SCHEMA, Reason.SCHEMA, ""
-    if outline.actions:
+    if outline.actions or outline.targets:
         return Kind.WRITE, Reason.WRITE, ""
     if outline.created:
         return Kind.UTILITY, Reason.TEMPORARY, ""

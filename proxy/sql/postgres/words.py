@@ -51,7 +51,7 @@ NOT_CALLED: Final = frozenset(
 NOT_CALLED_BEHIND: Final = frozenset(
     {
         *(("by", "order"), ("by", "group"), ("by", "partition"), ("first", "fetch")),
-        *(("next", "fetch"), ("insert", "then"), ("set", "update")),
+        *(("next", "fetch"), ("set", "update")),
     }
 )
 """Words that are no function when the second word stands in front of them."""
