@@ -97,16 +97,22 @@ class Book(Generic[C, W]):
         """Connections that are open or being opened."""
         return len(self.idle) + len(self.busy) + self.opening
 
-    def try_acquire(self, flavour: object) -> C | None:
+    def try_acquire(self, flavour: object, preferred: C | None = None) -> C | None:
         """Lend an idle connection at once, or None: then `wait` is next.
 
         Nobody overtakes the line: while others wait there is nothing to lend.
+
+        Args:
+            flavour: The state that is wanted.
+            preferred: The connection to be had again, if it happens to be idle.
         """
         idle = self.idle
         if not idle or self.waiting:
             return None
         connection = idle[-1]
-        if connection.flavour is not flavour:
+        if preferred is not None and preferred in idle:
+            connection = preferred
+        elif connection.flavour is not flavour:
             for candidate in idle[-2 : -1 - FLAVOUR_SEARCH : -1]:
                 if candidate.flavour is flavour:
                     connection = candidate

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final, final
+from typing import Final, cast, final
 
 from proxy.errors import ClientVisibleError, PoolTimeout, ShuttingDown
 from proxy.observe.logs import Logger
 from proxy.pool.book import Book, Limits
 from proxy.runtime.server import ServerConnection
-from proxy.session.ports import Waiter
+from proxy.session.ports import Link, Waiter
 from proxy.session.state import SessionState
 from proxy.topology.group import Server
 from proxy.wire.postgres.login import LoginRefused
@@ -55,9 +55,11 @@ class Pool:
         self._not_before = 0.0
         self.patient = True  # whether to stay in line when the server can't be reached
 
-    def try_acquire(self, flavour: SessionState) -> ServerConnection | None:
+    def try_acquire(
+        self, flavour: SessionState, preferred: Link | None = None
+    ) -> ServerConnection | None:
         """Lend an idle connection at once, or None."""
-        return self.book.try_acquire(flavour)
+        return self.book.try_acquire(flavour, cast(ServerConnection | None, preferred))
 
     def wait(self, waiter: Waiter) -> None:
         """Stand in line; a connection is opened if there is room for one."""

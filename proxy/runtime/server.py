@@ -113,6 +113,7 @@ class ServerConnection(asyncio.Protocol):
         self.retired = False
         self.is_lost = False
         self.shape = ""
+        self.sequences_of: object = None
         self._is_paused = False
         self.on_lost: Callable[[ServerConnection], None] | None = None
         self._tls: Tls | None = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast, final
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
 from proxy.runtime.server import ServerConnection
 from proxy.session.ports import Link
-from proxy.session.profile import LISTS, Defaults, quote
+from proxy.session.profile import Defaults, written
 from proxy.session.state import SessionState
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.errors import LoginRefused
@@ -41,7 +41,7 @@ def startup_state(wish: Startup) -> SessionState:
     for name, value in wish.settings.items():
         key = name.decode("utf-8", "surrogateescape")
         text = value.decode("utf-8", "surrogateescape")
-        settings[key] = text if key in LISTS else quote(text)
+        settings[key] = written(key, text)
     return SessionState.of(settings, {})
 
 

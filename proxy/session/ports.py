@@ -50,6 +50,7 @@ class Link(Protocol):
     exchange: Exchange
     state: SessionState
     shape: str  # a digest of the defaults that its login began with
+    sequences_of: object  # the session whose currval() and lastval() it knows
 
     def lend(self, user: LinkUser | None, /) -> None:
         """From now on, hand what comes to this user; None: to nobody."""
@@ -109,8 +110,8 @@ class Waiter(Protocol):
 class Pool(Line, Protocol):
     """Where links of one user to one database on one server are lent."""
 
-    def try_acquire(self, flavour: SessionState, /) -> Link | None:
-        """Lend one at once, or None."""
+    def try_acquire(self, flavour: SessionState, preferred: Link | None = None, /) -> Link | None:
+        """Lend one at once, or None; the preferred one if it is idle."""
 
     def wait(self, waiter: Waiter, /) -> None:
         """Stand in line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
@@ -192,7 +193,7 @@ class Profile:
         }
         for row in rows:
             name, value = (field.decode("utf-8", "replace") if field else "" for field in row)
-            settings[name.lower()] = value if name.lower() in LISTS else quote(value)
+            settings[name.lower()] = written(name.lower(), value)
         self.become(self.state.with_settings(settings))
 
     def _renew(self) -> None:
@@ -236,6 +237,38 @@ class Profile:
             encoding=self._defaults.encoding,
             settings=shaping,
         )
+
+
+def written(name: str, value: str) -> str:
+    """Write a setting's plain value as the SQL text that sets it.
+
+    A list of names is cut and folded as the server does it, and each name quoted: a name that needs
+    no quotes in a value may well need them in SQL. What is no list of names becomes one name, which
+    the server judges.
+    """
+    if name not in LISTS:
+        return quote(value)
+    names: list[str] = []
+    pos = 0
+    while match := _LISTED.match(value, pos):
+        quoted, bare, comma = match.groups()
+        names.append(f'"{quoted}"' if bare is None else quote_name(_folded(bare)))
+        pos = match.end()
+        if not comma:
+            return ", ".join(names) if pos == len(value) else quote(value)
+    return quote(value)
+
+
+def _folded(name: str) -> str:
+    return "".join(c.lower() if c.isascii() else c for c in name)
+
+
+_LISTED: Final = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s",][^\s,]*))\s*(,?)')
+
+
+def quote_name(name: str) -> str:
+    """Write a name so that it can't be anything else."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def quote(value: str) -> str:

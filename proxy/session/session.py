@@ -36,6 +36,7 @@ from proxy.session.pins import HARMLESS, MAY_UNPIN, QUESTION, SETTINGS_QUESTION,
 from proxy.session.ports import Line, Link, Services, Shell
 from proxy.session.profile import Profile
 from proxy.session.results import plain_bind_of
+from proxy.session.sequences import asks_sequences, touches_sequences
 from proxy.session.state import UNTOUCHED
 from proxy.session.transaction import Transaction, has_control, may_commit
 from proxy.sql.session_commands import Deallocate, read_command
@@ -96,6 +97,7 @@ class Session:
         "_phase",
         "_queue",
         "_queued",
+        "_sequences",
         "_services",
         "_shell",
         "_sink",
@@ -128,6 +130,7 @@ class Session:
         self._notices = b""  # of the connection kept, until no answer is in the way
         self._transaction = Transaction()
         self._gone = False  # the client is
+        self._sequences: Link | None = None  # that knows what currval() and lastval() are
         self._is_slow = False  # the client is: it has been told of more than it has taken
         self._farewell = False  # its connection is being cleaned up
         self.named: dict[bytes, dict[bytes, Answer]] = {}
@@ -434,7 +437,7 @@ class Session:
 
     def _acquire(self, errand: Errand, server: Server) -> None:
         pool = self._services.pool(server, self.profile)
-        link = pool.try_acquire(self.profile.state)
+        link = pool.try_acquire(self.profile.state, self._sequences)
         if link is not None:
             self.acquired(link)
             return
@@ -513,6 +516,13 @@ class Session:
             question = services.dialect.reached(errand.need)
             pieces.append(exchange.prelude(Prelude.POSITION, question))
             errand.checked = services.ledger.epoch
+        for plan in errand.plans:
+            if touches_sequences(plan.statement):
+                if link.sequences_of is not self and asks_sequences(plan.statement):
+                    # What currval() and lastval() know here is somebody else's.
+                    pieces.append(exchange.prelude(Prelude.STATE, b"DISCARD SEQUENCES"))
+                link.sequences_of = self
+                self._sequences = link
         in_transaction = exchange.status != tags.IDLE
         if not in_transaction:
             self._transaction.begin(self.profile.state)
