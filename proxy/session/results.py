@@ -213,7 +213,5 @@ def _why_not(errand: Errand, execution: Execution) -> Reason | None:
 
 def _key_of(execution: Execution) -> Key:
     prepared = execution.prepared
-    if prepared is None:
-        return Key(execution.sql, b"", execution.tail)
-    types = b"" if not prepared.oids else repr(prepared.oids).encode()
-    return Key(execution.sql, types, execution.tail)
+    types = b"" if prepared is None or not prepared.oids else repr(prepared.oids).encode()
+    return Key(execution.sql or b"", types, execution.tail)

@@ -124,8 +124,8 @@ class Execution:
 
     __slots__ = ("described", "max_rows", "prepared", "sql", "tail")
 
-    def __init__(self, sql: bytes, prepared: Prepared | None, tail: bytes) -> None:
-        self.sql = sql
+    def __init__(self, sql: bytes | None, prepared: Prepared | None, tail: bytes) -> None:
+        self.sql = sql  # None where it is not known
         self.prepared = prepared  # None in the simple protocol
         self.tail = tail  # of the Bind: formats, values, result formats
         self.max_rows = 0
@@ -345,7 +345,7 @@ class ClientEngine:
         portal, name, stop = frontend.read_bind_names(message)
         prepared = self.find(name)
         self._add(tag, message, prepared, name)
-        sql = prepared.sql if prepared is not None else b""
+        sql = prepared.sql if prepared is not None else None
         self._portals[portal] = Execution(sql, prepared, message[stop:])
 
     def _describe(self, tag: int, message: bytes) -> None:
@@ -362,7 +362,7 @@ class ClientEngine:
         name, max_rows = frontend.read_execute(message)
         portal = self._portals.get(name)
         self._add(tag, message, None, b"")
-        execution = portal if portal is not None else Execution(b"", None, b"")
+        execution = portal if portal is not None else Execution(None, None, b"")
         execution.max_rows = max_rows
         self._executions.append(execution)
 
@@ -391,7 +391,7 @@ class ClientEngine:
 
     def _function_call(self, tag: int, message: bytes) -> Request:
         request = self._single(End.READY, tag, message)
-        request.executions.append(Execution(b"", None, b""))
+        request.executions.append(Execution(None, None, b""))
         return request
 
     def _copy_data(self, tag: int, message: bytes) -> Request:
@@ -462,7 +462,7 @@ class ClientEngine:
         elif tag in (tags.QUERY, tags.FUNCTION_CALL):
             request = self._single(End.READY, tag, head)
             request.simple = True
-            request.executions.append(Execution(b"", None, b""))
+            request.executions.append(Execution(None, None, b""))
         else:
             raise MessageTooLarge(f"message of {size} bytes is too large")
         request.streams = True
