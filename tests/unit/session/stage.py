@@ -157,6 +157,7 @@ class Link:
         self.exchange = Exchange({}, room)
         self.state: SessionState = UNTOUCHED
         self.shape = SHAPE
+        self.sequences_of: object = None
         self.user: Any = None
         self.knows_position = True
         self.verified_at: list[Position] = []
@@ -209,7 +210,7 @@ class Pool:
         self.idle: list[Link] = []
         self.waiting: list[Waiter] = []
 
-    def try_acquire(self, flavour: SessionState) -> Link | None:
+    def try_acquire(self, flavour: SessionState, preferred: object = None) -> Link | None:
         if self.idle:
             return self.idle.pop()
         if len([link for link in self.stage.links if link.server is self.server]) < self.size:
