@@ -146,16 +146,19 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send to the client."""
         transport = self._transport
-        if transport is None or self._is_lost:
+        if transport is None or self._is_lost or self._closing:
             return
         self._sent += len(data)
         transport.write(data if self.tls is None else self.tls.send(data))
 
     def close(self, reason: str) -> None:
         """Send what is waiting, then hang up."""
-        if not self._closing:
-            self._closing = reason
+        if self._closing:
+            return
+        self._closing = reason
         if self._transport is not None and not self._is_lost:
+            if self.tls is not None:
+                self._transport.write(self.tls.goodbye())
             self._transport.close()
 
     def pause_reading(self) -> None:

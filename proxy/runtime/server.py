@@ -202,6 +202,8 @@ class ServerConnection(asyncio.Protocol):
         self.retired = True
         if self.transport is not None and not self.is_lost:
             self.write(frontend.TERMINATE)
+            if self._tls is not None:
+                self.transport.write(self._tls.goodbye())
             self.transport.close()
 
     def abort(self, reason: str) -> None:

@@ -9,6 +9,7 @@ Sources: "SSL Session Encryption" in the PostgreSQL manual; RFC 5929 (tls-server
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
 from typing import Final, final
@@ -63,6 +64,14 @@ class Tls:
     def send(self, data: bytes) -> bytes:
         """Encrypt; returns what must be sent."""
         self._object.write(data)
+        return self._out.read()
+
+    def goodbye(self) -> bytes:
+        """What must be sent last: without it a peer can't tell an end from a cut."""
+        if self.established:
+            self.established = False
+            with contextlib.suppress(ssl.SSLError):  # the peer has not said goodbye yet, mostly
+                self._object.unwrap()
         return self._out.read()
 
     def pending(self) -> bytes:
@@ -135,7 +144,7 @@ def client_context(
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = sslmode == "verify-full"
+    context.check_hostname = False  # or no other verify_mode than CERT_REQUIRED may be set
     context.verify_mode = ssl.CERT_NONE
     if ca is not None:
         context.load_verify_locations(ca)
@@ -145,6 +154,7 @@ def client_context(
     elif sslmode in ("verify-ca", "verify-full"):
         context.load_default_certs()
         context.verify_mode = ssl.CERT_REQUIRED
+    context.check_hostname = sslmode == "verify-full"
     if certificate is not None:
         context.load_cert_chain(certificate, key)
     return context

@@ -20,18 +20,25 @@ from tests.integration.raw_client import RawClient
 Row = tuple[Any, ...]
 
 
+PASSWORD = "pencil ½"
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """Opens connections to one port, all as the same role and to the same database."""
 
     port: int
     user: str = "app"
-    password: str = "pencil ½"
+    password: str = PASSWORD
     database: str = "app"
 
     def at(self, port: int) -> Application:
         """The same application, connected to another port."""
         return replace(self, port=port)
+
+    def like(self, **changes: str) -> Application:
+        """Another one, with another user, password or database."""
+        return replace(self, **changes)
 
     def create(self, cluster: PostgresCluster) -> None:
         """Make its role and its database, and wait until every server has them."""

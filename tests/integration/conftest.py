@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster, temporary_cluster
-from tests.integration.application import Application
+from tests.integration.application import PASSWORD, Application
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
 
 _numbers = itertools.count(1)
@@ -22,6 +22,27 @@ StartProxy = Callable[..., ProxyUnderTest]
 def shared_cluster() -> Iterator[PostgresCluster]:
     """A primary and two replicas, started once. Tests use `cluster`, which heals it."""
     with temporary_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def tls_cluster() -> Iterator[PostgresCluster]:
+    """A primary that offers TLS, with a user for every method of logging in to it.
+
+    Their password is `PASSWORD`; `any_user` may log in by SCRAM over TLS only.
+    """
+    methods = {"scram_user": "scram-sha-256", "md5_user": "md5", "clear_user": "password"}
+    methods |= {"trust_user": "trust"}
+    hba = [f"host all {user} 127.0.0.1/32 {method}" for user, method in methods.items()]
+    hba += ["hostssl all cert_user 127.0.0.1/32 cert", "host all cert_user 127.0.0.1/32 reject"]
+    hba += ["hostnossl all any_user 127.0.0.1/32 reject"]
+    with temporary_cluster(replicas=0, hba=hba, tls=True) as cluster:
+        for user in (*methods, "cert_user", "any_user"):
+            kind = "md5" if user == "md5_user" else "scram-sha-256"
+            cluster.primary.execute(
+                f"SET password_encryption = '{kind}';"
+                f" CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'"
+            )
         yield cluster
 
 
@@ -101,12 +122,18 @@ def start_module_proxy(
     """As `start_proxy`, for proxies that serve the tests of a whole file."""
     with ExitStack() as running:
 
-        def start(**group: Setting) -> ProxyUnderTest:
+        def start(*, before: PostgresCluster = shared_cluster, **group: Setting) -> ProxyUnderTest:
+            """Start one.
+
+            Args:
+                before: The servers, where they are not the shared ones.
+                group: Settings of its server group.
+            """
             proxy = ProxyUnderTest(
                 tmp_path_factory.mktemp("proxy"),
-                [server.address for server in shared_cluster.servers],
+                [server.address for server in before.servers],
                 auth_user=SUPERUSER,
-                auth_password=shared_cluster.password,
+                auth_password=before.password,
                 group=group,
             )
             return running.enter_context(proxy)

@@ -92,13 +92,17 @@ class ProxyUnderTest:
 
     def start(self, timeout: float = 30.0) -> None:
         """Start it and wait until it says that it is ready."""
+        self.launch()
+        wait_until(self._is_ready, "the proxy to be ready", timeout=timeout)
+
+    def launch(self) -> None:
+        """Start it without waiting."""
         self._process = spawn(
             ourselves(),
             self._command,
             log=self.log,
             environment={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         )
-        wait_until(self._is_ready, "the proxy to be ready", timeout=timeout)
 
     def stop(self, timeout: float = 15.0) -> int:
         """Ask it to stop; returns its exit status. One that doesn't is a failure."""
@@ -115,6 +119,10 @@ class ProxyUnderTest:
         if self._process is not None and self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def wait_logged(self, text: str) -> None:
+        """Wait until its log says something."""
+        wait_until(lambda: text in self.log.read_text(errors="replace"), f"{text!r} in the log")
 
     def check_log(self) -> None:
         """Fail when it met a bug of its own."""
