@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from proxy.session.ports import Link
     from proxy.session.session import Session
 
-_COMMANDS = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.PREPARE, Kind.DEALLOCATE))
+COMMANDS = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.PREPARE, Kind.DEALLOCATE))
 _ROLES = (ROLE, AUTHORIZATION)
 
 
@@ -39,11 +39,11 @@ def apply_effects(session: Session, link: Link, statement: Statement, text: byte
         reason = BY_EFFECT.get(effect)
         if reason is not None:
             session.pins.add(reason)
-        elif effect is Effect.SETTING and kind not in _COMMANDS:
+        elif effect is Effect.SETTING and kind not in COMMANDS:
             session.doubt()
     if kind is Kind.LISTEN:
         session.pins.add(PinReason.LISTEN)
-    elif kind in _COMMANDS:
+    elif kind in COMMANDS:
         command = read_command(text)
         if command is None and kind is Kind.PREPARE:
             session.pins.add(PinReason.UNKNOWN)  # nobody else may have the connection it is on

@@ -7,9 +7,10 @@ question is asked on the same connection, before anybody else can have it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from proxy.session.profile import quote
 from proxy.sql.statement import Effect, Kind
 from proxy.types import PinReason
 
@@ -52,9 +53,24 @@ ANSWERS: Final = (
     PinReason.ADVISORY_LOCK,
 )
 
-SETTINGS_QUESTION: Final = b"""
-SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'
+_SET: Final = b"""
+SELECT name, setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'
+UNION ALL SELECT 'role', pg_catalog.current_setting('role')
+UNION ALL SELECT 'session_authorization', pg_catalog.current_setting('session_authorization')
 """
+
+
+def settings_question(names: Iterable[str]) -> bytes:
+    """Ask what is set in this session.
+
+    Args:
+        names: Custom settings that may be; a server shows them to those only who know their names.
+    """
+    literals = (quote(name).encode("utf-8", "surrogateescape") for name in sorted(names))
+    return _SET + b"".join(
+        b"UNION ALL SELECT %b, pg_catalog.current_setting(%b, true)\n" % (name, name)
+        for name in literals
+    )
 
 
 def read_answer(row: Sequence[bytes | None]) -> set[PinReason]:

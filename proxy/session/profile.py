@@ -184,15 +184,17 @@ class Profile:
     def adopt(self, rows: Iterable[Sequence[bytes | None]]) -> None:
         """Take the server's word for what is set: something may have set it unseen.
 
-        Custom settings and roles are not in the server's list, so ours stay.
+        Args:
+            rows: Name and value of each setting; a value of None: it is not set.
         """
-        settings = {
-            name: value
-            for name, value in self.state.settings
-            if "." in name or name in (ROLE, AUTHORIZATION)
-        }
+        unset = ((ROLE, "none"), (AUTHORIZATION, self.user))
+        settings: dict[str, str] = {}
         for row in rows:
-            name, value = (field.decode("utf-8", "replace") if field else "" for field in row)
+            name, value = (
+                None if field is None else field.decode("utf-8", "surrogateescape") for field in row
+            )
+            if name is None or value is None or (name, value) in unset:
+                continue
             settings[name.lower()] = written(name.lower(), value)
         self.become(self.state.with_settings(settings))
 

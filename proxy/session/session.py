@@ -30,21 +30,21 @@ from proxy.errors import (
 )
 from proxy.routing.plan import Plan
 from proxy.routing.reading import UNREAD, UNREADABLE, Reading
-from proxy.session.effects import apply_effects
+from proxy.session.effects import COMMANDS, apply_effects
 from proxy.session.errand import Errand
-from proxy.session.pins import HARMLESS, MAY_UNPIN, QUESTION, SETTINGS_QUESTION, read_answer
+from proxy.session.pins import HARMLESS, MAY_UNPIN, QUESTION, read_answer, settings_question
 from proxy.session.ports import Line, Link, Services, Shell
 from proxy.session.profile import Profile
 from proxy.session.results import plain_bind_of
 from proxy.session.sequences import asks_sequences, touches_sequences
 from proxy.session.state import UNTOUCHED
-from proxy.session.transaction import Transaction, has_control, may_commit
+from proxy.session.transaction import Transaction, has_control, has_ended, may_commit
 from proxy.sql.session_commands import Deallocate, read_command
 from proxy.sql.statement import Kind
 from proxy.topology.group import Server
 from proxy.types import PinReason, Reason
 from proxy.wire.postgres import backend, frontend, tags
-from proxy.wire.postgres.exchange import Prelude
+from proxy.wire.postgres.exchange import Exchange, Prelude
 from proxy.wire.postgres.requests import ClientEngine, End, Execution, Item, Request
 
 
@@ -327,6 +327,8 @@ class Session:
         scope, planner, reader = self.profile.scope, self._services.planner, self._services.reader
         body = self.profile.prepared_body(text)
         statement = UNREAD if body is None else reader.read(body).statements[0]
+        if plan.writes:
+            statement = UNREAD  # its arguments call what may write
         found = planner.plan(scope, statement)
         # A read by this name can't leave the primary: to others the name means something else.
         return plan if found.read_set is not None else found
@@ -342,11 +344,12 @@ class Session:
         """Say what an execution's text asks for; a prepared statement's is kept with it."""
         prepared = execution.prepared
         if prepared is None:
-            return self._services.reader.read(execution.sql) if execution.sql else UNREADABLE
+            sql = execution.sql
+            return UNREADABLE if sql is None else self._services.reader.read(sql)
         meaning = prepared.meaning
         if isinstance(meaning, Reading):
             return meaning
-        reading = self._services.reader.read(execution.sql)
+        reading = self._services.reader.read(prepared.sql)
         prepared.meaning = reading
         return reading
 
@@ -526,13 +529,14 @@ class Session:
         in_transaction = exchange.status != tags.IDLE
         if not in_transaction:
             self._transaction.begin(self.profile.state)
-        self._transaction.add(errand.plans)
+        self._account(errand.plans, errand.texts)
         if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
             services.announce(errand, self._transaction, self.profile)
         sync = _only_prepares(request) and not in_transaction
         pieces.append(exchange.begin(request, sync=sync))
         errand.sent_at = services.clock()
         errand.attempts += 1
+        errand.server = link.server
         services.sent(errand, link)
         link.write(b"".join(pieces))
         if self._is_slow:
@@ -544,6 +548,12 @@ class Session:
         self._shell.resume_reading()
         if request.streams:
             self._pour_into(link)
+
+    def _account(self, plans: tuple[Plan, ...], texts: tuple[bytes, ...]) -> None:
+        """Take down what is about to be written."""
+        profile = self.profile
+        anything = self._services.planner.any_table(profile.database)
+        self._transaction.add(plans, texts, profile.state, anything)
 
     def _continue(self, request: Request) -> None:
         """Send the next part of a batch; after an error, only its end."""
@@ -561,9 +571,10 @@ class Session:
             request = _end_of_batch()
         readings = [self._read(execution) for execution in request.executions]
         plans = self._plan(readings)
+        texts = tuple(text for reading in readings for text in reading.texts)
         errand.plans += plans
-        errand.texts += tuple(text for reading in readings for text in reading.texts)
-        self._transaction.add(plans)
+        errand.texts += texts
+        self._account(plans, texts)
         in_transaction = exchange.status != tags.IDLE
         if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
             # A batch commits at its Sync, and not before: the mark may grow until then.
@@ -725,6 +736,7 @@ class Session:
             self._engine.forget_portals()
             self._end_transaction(errand, link)
         else:
+            self._chain(errand, link)
             self._phase = FREE
             self._after()
 
@@ -750,19 +762,19 @@ class Session:
         exchange = link.exchange
         plans = errand.plans
         self._transaction.count(plans, exchange.tags)
-        if mark is None:
-            return
+        if mark is not None:
+            committed = self._has_committed(plans, exchange)
+            self._services.settle(mark, committed=committed, rows=self._transaction.rows)
+            self._transaction.rows = {}
+
+    def _has_committed(self, plans: tuple[Plan, ...], exchange: Exchange) -> bool:
         error = exchange.error is not None
         if len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT:
             # The COMMIT of a failed transaction is answered without an error, as ROLLBACK.
-            committed = not error and b"ROLLBACK" not in exchange.tags
-        else:
-            # A procedure may have committed before it failed, and so may a text with several
-            # statements; counting one commit too many costs a few cached results.
-            committed = not error or has_control(plans)
-        self._services.settle(mark, committed=committed, rows=self._transaction.rows)
-        if exchange.status != tags.IDLE and plans[-1].statement.kind is Kind.COMMIT:
-            self._transaction.begin(self.profile.state)  # AND CHAIN
+            return not error and b"ROLLBACK" not in exchange.tags
+        # A procedure may have committed before it failed, and so may a text with several
+        # statements; counting one commit too many costs a few cached results.
+        return not error or has_control(plans)
 
     def _draw_consequences(self, errand: Errand, link: Link) -> None:
         exchange = link.exchange
@@ -771,8 +783,44 @@ class Session:
             transaction.tainted = transaction.tainted or plan.taints
         if exchange.error is not None:
             return
-        for plan, text in zip(errand.plans, errand.texts, strict=False):
+        if self.profile.state is not transaction.state and any(
+            plan.statement.kind is Kind.ROLLBACK_TO for plan in errand.plans
+        ):
+            transaction.unsure = True
+        for plan, text in zip(errand.plans, errand.texts, strict=True):
             apply_effects(self, link, plan.statement, text)
+        transaction.follow()
+
+    def _chain(self, errand: Errand, link: Link) -> None:
+        """Begin anew if the transaction has ended, and another begun in the same breath."""
+        exchange = link.exchange
+        transaction = self._transaction
+        if exchange.error is not None or not has_ended(errand.plans):
+            return
+        if len(errand.plans) > 1:
+            transaction.unsure = True
+            return
+        if exchange.tags == [b"ROLLBACK"]:
+            self._go_back(link)
+        transaction.chain(self.profile.state)
+
+    def _go_back(self, link: Link) -> None:
+        """A transaction that is rolled back takes along what was set in it."""
+        before = dict(self._transaction.state.settings)
+        self.profile.become(self.profile.state.with_settings(before))
+        link.state = link.state.with_settings(before)  # what was prepared stays prepared
+
+    def _may_have_lost_settings(self, plans: tuple[Plan, ...], exchange: Exchange) -> bool:
+        """Tell if something was rolled back among several statements, of which some set something.
+
+        What belonged to what is not worked out: the server knows what is left of it.
+        """
+        failed = exchange.error is not None and has_control(plans)
+        if not failed and b"ROLLBACK" not in exchange.tags:
+            return False
+        return self.profile.state is not self._transaction.state or any(
+            plan.statement.kind in COMMANDS for plan in plans
+        )
 
     def _end_transaction(self, errand: Errand, link: Link) -> None:
         exchange = link.exchange
@@ -784,9 +832,10 @@ class Session:
             self._give_back(link)
             self._after()
             return
-        if errand.reason is Reason.TRANSACTION and exchange.tags[-1:] == [b"ROLLBACK"]:
-            self.profile.become(transaction.state)
-            link.state = transaction.state
+        if len(errand.plans) > 1:
+            transaction.unsure |= self._may_have_lost_settings(errand.plans, exchange)
+        elif exchange.tags == [b"ROLLBACK"]:
+            self._go_back(link)
         if self._sink is link:
             self._drop_torn(link)
             return
@@ -794,7 +843,9 @@ class Session:
             plan.statement.kind in MAY_UNPIN for plan in errand.plans
         )
         if transaction.tainted or transaction.unsure:
-            self._ask(link, QUESTION + b";" + SETTINGS_QUESTION)
+            states = (self.profile.state, transaction.state, link.state)
+            names = {name for state in states for name, _ in state.settings if "." in name}
+            self._ask(link, QUESTION + b";" + settings_question(names))
         elif may_unpin:
             self._ask(link, QUESTION)
         else:
@@ -828,7 +879,7 @@ class Session:
         else:
             kept = self.pins & {PinReason.UNKNOWN}
             self.pins = kept | set(self._services.pins) | read_answer(exchange.rows[0])
-            if len(exchange.rows) > 1 or self._transaction.tainted:
+            if len(exchange.rows) > 1:
                 self.profile.adopt(exchange.rows[1:])
                 link.state = self.profile.state
         self._part(link)
@@ -1000,7 +1051,7 @@ class Session:
             self._leave()
         elif exchange.status != tags.IDLE:
             self._farewell = True
-            link.state = self._transaction.state
+            link.state = link.state.with_settings(dict(self._transaction.state.settings))
             link.write(exchange.ask(b"ROLLBACK"))
         elif self.pins:
             self._farewell = True

@@ -2,66 +2,127 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Sequence
+from typing import Final, final
 
 from proxy.routing.plan import NOTHING, Plan
+from proxy.session.names import moves_names
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.statement import Kind
 from proxy.types import Table
 
 _ENDS = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION))
+_FOLLOWED: Final = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.ROLLBACK))
+_COUNTED: Final = (b"INSERT ", b"UPDATE ", b"DELETE ", b"MERGE ", b"COPY ")
+"""Command tags that count rows written. A SELECT with a change in it counts what it returns."""
 
 
 @final
 class Transaction:
     """What it has written so far, and what the session was like when it began."""
 
-    __slots__ = ("generation", "rows", "state", "tainted", "unsure", "writes")
+    __slots__ = (
+        "are_names_lost",
+        "generation",
+        "rows",
+        "state",
+        "stay_lost",
+        "tainted",
+        "unsure",
+        "writes",
+    )
 
     def __init__(self) -> None:
         self.writes: frozenset[Table] = NOTHING
         self.rows: dict[Table, int] = {}  # written, as the command tags said
         self.generation = -1  # of the oldest plan it ran; -1 while it has run none
         self.state: SessionState = UNTOUCHED  # to go back to on ROLLBACK
+        self.are_names_lost = False  # whether they mean something else than plans take them for
+        self.stay_lost = False  # and do so until the end
         self.unsure = False  # whether its end must be looked at, to know what is set
         self.tainted = False  # whether something ran in it that may have left anything behind
 
     def begin(self, state: SessionState) -> None:
         """Start anew."""
+        self.chain(state)
+        self.unsure = self.tainted = False
+
+    def chain(self, state: SessionState) -> None:
+        """Start anew on the same connection: what is unsure of it stays so."""
         self.writes = NOTHING
         if self.rows:
             self.rows = {}
         self.generation = -1
         self.state = state
-        self.unsure = self.tainted = False
+        self.are_names_lost = self.stay_lost = False
 
-    def add(self, plans: tuple[Plan, ...]) -> None:
-        """Take in what is about to be run."""
-        for plan in plans:
+    def add(
+        self,
+        plans: Sequence[Plan],
+        texts: Sequence[bytes],
+        state: SessionState,
+        anything: frozenset[Table],
+    ) -> None:
+        """Take in what is about to be run.
+
+        Args:
+            plans: Of its statements.
+            texts: The same statements, as they were sent.
+            state: What the session is like now, as the plans take it.
+            anything: What is written where nobody can tell the tables.
+        """
+        for plan, text in zip(plans, texts, strict=True):
             if plan.writes:
                 self.writes |= plan.writes
+                if self.are_names_lost:
+                    self.writes |= anything
                 if self.generation < 0 or plan.generation < self.generation:
                     self.generation = plan.generation
+            if moves_names(plan, text, is_touched=state is not self.state):
+                self.are_names_lost = True
+                if plan.statement.kind not in _FOLLOWED:
+                    self.stay_lost = True
 
-    def count(self, plans: tuple[Plan, ...], tags: list[bytes]) -> None:
-        """Take in how many rows were written, where one table is all that was written to."""
-        for plan, tag in zip(plans, tags, strict=False):
-            if plan.counts is not None and (rows := tag.rpartition(b" ")[2]).isdigit():
-                self.rows[plan.counts] = self.rows.get(plan.counts, 0) + int(rows)
+    def follow(self) -> None:
+        """What was run has been drawn consequences from: plans made now know what was set."""
+        self.are_names_lost = self.stay_lost or self.unsure
+
+    def count(self, plans: Sequence[Plan], tags: Sequence[bytes]) -> None:
+        """Take in how many rows were written, where one table is all that was written to.
+
+        Not every statement has a tag. Where one has none, nothing is counted: rows that are
+        credited to the wrong table would hide as many that somebody else writes.
+        """
+        if len(plans) != len(tags):
+            return
+        for plan, tag in zip(plans, tags, strict=True):
+            if plan.counts is not None and tag.startswith(_COUNTED):
+                rows = int(tag.rpartition(b" ")[2])
+                self.rows[plan.counts] = self.rows.get(plan.counts, 0) + rows
 
 
-def may_commit(plans: tuple[Plan, ...], *, in_transaction: bool) -> bool:
+def may_commit(plans: Sequence[Plan], *, in_transaction: bool) -> bool:
     """Tell whether running these may commit something, given where the session stands.
 
-    Outside of a transaction every statement commits what it did. Inside, only COMMIT does, and
-    what may hold one: an unread text, a procedure is refused there by the server itself.
+    Outside of a transaction every statement commits what it did. Inside, COMMIT does, and what may
+    hold one (an unread text; a procedure is refused there by the server itself); and whatever
+    follows the end of the transaction, even a ROLLBACK, is outside again.
     """
+    is_writing = any(plan.writes for plan in plans)
     if not in_transaction:
-        return any(plan.writes for plan in plans)
-    return any(plan.statement.kind is Kind.COMMIT or plan.may_commit for plan in plans)
+        return is_writing
+    kinds = {plan.statement.kind for plan in plans}
+    if Kind.COMMIT in kinds or any(plan.may_commit for plan in plans):
+        return True
+    return is_writing and not kinds.isdisjoint(_ENDS)
 
 
-def has_control(plans: tuple[Plan, ...]) -> bool:
+def has_ended(plans: Sequence[Plan]) -> bool:
+    """Tell whether one of these ends a transaction."""
+    return any(plan.statement.kind in _ENDS for plan in plans)
+
+
+def has_control(plans: Sequence[Plan]) -> bool:
     """Tell whether one of these begins or ends a transaction, or may do so unseen."""
     return any(
         plan.may_commit or plan.statement.kind is Kind.BEGIN or plan.statement.kind in _ENDS

@@ -1,0 +1,360 @@
+"""A commit is marked before it is sent, and settled before its client can read of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.sql.statement import Kind
+from proxy.types import Table
+from proxy.wire.postgres import backend
+from tests.unit.session.stage import (
+    BOUND,
+    CLOSES,
+    FAILED,
+    FLUSH,
+    IDLE,
+    IN_TRANSACTION,
+    LOST,
+    PARSED,
+    SYNC,
+    Stage,
+    answers,
+    asks,
+    bind,
+    breaks,
+    client,
+    complete,
+    error,
+    execute,
+    marked,
+    parse,
+    query,
+    released,
+    rows,
+    settled,
+    told,
+)
+
+INSERT = query("INSERT INTO orders VALUES (1)")
+BEGIN, COMMIT, ROLLBACK = query("BEGIN"), query("COMMIT"), query("ROLLBACK")
+
+
+def done(tag: str, ready: bytes = IDLE) -> bytes:
+    return complete(tag) + ready
+
+
+INSERTED = done("INSERT 0 1")
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture
+def orders(stage: Stage) -> Table:
+    return stage.catalog.table("orders")
+
+
+@pytest.fixture
+def items(stage: Stage) -> Table:
+    return stage.catalog.table("items")
+
+
+def everything(stage: Stage) -> tuple[object, ...]:
+    return marked(*stage.planner.everything("shop"))
+
+
+def any_table(stage: Stage, *tables: Table) -> tuple[object, ...]:
+    return marked(*stage.planner.any_table("shop"), *tables)
+
+
+def begin(stage: Stage) -> None:
+    stage >> client(BEGIN) << asks("primary", BEGIN)
+    (
+        stage
+        >> answers("primary", done("BEGIN", IN_TRANSACTION))
+        << told(done("BEGIN", IN_TRANSACTION))
+    )
+
+
+def runs(stage: Stage, sql: str, tag: str, ready: bytes = IN_TRANSACTION) -> None:
+    """A statement in a transaction, of which nothing follows yet."""
+    stage >> client(query(sql)) << asks("primary", query(sql))
+    stage >> answers("primary", done(tag, ready)) << told(done(tag, ready))
+
+
+def test_a_write_is_marked_before_it_is_sent(stage: Stage, orders: Table) -> None:
+    stage >> client(INSERT) << marked(orders) << asks("primary", INSERT)
+    assert stage.ledger.is_pending(orders)
+    stage >> answers("primary", INSERTED) << told(INSERTED) << settled(True) << released("primary")
+    assert not stage.ledger.is_pending(orders)
+    assert stage.rows == [{orders: 1}]
+    stage.finish()
+
+
+def test_a_write_that_failed_changed_nothing(stage: Stage, orders: Table) -> None:
+    stage >> client(INSERT) << marked(orders) << asks("primary", INSERT)
+    failed = error("23505") + IDLE
+    stage >> answers("primary", failed) << told(failed) << settled(False) << released("primary")
+    stage.finish()
+
+
+def test_a_transaction_is_marked_at_its_commit(stage: Stage, orders: Table, items: Table) -> None:
+    begin(stage)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    runs(stage, "UPDATE items SET a = 1", "UPDATE 7")
+    assert not stage.ledger.unsettled()
+    stage >> client(COMMIT) << marked(orders, items) << asks("primary", COMMIT)
+    stage >> answers("primary", done("COMMIT")) << told(done("COMMIT"))
+    stage << settled(True) << released("primary")
+    assert stage.rows == [{orders: 1, items: 7}]
+    stage.finish()
+
+
+def test_a_transaction_rolled_back_is_never_marked(stage: Stage) -> None:
+    begin(stage)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    stage >> client(ROLLBACK) << asks("primary", ROLLBACK)
+    stage >> answers("primary", done("ROLLBACK")) << told(done("ROLLBACK")) << released("primary")
+    stage.finish()
+
+
+def test_a_transaction_that_only_read_is_never_marked(stage: Stage) -> None:
+    begin(stage)
+    select = query("SELECT a FROM orders")
+    stage >> client(select) << asks("primary", select)
+    answer = rows("1") + IN_TRANSACTION
+    stage >> answers("primary", answer) << told(answer)
+    stage >> client(COMMIT) << asks("primary", COMMIT)
+    stage >> answers("primary", done("COMMIT")) << told(done("COMMIT")) << released("primary")
+    stage.finish()
+
+
+def test_the_commit_of_a_failed_transaction_is_no_commit(stage: Stage, orders: Table) -> None:
+    begin(stage)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    bad = query("SELECT 1/0")
+    stage >> client(bad)
+    stage.events.clear()
+    stage >> answers("primary", error("22012") + FAILED) << told(error("22012") + FAILED)
+    stage >> client(COMMIT) << marked(orders) << asks("primary", COMMIT)
+    stage >> answers("primary", done("ROLLBACK")) << told(done("ROLLBACK"))
+    stage << settled(False) << released("primary")
+    stage.finish()
+
+
+def test_a_chained_transaction_begins_with_nothing_written(
+    stage: Stage, orders: Table, items: Table
+) -> None:
+    begin(stage)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    chain = query("COMMIT AND CHAIN")
+    stage >> client(chain) << marked(orders) << asks("primary", chain)
+    reply = done("COMMIT", IN_TRANSACTION)
+    stage >> answers("primary", reply) << told(reply) << settled(True)
+    runs(stage, "INSERT INTO items VALUES (1)", "INSERT 0 1")
+    stage >> client(COMMIT) << marked(items) << asks("primary", COMMIT)
+    stage >> answers("primary", done("COMMIT")) << told(done("COMMIT"))
+    stage << settled(True) << released("primary")
+    stage.finish()
+
+
+def test_a_connection_lost_under_a_commit_leaves_its_outcome_open(
+    stage: Stage, orders: Table
+) -> None:
+    begin(stage)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    stage >> client(COMMIT) << marked(orders) << asks("primary", COMMIT)
+    stage >> breaks("primary") << LOST
+    kind, _, said = stage.events.popleft()
+    assert kind == "told"
+    assert backend.read_error(said)[b"C"] == b"08007"
+    stage << CLOSES
+    assert stage.ledger.is_pending(orders)
+
+
+def test_a_connection_lost_in_a_transaction_says_what_happened(stage: Stage) -> None:
+    begin(stage)
+    stage >> breaks("primary")
+    kind, _, said = stage.events.popleft()
+    assert kind == "told"
+    assert backend.read_error(said)[b"C"] == b"08006"
+    stage << CLOSES
+
+
+def test_a_text_with_control_inside_counts_as_committed_even_when_it_fails(
+    stage: Stage, orders: Table, items: Table
+) -> None:
+    several = query("BEGIN; INSERT INTO orders VALUES (1); COMMIT; INSERT INTO items VALUES (1)")
+    stage >> client(several) << marked(orders, items) << asks("primary", several)
+    answer = complete("BEGIN") + complete("INSERT 0 1") + complete("COMMIT") + error() + IDLE
+    stage >> answers("primary", answer) << told(answer) << settled(True) << released("primary")
+
+
+def test_a_write_behind_the_end_of_a_transaction_is_marked(stage: Stage, items: Table) -> None:
+    begin(stage)
+    both = query("ROLLBACK; INSERT INTO items VALUES (1)")
+    stage >> client(both) << marked(items) << asks("primary", both)
+    answer = complete("ROLLBACK") + complete("INSERT 0 1") + IDLE
+    stage >> answers("primary", answer) << told(answer) << settled(True) << released("primary")
+    stage.finish()
+
+
+def test_several_statements_without_control_fail_together(
+    stage: Stage, orders: Table, items: Table
+) -> None:
+    several = query("INSERT INTO orders VALUES (1); INSERT INTO items VALUES (1)")
+    stage >> client(several) << marked(orders, items) << asks("primary", several)
+    answer = complete("INSERT 0 1") + error() + IDLE
+    stage >> answers("primary", answer) << told(answer) << settled(False) << released("primary")
+    stage.finish()
+
+
+def test_what_is_not_understood_counts_for_everything(stage: Stage) -> None:
+    do = query("DO $$ BEGIN END $$")
+    stage >> client(do) << everything(stage) << asks("primary", do)
+
+
+def test_an_empty_query_changes_nothing(stage: Stage) -> None:
+    """Drivers send it to see if the connection is alive."""
+    stage >> client(query("")) << asks("primary", query(""))
+    answer = backend.EMPTY_QUERY_RESPONSE + IDLE
+    stage >> answers("primary", answer) << told(answer) << released("primary")
+
+
+def test_a_mark_grows_with_its_batch(stage: Stage, orders: Table, items: Table) -> None:
+    first = parse("", "INSERT INTO orders VALUES (1)") + bind("") + execute()
+    stage >> client(first + FLUSH) << marked(orders) << asks("primary", first + FLUSH)
+    stage >> answers("primary", PARSED + BOUND + complete("INSERT 0 1"))
+    stage << told(PARSED + BOUND + complete("INSERT 0 1"))
+    second = parse("", "INSERT INTO items VALUES (1)") + bind("") + execute() + SYNC
+    stage >> client(second) << settled(False) << marked(orders, items) << asks("primary", second)
+    answer = PARSED + BOUND + complete("INSERT 0 1") + IDLE
+    stage >> answers("primary", answer) << told(answer) << settled(True) << released("primary")
+    assert stage.rows == [{orders: 1, items: 1}]
+    stage.finish()
+
+
+def test_rows_are_credited_by_the_tag_of_a_change_only(stage: Stage, orders: Table) -> None:
+    """What a query returns beside the change says nothing of rows written."""
+    text = "WITH x AS (INSERT INTO orders VALUES (1) RETURNING a) SELECT * FROM x, orders"
+    stage >> client(query(text))
+    stage.events.clear()
+    stage >> answers("primary", rows(*"12345") + IDLE)
+    assert stage.rows == [{}]
+
+
+def test_rows_are_not_credited_to_the_wrong_table(stage: Stage, items: Table) -> None:
+    """An empty statement has no command tag, so tags and statements do not match one by one."""
+    batch = (
+        parse("", "")
+        + bind("")
+        + execute()
+        + parse("", "INSERT INTO orders VALUES (1)")
+        + bind("")
+        + execute()
+        + parse("", "INSERT INTO items SELECT 1 FROM orders")
+        + bind("")
+        + execute()
+        + SYNC
+    )
+    stage >> client(batch)
+    stage.events.clear()
+    answer = (
+        PARSED
+        + BOUND
+        + backend.EMPTY_QUERY_RESPONSE
+        + PARSED
+        + BOUND
+        + complete("INSERT 0 1")
+        + PARSED
+        + BOUND
+        + complete("INSERT 0 9")
+        + IDLE
+    )
+    stage >> answers("primary", answer)
+    (credited,) = stage.rows
+    assert credited.get(items, 9) == 9
+    assert credited.get(stage.catalog.table("orders"), 1) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SET search_path TO b; INSERT INTO orders VALUES (1)",
+        "SET LOCAL search_path TO b; INSERT INTO orders VALUES (1)",
+        "RESET search_path; INSERT INTO orders VALUES (1)",
+        "SET ROLE other; INSERT INTO orders VALUES (1)",
+        "DISCARD ALL; INSERT INTO orders VALUES (1)",
+        "SELECT set_config('search_path', 'b', false); INSERT INTO orders VALUES (1)",
+    ],
+)
+def test_a_write_behind_what_moves_names_counts_for_any_table(
+    stage: Stage, orders: Table, sql: str
+) -> None:
+    stage >> client(query(sql))
+    kind, tables = stage.events.popleft()
+    assert kind == "marked"
+    assert {table.oid for table in stage.planner.any_table("shop")} <= tables
+
+
+@pytest.mark.parametrize(
+    "sql", ["SET LOCAL search_path TO b", "SELECT set_config('search_path', 'b', true)"]
+)
+def test_a_write_after_a_local_setting_counts_for_any_table(stage: Stage, sql: str) -> None:
+    begin(stage)
+    stage >> client(query(sql))
+    stage.events.clear()
+    stage >> answers("primary", done("SET", IN_TRANSACTION)) << told(done("SET", IN_TRANSACTION))
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    stage >> client(COMMIT)
+    kind, tables = stage.events.popleft()
+    assert kind == "marked"
+    assert {table.oid for table in stage.planner.any_table("shop")} <= tables
+
+
+def test_a_local_setting_that_names_do_not_depend_on_changes_nothing(
+    stage: Stage, orders: Table
+) -> None:
+    begin(stage)
+    runs(stage, "SET LOCAL statement_timeout = 0", "SET")
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    stage >> client(COMMIT) << marked(orders)
+
+
+def test_a_batch_that_moves_names_in_one_part_is_careful_in_the_next(stage: Stage) -> None:
+    first = parse("", "SET search_path TO b") + bind("") + execute() + FLUSH
+    stage >> client(first) << asks("primary", first)
+    second = parse("", "INSERT INTO orders VALUES (1)") + bind("") + execute() + SYNC
+    stage >> client(second)
+    kind, tables = stage.events.popleft()
+    assert kind == "marked"
+    assert {table.oid for table in stage.planner.any_table("shop")} <= tables
+
+
+def test_an_execute_writes_what_was_prepared_and_what_its_arguments_call(
+    stage: Stage, orders: Table
+) -> None:
+    prepare = query("PREPARE ins AS INSERT INTO orders VALUES ($1)")
+    stage >> client(prepare) << asks("primary", prepare)
+    stage >> answers("primary", done("PREPARE")) << told(done("PREPARE")) << released("primary")
+    execute_it = query("EXECUTE ins(1)")
+    stage >> client(execute_it) << marked(orders) << asks("primary", execute_it)
+    stage >> answers("primary", INSERTED) << told(INSERTED) << settled(True) << released("primary")
+    calls = query("EXECUTE ins(f())")
+    stage >> client(calls)
+    kind, tables = stage.events.popleft()
+    assert kind == "marked"
+    assert {table.oid for table in stage.planner.any_table("shop")} <= tables
+
+
+def test_kinds_are_what_the_tests_take_them_for(stage: Stage) -> None:
+    kinds = {
+        "SET LOCAL search_path TO b": Kind.SET_LOCAL,
+        "SET ROLE other": Kind.SET,
+        "ROLLBACK TO a": Kind.ROLLBACK_TO,
+        "COMMIT AND CHAIN": Kind.COMMIT,
+    }
+    for sql, kind in kinds.items():
+        assert stage.reader.read(sql.encode()).statements[0].kind is kind
