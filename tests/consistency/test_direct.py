@@ -22,7 +22,7 @@ def ground(cluster: PostgresCluster, database: str, processes: Executor) -> Grou
 
 
 def test_primary_is_consistent(ground: Ground) -> None:
-    verdict = ground.run(4.0)
+    verdict = ground.run(3.0)
     assert verdict, verdict.report()
     assert not [it.text for it in verdict.history.errors]
     assert verdict.history.count(Act.READ) > 500
@@ -32,10 +32,10 @@ def test_primary_is_consistent(ground: Ground) -> None:
 
 def test_primary_that_crashes_is_consistent(ground: Ground) -> None:
     crashes = [
-        Planned(1.0, 0.2, "primary", Fault.KILL),
-        Planned(3.0, 0.0, "primary", Fault.CRASH),
+        Planned(0.8, 0.2, "primary", Fault.KILL),
+        Planned(2.5, 0.0, "primary", Fault.CRASH),
     ]
-    verdict = ground.run(5.0, [crashes])
+    verdict = ground.run(4.0, [crashes])
     assert verdict, verdict.report()
     assert verdict.history.errors
 

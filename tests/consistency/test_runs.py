@@ -20,7 +20,7 @@ from tests.consistency.proxied import Place, Yield
 from tests.consistency.run import commit_with
 
 SOAK = "TIDEGATE_SOAK_SECONDS"
-SECONDS = float(os.environ.get(SOAK, "20"))
+SECONDS = float(os.environ.get(SOAK, "16"))
 SEED = int(
     os.environ.get("TIDEGATE_SOAK_SEED", random.randrange(10**6) if SOAK in os.environ else 1)
 )
