@@ -70,7 +70,11 @@ class Plan:
         self.writes = NOTHING
         self.counts: Table | None = None
         self.may_commit = statement.kind in _COMMITS_INSIDE
-        self.taints = statement.kind is Kind.OPAQUE or Effect.UNTRACKED in statement.effects
+        self.taints = (
+            statement.kind is Kind.OPAQUE
+            or Effect.UNTRACKED in statement.effects
+            or any(name == "pg_settings" for _, name in statement.writes)  # a way to SET
+        )
         self.statistics: object | None = None  # of the cache's admission
 
 

@@ -80,13 +80,10 @@ def _apply_set(session: Session, link: Link, command: Set) -> None:
     if command.is_local:
         return
     name, value = command.name, command.value
-    if name == AUTHORIZATION:
-        # The role goes with it, whatever it was.
-        session.profile.become(session.profile.state.with_setting(ROLE, None))
-        link.state = link.state.with_setting(ROLE, None)
     if value.lower() == "default" or (name == ROLE and value.lower() == "none"):
         _apply_reset(session, link, name)
         return
+    _drop_role(session, link, name)
     session.profile.set(name, value)
     link.state = link.state.with_setting(name, value)
 
@@ -97,5 +94,13 @@ def _apply_reset(session: Session, link: Link, name: str | None) -> None:
         kept = {key: value for key, value in link.state.settings if key in _ROLES}
         link.state = link.state.with_settings(kept)
         return
+    _drop_role(session, link, name)
     session.profile.reset(name)
     link.state = link.state.with_setting(name, None)
+
+
+def _drop_role(session: Session, link: Link, name: str) -> None:
+    """The role goes with the authorization, whatever it was."""
+    if name == AUTHORIZATION:
+        session.profile.become(session.profile.state.with_setting(ROLE, None))
+        link.state = link.state.with_setting(ROLE, None)

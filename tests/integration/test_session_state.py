@@ -1,0 +1,366 @@
+"""What a client sets stays its own, though all clients here share one server connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from proxy.demo.local_postgres import PostgresCluster
+from proxy.wire.postgres.frontend import SYNC, bind, execute, parse
+from tests.integration.application import PASSWORD, Application, Row
+from tests.integration.proxy_under_test import ProxyUnderTest
+from tests.integration.raw_client import rows, sqlstates
+
+Connection = psycopg.Connection[Row]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _roles(direct: Application, shared_cluster: PostgresCluster) -> None:
+    primary = shared_cluster.primary
+    primary.execute("CREATE ROLE reader; CREATE ROLE writer; GRANT reader, writer TO app")
+    primary.execute(f"CREATE ROLE boss LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
+    with direct.connect() as connection:
+        connection.execute("DROP SCHEMA IF EXISTS here, there CASCADE")
+        for schema in ("here", "there"):
+            connection.execute(f"CREATE SCHEMA {schema}")
+            connection.execute(f"CREATE TABLE {schema}.place AS SELECT '{schema}' AS name")
+            connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO PUBLIC")
+        connection.execute("GRANT SELECT ON here.place TO reader")
+    shared_cluster.wait_replayed()
+
+
+@pytest.fixture
+def clients(narrow: Application) -> Iterator[list[Connection]]:
+    with ExitStack() as open_clients:
+        yield [open_clients.enter_context(narrow.connect()) for _ in range(3)]
+
+
+def value(connection: Connection, text: str) -> object:
+    row = connection.execute(text.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def show(connection: Connection, name: str) -> object:
+    return value(connection, f"SHOW {name}")
+
+
+def backend(connection: Connection) -> object:
+    return value(connection, "SELECT pg_backend_pid() + 0 * txid_current()")
+
+
+def test_the_clients_share_one_connection(clients: list[Connection]) -> None:
+    assert len({backend(client) for client in clients}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("work_mem", ["1MB", "2MB", "3MB"]),
+        ("statement_timeout", ["11s", "12s", "13s"]),
+        ("application_name", ["one", "two; drop", "it's three"]),
+        ("DateStyle", ["ISO, DMY", "German, DMY", "SQL, MDY"]),
+        ("TimeZone", ["UTC", "Asia/Kathmandu", "America/New_York"]),
+        ("search_path", ["here", "there, public", '"$user", here']),
+        ("my.own", ["1", "two", ""]),
+        ("enable_seqscan", ["on", "off", "on"]),
+    ],
+)
+def test_settings_are_each_clients_own(
+    clients: list[Connection], name: str, values: list[str]
+) -> None:
+    for client, setting in zip(clients, values, strict=True):
+        is_list = name == "search_path"
+        client.execute(
+            sql.SQL("SET {} TO {}").format(
+                sql.SQL(name), sql.SQL(setting) if is_list else sql.Literal(setting)
+            )
+        )
+    for _ in range(2):
+        for client, setting in zip(clients, values, strict=True):
+            assert show(client, name) == setting
+
+
+def test_every_way_to_set(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    default = show(two, "work_mem")
+    ways = [
+        ("SET work_mem = 2048", "2MB"),
+        ("SET work_mem TO '3MB'", "3MB"),
+        ("SET SESSION work_mem = '4100kB'", "4100kB"),
+        ("set /* a comment */ WORK_MEM='5MB' -- another\n;", "5MB"),
+        ("SELECT set_config('work_mem', '6MB', false)", "6MB"),
+        ("SELECT set_config('work_' || 'mem', '7MB', false) WHERE true", "7MB"),
+        ("UPDATE pg_settings SET setting = '8MB' WHERE name = 'work_mem'", "8MB"),
+        ("DO $$BEGIN PERFORM set_config('work_mem', '9MB', false); END$$", "9MB"),
+        ("DO 'BEGIN SET work_mem = ''10MB''; END'", "10MB"),
+    ]
+    for way, expected in ways:
+        one.execute(way.encode())
+        assert show(two, "work_mem") == default, way
+        assert show(one, "work_mem") == expected, way
+
+
+def test_every_way_to_go_back(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    default = show(two, "work_mem")
+    for way in ("RESET work_mem", "SET work_mem TO DEFAULT", "RESET ALL", "DISCARD ALL"):
+        one.execute("SET work_mem = '5MB'")
+        assert show(two, "work_mem") == default
+        one.execute(way.encode())
+        assert show(two, "work_mem") == default
+        assert show(one, "work_mem") == default, way
+
+
+def test_special_ways_to_set(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    for way, name, expected in [
+        ("SET TIME ZONE 'Asia/Kathmandu'", "timezone", "Asia/Kathmandu"),
+        ("SET TIME ZONE -7", "timezone", "<-07>+07"),
+        ("SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE", "timezone", "<+02>-02"),
+        ("SET TIME ZONE LOCAL", "timezone", show(two, "timezone")),
+        ("SET SCHEMA 'here'", "search_path", "here"),
+        ("SET NAMES 'UTF8'", "client_encoding", "UTF8"),
+        ("SET search_path = here, \"There\", 'x y'", "search_path", 'here, "There", "x y"'),
+        ("SET XML OPTION DOCUMENT", "xmloption", "document"),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "default_transaction_isolation",
+            "repeatable read",
+        ),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            "default_transaction_read_only",
+            "on",
+        ),
+        ("SET SEED TO 0.5", "work_mem", show(two, "work_mem")),
+    ]:
+        before = show(two, name)
+        one.execute(way.encode())
+        assert show(two, name) == before, way
+        assert show(one, name) == expected, way
+        one.execute("RESET ALL")
+
+
+def test_search_path_decides_what_a_name_means(clients: list[Connection]) -> None:
+    one, two, three = clients
+    one.execute("SET search_path = here")
+    two.execute("SET search_path = there")
+    for _ in range(4):
+        assert value(one, "SELECT name FROM place") == "here"
+        assert value(two, "SELECT name FROM place") == "there"
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            three.execute("SELECT name FROM place")
+    one.execute("SET search_path = there")
+    assert value(one, "SELECT name FROM place") == "there"
+    two.execute("RESET search_path")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        two.execute("SELECT name FROM place")
+
+
+def test_prepared_statements_follow_their_clients_settings(narrow: Application) -> None:
+    with narrow.raw() as one, narrow.raw() as two:
+        one.query("SET search_path = here; SET DateStyle = German")
+        two.query("SET search_path = there; SET DateStyle = ISO")
+        for client in (one, two):
+            client.ask(parse(b"s", b"SELECT name, '2024-02-01'::date FROM place"), SYNC)
+        for _ in range(3):
+            use = bind(b"", b"s") + execute(b"") + SYNC
+            assert rows(one.ask(use)) == [["here", "01.02.2024"]]
+            assert rows(two.ask(use)) == [["there", "2024-02-01"]]
+
+
+def test_roles_are_each_clients_own(clients: list[Connection]) -> None:
+    one, two, three = clients
+    who = "SELECT current_user::text"
+    one.execute("SET ROLE reader")
+    two.execute("SET SESSION ROLE writer")
+    for _ in range(3):
+        assert [value(client, who) for client in clients] == ["reader", "writer", "app"]
+        assert value(one, "SELECT name FROM here.place") == "here"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            two.execute("SELECT name FROM here.place")
+        assert value(three, "SELECT name FROM there.place") == "there"
+    one.execute("RESET ROLE")
+    two.execute("SET ROLE NONE")
+    assert [value(client, who) for client in clients] == ["app"] * 3
+
+
+def test_set_role_with_settings_that_the_role_may_not_make(
+    narrow: Application, narrow_proxy: ProxyUnderTest
+) -> None:
+    boss = narrow.like(user="boss")
+    with boss.connect() as one, boss.connect() as two:
+        one.execute("SET log_min_duration_statement = 77")
+        one.execute("SET ROLE reader")
+        for _ in range(2):
+            assert show(two, "log_min_duration_statement") == "-1"
+            assert value(one, "SELECT current_user::text") == "reader"
+            assert show(one, "log_min_duration_statement") == "77ms"
+
+
+def test_session_authorization_is_each_clients_own(narrow: Application) -> None:
+    boss = narrow.like(user="boss")
+    who = "SELECT session_user || '/' || current_user"
+    with boss.connect() as one, boss.connect() as two:
+        one.execute("SET SESSION AUTHORIZATION app")
+        for _ in range(2):
+            assert value(two, who) == "boss/boss"
+            assert value(one, who) == "app/app"
+        one.execute("SET ROLE reader")
+        assert value(two, who) == "boss/boss"
+        assert value(one, who) == "app/reader"
+        one.execute("RESET SESSION AUTHORIZATION")
+        assert value(two, who) == "boss/boss"
+        assert value(one, who) == "boss/boss"
+
+
+def test_a_set_that_is_rolled_back_does_not_count(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    default = show(two, "work_mem")
+    one.execute("SET work_mem = '2MB'")
+    for end in ("ROLLBACK", "ABORT", "COMMIT"):
+        one.execute("BEGIN")
+        one.execute("SET work_mem = '9MB'")
+        if end == "COMMIT":  # of a transaction that has failed
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                one.execute("SELECT 1 / 0")
+        else:
+            assert show(one, "work_mem") == "9MB"
+        one.execute(end.encode())
+        assert show(one, "work_mem") == "2MB", end
+        assert show(two, "work_mem") == default
+        assert show(one, "work_mem") == "2MB", end
+    one.execute("BEGIN; SET work_mem = '9MB'; COMMIT")
+    assert show(two, "work_mem") == default
+    assert show(one, "work_mem") == "9MB"
+
+
+def test_a_set_in_an_implicit_transaction_that_fails_does_not_count(
+    clients: list[Connection],
+) -> None:
+    one, two, _ = clients
+    default = show(two, "work_mem")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        one.execute("SET work_mem = '9MB'; SELECT 1 / 0")
+    assert show(two, "work_mem") == default
+    assert show(one, "work_mem") == default
+
+
+def test_a_set_behind_a_savepoint_that_is_rolled_back(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    default = show(two, "work_mem")
+    one.execute("BEGIN; SET work_mem = '2MB'; SAVEPOINT a; SET work_mem = '9MB'")
+    assert show(one, "work_mem") == "9MB"
+    one.execute("ROLLBACK TO a")
+    assert show(one, "work_mem") == "2MB"
+    one.execute("COMMIT")
+    assert show(two, "work_mem") == default
+    assert show(one, "work_mem") == "2MB"
+
+
+def test_set_local_ends_with_its_transaction(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    default = show(two, "work_mem")
+    for begin in ("SET LOCAL work_mem = '9MB'", "SELECT set_config('work_mem', '9MB', true)"):
+        one.execute("BEGIN")
+        one.execute(begin.encode())
+        assert show(one, "work_mem") == "9MB"
+        one.execute("COMMIT")
+        assert show(two, "work_mem") == default
+        assert show(one, "work_mem") == default
+
+
+def test_set_local_over_a_set_in_the_same_transaction(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    default = show(two, "work_mem")
+    one.execute("BEGIN; SET work_mem = '2MB'; SET LOCAL work_mem = '9MB'; COMMIT")
+    assert show(two, "work_mem") == default
+    assert show(one, "work_mem") == "2MB"
+
+
+def test_a_role_taken_on_in_a_transaction_that_is_rolled_back(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    one.execute("BEGIN; SET ROLE reader; ROLLBACK")
+    assert value(two, "SELECT current_user::text") == "app"
+    assert value(one, "SELECT current_user::text") == "app"
+    one.execute("BEGIN; SET LOCAL ROLE reader")
+    assert value(one, "SELECT current_user::text") == "reader"
+    one.execute("COMMIT")
+    assert value(one, "SELECT current_user::text") == "app"
+
+
+def test_what_is_set_by_a_function_counts(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    default = show(two, "work_mem")
+    one.execute(
+        "CREATE OR REPLACE FUNCTION sets_it() RETURNS int LANGUAGE plpgsql AS"
+        " $$BEGIN SET work_mem = '9MB'; RETURN 1; END$$"
+    )
+    one.execute("SELECT sets_it()")
+    assert show(two, "work_mem") == default
+    assert show(one, "work_mem") == "9MB"
+
+
+def test_settings_in_the_middle_of_a_pipeline(narrow: Application) -> None:
+    with narrow.connect() as one, narrow.connect() as two:
+        default = show(two, "work_mem")
+        with one.pipeline() as pipeline:
+            one.execute("SET work_mem = '7MB'")
+            first = one.execute("SHOW work_mem")
+            pipeline.sync()
+            one.execute("SET work_mem = '8MB'")
+            second = one.execute("SHOW work_mem")
+            pipeline.sync()
+            seen = (first.fetchone(), second.fetchone())
+        assert seen == (("7MB",), ("8MB",))
+        assert show(two, "work_mem") == default
+        assert show(one, "work_mem") == "8MB"
+
+
+def test_a_setting_that_is_refused_does_not_count(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        one.execute("SET work_mem = 'much'")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        one.execute("SET ROLE postgres")
+    assert show(one, "work_mem") == show(two, "work_mem")
+
+
+def test_a_setting_that_can_no_longer_be_made_is_told(
+    narrow: Application, shared_cluster: PostgresCluster
+) -> None:
+    with narrow.connect() as one, narrow.connect() as two:
+        one.execute("SET ROLE reader")
+        two.execute("SELECT 1 FROM pg_class LIMIT 1")
+        shared_cluster.primary.execute("REVOKE reader FROM app")
+        try:
+            with pytest.raises(psycopg.Error, match="permission denied to set role"):
+                one.execute("CREATE TEMP TABLE x (a int)")
+            assert value(two, "SELECT current_user::text") == "app"
+        finally:
+            shared_cluster.primary.execute("GRANT reader TO app")
+        assert value(one, "SELECT current_user::text") == "reader"
+
+
+def test_client_encoding_is_each_clients_own(narrow: Application) -> None:
+    with narrow.raw() as one, narrow.raw(client_encoding="LATIN1") as two:
+        two_says = parse(b"", b"SELECT 'caf\xe9', length($1)") + bind(b"", b"", (b"caf\xe9",))
+        for _ in range(2):
+            assert rows(one.query("SELECT 'café', length('café')")) == [["café", "4"]]
+            heard = two.ask(two_says + execute(b""), SYNC)
+            assert b"caf\xe9\0\0\0\x014" in heard[2][1]
+        assert sqlstates(two.query("SELECT '€'")) == []
+
+
+def test_random_seeds_and_last_values_stay_with_their_session(narrow: Application) -> None:
+    with narrow.connect() as one, narrow.connect() as two:
+        one.execute("DROP SEQUENCE IF EXISTS counter")
+        one.execute("CREATE SEQUENCE counter")
+        assert value(one, "SELECT nextval('counter')") == 1
+        assert value(two, "SELECT nextval('counter')") == 2
+        assert value(one, "SELECT nextval('counter')") == 3
