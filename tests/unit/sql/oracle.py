@@ -37,6 +37,17 @@ class Facts:
         return self.root == "SelectStmt" and not (self.changes or self.locks or self.into)
 
 
+def keywords() -> list[str]:
+    """List every keyword of the grammar."""
+    names = {name.lower().removesuffix("_p") for name in pg.Token.keys()}  # noqa: SIM118
+    return sorted(name for name in names if _is_keyword(name))
+
+
+def _is_keyword(name: str) -> bool:
+    tokens = postgast.scan(name).tokens
+    return len(tokens) == 1 and bool(tokens[0].keyword_kind)
+
+
 def split(sql: str) -> list[str] | None:
     """Part statements; None when PostgreSQL refuses the text."""
     try:
