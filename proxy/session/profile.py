@@ -72,6 +72,8 @@ LISTS: Final = frozenset(
 )
 """Settings whose value is a list of names, which the server shows the way it is written."""
 
+_OWN_TRIGGERS: Final = ("origin", "local")
+
 ROLE: Final = "role"
 AUTHORIZATION: Final = "session_authorization"
 
@@ -99,6 +101,8 @@ class Profile:
         scope: What names mean.
         context: What is cached for sessions like this; None where nothing may be.
         blocked: Why no read of this session may leave the primary; None when one may.
+        is_readable: Whether texts mean what they look like to us.
+        fires_others: Whether changes set off other triggers than the catalog says.
     """
 
     __slots__ = (
@@ -110,6 +114,8 @@ class Profile:
         "blocked",
         "context",
         "database",
+        "fires_others",
+        "is_readable",
         "scope",
         "state",
         "user",
@@ -137,6 +143,8 @@ class Profile:
         self.scope: Scope
         self.context: Context | None = None
         self.blocked: Reason | None = None
+        self.is_readable = True
+        self.fires_others = False
         self._renew()
 
     @property
@@ -203,6 +211,10 @@ class Profile:
         path = read_name_list(settings.get("search_path", self._defaults.search_path))
         role = settings.get(ROLE, "")
         authorization = settings.get(AUTHORIZATION, "")
+        self.is_readable = self._is_readable(settings)
+        self.fires_others = (
+            _value(settings.get("session_replication_role"), "origin") not in _OWN_TRIGGERS
+        )
         self.blocked = self._why_blocked(settings)
         if path is None:
             self.blocked = Reason.SETTINGS
@@ -217,12 +229,14 @@ class Profile:
         isolation = _value(settings.get("default_transaction_isolation"), self._defaults.isolation)
         if isolation != "read committed":
             return Reason.ISOLATION
+        return None if self.is_readable else Reason.SETTINGS
+
+    def _is_readable(self, settings: Mapping[str, str]) -> bool:
         encoding = _value(settings.get("client_encoding"), self._defaults.encoding)
         if encoding.replace("-", "_") in _UNREADABLE_ENCODINGS:
-            return Reason.SETTINGS
-        if _value(settings.get("standard_conforming_strings"), "on") not in ("on", "true", "1"):
-            return Reason.SETTINGS
-        return None
+            return False
+        conforming = _value(settings.get("standard_conforming_strings"), "on")
+        return conforming in ("on", "true", "1")
 
     def _shape(self, settings: Mapping[str, str], role: str, authorization: str) -> Shape:
         shaping = tuple(

@@ -54,6 +54,7 @@ class Phase(Enum):
 
     FREE = "free"  # between requests, perhaps in a transaction
     WAITING = "waiting"  # for a server connection, a primary, or another's result
+    SETTING = "setting"  # the client's settings are being made, before its request is sent
     RUNNING = "running"  # a request is with the server
     OPEN = "open"  # a batch is with the server, and the client has not ended it yet
     ASKING = "asking"  # a question of our own, before the connection is given back
@@ -62,6 +63,7 @@ class Phase(Enum):
 
 FREE: Final = Phase.FREE
 WAITING: Final = Phase.WAITING
+SETTING: Final = Phase.SETTING
 RUNNING: Final = Phase.RUNNING
 OPEN: Final = Phase.OPEN
 ASKING: Final = Phase.ASKING
@@ -342,6 +344,8 @@ class Session:
 
     def _read(self, execution: Execution) -> Reading:
         """Say what an execution's text asks for; a prepared statement's is kept with it."""
+        if not self.profile.is_readable:
+            return UNREADABLE
         prepared = execution.prepared
         if prepared is None:
             sql = execution.sql
@@ -511,21 +515,17 @@ class Session:
         request = errand.request
         services = self._services
         pieces: list[bytes] = []
-        if link.state is not self.profile.state and exchange.status != tags.FAILED:
-            changes = link.state.changes_to(self.profile.state)
-            pieces.append(exchange.prelude(Prelude.STATE, services.dialect.apply(changes)))
-            link.state = self.profile.state
+        if (changes := self._changes(errand, link)) is not None:
+            if errand.fast is None:
+                # Nothing may be run under other settings than its client's, so these come first.
+                self._phase = SETTING
+                link.write(exchange.ask(changes))
+                return
+            pieces.append(exchange.prelude(Prelude.STATE, changes))
         if errand.need is not None and not link.believes(errand.need, services.ledger.epoch):
             question = services.dialect.reached(errand.need)
             pieces.append(exchange.prelude(Prelude.POSITION, question))
             errand.checked = services.ledger.epoch
-        for plan in errand.plans:
-            if touches_sequences(plan.statement):
-                if link.sequences_of is not self and asks_sequences(plan.statement):
-                    # What currval() and lastval() know here is somebody else's.
-                    pieces.append(exchange.prelude(Prelude.STATE, b"DISCARD SEQUENCES"))
-                link.sequences_of = self
-                self._sequences = link
         in_transaction = exchange.status != tags.IDLE
         if not in_transaction:
             self._transaction.begin(self.profile.state)
@@ -549,10 +549,43 @@ class Session:
         if request.streams:
             self._pour_into(link)
 
+    def _changes(self, errand: Errand, link: Link) -> bytes | None:
+        """Say what makes a connection's session the client's; None: it is, or can't be changed."""
+        if link.exchange.status == tags.FAILED:
+            return None
+        commands: list[bytes] = []
+        if link.state is not self.profile.state:
+            changes = link.state.changes_to(self.profile.state)
+            commands.append(self._services.dialect.apply(changes))
+            link.state = self.profile.state
+        if any(touches_sequences(plan.statement) for plan in errand.plans):
+            if link.sequences_of is not self and any(
+                asks_sequences(plan.statement) for plan in errand.plans
+            ):
+                # What currval() and lastval() know here is somebody else's.
+                commands.append(b"DISCARD SEQUENCES")
+            link.sequences_of = self
+            self._sequences = link
+        return b"\n;".join(commands) or None
+
+    def _are_set(self, link: Link) -> None:
+        """The settings are made, or have been refused: the client must hear why."""
+        errand = self._errand
+        if errand is None:
+            self._leave()
+        elif link.exchange.error is None:
+            self._send(errand, link)
+            self._pump()
+        else:
+            self._errand = None
+            self._refused_state(errand, link)
+
     def _account(self, plans: tuple[Plan, ...], texts: tuple[bytes, ...]) -> None:
         """Take down what is about to be written."""
         profile = self.profile
         anything = self._services.planner.any_table(profile.database)
+        if profile.fires_others:
+            self._transaction.stay_lost = self._transaction.are_names_lost = True
         self._transaction.add(plans, texts, profile.state, anything)
 
     def _continue(self, request: Request) -> None:
@@ -711,6 +744,9 @@ class Session:
         exchange = link.exchange
         if self._phase is ASKING:
             self._asked(link)
+            return
+        if self._phase is SETTING:
+            self._are_set(link)
             return
         errand = self._errand
         assert errand is not None
@@ -914,9 +950,14 @@ class Session:
         self._link = None
         link.lend(None)
         link.abort("session settings were refused")
-        self._shell.write(error)
-        self._after_error(errand)
-        self._pump()
+        if self._gone:
+            self._leave()
+        elif self.pins:
+            self._hang_up("session settings were refused on a connection that had to be kept")
+        else:
+            self._shell.write(error)
+            self._after_error(errand)
+            self._pump()
 
     # Errors of our own
 
@@ -961,8 +1002,8 @@ class Session:
             self._phase = FREE
             self._leave()
             return
-        if errand is not None and errand.server is not None:
-            self._services.abandoned(errand.server)
+        if errand is not None and self._phase is not SETTING:
+            self._services.abandoned(link.server)
         if errand is not None and self._may_repeat(errand):
             self._phase = FREE
             errand.reason = Reason.REPLICA_FAILED
@@ -1003,7 +1044,7 @@ class Session:
             self._phase = FREE
             self._fail(errand, Cancelled("canceling statement due to user request"))
             self._pump()
-        elif self._link is not None and self._phase in (RUNNING, OPEN):
+        elif self._link is not None and self._phase in (SETTING, RUNNING, OPEN):
             self._services.cancel(self._link)
 
     def client_gone(self) -> None:
@@ -1031,6 +1072,8 @@ class Session:
             self._services.cancel(link)
             self._go_on(link)
             link.resume_reading()
+        elif self._phase is SETTING:
+            self._errand = None
         elif self._phase is FREE:
             self._leave()
 

@@ -1,0 +1,262 @@
+"""A client's settings follow it over many connections, and nobody else gets them."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.session.pins import QUESTION, settings_question
+from proxy.session.state import UNTOUCHED, SessionState
+from proxy.wire.postgres import backend
+from tests.unit.session.stage import (
+    BOUND,
+    FAILED,
+    IDLE,
+    IN_TRANSACTION,
+    PARSED,
+    SYNC,
+    Stage,
+    aborted,
+    answers,
+    asks,
+    bind,
+    client,
+    complete,
+    error,
+    execute,
+    marked,
+    parse,
+    query,
+    released,
+    result,
+    settled,
+    told,
+)
+
+BEGIN, COMMIT, ROLLBACK = query("BEGIN"), query("COMMIT"), query("ROLLBACK")
+SET = query("SET timezone TO 'UTC'")
+INSERT = query("INSERT INTO orders VALUES (1)")
+SELECT = query("SELECT a FROM orders")
+DONE = complete("SET") + IDLE
+INSERTED = complete("INSERT 0 1") + IDLE
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def settings(stage: Stage) -> dict[str, str]:
+    return dict(stage.session.profile.state.settings)
+
+
+def runs(stage: Stage, sql: str, *replies: bytes) -> None:
+    """A statement that the primary answers, whatever else it brings about before that."""
+    stage >> client(query(sql))
+    stage.events.clear()
+    stage >> answers("primary", *replies)
+    stage.events.clear()
+
+
+def question(*names: str) -> bytes:
+    return query((QUESTION + b";" + settings_question(names)).decode())
+
+
+def says_what_is_set(**settings: str) -> bytes:
+    """The server's answer to both questions."""
+    two = [backend.Column(b"a"), backend.Column(b"b")]
+    pins = backend.row_description([backend.Column(b"a")] * 4) + backend.data_row([b"f"] * 4)
+    shown = b"".join(
+        backend.data_row([name.encode(), value.encode()])
+        for name, value in {"role": "none", "session_authorization": "ann", **settings}.items()
+    )
+    return (
+        pins
+        + complete("SELECT 1")
+        + backend.row_description(two)
+        + shown
+        + complete(f"SELECT {2 + len(settings)}")
+        + IDLE
+    )
+
+
+def test_a_setting_is_made_again_on_another_connection(stage: Stage) -> None:
+    stage >> client(SET) << asks("primary", SET)
+    stage >> answers("primary", DONE) << told(DONE) << released("primary")
+    again = query("SET \"timezone\" TO 'UTC'")
+    stage >> client(SELECT) << asks("replica", again, SELECT)
+    stage >> answers("replica", DONE + result("1")) << told(result("1")) << released("replica")
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
+    stage.finish()
+
+
+def test_another_client_does_not_get_the_setting(stage: Stage) -> None:
+    stage >> client(SET) << asks("primary", SET)
+    stage >> answers("primary", DONE) << told(DONE) << released("primary")
+    other, _ = stage.enter("other")
+    reset = query('RESET "timezone"')
+    stage >> client(BEGIN, session=other) << asks("primary", reset)
+    stage >> answers("primary", complete("RESET") + IDLE) << asks("primary", BEGIN)
+
+
+def test_nothing_is_run_before_its_settings_are_known_to_be_made(stage: Stage) -> None:
+    """Else it would run with others, and its client would only hear of the refusal."""
+    runs(stage, "SET role TO 'boss'", DONE)
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    link.state = UNTOUCHED
+    set_role = query("SET ROLE 'boss'")
+    stage >> client(INSERT) << asks("primary", set_role)
+    refusal = error("22023", "role does not exist")
+    stage >> answers("primary", refusal + IDLE) << aborted("primary") << told(refusal)
+    stage << told(IDLE)
+    stage.finish()
+    assert not stage.marks
+
+
+def test_a_write_follows_its_settings(stage: Stage) -> None:
+    stage >> client(SET) << asks("primary", SET)
+    stage >> answers("primary", DONE) << told(DONE) << released("primary")
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    link.state = UNTOUCHED
+    stage >> client(INSERT) << asks("primary", query("SET \"timezone\" TO 'UTC'"))
+    orders = stage.catalog.table("orders")
+    stage >> answers("primary", DONE) << marked(orders) << asks("primary", INSERT)
+    stage >> answers("primary", INSERTED) << told(INSERTED) << settled(True)
+    stage << released("primary")
+    stage.finish()
+
+
+def test_a_read_whose_settings_are_refused_says_why(stage: Stage) -> None:
+    runs(stage, "SET timezone TO 'UTC'", DONE)
+    stage >> client(SELECT) << asks("replica", query("SET \"timezone\" TO 'UTC'"), SELECT)
+    refusal = error("22023")
+    stage >> answers("replica", refusal + IDLE)
+    stage >> answers("replica", result("1")) << aborted("replica") << told(refusal) << told(IDLE)
+    stage.finish()
+
+
+def test_a_rollback_takes_settings_back(stage: Stage) -> None:
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "SET timezone TO 'UTC'", complete("SET") + IN_TRANSACTION)
+    assert settings(stage) == {"timezone": "'UTC'"}
+    runs(stage, "ROLLBACK", complete("ROLLBACK") + IDLE)
+    assert settings(stage) == {}
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    assert link.state is UNTOUCHED
+
+
+def test_a_failed_commit_takes_settings_back(stage: Stage) -> None:
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "SET timezone TO 'UTC'", complete("SET") + IN_TRANSACTION)
+    runs(stage, "SELECT 1/0", error() + FAILED)
+    runs(stage, "COMMIT", complete("ROLLBACK") + IDLE)
+    assert settings(stage) == {}
+
+
+def test_what_was_committed_in_a_chain_is_not_taken_back(stage: Stage) -> None:
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "SET timezone TO 'UTC'", complete("SET") + IN_TRANSACTION)
+    runs(stage, "COMMIT AND CHAIN", complete("COMMIT") + IN_TRANSACTION)
+    runs(stage, "SET datestyle TO 'ISO'", complete("SET") + IN_TRANSACTION)
+    runs(stage, "ROLLBACK AND CHAIN", complete("ROLLBACK") + IN_TRANSACTION)
+    assert settings(stage) == {"timezone": "'UTC'"}
+    runs(stage, "ROLLBACK", complete("ROLLBACK") + IDLE)
+    assert settings(stage) == {"timezone": "'UTC'"}
+
+
+def test_a_setting_before_a_transaction_survives_its_rollback_on_a_kept_connection() -> None:
+    from proxy.types import PinReason
+
+    stage = Stage(pins=[PinReason.SESSION_POOL])
+    runs(stage, "SET timezone TO 'UTC'", DONE)
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "ROLLBACK", complete("ROLLBACK") + IDLE)
+    assert settings(stage) == {"timezone": "'UTC'"}
+    assert stage.link("primary").state is stage.session.profile.state
+
+
+def test_what_was_prepared_survives_a_rollback(stage: Stage) -> None:
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "PREPARE p AS SELECT 1", complete("PREPARE") + IN_TRANSACTION)
+    runs(stage, "ROLLBACK", complete("ROLLBACK") + IDLE)
+    assert stage.session.profile.state.statements == (("p", "PREPARE p AS SELECT 1"),)
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    assert link.state.statements == stage.session.profile.state.statements
+
+
+def test_a_savepoint_that_takes_a_setting_back_makes_the_server_be_asked(stage: Stage) -> None:
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "SAVEPOINT a", complete("SAVEPOINT") + IN_TRANSACTION)
+    runs(stage, "SET app.tenant TO '5'", complete("SET") + IN_TRANSACTION)
+    runs(stage, "ROLLBACK TO a", complete("ROLLBACK") + IN_TRANSACTION)
+    stage >> client(COMMIT) << asks("primary", COMMIT)
+    reply = complete("COMMIT") + IDLE
+    stage >> answers("primary", reply) << told(reply) << asks("primary", question("app.tenant"))
+    stage >> answers("primary", says_what_is_set(**{"app.tenant": ""})) << released("primary")
+    assert settings(stage) == {"app.tenant": "''"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "replies"),
+    [
+        ("BEGIN; SET timezone TO 'UTC'; ROLLBACK", [b"BEGIN", b"SET", b"ROLLBACK"]),
+        ("SET timezone TO 'UTC'; COMMIT; SELECT 1/0", [b"SET", b"COMMIT", None]),
+    ],
+)
+def test_a_text_that_sets_and_rolls_back_makes_the_server_be_asked(
+    stage: Stage, sql: str, replies: list[bytes | None]
+) -> None:
+    stage >> client(query(sql)) << asks("primary", query(sql))
+    reply = b"".join(error() if tag is None else complete(tag.decode()) for tag in replies) + IDLE
+    stage >> answers("primary", reply) << told(reply)
+    kind, _, asked = stage.events.popleft()
+    assert kind == "asks"
+    assert b"pg_settings" in asked
+    stage >> answers("primary", says_what_is_set(TimeZone="UTC")) << released("primary")
+    assert settings(stage) == {"timezone": "'UTC'"}
+
+
+def test_settings_in_a_later_part_of_a_batch_are_kept(stage: Stage) -> None:
+    from tests.unit.session.stage import FLUSH
+
+    first = parse("", "SELECT 1") + bind("") + execute() + FLUSH
+    stage >> client(first) << asks("primary", first)
+    second = parse("", "SET timezone TO 'UTC'") + bind("") + execute() + SYNC
+    stage >> client(second) << asks("primary", second)
+    answer = PARSED + BOUND + complete("SELECT 1") + PARSED + BOUND + complete("SET") + IDLE
+    stage >> answers("primary", answer) << told(answer) << released("primary")
+    assert settings(stage) == {"timezone": "'UTC'"}
+
+
+def test_the_servers_word_counts_after_what_may_have_set_something(stage: Stage) -> None:
+    stage >> client(query("SELECT f()"))
+    stage.events.clear()
+    stage >> answers("primary", result("1")) << told(result("1")) << settled(True)
+    stage << asks("primary", question())
+    reply = says_what_is_set(search_path="b", role="boss")
+    stage >> answers("primary", reply) << released("primary")
+    assert settings(stage) == {"search_path": '"b"', "role": "'boss'"}
+    assert stage.session.profile.scope.search_path == ("b",)
+    assert stage.session.profile.scope.user == "boss"
+
+
+def test_states_that_say_the_same_are_one() -> None:
+    one = UNTOUCHED.with_setting("a", "1").with_setting("b", "2")
+    assert one is SessionState.of({"b": "2", "a": "1"}, {})
+    assert one.with_setting("b", None).with_setting("a", None) is UNTOUCHED
+
+
+def test_a_client_that_cannot_be_read_counts_for_everything() -> None:
+    """Where a backslash escapes a quote, other parts of a text are strings than we think."""
+    stage = Stage()
+    runs(stage, "SET standard_conforming_strings TO off", DONE)
+    everything = marked(*stage.planner.everything("shop"))
+    text = query("SELECT '\\''; DELETE FROM orders; --'")
+    stage >> client(text) << everything << asks("primary", text)
+
+
+def test_triggers_that_replicas_fire_are_not_known() -> None:
+    stage = Stage()
+    runs(stage, "SET session_replication_role TO replica", DONE)
+    orders = stage.catalog.table("orders")
+    stage >> client(INSERT) << marked(orders, *stage.planner.any_table("shop"))
