@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from proxy.session.profile import quote
-from proxy.sql.statement import Effect, Kind
+from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import PinReason
 
 BY_EFFECT: Final = {
@@ -35,6 +35,9 @@ MAY_UNPIN: Final = frozenset(
     (Kind.UNLISTEN, Kind.DISCARD, Kind.CLOSE, Kind.SCHEMA, Kind.COMMIT, Kind.ROLLBACK)
 )
 """Kinds that may have ended a pin, when there is one."""
+
+UNDONE_BY_NOTHING: Final = frozenset((Effect.ADVISORY_LOCK, Effect.UNTRACKED))
+"""Effects that stay when the statement fails, or its transaction is rolled back."""
 
 QUESTION: Final = b"""
 SELECT (SELECT count(*) FROM pg_catalog.pg_listening_channels()) > 0,
@@ -71,6 +74,11 @@ def settings_question(names: Iterable[str]) -> bytes:
         b"UNION ALL SELECT %b, pg_catalog.current_setting(%b, true)\n" % (name, name)
         for name in literals
     )
+
+
+def may_have_unpinned(statement: Statement) -> bool:
+    """Tell if a statement may have ended a pin. A lock is taken and released by the same means."""
+    return statement.kind in MAY_UNPIN or Effect.ADVISORY_LOCK in statement.effects
 
 
 def read_answer(row: Sequence[bytes | None]) -> set[PinReason]:

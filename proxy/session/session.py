@@ -32,7 +32,14 @@ from proxy.routing.plan import Plan
 from proxy.routing.reading import UNREAD, UNREADABLE, Reading
 from proxy.session.effects import COMMANDS, apply_effects
 from proxy.session.errand import Errand
-from proxy.session.pins import HARMLESS, MAY_UNPIN, QUESTION, read_answer, settings_question
+from proxy.session.pins import (
+    HARMLESS,
+    QUESTION,
+    UNDONE_BY_NOTHING,
+    may_have_unpinned,
+    read_answer,
+    settings_question,
+)
 from proxy.session.ports import Line, Link, Services, Shell
 from proxy.session.profile import Profile
 from proxy.session.results import plain_bind_of
@@ -818,6 +825,9 @@ class Session:
         for plan in errand.plans:
             transaction.tainted = transaction.tainted or plan.taints
         if exchange.error is not None:
+            # Some of what it did is not undone by its failure.
+            survives = any(plan.statement.effects & UNDONE_BY_NOTHING for plan in errand.plans)
+            transaction.tainted = transaction.tainted or survives
             return
         if self.profile.state is not transaction.state and any(
             plan.statement.kind is Kind.ROLLBACK_TO for plan in errand.plans
@@ -876,9 +886,11 @@ class Session:
             self._drop_torn(link)
             return
         may_unpin = self.pins != self._services.pins and any(
-            plan.statement.kind in MAY_UNPIN for plan in errand.plans
+            may_have_unpinned(plan.statement) for plan in errand.plans
         )
-        if transaction.tainted or transaction.unsure:
+        if self._gone:
+            self._leave()
+        elif transaction.tainted or transaction.unsure:
             states = (self.profile.state, transaction.state, link.state)
             names = {name for state in states for name, _ in state.settings if "." in name}
             self._ask(link, QUESTION + b";" + settings_question(names))
@@ -938,11 +950,14 @@ class Session:
         """A replica's answer did not count: the primary is asked."""
         if link.exchange.position_missing:
             errand.reason = Reason.BEHIND
-        if errand.server is not None:
-            self._services.abandoned(errand.server)
+        self._services.abandoned(link.server)
         self._link = None
         self._give_back(link)
-        self._to_primary(errand)
+        if self._gone:
+            self._errand = None
+            self._leave()
+        else:
+            self._to_primary(errand)
 
     def _refused_state(self, errand: Errand, link: Link) -> None:
         """The server would not set what the client has set before: the client must hear why."""
@@ -1080,8 +1095,9 @@ class Session:
     def _leave(self) -> None:
         """Bring every connection we have back to where another client can have it."""
         self._phase = ASKING
-        link = self._link or self._home
-        self._link, self._home = link, None
+        if self._link is None:
+            self._link, self._home = self._home, None
+        link = self._link
         if link is None:
             self._phase = OVER
             self._services.gone(self)
@@ -1096,9 +1112,10 @@ class Session:
             self._farewell = True
             link.state = link.state.with_settings(dict(self._transaction.state.settings))
             link.write(exchange.ask(b"ROLLBACK"))
-        elif self.pins:
+        elif self.pins or self._transaction.tainted or self._transaction.unsure:
             self._farewell = True
             self.pins = set()
+            self._transaction.begin(UNTOUCHED)
             link.state = UNTOUCHED
             exchange.forget_statements()
             link.write(exchange.ask(b"DISCARD ALL"))
