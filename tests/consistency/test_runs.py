@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -81,17 +80,11 @@ def check(verdict: Verdict, yielded: Yield) -> None:
     """Fail when anything is wrong, or when the run proves nothing."""
     text = f"seed {SEED}\n{yielded}\n{verdict.report()}"
     assert verdict, text
-    reads = verdict.history.count(Act.READ)
-    assert reads > 50 * SECONDS, text
+    assert verdict.history.count(Act.READ) > 50 * SECONDS, text
     assert verdict.history.count(Act.WRITE) > 10 * SECONDS, text
-    assert yielded.hits > 0.03 * reads, text
-    assert yielded.by_replicas > 0.03 * reads, text
-    assert yielded.fills > SECONDS, text
+    assert yielded.hits > 5 * SECONDS, text
+    assert yielded.fills > 5 * SECONDS, text
+    assert yielded.by_replicas > 5 * SECONDS, text
     assert yielded.behind > SECONDS, text
     assert yielded.pending > SECONDS, text
-    assert max(bytes_behind(verdict), default=0) > 1000, text
-
-
-def bytes_behind(verdict: Verdict) -> Sequence[int]:
-    """How far replicas fell behind, as the events of a run tell."""
-    return [it.bytes_behind for it in verdict.history.events]
+    assert max((it.bytes_behind for it in verdict.history.events), default=0) > 1000, text

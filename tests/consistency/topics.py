@@ -238,7 +238,7 @@ COLD: Final = _register(
     "cold",
     keys=8,
     pause=0.8,
-    weight=4.0,
+    weight=8.0,
     writes=(Write((_update("cold"),)), transaction("SELECT v FROM cold", _update("cold"))),
     more_reads=(
         Read(
