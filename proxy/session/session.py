@@ -636,7 +636,7 @@ class Session:
     def server_data(self, link: Link, data: bytes) -> None:
         """Take bytes from a server connection that is ours."""
         exchange = link.exchange
-        if link is not self._link:
+        if link is not self._link or self._phase is FREE:
             self._hear(link, data)
             return
         try:
@@ -680,7 +680,7 @@ class Session:
             results.land(errand, NOT_STORED)
 
     def _hear(self, link: Link, data: bytes) -> None:
-        """Take what comes on the connection that is kept while nothing was asked on it."""
+        """Take what comes on a connection while nothing is asked on it: perhaps a farewell."""
         exchange = link.exchange
         try:
             exchange.idle_feed(data)
@@ -689,7 +689,7 @@ class Session:
             return
         self._notices += exchange.asynchronous
         exchange.asynchronous = b""
-        if self._phase is FREE and self._link is None:
+        if self._phase is FREE:
             self._shell.write(self._notices)
             self._notices = b""
 
