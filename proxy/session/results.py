@@ -16,7 +16,7 @@ from proxy.types import Reason
 from proxy.wire.postgres import tags
 from proxy.wire.postgres.codec import HEADER, read_formats, read_values
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.replies import Kept, put_together, take_apart
+from proxy.wire.postgres.replies import Kept, only_reads, put_together, take_apart
 from proxy.wire.postgres.requests import SIMPLE_TAIL, Execution, Prepared, Request
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Results:
         if exchange.error is None and exchange.plain and fill.pieces:
             reply = b"".join(fill.pieces)
             fill.worth.answered(now - errand.sent_at, len(reply))
-            kept = take_apart(reply)
+            kept = take_apart(reply, errand.request) if only_reads(errand.request) else None
             if kept is not None:
                 entry = self.store.fill(
                     fill.context,
@@ -186,15 +186,14 @@ BIND_STATEMENT: Final = 6
 
 def is_self_contained(request: Request) -> bool:
     """Tell if a batch brings its own statement and names none: its bytes say everything."""
-    return not request.edited and request.items[0].tag == tags.PARSE
+    return request.items[0].tag == tags.PARSE and not request.items[0].name
 
 
 def plain_bind_of(request: Request) -> Prepared | None:
-    """Find the statement of a batch that binds it to the unnamed portal and names nothing else."""
-    first, *others = request.items
-    if first.tag != tags.BIND or not first.name or first.message[HEADER] != 0:
-        return None
-    return None if any(item.name for item in others) else first.prepared
+    """Find the statement of a batch that begins with a Bind of it to the unnamed portal."""
+    first = request.items[0]
+    is_plain = first.tag == tags.BIND and first.name and first.message[HEADER] == 0
+    return first.prepared if is_plain else None
 
 
 def _why_not(errand: Errand, execution: Execution) -> Reason | None:

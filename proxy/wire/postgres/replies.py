@@ -11,9 +11,7 @@ from typing import Final, NamedTuple
 
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.codec import HEADER, read_int32
-from proxy.wire.postgres.requests import Request
-
-_READY: Final = len(backend.READY_IDLE)
+from proxy.wire.postgres.requests import Item, Request
 
 
 class Kept(NamedTuple):
@@ -23,55 +21,100 @@ class Kept(NamedTuple):
     rows: bytes
 
 
-def take_apart(reply: bytes) -> Kept | None:
-    """Keep the result in a whole reply; None when there is more in it than one result.
+def only_reads(request: Request) -> bool:
+    """Tell if a request runs one statement and does nothing else that a server must know or judge.
+
+    A batch may bring the statement, describe the portal and close it again; whatever else is in
+    it (another Parse, a second Bind) can fail, or be remembered, and memory can do neither.
+    """
+    if request.simple:
+        return len(request.items) == 1
+    statement = request.executions[0].prepared
+    is_bound = False
+    for item in request.items:
+        if item.tag in (tags.PARSE, tags.BIND):
+            if is_bound or item.prepared is not statement:
+                return False
+            is_bound = item.tag == tags.BIND
+        elif item.tag != tags.SYNC and not (is_bound and _is_of_portal(item)):
+            return False
+    return is_bound
+
+
+def take_apart(reply: bytes, request: Request) -> Kept | None:
+    """Keep the result in a whole reply; None when there is something else in it.
 
     Args:
-        reply: From the first message to ReadyForQuery, for one statement.
+        reply: From the first message to ReadyForQuery.
+        request: What it answers; it only reads.
     """
-    if not reply.endswith(backend.READY_IDLE):
-        return None
-    pos = 0
     columns = b""
-    end = len(reply) - _READY
-    while pos < end:
-        tag = reply[pos]
-        size = 1 + read_int32(reply, pos + 1)
-        if tag == tags.ROW_DESCRIPTION and not columns:
+    pos = 0
+    if request.simple:
+        size = _size(reply, tags.ROW_DESCRIPTION, 0)
+        return _kept(reply[:size], reply, size, backend.READY_IDLE) if size else None
+    items = iter(request.items)
+    for item in items:
+        if item.tag == tags.EXECUTE:
+            break
+        if item.tag == tags.DESCRIBE:
+            size = _size(reply, tags.ROW_DESCRIPTION, pos)
             columns = reply[pos : pos + size]
-        elif tag in (tags.DATA_ROW, tags.COMMAND_COMPLETE):
-            return Kept(columns, reply[pos:end])
-        elif tag not in (tags.PARSE_COMPLETE, tags.BIND_COMPLETE):
+        else:
+            expected = _CONSTANT[item.tag]
+            size = len(expected) if reply.startswith(expected, pos) else 0
+        if not size:
             return None
         pos += size
-    return None
+    behind = [item.tag for item in items]
+    if tags.DESCRIBE in behind:
+        return None
+    return _kept(columns, reply, pos, b"".join([_CONSTANT[tag] for tag in behind]))
 
 
 def put_together(kept: Kept, request: Request) -> bytes | None:
     """Make the reply to a request out of a kept result; None when something is missing."""
+    if not only_reads(request):
+        return None
     if request.simple:
-        if not kept.columns or len(request.items) != 1:
-            return None
-        return b"".join((kept.columns, kept.rows, backend.READY_IDLE))
+        return b"".join((*kept, backend.READY_IDLE)) if kept.columns else None
     pieces: list[bytes] = []
     for item in request.items:
         if item.tag == tags.EXECUTE:
             pieces.append(kept.rows)
         elif item.tag == tags.DESCRIBE:
-            if item.message[HEADER] != tags.PORTAL or not kept.columns:
+            if not kept.columns:
                 return None
             pieces.append(kept.columns)
-        elif item.tag in _CONSTANT:
-            pieces.append(_CONSTANT[item.tag])
         else:
-            return None
+            pieces.append(_CONSTANT[item.tag])
     return b"".join(pieces)
 
+
+def _kept(columns: bytes, reply: bytes, start: int, behind: bytes) -> Kept | None:
+    """Keep the rows between what came in front of them and what is behind them."""
+    stop = len(reply) - len(behind)
+    if stop <= start or not reply.endswith(behind) or reply[start] not in _ROWS:
+        return None
+    return Kept(columns, reply[start:stop])
+
+
+def _size(reply: bytes, tag: int, pos: int) -> int:
+    """The size of the message at `pos`; 0 if it is another than expected."""
+    return 1 + read_int32(reply, pos + 1) if reply[pos : pos + 1] == bytes((tag,)) else 0
+
+
+def _is_of_portal(item: Item) -> bool:
+    if item.tag == tags.EXECUTE:
+        return True
+    return item.tag in (tags.DESCRIBE, tags.CLOSE) and item.message[HEADER] == tags.PORTAL
+
+
+_ROWS: Final = (tags.DATA_ROW, tags.COMMAND_COMPLETE)
 
 _CONSTANT: Final = {
     tags.PARSE: backend.PARSE_COMPLETE,
     tags.BIND: backend.BIND_COMPLETE,
     tags.CLOSE: backend.CLOSE_COMPLETE,
     tags.SYNC: backend.READY_IDLE,
-    tags.FLUSH: b"",
 }
