@@ -102,6 +102,7 @@ class Session:
         "_is_slow",
         "_line",
         "_link",
+        "_named_in",
         "_notices",
         "_phase",
         "_queue",
@@ -143,6 +144,7 @@ class Session:
         self._is_slow = False  # the client is: it has been told of more than it has taken
         self._farewell = False  # its connection is being cleaned up
         self.named: dict[bytes, dict[bytes, Answer]] = {}
+        self._named_in = profile.context
         self.pins: set[PinReason] = set(services.pins)
         self.idle_since = services.clock()
         self.answers = profile.answers
@@ -198,9 +200,9 @@ class Session:
             and self.pins <= HARMLESS
         ):
             self.answers = self.profile.answers
-        if self._notices:
-            self._shell.write(self._notices)
-            self._notices = b""
+        if self.profile.context is not self._named_in:
+            self.named.clear()
+        self._give_notices()
 
     def _take(self, request: Request) -> None:
         if request.end in _COPY:
@@ -419,6 +421,7 @@ class Session:
         if prepared is not None and context is not None and self._services.results is not None:
             # The next one like it is answered without being read.
             name = errand.request.items[0].name
+            self._named_in = context
             self.named[name] = self._services.results.answers_of(context, prepared)
 
     def flight_landed(self, landing: Landing) -> None:
@@ -602,7 +605,9 @@ class Session:
         if link is None or errand is None:
             return
         exchange = link.exchange
-        errand.request.undo += request.undo
+        if request.undo:
+            self.named.clear()
+            errand.request.undo += request.undo
         if exchange.error is not None:
             if request.streams:
                 self._pour_into(None)
@@ -636,7 +641,11 @@ class Session:
     def server_data(self, link: Link, data: bytes) -> None:
         """Take bytes from a server connection that is ours."""
         exchange = link.exchange
+<<<<<<< Updated upstream
         if link is not self._link or self._phase is FREE:
+=======
+        if link is not self._link or exchange.done:
+>>>>>>> Stashed changes
             self._hear(link, data)
             return
         try:
@@ -687,9 +696,20 @@ class Session:
         except RemoteProtocolError as error:
             link.abort(error.message)
             return
+        self._take_notices(exchange)
+        if self._phase is FREE:
+            self._give_notices()
+
+    def _take_notices(self, exchange: Exchange) -> None:
         self._notices += exchange.asynchronous
         exchange.asynchronous = b""
+<<<<<<< Updated upstream
         if self._phase is FREE:
+=======
+
+    def _give_notices(self) -> None:
+        if self._notices:
+>>>>>>> Stashed changes
             self._shell.write(self._notices)
             self._notices = b""
 
@@ -749,6 +769,7 @@ class Session:
 
     def _done(self, link: Link) -> None:
         exchange = link.exchange
+        self._take_notices(exchange)
         if self._phase is ASKING:
             self._asked(link)
             return
@@ -979,6 +1000,8 @@ class Session:
     def _fail(self, errand: Errand, error: ClientVisibleError) -> None:
         """Tell the client that its request can't be served."""
         self._errand = None
+        if self._services.results is not None:
+            self._services.results.land(errand, FAILED)
         self._shell.write(self._services.dialect.error(error))
         if error.closes_client:
             self._shell.close(error.message)

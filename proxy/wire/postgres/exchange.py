@@ -27,7 +27,7 @@ _ONE_ROW: Final = backend.command_complete(b"SELECT 1")
 
 _WATCH_PLAIN: Final = watch(b"ZECSGWANK1")
 _WATCH_EDITED: Final = watch(b"ZECSGWANK123tTnsIV")
-_WATCH_ROWS: Final = watch(b"ZECSD")
+_WATCH_ROWS: Final = watch(b"ZECSDA")
 
 _COMPLETES: Final = {
     tags.PARSE: b"1",
@@ -334,12 +334,8 @@ class Exchange:
         Raises:
             RemoteProtocolError: The server said something the protocol does not know.
         """
-        framer = self._framer
-        try:
-            passed = framer.feed(data)
-        except ValueError as error:
-            raise RemoteProtocolError(f"invalid message from the server: {error}") from None
-        found = framer.found
+        passed = self._frame(data)
+        found = self._framer.found
         if self._preludes:
             return self._after_preludes(passed, found)
         if self._owed:
@@ -349,16 +345,29 @@ class Exchange:
         return b"" if self._discarding else passed
 
     def idle_feed(self, data: bytes) -> None:
-        """Take what the server sent while nothing was asked of it."""
-        passed = self._framer.feed(data)
-        for tag, start, stop in self._framer.found:
+        """Take what the server sent while nothing was asked of it.
+
+        Raises:
+            RemoteProtocolError: The server said something it may not say now.
+        """
+        framer = self._framer
+        framer.watched = _WATCH_PLAIN
+        passed = self._frame(data)
+        for tag, start, stop in framer.found:
             message = passed[start:stop]
             if tag == tags.PARAMETER_STATUS:
-                name, value = backend.read_parameter_status(message)
-                self.parameters[name] = value
+                self._note_parameter(message)
             elif tag == tags.ERROR_RESPONSE:
                 self.error = message
+            elif tag not in _NOT_OF_THE_ANSWER:
+                raise RemoteProtocolError("the server answered what it was not asked")
             self.asynchronous += message
+
+    def _frame(self, data: bytes) -> bytes:
+        try:
+            return self._framer.feed(data)
+        except ValueError as error:
+            raise RemoteProtocolError(f"invalid message from the server: {error}") from None
 
     def _after_preludes(self, passed: bytes, found: list[tuple[int, int, int]]) -> bytes:
         """Keep back the answers to what was sent in front of the request."""
@@ -382,6 +391,8 @@ class Exchange:
                     self._discarding = True
             elif tag == tags.PARAMETER_STATUS:
                 self._note_parameter(passed[start:stop])
+            elif tag == tags.NOTIFICATION_RESPONSE:
+                self.asynchronous += passed[start:stop]
         return b""
 
     def _behind(self, passed: bytes, found: list[tuple[int, int, int]], start: int) -> bytes:
@@ -424,6 +435,8 @@ class Exchange:
             self.wants_sync = not self._in_query() and not self._sync_counts
         elif tag in _NOT_OF_THE_ANSWER:
             self.plain = False
+            if self._discarding and tag == tags.NOTIFICATION_RESPONSE:
+                self.asynchronous += message
 
     def _note_parameter(self, message: bytes) -> None:
         name, value = backend.read_parameter_status(message)

@@ -116,6 +116,24 @@ def result(*values: str) -> bytes:
     return COLUMNS + rows(*values) + IDLE
 
 
+def says_what_is_set(**settings: str) -> bytes:
+    """The server's answer to both questions."""
+    two = [backend.Column(b"a"), backend.Column(b"b")]
+    pins = backend.row_description([backend.Column(b"a")] * 4) + backend.data_row([b"f"] * 4)
+    shown = b"".join(
+        backend.data_row([name.encode(), value.encode()])
+        for name, value in {"role": "none", "session_authorization": "ann", **settings}.items()
+    )
+    return (
+        pins
+        + complete("SELECT 1")
+        + backend.row_description(two)
+        + shown
+        + complete(f"SELECT {2 + len(settings)}")
+        + IDLE
+    )
+
+
 class Catalog:
     """Tables by name and schema; functions, most of which may do anything."""
 

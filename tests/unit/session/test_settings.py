@@ -6,10 +6,11 @@ import pytest
 
 from proxy.session.pins import QUESTION, settings_question
 from proxy.session.state import UNTOUCHED, SessionState
-from proxy.wire.postgres import backend
+from proxy.types import PinReason
 from tests.unit.session.stage import (
     BOUND,
     FAILED,
+    FLUSH,
     IDLE,
     IN_TRANSACTION,
     PARSED,
@@ -28,6 +29,7 @@ from tests.unit.session.stage import (
     query,
     released,
     result,
+    says_what_is_set,
     settled,
     told,
 )
@@ -59,24 +61,6 @@ def runs(stage: Stage, sql: str, *replies: bytes) -> None:
 
 def question(*names: str) -> bytes:
     return query((QUESTION + b";" + settings_question(names)).decode())
-
-
-def says_what_is_set(**settings: str) -> bytes:
-    """The server's answer to both questions."""
-    two = [backend.Column(b"a"), backend.Column(b"b")]
-    pins = backend.row_description([backend.Column(b"a")] * 4) + backend.data_row([b"f"] * 4)
-    shown = b"".join(
-        backend.data_row([name.encode(), value.encode()])
-        for name, value in {"role": "none", "session_authorization": "ann", **settings}.items()
-    )
-    return (
-        pins
-        + complete("SELECT 1")
-        + backend.row_description(two)
-        + shown
-        + complete(f"SELECT {2 + len(settings)}")
-        + IDLE
-    )
 
 
 def test_a_setting_is_made_again_on_another_connection(stage: Stage) -> None:
@@ -165,8 +149,6 @@ def test_what_was_committed_in_a_chain_is_not_taken_back(stage: Stage) -> None:
 
 
 def test_a_setting_before_a_transaction_survives_its_rollback_on_a_kept_connection() -> None:
-    from proxy.types import PinReason
-
     stage = Stage(pins=[PinReason.SESSION_POOL])
     runs(stage, "SET timezone TO 'UTC'", DONE)
     runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
@@ -217,8 +199,6 @@ def test_a_text_that_sets_and_rolls_back_makes_the_server_be_asked(
 
 
 def test_settings_in_a_later_part_of_a_batch_are_kept(stage: Stage) -> None:
-    from tests.unit.session.stage import FLUSH
-
     first = parse("", "SELECT 1") + bind("") + execute() + FLUSH
     stage >> client(first) << asks("primary", first)
     second = parse("", "SET timezone TO 'UTC'") + bind("") + execute() + SYNC

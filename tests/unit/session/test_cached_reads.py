@@ -1,0 +1,367 @@
+"""What was read is answered from memory, until its tables change; one asks for many."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.cache.flight import NOT_STORED
+from proxy.errors import PoolTimeout
+from proxy.types import Reason
+from proxy.wire.postgres.errors import LoginRefused
+from tests.unit.session.stage import (
+    BOUND,
+    CLOSED,
+    COLUMNS,
+    FLUSH,
+    IDLE,
+    PARSED,
+    SYNC,
+    Stage,
+    answers,
+    asks,
+    at_once,
+    bind,
+    breaks,
+    cancels,
+    client,
+    close,
+    close_portal,
+    complete,
+    describe,
+    describe_statement,
+    elsewhere,
+    error,
+    execute,
+    hangs_up,
+    notice,
+    parse,
+    query,
+    refuses,
+    released,
+    result,
+    rows,
+    says_what_is_set,
+    told,
+    waits,
+    writes,
+)
+
+TEXT = "SELECT a FROM orders"
+SELECT = query(TEXT)
+READ = parse("", TEXT) + bind("") + describe() + execute() + SYNC
+READ_RESULT = PARSED + BOUND + COLUMNS + rows("1") + IDLE
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage(cache=True)
+
+
+@pytest.fixture
+def filled(stage: Stage) -> Stage:
+    """The result of `SELECT` is in the cache."""
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
+    return stage
+
+
+def test_the_same_bytes_are_answered_at_once(filled: Stage) -> None:
+    filled >> client(SELECT) << at_once(result("1"))
+
+
+def test_another_client_is_answered_at_once(filled: Stage) -> None:
+    other, _ = filled.enter("other")
+    filled >> client(SELECT, session=other) << at_once(result("1"))
+
+
+def test_a_result_is_stale_once_its_table_was_written(filled: Stage) -> None:
+    filled >> elsewhere(lambda s: writes(s, "orders"))
+    filled >> client(SELECT) << asks("primary", SELECT)
+    filled >> answers("primary", result("2")) << told(result("2")) << released("primary")
+    filled >> client(SELECT) << at_once(result("2"))
+
+
+def test_a_result_is_not_used_while_its_table_is_being_written(filled: Stage) -> None:
+    table = filled.catalog.table("orders")
+    filled >> elsewhere(lambda s: s.marks.append(s.ledger.mark([table], s.tokens())))
+    filled >> client(SELECT) << asks("primary", SELECT)
+    filled >> answers("primary", result("1")) << told(result("1")) << released("primary")
+    filled >> elsewhere(lambda s: s.ledger.rollback(s.marks.pop()))
+    filled >> client(SELECT) << at_once(result("1"))
+
+
+def test_a_result_overtaken_by_a_commit_is_not_kept(stage: Stage) -> None:
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage >> answers("replica", COLUMNS) << told(COLUMNS)
+    stage >> elsewhere(lambda s: writes(s, "orders"))
+    rest = rows("1") + IDLE
+    stage >> answers("replica", rest) << told(rest) << released("replica")
+    stage >> client(SELECT) << asks("primary", SELECT)
+
+
+def test_a_simple_query_is_answered_with_what_the_extended_protocol_fetched(stage: Stage) -> None:
+    stage >> client(READ) << asks("replica", READ)
+    stage >> answers("replica", READ_RESULT) << told(READ_RESULT) << released("replica")
+    stage >> client(SELECT) << told(result("1"))
+    assert stage.reasons[-1] is Reason.HIT
+
+
+def test_the_extended_protocol_is_answered_with_what_a_simple_query_fetched(filled: Stage) -> None:
+    filled >> client(READ) << told(READ_RESULT)
+
+
+@pytest.mark.parametrize(
+    ("batch", "answer"),
+    [
+        (parse("", TEXT) + bind("") + execute() + SYNC, PARSED + BOUND + rows("1") + IDLE),
+        (
+            parse("", TEXT) + bind("") + execute() + close_portal() + SYNC,
+            PARSED + BOUND + rows("1") + CLOSED + IDLE,
+        ),
+        (
+            parse("s", TEXT) + bind("s") + describe() + execute() + SYNC,
+            PARSED + BOUND + COLUMNS + rows("1") + IDLE,
+        ),
+    ],
+    ids=["plain", "with Close", "named"],
+)
+def test_batches_of_every_shape_are_served_and_kept(
+    stage: Stage, batch: bytes, answer: bytes
+) -> None:
+    """What is kept of one serves the others, whatever else was asked around it."""
+    stage >> client(batch)
+    stage.events.clear()
+    stage >> answers("replica", answer)
+    stage.events.clear()
+    other, _ = stage.enter("other")
+    stage >> client(batch, session=other) << told(answer, name="other")
+    short = parse("", TEXT) + bind("") + execute() + SYNC
+    other, _ = stage.enter("third")
+    stage >> client(short, session=other)
+    assert stage.events.popleft() == told(PARSED + BOUND + rows("1") + IDLE, name="third")
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        parse("", TEXT) + bind("") + execute() + parse("", "SELECT b FROM items") + SYNC,
+        parse("t", "nonsense") + parse("", TEXT) + bind("") + execute() + SYNC,
+        parse("", TEXT) + bind("") + bind("", portal="p") + execute() + SYNC,
+        parse("", TEXT) + bind("") + execute() + close("") + SYNC,
+        parse("", TEXT) + bind("") + execute() + describe_statement("") + SYNC,
+        parse("", TEXT) + bind("") + execute(rows=1) + SYNC,
+        parse("", TEXT) + bind("") + execute() + FLUSH + SYNC,
+    ],
+    ids=["Parse behind", "Parse before", "two Binds", "Close", "Describe", "row limit", "Flush"],
+)
+def test_a_batch_that_does_more_than_read_is_not_answered_from_memory(
+    filled: Stage, batch: bytes
+) -> None:
+    filled >> client(batch)
+    assert filled.events.popleft()[0] == "asks"
+
+
+def test_what_is_found_at_once_says_what_the_server_would_have_remembered(stage: Stage) -> None:
+    """A batch answered unread leaves its unnamed statement behind."""
+    stage >> client(READ) << asks("replica", READ)
+    stage >> answers("replica", READ_RESULT) << told(READ_RESULT) << released("replica")
+    again = bind("") + execute() + SYNC
+    stage >> client(again) << told(BOUND + rows("1") + IDLE)
+
+
+def test_a_prepared_read_is_found_by_its_own_clients_name(stage: Stage) -> None:
+    stage >> client(parse("s", TEXT) + SYNC)
+    stage.events.clear()
+    stage >> answers("primary", PARSED + IDLE)
+    stage.events.clear()
+    use = bind("s") + execute() + SYNC
+    stage >> client(use)
+    stage.events.clear()
+    stage >> answers("replica", PARSED + BOUND + rows("1") + IDLE)
+    stage.events.clear()
+    stage >> client(use) << told(BOUND + rows("1") + IDLE)
+    assert b"s" in stage.session.named
+
+
+PREPARED_ANEW = close("s") + parse("s", "SELECT b FROM items") + SYNC
+OPEN_BATCH = bind("s") + execute() + FLUSH + PREPARED_ANEW
+
+
+@pytest.mark.parametrize(
+    ("between", "replies"),
+    [
+        (PREPARED_ANEW, [CLOSED + PARSED + IDLE]),
+        (OPEN_BATCH, [PARSED + BOUND + rows("1") + PARSED + IDLE]),
+        (query("SET timezone TO 'UTC'"), [complete("SET") + IDLE]),
+        (query("DEALLOCATE ALL"), [complete("DEALLOCATE ALL") + IDLE]),
+        (query("DEALLOCATE s"), []),
+        (query("SELECT f()"), [result("1"), says_what_is_set(timezone="UTC")]),
+    ],
+    ids=["prepared anew", "in an open batch", "SET", "DEALLOCATE ALL", "DEALLOCATE", "function"],
+)
+def test_a_name_is_not_found_at_once_when_it_may_mean_something_else(
+    stage: Stage, between: bytes, replies: list[bytes]
+) -> None:
+    session = stage.session
+    use = bind("s") + execute() + SYNC
+    session.receive(parse("s", TEXT) + SYNC)
+    answers("primary", PARSED + IDLE)(stage)
+    session.receive(use)
+    answers("replica", PARSED + BOUND + rows("1") + IDLE)(stage)
+    session.receive(use)
+    assert session.named
+    session.receive(between)
+    for reply in replies:
+        answers("primary", reply)(stage)
+    assert session.answers is not None
+    assert not session.named
+
+
+def test_settings_part_results(filled: Stage) -> None:
+    runs = query("SET timezone TO 'UTC'")
+    filled >> client(runs) << asks("primary", runs)
+    filled >> answers("primary", complete("SET") + IDLE)
+    filled.events.clear()
+    filled >> client(SELECT)
+    assert filled.events.popleft()[:2] == ("asks", "replica")
+
+
+def test_a_setting_that_shapes_nothing_does_not(filled: Stage) -> None:
+    runs = query("SET statement_timeout TO 0")
+    filled >> client(runs) << asks("primary", runs)
+    filled >> answers("primary", complete("SET") + IDLE)
+    filled.events.clear()
+    filled >> client(SELECT) << at_once(result("1"))
+
+
+def test_a_transaction_is_not_answered_from_memory(filled: Stage) -> None:
+    begin = query("BEGIN")
+    filled >> client(begin) << asks("primary", begin)
+    reply = complete("BEGIN") + b"Z\0\0\0\x05T"
+    filled >> answers("primary", reply) << told(reply)
+    filled >> client(SELECT) << asks("primary", SELECT)
+
+
+def test_an_answer_with_a_notice_in_it_is_not_kept(stage: Stage) -> None:
+    stage >> client(SELECT) << asks("replica", SELECT)
+    answer = COLUMNS + notice() + rows("1") + IDLE
+    stage >> answers("replica", COLUMNS) << told(COLUMNS)
+    stage >> answers("replica", answer[len(COLUMNS) :])
+    stage.events.clear()
+    stage >> client(SELECT) << asks("replica", SELECT)
+
+
+def test_a_clock_word_is_not_kept(stage: Stage) -> None:
+    today = query("SELECT a FROM orders WHERE d = 'today'")
+    stage >> client(today) << asks("replica", today)
+    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
+    stage >> client(today) << asks("replica", today)
+
+
+def test_a_clock_word_among_parameters_is_not_kept(stage: Stage) -> None:
+    batch = parse("", TEXT + " WHERE d = $1") + bind("", "Today ") + execute() + SYNC
+    answer = PARSED + BOUND + rows("1") + IDLE
+    stage >> client(batch) << asks("replica", batch)
+    stage >> answers("replica", answer) << told(answer) << released("replica")
+    stage >> client(batch) << asks("replica", batch)
+
+
+def test_parameters_part_results(stage: Stage) -> None:
+    def ask(value: str) -> bytes:
+        return parse("", TEXT + " WHERE a = $1") + bind("", value) + execute() + SYNC
+
+    answer = PARSED + BOUND + rows("1") + IDLE
+    stage >> client(ask("1")) << asks("replica", ask("1"))
+    stage >> answers("replica", answer) << told(answer) << released("replica")
+    stage >> client(ask("2")) << asks("replica", ask("2"))
+
+
+# Many who ask the same at the same time.
+
+
+@pytest.fixture
+def led(stage: Stage) -> Stage:
+    """One asks, another waits for the same."""
+    stage.other, stage.other_shell = stage.enter("other")  # type: ignore[attr-defined]
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage >> client(SELECT, session=stage.other)  # type: ignore[attr-defined]
+    stage.quiet()
+    return stage
+
+
+def test_a_follower_gets_what_the_leader_fetched(led: Stage) -> None:
+    led >> answers("replica", result("1")) << told(result("1")) << told(result("1"), name="other")
+    led << released("replica")
+    led.finish()
+
+
+def test_a_follower_goes_itself_when_the_result_is_not_kept(led: Stage) -> None:
+    led >> answers("replica", COLUMNS) << told(COLUMNS)
+    led >> elsewhere(lambda s: writes(s, "orders"))
+    rest = rows("1") + IDLE
+    led >> answers("replica", rest) << told(rest) << asks("primary", SELECT) << released("replica")
+
+
+def test_a_follower_leads_when_the_leader_is_told_of_an_error(led: Stage) -> None:
+    failure = error("57014") + IDLE
+    led >> answers("replica", failure) << told(failure) << asks("replica", SELECT)
+    led << released("replica")
+
+
+def test_a_follower_leads_when_the_leaders_client_goes(led: Stage) -> None:
+    led >> hangs_up() << asks("replica", SELECT) << ("cancelled", "replica")
+
+
+def test_a_follower_leads_when_the_leaders_server_is_lost_in_mid_answer(led: Stage) -> None:
+    led >> answers("replica", COLUMNS) << told(COLUMNS)
+    led >> breaks("replica") << asks("replica", SELECT)
+    assert led.shell.is_closed
+
+
+def test_a_follower_goes_itself_when_the_leaders_client_is_slow(led: Stage) -> None:
+    led >> elsewhere(lambda s: s.session.client_paused(True)) << asks("replica", SELECT)
+
+
+def test_a_follower_waits_no_longer_than_it_must(led: Stage) -> None:
+    led.now += 0.5
+    assert led.other.tick(led.now) is None  # type: ignore[attr-defined]
+    led.quiet()
+    led.now += 0.6
+    assert led.other.tick(led.now) is None  # type: ignore[attr-defined]
+    led << asks("replica", SELECT)
+
+
+def test_a_follower_whose_client_goes_is_forgotten(led: Stage) -> None:
+    led >> hangs_up(led.other) << ("gone",)  # type: ignore[attr-defined]
+    led >> answers("replica", result("1")) << told(result("1")) << released("replica")
+
+
+def test_a_follower_can_be_cancelled(led: Stage) -> None:
+    led >> cancels(led.other)  # type: ignore[attr-defined]
+    assert led.events.popleft()[:2] == ("told", "other")
+    led << told(IDLE, name="other")
+    led >> answers("replica", result("1")) << told(result("1")) << released("replica")
+
+
+def test_a_follower_leads_when_the_leader_is_refused() -> None:
+    stage = Stage(cache=True, size=0, replicas=0)
+    other, _ = stage.enter("other")
+    stage >> client(SELECT) << waits("primary")
+    stage >> client(SELECT, session=other)
+    stage >> refuses("primary", LoginRefused(error("28P01", "no", "FATAL")))
+    assert ("waits", "primary") in stage.events
+    assert stage.shell.is_closed
+
+
+def test_a_follower_leads_when_the_leader_finds_no_connection() -> None:
+    stage = Stage(cache=True, size=0, replicas=0)
+    other, _ = stage.enter("other")
+    stage >> client(SELECT) << waits("primary")
+    stage >> client(SELECT, session=other)
+    stage >> refuses("primary", PoolTimeout("none"))
+    assert ("waits", "primary") in stage.events
+
+
+def test_landing_twice_is_nothing(led: Stage) -> None:
+    led.session.flight_landed(NOT_STORED)
+    led.quiet()
