@@ -14,9 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.sql.postgres.groups import cut
+
 _TOKEN: Final = re.compile(
     r"""
-      (?P<space>\s+|--[^\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)
+      (?P<space>[ \t\n\r\f\v]+|--[^\n\r]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)
     | (?P<string>'(?:[^']|'')*')
     | (?P<name>"(?:[^"]|"")+")
     | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
@@ -92,16 +94,24 @@ class _Token:
     @property
     def word(self) -> str:
         """The keyword this may be; empty for anything that is no bare word."""
-        return self.text.lower() if self.kind == "word" else ""
+        return fold(self.text) if self.kind == "word" else ""
 
     @property
     def name(self) -> str | None:
         """The name this may be, as the server folds it."""
         if self.kind == "word":
-            return self.text.lower()
+            return cut(fold(self.text))
         if self.kind == "name":
-            return self.text[1:-1].replace('""', '"')
+            return cut(self.text[1:-1].replace('""', '"'))
         return None
+
+
+def fold(word: str) -> str:
+    """Fold a bare word as the server does: the letters of ASCII, and no others."""
+    return word.translate(_LOWER)
+
+
+_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def read_command(sql: bytes) -> Command | None:
