@@ -641,11 +641,7 @@ class Session:
     def server_data(self, link: Link, data: bytes) -> None:
         """Take bytes from a server connection that is ours."""
         exchange = link.exchange
-<<<<<<< Updated upstream
         if link is not self._link or self._phase is FREE:
-=======
-        if link is not self._link or exchange.done:
->>>>>>> Stashed changes
             self._hear(link, data)
             return
         try:
@@ -703,13 +699,9 @@ class Session:
     def _take_notices(self, exchange: Exchange) -> None:
         self._notices += exchange.asynchronous
         exchange.asynchronous = b""
-<<<<<<< Updated upstream
-        if self._phase is FREE:
-=======
 
     def _give_notices(self) -> None:
         if self._notices:
->>>>>>> Stashed changes
             self._shell.write(self._notices)
             self._notices = b""
 
