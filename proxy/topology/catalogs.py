@@ -87,6 +87,10 @@ class CatalogKeeper:
             except FAILURES as error:
                 log.warning("catalog not read", database=self.database, error=describe(error))
                 await asyncio.sleep(self._interval)
+            except Exception as error:
+                # A bug; without a catalog no read would leave the primary ever again.
+                log.exception("a catalog's keeper met a bug", error, database=self.database)
+                await asyncio.sleep(self._interval)
 
     async def _keep(self, connection: asyncpg.Connection[Any]) -> None:
         epoch = self._group.epoch

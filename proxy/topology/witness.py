@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from typing import Any, Final, Protocol, cast, final
 
 import asyncpg
 
+from proxy.observe.logs import Logger
 from proxy.topology.group import Server, Sighting
 from proxy.types import Position, Role
 
-logger = logging.getLogger("tidegate.topology")
+log = Logger("topology")
 
 _SIGHT: Final = """
 SELECT pg_is_in_recovery(),
@@ -57,7 +57,13 @@ QUICK_LAST: Final = 0.064
 so that a replica that is long behind is not asked a thousand times a second."""
 
 
-FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+FAILURES: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that the server has said goodbye on
+)
 """What a control connection may fail with."""
 
 
@@ -121,6 +127,7 @@ class Witness:
         "_connection",
         "_control",
         "_server",
+        "_turn",
         "_waiting",
         "_wanted",
         "_watcher",
@@ -131,6 +138,7 @@ class Witness:
         self._control = control
         self._watcher = watcher
         self._connection: asyncpg.Connection[Any] | None = None
+        self._turn = asyncio.Lock()  # one question at a time
         self._asked = asyncio.Event()
         self._wanted: Callable[[], bool] | None = None
         self._waiting: list[asyncio.Future[None]] = []
@@ -163,11 +171,12 @@ class Witness:
         connection = self._connection
         if connection is None:
             return False
-        if not await connection.fetchval(_IS_THERE, pid, backend_start):
-            return True
-        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
-            await connection.fetchval("SELECT pg_terminate_backend($1)", pid)
-        return not await connection.fetchval(_IS_THERE, pid, backend_start)
+        async with self._turn:
+            if not await connection.fetchval(_IS_THERE, pid, backend_start):
+                return True
+            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+                await connection.fetchval("SELECT pg_terminate_backend($1)", pid)
+            return not await connection.fetchval(_IS_THERE, pid, backend_start)
 
     def poke(self) -> None:
         """Ask again at once: something may have changed."""
@@ -180,6 +189,10 @@ class Witness:
             try:
                 await self._watch()
             except FAILURES as exc:
+                error = describe(exc)
+            except Exception as exc:
+                # A bug; but a server that nobody looks at any more would be worse.
+                log.exception("a witness met a bug", exc, server=self._server.name)
                 error = describe(exc)
             finally:
                 self._end(error)
@@ -205,6 +218,10 @@ class Witness:
             connection.terminate()
 
     async def _ask(self, connection: asyncpg.Connection[Any]) -> None:
+        async with self._turn:
+            await self._ask_now(connection)
+
+    async def _ask_now(self, connection: asyncpg.Connection[Any]) -> None:
         self._asked.clear()
         waiting, self._waiting = self._waiting, []
         loop = asyncio.get_running_loop()
