@@ -166,6 +166,8 @@ class Planner:
             return plan
         if kind is Kind.SCHEMA:
             plan.writes = self._schema_writes(scope, statement)
+            plan.taints = plan.taints or b"pg_temp" in statement.text
+            plan.taints = plan.taints or "pg_temp" in scope.search_path
         if not (statement.reads or statement.writes or statement.functions or kind is Kind.READ):
             return plan
         if catalog is None:
