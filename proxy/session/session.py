@@ -184,7 +184,9 @@ class Session:
 
     def _may_take(self, request: Request) -> bool:
         phase = self._phase
-        if phase is FREE or phase is OPEN:
+        if phase is FREE:
+            return not self._is_slow  # or what it is told would pile up here
+        if phase is OPEN:
             return True
         if phase is not RUNNING:
             return False
@@ -196,6 +198,7 @@ class Session:
         if (
             self._link is None
             and not self._skipping
+            and not self._is_slow
             and self._engine.is_between
             and self.pins <= HARMLESS
         ):
@@ -622,10 +625,7 @@ class Session:
         self._account(plans, texts)
         in_transaction = exchange.status != tags.IDLE
         if may_commit(errand.plans, in_transaction=in_transaction) and self._transaction.writes:
-            # A batch commits at its Sync, and not before: the mark may grow until then.
-            if errand.mark is not None:
-                self._services.settle(errand.mark, committed=False, rows={})
-            self._services.announce(errand, self._transaction, self.profile)
+            self._announce_more(errand)
         link.write(exchange.go_on(request))
         said = exchange.say_at_once()
         if said:
@@ -635,6 +635,15 @@ class Session:
             self._phase = RUNNING
         if request.streams:
             self._pour_into(link)
+
+    def _announce_more(self, errand: Errand) -> None:
+        """Mark what a batch has grown to write, in one breath: it is never unmarked meanwhile."""
+        mark = errand.mark
+        if mark is not None:
+            if self._transaction.writes <= mark.tables:
+                return
+            self._services.settle(mark, committed=False, rows={})
+        self._services.announce(errand, self._transaction, self.profile)
 
     # What the server sends
 
@@ -747,6 +756,10 @@ class Session:
         """The client takes no more for now, or takes more again."""
         self._is_slow = paused
         link = self._link
+        if paused:
+            self.answers = None
+        elif self._phase is FREE:
+            self._pump()
         if link is None:
             return
         if paused:

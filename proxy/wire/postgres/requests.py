@@ -281,7 +281,10 @@ class ClientEngine:
             if self._gather():
                 requests += self.feed(b"")
         elif splitter.large_tag:
-            requests.append(self._large(splitter.large_tag))
+            request = self._large(splitter.large_tag)
+            requests.append(request)
+            if not request.streams:
+                requests += self.feed(b"")
         elif fresh and len(requests) == 1 and not self._batch:
             requests[0].note_chunk(data)
         elif self._size > BATCH:
@@ -465,7 +468,8 @@ class ClientEngine:
             request.executions.append(Execution(None, None, b""))
         else:
             raise MessageTooLarge(f"message of {size} bytes is too large")
-        request.streams = True
+        # What has come may be all of it, and more behind.
+        request.streams = bool(self._splitter.large_tag)
         return request
 
 

@@ -186,6 +186,8 @@ class Link:
 
     def lend(self, user: Any) -> None:
         self.user = user
+        if user is None:
+            self.is_reading = True
 
     def believes(self, need: Position, epoch: int) -> bool:
         return self.knows_position
