@@ -94,9 +94,10 @@ class Client:
         history: Where its operations go.
         name: Its own among all clients.
         dsn: Where it connects.
+        pause: Seconds between two of its turns, on average.
     """
 
-    def __init__(self, load: Load, history: History, name: str, dsn: str) -> None:
+    def __init__(self, load: Load, history: History, name: str, dsn: str, *, pause: float) -> None:
         self.load = load
         self.history = history
         self.draw = random.Random(f"{load.seed} {name}")
@@ -106,6 +107,7 @@ class Client:
         self._name = name
         self._sessions = 0
         self._dsn = dsn
+        self._pause = pause
         self._doing = ""
 
     @property
@@ -123,8 +125,13 @@ class Client:
         try:
             while not self.is_over:
                 await self._turn()
+                await self._rest()
         finally:
             await self._drop()
+
+    async def _rest(self) -> None:
+        left = self.load.until - time.monotonic()
+        await asyncio.sleep(min(self.draw.expovariate(1 / self._pause), max(0.0, left)))
 
     async def _turn(self) -> None:
         if self._door is None:
@@ -218,7 +225,7 @@ class Reader(Client):
     def __init__(self, load: Load, history: History, number: int) -> None:
         place = number % len(load.read_dsns)
         name = f"reader-{load.process}.{number}@{place}"
-        super().__init__(load, history, name, load.read_dsns[place])
+        super().__init__(load, history, name, load.read_dsns[place], pause=load.think)
         self._topics = [TOPICS[name] for name in load.topics]
         self._weights = [topic.weight for topic in self._topics]
         self._read_weights = {
@@ -227,7 +234,6 @@ class Reader(Client):
         }
 
     async def act(self, door: Door) -> None:
-        await asyncio.sleep(self.draw.expovariate(1 / self.load.think))
         manner = self.draw.random()
         if manner < 0.06:
             begin = self.draw.choice(("BEGIN", "BEGIN READ ONLY"))
@@ -265,7 +271,8 @@ class Writer(Client):
     """Writes one topic's objects: those that are this process's, and any list."""
 
     def __init__(self, load: Load, history: History, topic: Topic) -> None:
-        super().__init__(load, history, f"writer-{load.process}.{topic.name}", load.write_dsn)
+        name = f"writer-{load.process}.{topic.name}"
+        super().__init__(load, history, name, load.write_dsn, pause=topic.pause)
         self._topic = topic
         keys = range(1, topic.keys + 1)
         self._keys = [key for key in keys if key % load.processes == load.process]
@@ -273,7 +280,6 @@ class Writer(Client):
         self._appended = 0
 
     async def act(self, door: Door) -> None:
-        await asyncio.sleep(self.draw.expovariate(1 / self._topic.pause))
         if not self._keys and not self._topic.is_list:
             return
         write = self.draw.choice(self._topic.writes)
