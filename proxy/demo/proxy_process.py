@@ -80,6 +80,10 @@ class ProxyProcess:
         return self._running().pid
 
     @property
+    def is_running(self) -> bool:
+        return self._running().poll() is None
+
+    @property
     def metrics_url(self) -> str:
         return f"http://127.0.0.1:{self.admin_port}/metrics"
 
@@ -111,17 +115,13 @@ class ProxyProcess:
             process.kill()
             process.wait()
 
-    def wait(self) -> int:
-        """Wait until it ends; returns its exit status."""
-        return self._running().wait()
-
     def scrape(self) -> Scrape:
         """Read its metrics."""
         with urllib.request.urlopen(self.metrics_url, timeout=10.0) as answer:
             return Scrape.parse(answer.read().decode())
 
     def _is_ready(self) -> bool:
-        if self._running().poll() is not None:
+        if not self.is_running:
             raise ProgramFailed(f"Tidegate ended at its start: {last_lines(self.log)}")
         try:
             url = f"http://127.0.0.1:{self.admin_port}/readyz"

@@ -6,18 +6,16 @@ then. What is shown is in `scenes`; nothing is left behind, however it ends.
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from types import FrameType
+import time
+from contextlib import ExitStack
 from typing import Final
 
 import asyncpg
-import uvloop
 
 from proxy.demo import schema
+from proxy.demo.interrupts import Interrupts
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
 from proxy.demo.processes import ProgramFailed, free_port, temporary_folder, wait_until
 from proxy.demo.programs import last_lines
@@ -32,7 +30,6 @@ from proxy.demo.stage import CACHE, DATABASE, PASSWORD, USER, Stage
 
 SCENES: Final = (ask_again, write_between, hold_back, run_load, compare)
 
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED: Final = 128 + signal.SIGINT
 
 PORT: Final = 6432
@@ -46,13 +43,16 @@ def run(exit_when_done: bool) -> int:
         exit_when_done: End by itself. Otherwise it stays up until it is told to stop.
     """
     screen = Screen()
-    with _stop_signals_interrupt():
+    with Interrupts() as interrupts:
         try:
             with ExitStack() as running:
-                stage = _build(screen, running)
-                _show(stage)
-                if not exit_when_done:
-                    _stay_up(stage)
+                try:
+                    stage = _build(screen, running, interrupts)
+                    _show(stage, interrupts)
+                    if not exit_when_done:
+                        _stay_up(stage, interrupts)
+                finally:
+                    interrupts.disarm()
                 screen.say("Everything is being stopped and removed.")
                 return 1 if stage.failures else 0
         except KeyboardInterrupt:
@@ -60,27 +60,7 @@ def run(exit_when_done: bool) -> int:
             return INTERRUPTED
 
 
-@contextmanager
-def _stop_signals_interrupt() -> Iterator[None]:
-    """Make each of them end us in order, as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        # What follows is cleaning up, which a second Ctrl-C must not cut short.
-        for stop in before:
-            signal.signal(stop, lambda *_: None)
-        raise KeyboardInterrupt
-
-    # What we were started to ignore (by nohup, for one) we go on ignoring.
-    heard = [stop for stop in STOP_SIGNALS if signal.getsignal(stop) is not signal.SIG_IGN]
-    before = {stop: signal.signal(stop, interrupt) for stop in heard}
-    try:
-        yield
-    finally:
-        for stop, handler in before.items():
-            signal.signal(stop, handler)
-
-
-def _build(screen: Screen, running: ExitStack) -> Stage:
+def _build(screen: Screen, running: ExitStack, interrupts: Interrupts) -> Stage:
     """Start everything, from the servers up."""
     screen.say("Tidegate in front of a PostgreSQL primary and two streaming replicas", "bold")
     screen.say("Servers, data and logs are in a temporary folder that goes with this demo.")
@@ -89,13 +69,15 @@ def _build(screen: Screen, running: ExitStack) -> Stage:
     cluster = PostgresCluster(folder / "pg", replicas=2)
     with screen.doing(f"PostgreSQL {cluster.postgres.major}: a primary and two replicas"):
         running.enter_context(cluster)
+        interrupts.check()
         cluster.primary.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
         cluster.primary.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
     accounts = schema.SCALE * schema.ACCOUNTS
     with screen.doing(f"the tables of pgbench, {accounts:,} accounts", schema.SCALE) as advance:
         dsn = cluster.primary.dsn(DATABASE, user=USER, password=PASSWORD)
-        asyncio.run(schema.load(dsn, progress=advance))
+        interrupts.run(schema.load(dsn, progress=advance))
         cluster.wait_replayed()
+        interrupts.check()
     with screen.doing("Tidegate, with its defaults: no configuration file, no Redis"):
         proxy = ProxyProcess(
             folder,
@@ -107,9 +89,14 @@ def _build(screen: Screen, running: ExitStack) -> Stage:
         )
         running.enter_context(proxy)
         stage = Stage(cluster, proxy, screen)
+
+        def is_routing() -> bool:
+            interrupts.check()
+            return "replica" in stage.route(with_value(BRANCH, 1))
+
         # It reads a database's catalog for the first client that comes; until then, all of
         # that client's statements go to the primary.
-        wait_until(lambda: "replica" in stage.route(with_value(BRANCH, 1)), "a route")
+        wait_until(is_routing, "Tidegate to send reads to replicas")
     for server in cluster.servers:
         screen.note(f"{server.name:9} {server.address}")
     screen.note(f"tidegate  127.0.0.1:{proxy.port}")
@@ -127,12 +114,11 @@ def _port(usual: int) -> int:
     return usual
 
 
-def _show(stage: Stage) -> None:
+def _show(stage: Stage, interrupts: Interrupts) -> None:
     """Play the scenes, then sum up."""
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            for scene in SCENES:
-                runner.run(scene(stage))
+        for scene in SCENES:
+            interrupts.run(scene(stage))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ProgramFailed) as error:
         stage.claim(f"It went on without an error: {type(error).__name__}: {error}", held=False)
         stage.screen.say(f"Tidegate's log ends with: {last_lines(stage.proxy.log)}")
@@ -159,7 +145,7 @@ def _sum_up(stage: Stage) -> None:
         screen.say(f"All {stage.claims} claims were checked, and held.", "bold green")
 
 
-def _stay_up(stage: Stage) -> None:
+def _stay_up(stage: Stage, interrupts: Interrupts) -> None:
     """Leave everything running for whoever wants to try it, until told to stop."""
     screen = stage.screen
     screen.heading("It is yours now")
@@ -172,7 +158,9 @@ def _stay_up(stage: Stage) -> None:
     screen.say()
     screen.say("Ctrl-C stops everything and removes it.", "bold")
     try:
-        status = stage.proxy.wait()
+        while stage.proxy.is_running:
+            interrupts.check()
+            time.sleep(0.1)
     except KeyboardInterrupt:
         return
-    stage.claim(f"Tidegate stays up: it ended with status {status}", held=False)
+    stage.claim("Tidegate stays up: it ended by itself", held=False)

@@ -60,5 +60,7 @@ async def load(dsn: str, *, scale: int = SCALE, progress: Callable[[int], None])
         await connection.execute(KEYS)
         for table in ("branches", "tellers", "accounts", "history"):
             await connection.execute(f"VACUUM ANALYZE pgbench_{table}")
-    finally:
+        # A server process reports what it wrote when it ends: wait for that.
         await connection.close()
+    finally:
+        connection.terminate()

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -23,6 +23,9 @@ PASSWORD: Final = "demo"
 DATABASE: Final = "demo"
 
 CACHE: Final = "cache"
+
+PATIENCE: Final = 30.0
+"""Seconds after which an answer is not awaited any longer."""
 
 
 @dataclass(slots=True)
@@ -132,9 +135,14 @@ async def fetch_number(connection: Connection, sql: str, *arguments: object) -> 
 @asynccontextmanager
 async def connected(dsn: str, count: int) -> AsyncIterator[list[Connection]]:
     """Lend some connections."""
-    async with AsyncExitStack() as closing:
-        connections: list[Connection] = []
+    connections: list[Connection] = []
+    try:
         for _ in range(count):
-            connections.append(await asyncpg.connect(dsn))
-            closing.push_async_callback(connections[-1].close, timeout=5.0)
+            connections.append(await asyncpg.connect(dsn, command_timeout=PATIENCE))
         yield connections
+        for connection in connections:
+            await connection.close(timeout=PATIENCE)
+    finally:
+        # In the middle of something: no goodbye, which would wait for its end.
+        for connection in connections:
+            connection.terminate()
