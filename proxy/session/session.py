@@ -795,7 +795,9 @@ class Session:
             return
         if exchange.error is not None:
             self._judge(exchange.error)
-            self._engine.undo(errand.request, exchange.confirmed)
+            self._engine.undo(
+                errand.request, exchange.confirmed, unnamed_is_lost=exchange.unnamed_is_lost
+            )
             self._skipping = errand.request.end is End.OPEN  # it was ended by us, not the client
         self._settle_mark(errand, link)
         if self._services.results is not None:

@@ -55,13 +55,14 @@ class Prelude(Enum):
 class Owed:
     """What the server still owes for one message that was sent to it."""
 
-    __slots__ = ("completes", "forward", "item", "prepared", "said")
+    __slots__ = ("closes", "completes", "forward", "item", "prepared", "said")
 
     def __init__(self, item: Item | None, completes: bytes, *, forward: bool) -> None:
         self.item = item
         self.completes = completes
         self.forward = forward
         self.prepared: Prepared | None = None  # is on the server once this is answered
+        self.closes: Prepared | bytes | None = None  # is not on it any more, then
         self.said = b""  # said to the client in the server's place, right after
 
 
@@ -74,6 +75,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_coming",
         "_copy_ended",
         "_discarding",
         "_editing",
@@ -98,6 +100,7 @@ class Exchange:
         "status",
         "tags",
         "unnamed",
+        "unnamed_is_lost",
         "wants_sync",
     )
 
@@ -110,6 +113,7 @@ class Exchange:
         self._request: Request | None = None
         self._room = max_prepared
         self._stray: list[bytes] = []  # names to be closed at the next occasion
+        self._coming: set[Prepared] = set()  # statements whose Parse is under way
         self._copy_ended = False  # the client has said that it has no more rows to be copied
         self._sync_counts = False  # the Sync was sent behind that
         # Of the connection:
@@ -126,6 +130,7 @@ class Exchange:
         self.tags: list[bytes] = []  # command tags, in order
         self.rows: list[list[bytes | None]] = []  # of a question of our own
         self.confirmed = 0  # entries of the request's undo list that are true on the server
+        self.unnamed_is_lost = False  # a Parse failed that was to replace it
         self.copying_in = False
         self.wants_sync = False  # nothing but a Sync that was not sent yet ends the request
         self.asynchronous = b""  # notifications and the like, for whoever is pinned here
@@ -177,6 +182,7 @@ class Exchange:
         self.position_missing = False
         self.tags = []
         self.confirmed = 0
+        self.unnamed_is_lost = False
         self.copying_in = self.wants_sync = False
         self._copy_ended = self._sync_counts = False
         self._discarding = False
@@ -229,9 +235,9 @@ class Exchange:
 
     def _edit(self, request: Request) -> bytes:
         sent: list[bytes] = []
-        for name in self._stray:
-            self._inject(sent, frontend.close(tags.STATEMENT, name), b"3", None)
-        self._stray = []
+        strays, self._stray = self._stray, []
+        for name in strays:
+            self._inject(sent, frontend.close(tags.STATEMENT, name), b"3").closes = name
         for item in request.items:
             handler = _EDITORS.get(item.tag, Exchange._edit_other)
             handler(self, item, sent)
@@ -246,13 +252,13 @@ class Exchange:
             self._say(item, backend.PARSE_COMPLETE)
         else:
             self._make_room(sent)
-            owed = self._forward(item, prepared.message, sent)
-            owed.prepared = prepared
+            self._forward(item, prepared.message, sent).prepared = prepared
+            self._coming.add(prepared)
 
     def _edit_taken(self, item: Item, sent: list[bytes]) -> None:
         # Said twice under the client's own name: the second draws the server's own refusal,
         # which also aborts an open transaction, as it must.
-        self._inject(sent, item.message, b"1", None)
+        self._inject(sent, item.message, b"1")
         self._forward(item, item.message, sent)
         self._stray.append(item.name)
 
@@ -262,13 +268,13 @@ class Exchange:
         if prepared is None:
             if _is_use(item) and not item.name:
                 # An unnamed statement that is there is somebody else's.
-                self._inject(sent, frontend.close(tags.STATEMENT, b""), b"3", None)
+                self._inject(sent, frontend.close(tags.STATEMENT, b""), b"3")
                 self.unnamed = None
             self._forward(item, item.message, sent)
             return
         if not item.name:
             if self.unnamed is not prepared:
-                self._inject(sent, frontend.parse(b"", prepared.sql, prepared.oids), b"1", None)
+                self._inject(sent, frontend.parse(b"", prepared.sql, prepared.oids), b"1")
                 self.unnamed = prepared
             self._forward(item, item.message, sent)
             return
@@ -294,18 +300,20 @@ class Exchange:
     def _want(self, prepared: Prepared, sent: list[bytes]) -> None:
         if not self._is_there(prepared):
             self._make_room(sent)
-            self._inject(sent, prepared.message, b"1", prepared)
+            self._inject(sent, prepared.message, b"1").prepared = prepared
+            self._coming.add(prepared)
 
     def _is_there(self, prepared: Prepared) -> bool:
         if prepared in self.prepared:
             self.prepared.move_to_end(prepared)
             return True
-        return any(owed.prepared is prepared for owed in self._owed)  # its Parse is under way
+        return prepared in self._coming
 
     def _make_room(self, sent: list[bytes]) -> None:
         while len(self.prepared) >= self._room:
             oldest, _ = self.prepared.popitem(last=False)
-            self._inject(sent, frontend.close(tags.STATEMENT, oldest.server_name), b"3", None)
+            close = frontend.close(tags.STATEMENT, oldest.server_name)
+            self._inject(sent, close, b"3").closes = oldest
 
     def _forward(self, item: Item, message: bytes, sent: list[bytes]) -> Owed:
         owed = Owed(item, _COMPLETES.get(item.tag, b""), forward=True)
@@ -313,13 +321,11 @@ class Exchange:
         sent.append(message)
         return owed
 
-    def _inject(
-        self, sent: list[bytes], message: bytes, completes: bytes, prepared: Prepared | None
-    ) -> None:
+    def _inject(self, sent: list[bytes], message: bytes, completes: bytes) -> Owed:
         owed = Owed(None, completes, forward=False)
-        owed.prepared = prepared
         self._owed.append(owed)
         sent.append(message)
+        return owed
 
     def _say(self, item: Item, answer: bytes) -> None:
         owed = Owed(item, b"", forward=True)
@@ -410,6 +416,7 @@ class Exchange:
             elif tag == tags.READY_FOR_QUERY:
                 self.status = passed[start + 5]
                 self.done = True
+                self._framer.watched = _WATCH_PLAIN
                 request = self._request
                 if request is not None and self.error is None:
                     self.confirmed = len(request.undo)
@@ -424,6 +431,7 @@ class Exchange:
                 self.error = message
             self.copying_in = False
             self.unnamed = None  # or not: it depends on where the error came
+            self.unnamed_is_lost = self.unnamed_is_lost or self._is_parse_of_unnamed()
         elif tag == tags.DATA_ROW:
             self.rows.append(backend.read_data_row(message))
         elif tag == tags.PARAMETER_STATUS:
@@ -431,8 +439,11 @@ class Exchange:
             self.plain = False
         elif tag in (tags.COPY_IN_RESPONSE, tags.COPY_BOTH_RESPONSE):
             self.copying_in = not self._copy_ended
-            # A Sync that comes while a server waits for rows is lost on it.
-            self.wants_sync = not self._in_query() and not self._sync_counts
+            if not self._in_query() and not self._sync_counts:
+                # A Sync that comes while a server waits for rows is lost on it.
+                self.wants_sync = True
+                if len(self._owed) > 1 and self._owed[-1].completes == b"Z":
+                    self._owed.pop()
         elif tag in _NOT_OF_THE_ANSWER:
             self.plain = False
             if self._discarding and tag == tags.NOTIFICATION_RESPONSE:
@@ -449,7 +460,9 @@ class Exchange:
         self._say_what_is_due(pieces)
         for tag, start, stop in found:
             if tag == tags.ERROR_RESPONSE:
+                self._note_other(tag, passed[start:stop])
                 self._skip_to_ready()
+                continue
             owed = self._owed[0] if self._owed else None
             if owed is not None and tag in owed.completes:
                 self._owed.popleft()
@@ -459,6 +472,8 @@ class Exchange:
                     kept = stop
             if tag in (tags.COMMAND_COMPLETE, tags.READY_FOR_QUERY):
                 self._note(passed, [(tag, start, stop)])
+                while self.done and self._owed:
+                    self._skip(self._owed.popleft())
             else:
                 self._note_other(tag, passed[start:stop])
             if self._owed and self._owed[0].said:
@@ -488,6 +503,7 @@ class Exchange:
     def _confirm(self, owed: Owed) -> None:
         if owed.prepared is not None:
             self.prepared[owed.prepared] = None
+            self._coming.discard(owed.prepared)
         item = owed.item
         if item is not None and item.prepared is not None and item.tag in _UNDOABLE:
             self.confirmed += 1
@@ -507,8 +523,27 @@ class Exchange:
         if self._in_query():
             return
         while self._owed and (b"Z" not in self._owed[0].completes or self._in_query()):
-            self._owed.popleft()
+            self._skip(self._owed.popleft())
         self.wants_sync = not self._owed
+
+    def _skip(self, owed: Owed) -> None:
+        """The server has passed over a message: what it was to close is still there."""
+        if owed.prepared is not None:
+            self._coming.discard(owed.prepared)
+        if isinstance(owed.closes, Prepared):
+            self.prepared[owed.closes] = None
+        elif owed.closes is not None:
+            self._stray.append(owed.closes)
+
+    def _is_parse_of_unnamed(self) -> bool:
+        """Whether the server is at a Parse without a name, which first drops what was there."""
+        if self._owed:
+            item = self._owed[0].item
+        elif self._editing or self._request is None or self.confirmed:
+            return False
+        else:
+            item = self._request.items[0]
+        return item is not None and item.tag == tags.PARSE and not item.name
 
     def forget_statements(self) -> None:
         """Every prepared statement of this connection is gone (DISCARD ALL, DEALLOCATE ALL)."""

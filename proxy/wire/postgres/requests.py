@@ -313,16 +313,24 @@ class ClientEngine:
         self.statements.clear()
         self.unnamed = None
 
-    def undo(self, request: Request, confirmed: int) -> None:
-        """Take back what `request` prepared beyond the first `confirmed` statements."""
+    def undo(self, request: Request, confirmed: int, *, unnamed_is_lost: bool = False) -> None:
+        """Take back what `request` prepared beyond the first `confirmed` statements.
+
+        Args:
+            request: What failed.
+            confirmed: How much of it did not.
+            unnamed_is_lost: It failed in a Parse of the unnamed statement, and a server drops the
+                one that was there before it looks at the other.
+        """
         for name, previous in reversed(request.undo[confirmed:]):
             if name and previous is not None:
                 self.statements[name] = previous
             elif name:
                 self.statements.pop(name, None)
             else:
-                # A Parse that fails destroys the unnamed statement that was there.
-                self.unnamed = None
+                self.unnamed = previous
+        if unnamed_is_lost:
+            self.unnamed = None
 
     # Messages, one function each.
 
@@ -438,7 +446,8 @@ class ClientEngine:
         request.undo = self._undo
         request.size = self._size
         request.edited = any(
-            item.name or item.tag == TAKEN or item.tag in _TRACKED for item in self._batch
+            item.name or item.tag in _TRACKED or (item.tag == tags.PARSE and place)
+            for place, item in enumerate(self._batch)
         )
         self._batch, self._executions, self._undo, self._size = [], [], [], 0
         return request
@@ -476,9 +485,10 @@ class ClientEngine:
 TAKEN: Final = 0
 """The tag of a Parse whose name the client has already given: the server must refuse it."""
 
-_TRACKED: Final = frozenset((tags.CLOSE, tags.QUERY, tags.FUNCTION_CALL))
+_TRACKED: Final = frozenset((TAKEN, tags.CLOSE, tags.QUERY, tags.FUNCTION_CALL))
 """What makes the answers of a batch be told apart: a Close may be of the unnamed statement, and an
-error in front of a Query makes the server pass over it."""
+error in front of a Query makes the server pass over it. So does a second Parse: which one failed
+decides what is left."""
 
 _HANDLERS: Final[dict[int, Callable[[ClientEngine, int, bytes], Request | None]]] = {
     tags.QUERY: ClientEngine._query,
