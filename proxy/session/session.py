@@ -683,7 +683,11 @@ class Session:
         if exchange.copying_in:
             link.write(frontend.copy_fail(b"the client is gone"))
         if self._phase is OPEN:
-            link.write(exchange.go_on(_end_of_batch()))
+            # A Sync alone would commit what was run so far.
+            spoil = Item(tags.DESCRIBE, _NO_SUCH_PORTAL, None, b"")
+            end = _end_of_batch()
+            end.items.insert(0, spoil)
+            link.write(exchange.go_on(end))
             self._phase = RUNNING
 
     def _gather(self, errand: Errand, passed: bytes) -> None:
@@ -1194,6 +1198,9 @@ class Session:
 
 
 _PASSED_OVER: Final = frozenset((tags.SYNC, tags.FLUSH))
+
+
+_NO_SUCH_PORTAL: Final = frontend.describe(tags.PORTAL, b"the client is gone")
 
 
 def _end_of_batch() -> Request:

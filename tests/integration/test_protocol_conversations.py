@@ -554,6 +554,10 @@ CONVERSATIONS: dict[str, Sequence[Say]] = {
         say(run(b"SELECT $1::text IS NULL"), SYNC),
         say(parse(b"", b"SELECT $1::text"), bind(b"", b"", (None,)), execute(b""), SYNC),
     ],
+    "a bind that is cut": [
+        say(parse(b"", ONE), message(tags.BIND, b"\0\0\0"), SYNC),
+        say(run(ONE, b"1"), SYNC),
+    ],
     "an unknown kind of portal": [say(message(tags.EXECUTE, b"nobody\0\0\0\0\0"), SYNC)],
 }
 
