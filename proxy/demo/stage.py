@@ -108,7 +108,7 @@ class Stage:
         if asked.returncode:
             raise ProgramFailed(f"psql ended with {asked.returncode}: {asked.stderr.strip()}")
         facts = dict(line.split("|", 1) for line in asked.stdout.splitlines())
-        return self.named(facts["goes to"])
+        return self.named(facts["goes to"].split()[-1])
 
     @property
     def psql(self) -> str:
