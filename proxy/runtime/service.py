@@ -229,6 +229,8 @@ class GroupService:
 
     def lost(self, server: Server, error: str) -> None:
         """A server is out of sight."""
+        if self._is_closing:
+            return
         ticket = self._tickets.pop(server, None)
         if ticket is not None:
             self.ledger.position_lost(ticket)
@@ -242,9 +244,11 @@ class GroupService:
             self.ban(server, BanReason.REFUSED, error)
 
     def _turned(self, server: Server, turn: Turn, sighting: Sighting) -> None:
-        log.warning(
-            turn.value, group=self.group.name, server=server.name, timeline=sighting.timeline
+        is_expected = turn is Turn.REPLICA_JOINED or (
+            turn is Turn.NEW_EPOCH and not self.ledger.epoch
         )
+        say = log.info if is_expected else log.warning
+        say(turn.value, group=self.group.name, server=server.name, timeline=sighting.timeline)
         if turn is Turn.NEW_EPOCH:
             self._begin_epoch(server, sighting)
 
