@@ -1,7 +1,7 @@
 """The product's promise, on real servers that lag, die and come back: not one anomaly.
 
-`TIDEGATE_SOAK_SECONDS` makes each run so long, with a new seed each time unless
-`TIDEGATE_SOAK_SEED` gives one.
+`TIDEGATE_SOAK_SECONDS` makes each test so long, in runs of a minute that are judged one by one,
+and with a new seed each time unless `TIDEGATE_SOAK_SEED` gives one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ SECONDS = float(os.environ.get(SOAK, "16"))
 SEED = int(
     os.environ.get("TIDEGATE_SOAK_SEED", random.randrange(10**6) if SOAK in os.environ else 1)
 )
+RUNS = max(1, round(SECONDS / 60))
+LENGTH = SECONDS / RUNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +57,37 @@ def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, commits: Comm
     commit_with(cluster.primary, commits.synchronous_commit, commits.standbys)
     names = [replica.name for replica in cluster.replicas]
     # A commit that waits for one of two replicas must find one.
-    plans = plan(SEED, SECONDS, names, one_at_a_time=bool(commits.standbys))
+    one_at_a_time = bool(commits.standbys)
     with place.proxy() as (ground, proxy):
-        verdict = ground.run(SECONDS, plans, seed=SEED)
-        yielded = Yield.of(proxy, cluster)
-    check(verdict, yielded)
-    assert not verdict.history.errors, verdict.report()
+        for seed in range(SEED, SEED + RUNS):
+            plans = plan(seed, LENGTH, names, one_at_a_time=one_at_a_time)
+            verdict = ground.run(LENGTH, plans, seed=seed)
+            check(verdict, Yield.of(proxy, cluster), seed)
+            assert not verdict.history.errors, verdict.report()
 
 
 def test_nothing_is_stale_when_the_primary_crashes(place: Place) -> None:
     """Commits end in nobody knows what, and a new epoch begins."""
     crashes = [
-        Planned(SECONDS * 0.2, 0.3, "primary", Fault.KILL),
-        Planned(SECONDS * 0.6, 0.0, "primary", Fault.CRASH),
+        Planned(LENGTH * 0.2, 0.3, "primary", Fault.KILL),
+        Planned(LENGTH * 0.6, 0.0, "primary", Fault.CRASH),
     ]
-    lags = plan(SEED, SECONDS, ["replica1"], [Fault.LAG])
     with place.proxy() as (ground, proxy):
-        verdict = ground.run(SECONDS, [crashes, *lags], seed=SEED)
-        yielded = Yield.of(proxy, place.cluster)
-    check(verdict, yielded)
+        for seed in range(SEED, SEED + RUNS):
+            lags = plan(seed, LENGTH, ["replica1"], [Fault.LAG])
+            verdict = ground.run(LENGTH, [crashes, *lags], seed=seed)
+            check(verdict, Yield.of(proxy, place.cluster), seed)
 
 
-def check(verdict: Verdict, yielded: Yield) -> None:
+def check(verdict: Verdict, yielded: Yield, seed: int) -> None:
     """Fail when anything is wrong, or when the run proves nothing."""
-    text = f"seed {SEED}\n{yielded}\n{verdict.report()}"
+    text = f"seed {seed}\n{yielded}\n{verdict.report()}"
     assert verdict, text
-    assert verdict.history.count(Act.READ) > 50 * SECONDS, text
-    assert verdict.history.count(Act.WRITE) > 10 * SECONDS, text
-    assert yielded.hits > 5 * SECONDS, text
-    assert yielded.fills > 5 * SECONDS, text
-    assert yielded.by_replicas > 5 * SECONDS, text
-    assert yielded.behind > SECONDS, text
-    assert yielded.pending > SECONDS, text
+    assert verdict.history.count(Act.READ) > 50 * LENGTH, text
+    assert verdict.history.count(Act.WRITE) > 10 * LENGTH, text
+    assert yielded.hits > 5 * LENGTH, text
+    assert yielded.fills > 5 * LENGTH, text
+    assert yielded.by_replicas > 5 * LENGTH, text
+    assert yielded.behind > LENGTH, text
+    assert yielded.pending > LENGTH, text
     assert max((it.bytes_behind for it in verdict.history.events), default=0) > 1000, text
