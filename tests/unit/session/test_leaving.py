@@ -51,6 +51,7 @@ BEGIN, ROLLBACK, DISCARD = query("BEGIN"), query("ROLLBACK"), query("DISCARD ALL
 COPY = query("COPY orders FROM STDIN")
 COPY_IN = backend.copy_response(tags.COPY_IN_RESPONSE, 0, [0])
 GIVE_UP = frontend.copy_fail(b"the client is gone")
+SPOILED = frontend.describe(tags.PORTAL, b"the client is gone") + SYNC
 
 
 @pytest.fixture
@@ -137,9 +138,9 @@ def test_in_an_open_batch(stage: Stage) -> None:
     batch = parse("", "INSERT INTO orders VALUES (1)") + bind("") + execute() + FLUSH
     stage >> client(batch)
     stage.events.clear()
-    stage >> hangs_up() << cancelled("primary") << asks("primary", SYNC)
-    answer = PARSED + BOUND + complete("INSERT 0 1") + IDLE
-    stage >> answers("primary", answer) << told(answer) << settled(True)
+    stage >> hangs_up() << cancelled("primary") << asks("primary", SPOILED)
+    answer = PARSED + BOUND + complete("INSERT 0 1") + error("34000") + IDLE
+    stage >> answers("primary", answer) << told(answer) << settled(False)
     stage << released("primary") << GONE
 
 
@@ -174,7 +175,7 @@ def test_in_a_copy_in_the_extended_protocol(stage: Stage) -> None:
     stage.events.clear()
     stage >> answers("primary", PARSED + BOUND + COPY_IN) << told(PARSED + BOUND + COPY_IN)
     stage >> hangs_up() << cancelled("primary") << asks("primary", GIVE_UP)
-    stage << asks("primary", SYNC)
+    stage << asks("primary", SPOILED)
     stage >> answers("primary", error() + IDLE) << told(error() + IDLE) << settled(False)
     stage << released("primary") << GONE
 
