@@ -57,16 +57,7 @@ def reached(position: int) -> bytes:
 
 def said(request: Request, tag: bytes, status: int) -> bytes:
     """A whole reply that something was done, in the protocol that the request came in."""
-    body = backend.command_complete(tag)
-    if request.simple:
-        return body + ready(status)
-    answers = {
-        **_SAID,
-        tags.EXECUTE: body,
-        tags.DESCRIBE: backend.NO_DATA,
-        tags.SYNC: ready(status),
-    }
-    return b"".join(answers.get(item.tag, b"") for item in request.items)
+    return _reply(request, backend.NO_DATA, backend.command_complete(tag), status)
 
 
 def table(request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
@@ -74,12 +65,20 @@ def table(request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]
     description = backend.row_description([backend.Column(name.encode()) for name in columns])
     body = b"".join(backend.data_row([field.encode() for field in row]) for row in rows)
     body += backend.command_complete(b"SELECT %d" % len(rows))
+    return _reply(request, description, body, tags.IDLE)
+
+
+def _reply(request: Request, description: bytes, body: bytes, status: int) -> bytes:
+    """Answer every message of a request, as a server would."""
     if request.simple:
-        return description + body + backend.READY_IDLE
+        shown = b"" if description is backend.NO_DATA else description  # nobody has asked
+        return shown + body + ready(status)
     pieces = []
     for item in request.items:
         if item.tag == tags.EXECUTE:
             pieces.append(body)
+        elif item.tag == tags.SYNC:
+            pieces.append(ready(status))
         elif item.tag == tags.DESCRIBE:
             if item.message[HEADER] == tags.STATEMENT:
                 pieces.append(backend.parameter_description(()))
@@ -93,5 +92,4 @@ _SAID: Final = {
     tags.PARSE: backend.PARSE_COMPLETE,
     tags.BIND: backend.BIND_COMPLETE,
     tags.CLOSE: backend.CLOSE_COMPLETE,
-    tags.SYNC: backend.READY_IDLE,
 }

@@ -1,0 +1,101 @@
+"""Replies taken apart and put together again: what is kept serves whoever asks the same."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from proxy.wire.postgres import backend, frontend, tags
+from proxy.wire.postgres.replies import Kept, only_reads, put_together, take_apart
+from proxy.wire.postgres.requests import ClientEngine, Library, Request
+
+SYNC = frontend.SYNC
+IDLE = backend.READY_IDLE
+PARSED, BOUND, CLOSED = backend.PARSE_COMPLETE, backend.BIND_COMPLETE, backend.CLOSE_COMPLETE
+COLUMNS = backend.row_description([backend.Column(b"a")])
+ROWS = backend.data_row([b"1"]) + backend.data_row([None]) + backend.command_complete(b"SELECT 2")
+NONE = backend.command_complete(b"SELECT 0")
+
+PARSE = frontend.parse(b"", b"SELECT a")
+BIND = frontend.bind(b"", b"")
+DESCRIBE = frontend.describe(tags.PORTAL, b"")
+EXECUTE = frontend.execute(b"")
+CLOSE = frontend.close(tags.PORTAL, b"")
+
+
+def request(data: bytes) -> Request:
+    engine = ClientEngine(Library(lambda: 0))
+    engine.feed(frontend.parse(b"s", b"SELECT a") + SYNC)
+    engine.feed(PARSE + SYNC)
+    (found,) = engine.feed(data)
+    return found
+
+
+SIMPLE = frontend.query(b"SELECT a")
+SHAPES = {
+    "simple": (SIMPLE, COLUMNS + ROWS + IDLE),
+    "whole": (PARSE + BIND + DESCRIBE + EXECUTE + SYNC, PARSED + BOUND + COLUMNS + ROWS + IDLE),
+    "no columns": (PARSE + BIND + EXECUTE + SYNC, PARSED + BOUND + ROWS + IDLE),
+    "bound only": (BIND + EXECUTE + SYNC, BOUND + ROWS + IDLE),
+    "closed": (BIND + DESCRIBE + EXECUTE + CLOSE + SYNC, BOUND + COLUMNS + ROWS + CLOSED + IDLE),
+    "named": (frontend.bind(b"", b"s") + EXECUTE + SYNC, BOUND + ROWS + IDLE),
+    "prepared": (
+        frontend.parse(b"t", b"SELECT a") + frontend.bind(b"", b"t") + EXECUTE + SYNC,
+        PARSED + BOUND + ROWS + IDLE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("asked", "again"), list(product(SHAPES, repeat=2)))
+def test_what_one_fetched_serves_another(asked: str, again: str) -> None:
+    data, reply = SHAPES[asked]
+    kept = take_apart(reply, request(data))
+    assert kept == Kept(COLUMNS if COLUMNS in reply else b"", ROWS)
+    other, expected = SHAPES[again]
+    is_missing = COLUMNS in expected and COLUMNS not in reply
+    assert put_together(kept, request(other)) == (None if is_missing else expected)
+
+
+def test_a_result_without_rows_is_a_result() -> None:
+    kept = take_apart(PARSED + BOUND + NONE + IDLE, request(PARSE + BIND + EXECUTE + SYNC))
+    assert kept == Kept(b"", NONE)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PARSE + BIND + EXECUTE + frontend.parse(b"", b"SELECT b") + SYNC,
+        frontend.parse(b"t", b"SELECT b") + PARSE + BIND + EXECUTE + SYNC,
+        PARSE + BIND + BIND + EXECUTE + SYNC,
+        BIND + PARSE + EXECUTE + SYNC,
+        PARSE + BIND + EXECUTE + frontend.close(tags.STATEMENT, b"") + SYNC,
+        PARSE + frontend.describe(tags.STATEMENT, b"") + BIND + EXECUTE + SYNC,
+        DESCRIBE + PARSE + BIND + EXECUTE + SYNC,
+        PARSE + BIND + EXECUTE + SIMPLE,
+    ],
+    ids=["Parse", "other Parse", "two Binds", "order", "Close", "Describe", "too early", "Query"],
+)
+def test_a_batch_that_does_something_else_is_the_servers(data: bytes) -> None:
+    found = request(data)
+    assert not only_reads(found)
+    assert put_together(Kept(COLUMNS, ROWS), found) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "reply"),
+    [
+        (SIMPLE, ROWS + IDLE),
+        (SIMPLE, COLUMNS + ROWS + backend.READY_TRANSACTION),
+        (SIMPLE, COLUMNS + IDLE),
+        (SIMPLE, IDLE),
+        (PARSE + BIND + EXECUTE + SYNC, BOUND + ROWS + IDLE),
+        (PARSE + BIND + EXECUTE + SYNC, PARSED + BOUND + COLUMNS + ROWS + IDLE),
+        (PARSE + BIND + EXECUTE + SYNC, PARSED + BOUND + backend.EMPTY_QUERY_RESPONSE + IDLE),
+        (PARSE + BIND + DESCRIBE + EXECUTE + SYNC, PARSED + BOUND + backend.NO_DATA + ROWS + IDLE),
+        (BIND + EXECUTE + DESCRIBE + SYNC, BOUND + ROWS + COLUMNS + IDLE),
+        (BIND + EXECUTE + CLOSE + SYNC, BOUND + ROWS + IDLE),
+    ],
+)
+def test_a_reply_that_is_not_what_was_asked_for_is_not_kept(data: bytes, reply: bytes) -> None:
+    assert take_apart(reply, request(data)) is None

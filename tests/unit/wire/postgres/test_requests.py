@@ -1,0 +1,356 @@
+"""What a client wants answered before it reads on, found however its bytes come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import MessageTooLarge, RemoteProtocolError
+from proxy.wire.postgres import frontend, tags
+from proxy.wire.postgres.requests import (
+    BATCH,
+    GATHERED,
+    LARGEST_PARSE,
+    SIMPLE_TAIL,
+    TAKEN,
+    ClientEngine,
+    End,
+    Library,
+    Prepared,
+    Request,
+)
+
+SYNC, FLUSH = frontend.SYNC, frontend.FLUSH
+EXECUTE = frontend.execute(b"")
+QUERY = frontend.query(b"SELECT 1")
+PARSE = frontend.parse(b"", b"SELECT a", (23,))
+BIND = frontend.bind(b"", b"", [b"1"])
+BATCHES = PARSE + BIND + EXECUTE + SYNC + QUERY + frontend.parse(b"s", b"SELECT b") + FLUSH + SYNC
+
+
+@pytest.fixture
+def engine() -> ClientEngine:
+    return ClientEngine(Library(lambda: 0))
+
+
+def one(engine: ClientEngine, data: bytes) -> Request:
+    (request,) = engine.feed(data)
+    return request
+
+
+def messages(request: Request) -> bytes:
+    return b"".join(item.message for item in request.items)
+
+
+def cuts(data: bytes) -> Iterator[list[bytes]]:
+    yield [data]
+    yield [data[at : at + 1] for at in range(len(data))]
+    for at in range(1, len(data)):
+        yield [data[:at], data[at:]]
+
+
+def test_requests_are_found_however_they_come() -> None:
+    expected = [
+        (End.READY, PARSE + BIND + EXECUTE + SYNC, [b"SELECT a"]),
+        (End.READY, QUERY, [b"SELECT 1"]),
+        (End.OPEN, frontend.parse(b"s", b"SELECT b") + FLUSH, []),
+        (End.READY, SYNC, []),
+    ]
+    for chunks in cuts(BATCHES):
+        engine = ClientEngine(Library(lambda: 0))
+        found = [request for chunk in chunks for request in engine.feed(chunk)]
+        assert [(r.end, messages(r), [e.sql for e in r.executions]) for r in found] == expected
+        assert engine.is_between
+
+
+def test_a_request_in_one_chunk_keeps_it(engine: ClientEngine) -> None:
+    data = PARSE + BIND + EXECUTE + SYNC
+    assert one(engine, data).chunk == data
+    assert one(engine, QUERY).chunk == QUERY
+    assert [request.chunk for request in engine.feed(QUERY + QUERY)] == [None, None]
+
+
+def test_bytes_that_are_no_one_request_are_not_kept_as_one(engine: ClientEngine) -> None:
+    """A chunk of the same length could be the end of one message and the beginning of another."""
+    assert engine.feed(QUERY[:-1]) == []
+    (request,) = engine.feed(QUERY[-1:] + QUERY[:-1])
+    assert request.chunk is None
+
+
+def test_one_text_with_one_list_of_types_is_one_statement(engine: ClientEngine) -> None:
+    one(engine, frontend.parse(b"s", b"SELECT a", (23,)) + SYNC)
+    one(engine, frontend.parse(b"t", b"SELECT a", (23,)) + SYNC)
+    one(engine, frontend.parse(b"u", b"SELECT a") + SYNC)
+    assert engine.statements[b"s"] is engine.statements[b"t"]
+    assert engine.statements[b"u"] is not engine.statements[b"t"]
+
+
+def test_a_text_means_something_else_under_another_search_path(engine: ClientEngine) -> None:
+    one(engine, frontend.parse(b"s", b"SELECT a") + SYNC)
+    engine.search_path = ("other",)
+    one(engine, frontend.parse(b"t", b"SELECT a") + SYNC)
+    assert engine.statements[b"s"] is not engine.statements[b"t"]
+
+
+def test_a_text_is_new_when_definitions_may_have_changed() -> None:
+    generation = 0
+    library = Library(lambda: generation)
+    before = library.find(b"SELECT a", (), ())
+    generation = 1
+    assert library.find(b"SELECT a", (), ()) is not before
+
+
+def test_a_library_keeps_nothing_that_nobody_has() -> None:
+    library = Library(lambda: 0)
+    first = library.find(b"SELECT a", (), ()).server_name
+    assert library.find(b"SELECT a", (), ()).server_name != first
+
+
+def test_a_bind_says_what_an_execute_runs(engine: ClientEngine) -> None:
+    bind = frontend.bind(b"p", b"", [b"1", None], result_formats=[1])
+    request = one(engine, PARSE + bind + frontend.execute(b"p", 7) + SYNC)
+    (execution,) = request.executions
+    assert execution.sql == b"SELECT a"
+    assert execution.max_rows == 7
+    assert execution.tail == bind[8:]
+
+
+def test_a_bind_of_nothing_ends_like_a_simple_query(engine: ClientEngine) -> None:
+    request = one(engine, PARSE + frontend.bind(b"", b"") + EXECUTE + SYNC)
+    assert request.executions[0].tail == SIMPLE_TAIL
+    assert one(engine, QUERY).executions[0].tail == SIMPLE_TAIL
+
+
+def test_what_is_run_may_be_unknown(engine: ClientEngine) -> None:
+    unknown = [
+        EXECUTE + SYNC,
+        frontend.bind(b"", b"nobody") + EXECUTE + SYNC,
+        frontend.function_call(1, []),
+    ]
+    for data in unknown:
+        assert [execution.sql for execution in one(engine, data).executions] == [None]
+    assert [execution.sql for execution in one(engine, frontend.query(b"")).executions] == [b""]
+
+
+def test_portals_end_with_their_transaction(engine: ClientEngine) -> None:
+    one(engine, PARSE + BIND + SYNC)
+    assert one(engine, EXECUTE + SYNC).executions[0].sql == b"SELECT a"
+    engine.forget_portals()
+    assert one(engine, EXECUTE + SYNC).executions[0].sql is None
+
+
+def test_a_closed_portal_runs_nothing(engine: ClientEngine) -> None:
+    data = PARSE + BIND + frontend.close(tags.PORTAL, b"") + EXECUTE + SYNC
+    assert one(engine, data).executions[0].sql is None
+
+
+# Names.
+
+
+def name_of(prepared: Prepared | None) -> bytes | None:
+    return None if prepared is None else prepared.sql
+
+
+def test_an_unnamed_statement_lasts_until_a_query(engine: ClientEngine) -> None:
+    one(engine, PARSE + SYNC)
+    assert name_of(engine.unnamed) == b"SELECT a"
+    one(engine, QUERY)
+    assert engine.unnamed is None
+
+
+def test_a_named_statement_lasts_until_it_is_closed(engine: ClientEngine) -> None:
+    one(engine, frontend.parse(b"s", b"SELECT a") + SYNC)
+    one(engine, QUERY)
+    assert name_of(engine.find(b"s")) == b"SELECT a"
+    one(engine, frontend.close(tags.STATEMENT, b"s") + SYNC)
+    assert engine.find(b"s") is None
+
+
+def test_a_name_is_given_once(engine: ClientEngine) -> None:
+    one(engine, frontend.parse(b"s", b"SELECT a") + SYNC)
+    request = one(engine, frontend.parse(b"s", b"SELECT b") + SYNC)
+    assert request.items[0].tag == TAKEN
+    assert request.edited
+    assert name_of(engine.find(b"s")) == b"SELECT a"
+
+
+def test_deallocate_forgets(engine: ClientEngine) -> None:
+    one(engine, frontend.parse(b"s", b"SELECT a") + frontend.parse(b"t", b"SELECT b") + SYNC)
+    assert engine.deallocate(b"s")
+    assert not engine.deallocate(b"s")
+    engine.forget_statements()
+    assert engine.find(b"t") is None
+
+
+def test_what_failed_is_taken_back(engine: ClientEngine) -> None:
+    one(engine, frontend.parse(b"s", b"SELECT a") + frontend.parse(b"", b"SELECT u") + SYNC)
+    request = one(
+        engine,
+        frontend.parse(b"t", b"SELECT b")
+        + frontend.close(tags.STATEMENT, b"s")
+        + frontend.parse(b"s", b"SELECT c")
+        + frontend.parse(b"", b"SELECT v")
+        + SYNC,
+    )
+    engine.undo(request, 1)
+    assert name_of(engine.find(b"t")) == b"SELECT b"
+    assert name_of(engine.find(b"s")) == b"SELECT a"
+    assert name_of(engine.unnamed) == b"SELECT u"
+    engine.undo(request, 1, unnamed_is_lost=True)
+    assert engine.unnamed is None
+
+
+def test_a_batch_answered_unread_is_read_when_it_matters(engine: ClientEngine) -> None:
+    engine.answered(PARSE + BIND + EXECUTE + SYNC)
+    assert name_of(engine.unnamed) == b"SELECT a"
+    engine.answered(BIND + EXECUTE + SYNC)
+    assert name_of(engine.unnamed) == b"SELECT a"
+    engine.answered(QUERY)
+    assert engine.unnamed is None
+
+
+# Batches that don't end with a Sync.
+
+
+def test_a_flush_is_never_swallowed(engine: ClientEngine) -> None:
+    assert one(engine, FLUSH).end is End.OPEN
+
+
+def test_a_query_in_a_batch_belongs_to_it(engine: ClientEngine) -> None:
+    request = one(engine, PARSE + BIND + EXECUTE + QUERY)
+    assert request.end is End.READY
+    assert [execution.sql for execution in request.executions] == [b"SELECT a", b"SELECT 1"]
+    assert request.edited
+
+
+def test_copy_data_is_a_request_of_its_own(engine: ClientEngine) -> None:
+    row, done = frontend.copy_data(b"1\n"), frontend.COPY_DONE
+    ends = [request.end for request in engine.feed(row + row + done + frontend.copy_fail(b"x"))]
+    assert ends == [End.COPY, End.COPY_END, End.COPY_END]
+    assert one(engine, frontend.TERMINATE).end is End.TERMINATE
+
+
+def test_a_long_batch_goes_on_in_parts(engine: ClientEngine) -> None:
+    row = BIND + EXECUTE
+    sent = b""
+    ends = []
+    for _ in range(2 * BATCH // len(row) // 100):
+        for request in engine.feed(row * 100):
+            sent += messages(request)
+            ends.append(request.end)
+    request = one(engine, SYNC)
+    sent += messages(request)
+    assert set(ends) == {End.OPEN}
+    assert request.end is End.READY
+    assert len(sent) == len(row) * 100 * (2 * BATCH // len(row) // 100) + len(SYNC)
+
+
+# Large messages.
+
+
+def large(engine: ClientEngine, data: bytes, *, step: int = 200_000) -> tuple[bytes, list[Request]]:
+    """Feed a message as it comes, and pass it on as a session does."""
+    passed: list[bytes] = []
+    requests: list[Request] = []
+
+    def take(found: list[Request]) -> None:
+        for request in found:
+            requests.append(request)
+            passed.append(messages(request))
+
+    for start in range(0, len(data), step):
+        found = engine.feed(data[start : start + step])
+        take(found)
+        while engine.is_streaming and (piece := engine.take()):
+            passed.append(piece)
+            if not engine.is_streaming:
+                take(engine.feed(b""))
+    return b"".join(passed), requests
+
+
+@pytest.mark.parametrize("size", [GATHERED, GATHERED + 1, GATHERED + 150_000, 3 * GATHERED])
+@pytest.mark.parametrize("kind", ["query", "bind", "copy", "call"])
+def test_a_large_message_passes_through(engine: ClientEngine, kind: str, size: int) -> None:
+    body = b"x" * size
+    data = {
+        "query": frontend.query(body),
+        "bind": frontend.bind(b"", b"", [body]),
+        "copy": frontend.copy_data(body),
+        "call": frontend.function_call(1, [body]),
+    }[kind]
+    passed, requests = large(engine, data + QUERY)
+    assert passed == data + QUERY
+    assert [execution.sql for execution in requests[-1].executions] == [b"SELECT 1"]
+    assert engine.is_between
+    if kind in ("query", "call"):
+        assert requests[0].executions[0].sql is None
+
+
+def test_a_large_parse_is_gathered(engine: ClientEngine) -> None:
+    text = b"SELECT '" + b"x" * 2 * GATHERED + b"'"
+    data = frontend.parse(b"s", text) + frontend.bind(b"", b"s") + EXECUTE + SYNC
+    passed, requests = large(engine, data)
+    assert passed == data
+    assert [execution.sql for request in requests for execution in request.executions] == [text]
+
+
+def test_a_parse_has_a_limit(engine: ClientEngine) -> None:
+    header = b"P" + (LARGEST_PARSE + 10).to_bytes(4, "big")
+    with pytest.raises(MessageTooLarge):
+        engine.feed(header + b"s\0" + bytes(GATHERED))
+
+
+def test_a_message_that_may_not_be_large_is_refused(engine: ClientEngine) -> None:
+    with pytest.raises(MessageTooLarge):
+        engine.feed(b"S" + (20_000).to_bytes(4, "big"))
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"?\0\0\0\4",
+        b"p\0\0\0\4",
+        b"Q\0\0\0\3",
+        b"Q\0\0\0\x05x",
+        b"P\0\0\0\x06s\0",
+        b"D\0\0\0\x06Xa",
+        b"C\0\0\0\4",
+        b"B\0\0\0\x05\0",
+        b"E\0\0\0\x05\0",
+    ],
+)
+def test_what_is_no_message_is_refused(engine: ClientEngine, data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        engine.feed(data)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6))
+def test_garbage_raises_nothing_else(chunks: list[bytes]) -> None:
+    engine = ClientEngine(Library(lambda: 0))
+    try:
+        for chunk in chunks:
+            engine.feed(chunk)
+    except RemoteProtocolError:
+        return
+
+
+BODIES = st.builds(
+    lambda tag, body: bytes((tag,)) + (4 + len(body)).to_bytes(4, "big") + body,
+    st.sampled_from(sorted(tags.FROM_CLIENT)),
+    st.binary(max_size=20),
+)
+
+
+@given(st.lists(BODIES, max_size=6))
+def test_messages_with_garbage_in_them_raise_nothing_else(found: list[bytes]) -> None:
+    engine = ClientEngine(Library(lambda: 0))
+    try:
+        engine.feed(b"".join(found))
+    except RemoteProtocolError:
+        return
