@@ -19,6 +19,7 @@ from proxy.errors import (
     UnsupportedVersion,
 )
 from proxy.observe.logs import Logger, connection_ended
+from proxy.runtime.keepalive import set_keepalive
 from proxy.runtime.server import HIGH_WATER
 from proxy.runtime.tls import Tls
 from proxy.session.session import Session
@@ -78,6 +79,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         peer = transport.get_extra_info("peername")
         self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
+        set_keepalive(transport, self.service.settings)
         self.began = self.service.clock()
         self.service.clients.add(self)
         self._login = asyncio.get_running_loop().create_task(self._log_in())
@@ -285,7 +287,7 @@ class ClientConnection(asyncio.Protocol):
         pid, secret = service.new_key(self, 32 if wish.version >= V3_2 else 4)
         self.key = (pid, secret)
         engine = ClientEngine(service.library)
-        session = Session(service, self, engine, profile)
+        session = Session(service, self, engine, profile, service.terms(self.user))
         self.write(
             b"".join(
                 (

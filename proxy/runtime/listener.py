@@ -1,9 +1,8 @@
-"""Where clients connect: sockets made with the settings' options, one Protocol per client."""
+"""Where clients connect: one Protocol per client."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Final
 
 from proxy.runtime.client import ClientConnection
@@ -27,19 +26,3 @@ async def listen(service: GroupService) -> asyncio.Server:
         backlog=BACKLOG,
         reuse_address=True,
     )
-
-
-def set_keepalive(sock: socket.socket, service: GroupService) -> None:
-    """Let the system notice that the other end of an idle connection is gone."""
-    settings = service.settings
-    if not settings.tcp_keepalive:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        (socket.TCP_KEEPIDLE, int(settings.tcp_keepidle)),
-        (socket.TCP_KEEPINTVL, int(settings.tcp_keepintvl)),
-        (socket.TCP_KEEPCNT, settings.tcp_keepcnt),
-        (socket.TCP_USER_TIMEOUT, int(settings.tcp_user_timeout * 1000)),
-    ):
-        if value:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -32,6 +32,7 @@ from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.client import ClientConnection
 from proxy.runtime.commits import Commits
 from proxy.runtime.dialect import PostgresDialect
+from proxy.runtime.keepalive import set_keepalive
 from proxy.runtime.pools import Pool, Pools
 from proxy.runtime.security import Security
 from proxy.runtime.server import Address, ServerConnection, open_connection, send_cancel
@@ -39,7 +40,7 @@ from proxy.runtime.tunnel import Tunnel
 from proxy.runtime.welcome import Welcomes, startup_state
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
-from proxy.session.ports import Dialect, Line, Link, Waiter
+from proxy.session.ports import Dialect, Line, Link, Terms, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
@@ -113,9 +114,6 @@ class GroupService:
             share=settings.primary_reads is PrimaryReads.SHARE,
         )
         self.dialect: Dialect = PostgresDialect()
-        is_session = settings.pool_mode is PoolMode.SESSION
-        self.pins = frozenset({PinReason.SESSION_POOL}) if is_session else frozenset()
-        self.one_statement = settings.pool_mode is PoolMode.STATEMENT
         self.max_queued = MAX_QUEUED
         self.idle_transaction_timeout = settings.idle_transaction_timeout
         self.client_idle_timeout = settings.client_idle_timeout
@@ -449,6 +447,12 @@ class GroupService:
         self.metrics.clients += 1
         return profile, greeting.parameters
 
+    def terms(self, user: str) -> Terms:
+        """How long a user's clients keep their server connections."""
+        mode = self.settings.pool_mode_of(user)
+        pins = {PinReason.SESSION_POOL} if mode is PoolMode.SESSION else ()
+        return Terms(frozenset(pins), mode is PoolMode.STATEMENT)
+
     def new_key(self, client: ClientConnection, size: int) -> tuple[int, bytes]:
         """Make the key that cancels a client's statement."""
         while (pid := secrets.randbits(31)) in self.cancel_keys or pid == 0:
@@ -547,6 +551,8 @@ class GroupService:
                 self.accounts.credentials(user),
                 self.witnesses[server].confirm,
             )
+            if connection.transport is not None:
+                set_keepalive(connection.transport, settings)
             if server is not self.group.primary:
                 watermark = self.router.watermark(server)
                 connection.position = ConnectionPosition(watermark, connection.opened_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from proxy.errors import ClientVisibleError
@@ -24,7 +25,18 @@ if TYPE_CHECKING:
     from proxy.session.session import Session
     from proxy.session.transaction import Transaction
 
-__all__ = ["Dialect", "Exchange", "Line", "Link", "Pool", "Request", "Services", "Shell", "Waiter"]
+__all__ = [
+    "Dialect",
+    "Exchange",
+    "Line",
+    "Link",
+    "Pool",
+    "Request",
+    "Services",
+    "Shell",
+    "Terms",
+    "Waiter",
+]
 
 
 class Shell(Protocol):
@@ -141,11 +153,23 @@ class Dialect(Protocol):
         """A whole reply with rows of our own."""
 
 
+@dataclass(slots=True, frozen=True)
+class Terms:
+    """How long a client keeps a server connection: its pool mode.
+
+    Attributes:
+        pins: What it is pinned by from the beginning.
+        one_statement: Whether it gives the connection back after each statement, always.
+    """
+
+    pins: frozenset[PinReason] = frozenset()
+    one_statement: bool = False
+
+
 class Services(Protocol):
     """What one server group offers to its sessions.
 
     Attributes:
-        pins: What every client of this group is pinned by: its pool mode.
         max_queued: Bytes of requests that may wait behind the one being served.
     """
 
@@ -155,8 +179,6 @@ class Services(Protocol):
     results: Results | None
     router: Router
     dialect: Dialect
-    pins: frozenset[PinReason]
-    one_statement: bool
     max_queued: int
     idle_transaction_timeout: float
     client_idle_timeout: float

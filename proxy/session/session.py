@@ -40,7 +40,7 @@ from proxy.session.pins import (
     read_answer,
     settings_question,
 )
-from proxy.session.ports import Line, Link, Services, Shell
+from proxy.session.ports import Line, Link, Services, Shell, Terms
 from proxy.session.profile import Profile
 from proxy.session.results import plain_bind_of
 from proxy.session.sequences import asks_sequences, touches_sequences
@@ -112,6 +112,7 @@ class Session:
         "_shell",
         "_sink",
         "_skipping",
+        "_terms",
         "_transaction",
         "answers",
         "idle_since",
@@ -121,7 +122,12 @@ class Session:
     )
 
     def __init__(
-        self, services: Services, shell: Shell, engine: ClientEngine, profile: Profile
+        self,
+        services: Services,
+        shell: Shell,
+        engine: ClientEngine,
+        profile: Profile,
+        terms: Terms,
     ) -> None:
         self._services = services
         self._shell = shell
@@ -145,7 +151,8 @@ class Session:
         self._farewell = False  # its connection is being cleaned up
         self.named: dict[bytes, dict[bytes, Answer]] = {}
         self._named_in = profile.context
-        self.pins: set[PinReason] = set(services.pins)
+        self._terms = terms
+        self.pins: set[PinReason] = set(terms.pins)
         self.idle_since = services.clock()
         self.answers = profile.answers
 
@@ -297,7 +304,7 @@ class Session:
             self._errand = None
             status = tags.IDLE if link is None else link.exchange.status
             self._shell.write(self._services.dialect.said(request, b"DEALLOCATE", status))
-        elif self._services.one_statement and has_control(plans):
+        elif self._terms.one_statement and has_control(plans):
             self._fail(errand, Unsupported("transactions are not possible in statement pool mode"))
         elif self._may_be_fast(errand):
             errand.fast = plans[0]
@@ -917,7 +924,7 @@ class Session:
         if self._sink is link:
             self._drop_torn(link)
             return
-        may_unpin = self.pins != self._services.pins and any(
+        may_unpin = self.pins != self._terms.pins and any(
             may_have_unpinned(plan.statement) for plan in errand.plans
         )
         if self._gone:
@@ -958,7 +965,7 @@ class Session:
             self.pins.add(PinReason.UNKNOWN)
         else:
             kept = self.pins & {PinReason.UNKNOWN}
-            self.pins = kept | set(self._services.pins) | read_answer(exchange.rows[0])
+            self.pins = kept | set(self._terms.pins) | read_answer(exchange.rows[0])
             if len(exchange.rows) > 1:
                 self.profile.adopt(exchange.rows[1:])
                 link.state = self.profile.state

@@ -27,7 +27,7 @@ from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.runtime.dialect import PostgresDialect
 from proxy.session.errand import Errand
-from proxy.session.ports import Waiter
+from proxy.session.ports import Terms, Waiter
 from proxy.session.profile import Defaults, Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
@@ -319,8 +319,7 @@ class Stage:
         if cache:
             self.results = Results(Store(1 << 20, 1 << 16), self.ledger, single_flight=True)
         self.dialect = PostgresDialect()
-        self.pins = frozenset(pins)
-        self.one_statement = one_statement
+        self.terms = Terms(frozenset(pins), one_statement)
         self.max_queued = 1 << 20
         self.idle_transaction_timeout = 10.0
         self.client_idle_timeout = 100.0
@@ -357,7 +356,7 @@ class Stage:
             startup=SessionState.of(settings or {}, {}),
             defaults=DEFAULTS,
         )
-        return Session(self, shell, ClientEngine(self.library), profile), shell
+        return Session(self, shell, ClientEngine(self.library), profile, self.terms), shell
 
     # The conversation.
 

@@ -1,0 +1,24 @@
+"""The system's own watch over connections on which nothing is said."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from proxy.settings.model import ServerGroup
+
+
+def set_keepalive(transport: asyncio.BaseTransport, settings: ServerGroup) -> None:
+    """Let the system notice that the other end of an idle connection is gone."""
+    connection = transport.get_extra_info("socket")
+    if not settings.tcp_keepalive or connection.family == socket.AF_UNIX:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, int(settings.tcp_keepidle)),
+        (socket.TCP_KEEPINTVL, int(settings.tcp_keepintvl)),
+        (socket.TCP_KEEPCNT, settings.tcp_keepcnt),
+        (socket.TCP_USER_TIMEOUT, int(settings.tcp_user_timeout * 1000)),
+    ):
+        if value:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
