@@ -271,6 +271,10 @@ class ServerConnection(asyncio.Protocol):
         return plain
 
     def _idle_data(self, data: bytes) -> None:
+        if not self.opened_at:
+            # Logged in, and not vouched for yet: all it can have to say is goodbye.
+            self.abort("the server spoke before the connection was used")
+            return
         try:
             self.exchange.idle_feed(data)
         except RemoteProtocolError as error:
