@@ -141,7 +141,7 @@ class Book(Generic[C, W]):
         if self.closed:
             return 0
         limits = self.limits
-        wanted = max(len(self.waiting), limits.minimum - self.total) - self.opening
+        wanted = max(len(self.waiting) - self.opening, limits.minimum - self.total)
         room = limits.size - self.total
         if room <= 0 and self.longest_wait(now) >= limits.reserve_after:
             room = limits.size + limits.reserve - self.total
