@@ -87,7 +87,7 @@ class Turn(Enum):
     PRIMARY_LOST = "primary_lost"
     REPLICA_JOINED = "replica_joined"
     REPLICA_LOST = "replica_lost"
-    SPLIT = "split"  # a second server claims to be the primary of the same history
+    SPLIT = "split"  # a server claims to be the primary, and must not be
 
 
 @final
@@ -158,19 +158,21 @@ class Group:
         epoch = Epoch(server.system, server.timeline, server.name, server.incarnation)
         if server is self.primary and epoch == self.epoch:
             return Turn.NOTHING
-        known = self.epoch
-        if known is not None and epoch.system == known.system and self._is_older(server, known):
+        if self.epoch is not None and not self._may_succeed(server, self.epoch):
             return Turn.SPLIT
         self.primary = server
         self.epoch = epoch
         return Turn.NEW_EPOCH
 
-    def _is_older(self, server: Server, known: Epoch) -> bool:
-        """Tell if `server` must not become the primary: the group has seen a later history.
+    def _may_succeed(self, server: Server, known: Epoch) -> bool:
+        """Tell if `server` may be the primary after what the group has seen.
 
         A primary that comes back after another was promoted is on an older timeline; its writes
-        would be lost. On the same timeline, the one that serves stays.
+        would be lost. On the same timeline, the one that serves stays. Another system is another
+        data set: a wrong address, unless the primary itself was made anew.
         """
-        if server.timeline < known.timeline:
-            return True
-        return self.primary not in (None, server) and server.timeline == known.timeline
+        if server.system != known.system:
+            return server.name == known.server
+        if server.timeline == known.timeline:
+            return self.primary in (None, server)
+        return server.timeline > known.timeline
