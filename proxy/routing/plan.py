@@ -148,6 +148,8 @@ class Planner:
         if plan is None:
             plan = self._make(scope, statement, catalog)
             scope.plans[statement] = plan
+        elif catalog is not None:
+            plan.generation = self.generation  # believed again, the catalog says the same
         return plan
 
     def any_table(self, database: str) -> frozenset[Table]:

@@ -1,0 +1,181 @@
+"""Which server a read goes to, and why."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.tables import ReadSet
+from proxy.routing.balancer import Balancer
+from proxy.routing.bans import BanReason
+from proxy.routing.router import Router
+from proxy.topology.group import Group, Server, Sighting
+from proxy.types import Position, Reason, Role, Table, Token
+
+NOW = 100.0
+ORDERS = Table("shop", 16384)
+ITEMS = Table("shop", 16385)
+
+
+class Fleet:
+    """A primary, two replicas, and what the router wishes for."""
+
+    def __init__(self, *, share: bool = False) -> None:
+        tokens = count(1)
+        self.tokens = lambda: Token(next(tokens))
+        self.servers = [Server(name, 5432) for name in ("p", "a", "b")]
+        self.primary, self.a, self.b = self.servers
+        self.group = Group("app", self.servers)
+        self.ledger = Ledger(self.tokens())
+        self.balancer: Balancer[Server] = Balancer()
+        self.draw = 0.5
+        self.router = Router(
+            self.group, self.ledger, self.balancer, self, lambda: self.draw, share=share
+        )
+        self.positions_wanted = 0
+        self.replays_wanted: list[tuple[Server, int]] = []
+        for server in self.servers:
+            self.group.met(server)
+        self.sees(self.primary, Role.PRIMARY)
+        self.ledger.new_epoch(self.tokens(), Position(100))
+        for replica in (self.a, self.b):
+            self.sees(replica, Role.REPLICA)
+            self.replays(replica, 100)
+        self.read_set = self.ledger.read_set("shop", [ORDERS])
+
+    def sees(self, server: Server, role: Role, timeline: int = 1) -> None:
+        self.group.saw(server, Sighting(role, 7, timeline, Position(100), NOW, NOW))
+
+    def replays(self, server: Server, position: int) -> None:
+        mark = self.router.watermark(server)
+        mark.arrived(mark.ask(self.ledger.epoch, NOW), Position(position))
+
+    def writes(self, position: int | None = None) -> None:
+        """A commit on `orders`, and the primary's position after it."""
+        self.ledger.commit(self.ledger.mark([ORDERS], self.tokens()))
+        if position is not None:
+            self.ledger.position_arrived(self.ledger.ask_position(), Position(position))
+
+    def choose(self, read_set: ReadSet | None = None) -> tuple[Server | None, Reason]:
+        return self.router.choose(read_set or self.read_set, NOW)
+
+    # Wishes
+
+    def want_position(self) -> None:
+        self.positions_wanted += 1
+
+    def want_replay(self, server: Server, need: Position) -> None:
+        self.replays_wanted.append((server, need))
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet()
+
+
+def test_a_replica_serves(fleet: Fleet) -> None:
+    server, reason = fleet.choose()
+    assert server in (fleet.a, fleet.b)
+    assert reason is Reason.REPLICA
+
+
+def test_the_faster_replica_is_taken(fleet: Fleet) -> None:
+    fleet.balancer.probed(fleet.a, 0.5, NOW)
+    fleet.balancer.probed(fleet.b, 0.001, NOW)
+    assert fleet.choose() == (fleet.b, Reason.REPLICA)
+
+
+def test_a_table_with_a_commit_on_its_way_is_the_primarys(fleet: Fleet) -> None:
+    mark = fleet.ledger.mark([ORDERS], fleet.tokens())
+    assert fleet.choose() == (None, Reason.PENDING)
+    other = fleet.ledger.read_set("shop", [ITEMS])
+    assert fleet.choose(other)[0] is not None
+    fleet.ledger.rollback(mark)
+    assert fleet.choose()[0] is not None
+
+
+def test_without_its_position_a_commit_keeps_its_table_at_the_primary(fleet: Fleet) -> None:
+    fleet.writes()
+    assert fleet.choose() == (None, Reason.BEHIND)
+    assert fleet.positions_wanted == 1
+
+
+def test_replicas_that_are_behind_are_watched(fleet: Fleet) -> None:
+    fleet.writes(position=200)
+    assert fleet.choose() == (None, Reason.BEHIND)
+    assert fleet.replays_wanted == [(fleet.a, 200), (fleet.b, 200)]
+
+
+def test_a_replica_that_has_caught_up_serves(fleet: Fleet) -> None:
+    fleet.writes(position=200)
+    fleet.replays(fleet.b, 200)
+    assert fleet.choose() == (fleet.b, Reason.REPLICA)
+    assert fleet.replays_wanted == [(fleet.a, 200)]
+
+
+def test_a_replica_that_is_behind_serves_other_tables(fleet: Fleet) -> None:
+    fleet.writes(position=200)
+    assert fleet.choose(fleet.ledger.read_set("shop", [ITEMS]))[0] is not None
+
+
+def test_a_position_of_another_epoch_is_none(fleet: Fleet) -> None:
+    fleet.ledger.new_epoch(fleet.tokens(), Position(50))
+    assert fleet.choose() == (None, Reason.BEHIND)
+    fleet.replays(fleet.a, 60)
+    assert fleet.choose() == (fleet.a, Reason.REPLICA)
+
+
+def test_a_replica_on_another_timeline_does_not_count(fleet: Fleet) -> None:
+    fleet.sees(fleet.a, Role.REPLICA, timeline=2)
+    fleet.sees(fleet.b, Role.REPLICA, timeline=2)
+    assert fleet.choose() == (None, Reason.NO_REPLICA)
+
+
+def test_a_banned_replica_is_left_alone(fleet: Fleet) -> None:
+    fleet.balancer.bans.ban(fleet.a, NOW, BanReason.REFUSED)
+    assert fleet.choose() == (fleet.b, Reason.REPLICA)
+    fleet.balancer.bans.ban(fleet.b, NOW, BanReason.REFUSED)
+    assert fleet.choose() == (None, Reason.NO_REPLICA)
+
+
+def test_a_ban_is_never_lifted_for_a_replica_that_is_behind(fleet: Fleet) -> None:
+    fleet.writes(position=200)
+    fleet.replays(fleet.a, 200)
+    fleet.balancer.bans.ban(fleet.a, NOW, BanReason.BROKE)
+    assert fleet.choose() == (None, Reason.BEHIND)
+    assert fleet.replays_wanted == [(fleet.b, 200)]
+
+
+def test_replicas_that_are_lost_do_not_count(fleet: Fleet) -> None:
+    fleet.group.lost(fleet.a, "refused")
+    fleet.group.lost(fleet.b, "refused")
+    assert fleet.choose() == (None, Reason.NO_REPLICA)
+
+
+def test_the_primary_may_share_the_reads() -> None:
+    fleet = Fleet(share=True)
+    for replica in (fleet.a, fleet.b):
+        fleet.balancer.probed(replica, 0.5, NOW)
+    fleet.balancer.probed(fleet.primary, 0.001, NOW)
+    chosen = set()
+    for number in range(100):
+        fleet.draw = number / 100
+        chosen.add(fleet.choose()[0])
+    assert None in chosen
+
+
+def test_replicas_serve_while_there_is_no_primary() -> None:
+    fleet = Fleet(share=True)
+    fleet.group.lost(fleet.primary, "refused")
+    assert fleet.router.primary is None
+    assert fleet.choose()[0] in (fleet.a, fleet.b)
+
+
+def test_everybody_but_the_primary_is_listed(fleet: Fleet) -> None:
+    fleet.sees(fleet.b, Role.REPLICA, timeline=2)
+    assert fleet.router.standings() == [
+        (fleet.a, Position(100), True),
+        (fleet.b, Position(100), False),
+    ]
