@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from proxy.demo.local_postgres import PostgresCluster
 from proxy.demo.processes import wait_until
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.codec import message
@@ -57,23 +58,20 @@ def _clean(
     assert narrow_proxy.metric("tidegate_pool_cl_waiting") == 0
 
 
-def busy(direct: Application) -> int:
-    """How many sessions of the application do anything, or hold a transaction open."""
-    with direct.connect() as connection:
-        found = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state <> 'idle'"
-            " AND pid <> pg_backend_pid()"
-        ).fetchone()
-    assert found is not None
-    return int(found[0])
+BUSY = "SELECT pid FROM pg_stat_activity WHERE usename = 'app' AND state <> 'idle'"
 
 
-def wait_idle(direct: Application) -> None:
-    wait_until(lambda: busy(direct) == 0, "every session to be idle", timeout=10)
+def busy(cluster: PostgresCluster) -> int:
+    """How many sessions of the application do anything, or hold a transaction open, anywhere."""
+    return sum(len(server.fetch(BUSY)) for server in cluster.servers)
 
 
-def wait_busy(direct: Application) -> None:
-    wait_until(lambda: busy(direct) > 0, "a session to be busy")
+def wait_idle(cluster: PostgresCluster) -> None:
+    wait_until(lambda: busy(cluster) == 0, "every session to be idle", timeout=10)
+
+
+def wait_busy(cluster: PostgresCluster) -> None:
+    wait_until(lambda: busy(cluster) > 0, "a session to be busy")
 
 
 def vanish(client: RawClient) -> None:
@@ -141,19 +139,19 @@ VANISHING: dict[str, list[bytes]] = {
 @pytest.mark.parametrize("name", VANISHING)
 @pytest.mark.parametrize("how", ["reset", "close", "terminate"])
 def test_client_that_vanishes_leaves_nothing_behind(
-    narrow: Application, direct: Application, name: str, how: str
+    narrow: Application, shared_cluster: PostgresCluster, name: str, how: str
 ) -> None:
     client = narrow.raw()
     client.send(*VANISHING[name])
     if b"pg_sleep" in b"".join(VANISHING[name]):
-        wait_busy(direct)
+        wait_busy(shared_cluster)
     if how == "reset":
         vanish(client)
     else:
         if how == "terminate":
             client.send(TERMINATE)
         client.close()
-    wait_idle(direct)
+    wait_idle(shared_cluster)
 
 
 def test_client_that_vanishes_in_line_is_forgotten(
@@ -175,19 +173,21 @@ def test_client_that_vanishes_in_line_is_forgotten(
 
 
 def test_what_was_committed_before_it_vanished_stays(
-    narrow: Application, direct: Application
+    narrow: Application, direct: Application, shared_cluster: PostgresCluster
 ) -> None:
     with narrow.raw() as client:
         client.query("BEGIN; INSERT INTO left_behind VALUES (5, 'kept'); COMMIT")
         client.send(query(SLEEP))
-        wait_busy(direct)
+        wait_busy(shared_cluster)
         vanish(client)
-    wait_idle(direct)
+    wait_idle(shared_cluster)
     with direct.connect() as connection:
         assert connection.execute("SELECT id FROM left_behind").fetchall() == [(5,)]
 
 
-async def test_hundreds_that_vanish_at_once(narrow: Application, direct: Application) -> None:
+async def test_hundreds_that_vanish_at_once(
+    narrow: Application, shared_cluster: PostgresCluster
+) -> None:
     async def work(number: int) -> None:
         connection = await narrow.connect_async()
         await connection.execute(
@@ -196,7 +196,7 @@ async def test_hundreds_that_vanish_at_once(narrow: Application, direct: Applica
         await connection.close()
 
     await asyncio.gather(*(work(number) for number in range(100)))
-    await asyncio.to_thread(wait_idle, direct)
+    await asyncio.to_thread(wait_idle, shared_cluster)
 
 
 # ---- clients that talk nonsense ------------------------------------------------------------
@@ -224,7 +224,7 @@ NONSENSE: dict[str, bytes] = {
 @pytest.mark.parametrize("name", NONSENSE)
 @pytest.mark.parametrize("state", ["idle", "in a transaction", "in a batch", "behind a statement"])
 def test_nonsense_ends_its_own_connection_only(
-    narrow: Application, direct: Application, name: str, state: str
+    narrow: Application, shared_cluster: PostgresCluster, name: str, state: str
 ) -> None:
     with narrow.raw() as bystander, narrow.raw() as client:
         if state == "in a transaction":
@@ -233,7 +233,7 @@ def test_nonsense_ends_its_own_connection_only(
             client.send(parse(b"", INSERT), bind(b"", b""))
         elif state == "behind a statement":
             client.send(query(SLEEP))
-            wait_busy(direct)
+            wait_busy(shared_cluster)
         client.send(NONSENSE[name])
         try:
             client.send(SYNC)
@@ -243,12 +243,12 @@ def test_nonsense_ends_its_own_connection_only(
         fatal = [error for error in errors(heard) if error[backend.SEVERITY] == b"FATAL"]
         assert all(error[backend.SQLSTATE] in (b"08P01", b"54000") for error in fatal)
         assert rows(bystander.query("SELECT 1")) == [["1"]]
-        wait_idle(direct)
+        wait_idle(shared_cluster)
 
 
 @pytest.mark.parametrize("stop", range(1, 30, 4))
 def test_a_conversation_that_is_cut_anywhere_leaves_a_clean_connection(
-    narrow: Application, direct: Application, stop: int
+    narrow: Application, shared_cluster: PostgresCluster, stop: int
 ) -> None:
     said = b"".join(
         (
@@ -261,18 +261,18 @@ def test_a_conversation_that_is_cut_anywhere_leaves_a_clean_connection(
         client = narrow.raw()
         client.send(said[:at])
         vanish(client)
-    wait_idle(direct)
+    wait_idle(shared_cluster)
 
 
 def test_a_client_that_does_not_read_does_not_make_the_proxy_grow(
-    narrow: Application, narrow_proxy: ProxyUnderTest, direct: Application
+    narrow: Application, narrow_proxy: ProxyUnderTest, shared_cluster: PostgresCluster
 ) -> None:
     before = memory(narrow_proxy)
     with narrow.raw() as client:
         client.send(query(b"SELECT i, repeat('x', 1000) FROM generate_series(1, 200000) i"))
-        wait_busy(direct)
+        wait_busy(shared_cluster)
         assert memory(narrow_proxy) - before < 30
-    wait_idle(direct)
+    wait_idle(shared_cluster)
 
 
 def memory(proxy: ProxyUnderTest) -> float:
