@@ -199,6 +199,7 @@ class Store:
             context.release()
             self._context_bytes -= context.cost
         entry.worth.leave()
+        self._trim_ghosts()
 
     def resize(self, capacity: int) -> None:
         """Change the room there is, at once."""
@@ -254,8 +255,8 @@ class Store:
             entry.heat = 0
             self._main.append(entry)
         else:
-            self._leave_ghost(entry)
             self._evict(entry)
+            self._leave_ghost(entry)
 
     def _evict_main(self) -> None:
         entry = self._main.oldest
@@ -276,5 +277,9 @@ class Store:
         ghost = hash((entry.context, entry.key))
         self._ghosts.add(ghost)
         self._ghosts_in_order.append(ghost)
+        self._trim_ghosts()
+
+    def _trim_ghosts(self) -> None:
+        """Keep no more ghosts than entries: an entry's cost counts the place of one."""
         while len(self._ghosts_in_order) > len(self):
             self._ghosts.discard(self._ghosts_in_order.popleft())

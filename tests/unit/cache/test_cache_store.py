@@ -309,6 +309,17 @@ def test_less_room_is_less_room_at_once() -> None:
     assert 0 < cache.store.used <= 1 << 14
 
 
+def test_ghosts_go_with_the_entries_that_pay_for_their_memory() -> None:
+    cache = Cache(capacity=20_000)
+    for number in range(100):
+        cache.fill(b"text %d" % number, bytes(500))
+    assert cache.store._ghosts
+    cache.write(ORDERS)
+    for number in range(100):
+        assert not cache.has(b"text %d" % number)
+    assert (len(cache.store), len(cache.store._ghosts_in_order)) == (0, 0)
+
+
 def test_nothing_is_left_of_a_cleared_store() -> None:
     cache = Cache(capacity=1 << 16)
     fill_room(cache, range(200))
@@ -397,7 +408,7 @@ class StoreMachine(RuleBasedStateMachine):
         in_use = sum(context.cost for context in contexts if context.entries)
         assert store.used == in_use + sum(entry.cost for entry in entries)
         assert store.used <= store.capacity
-        assert len(store._ghosts) <= len(store._ghosts_in_order) <= len(store) + 1
+        assert len(store._ghosts) <= len(store._ghosts_in_order) <= len(store)
 
 
 def walk(queue: Queue) -> Iterator[Entry]:
