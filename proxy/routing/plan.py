@@ -82,7 +82,7 @@ class Plan:
 class Scope:
     """A database, a user and a search path: what a name means is the same within it."""
 
-    __slots__ = ("__weakref__", "catalog", "database", "plans", "search_path", "user")
+    __slots__ = ("catalog", "database", "plans", "search_path", "user")
 
     def __init__(self, database: str, user: str, search_path: tuple[str, ...]) -> None:
         self.database = database

@@ -14,6 +14,8 @@ from enum import Enum, unique
 from typing import Final, final
 from weakref import WeakValueDictionary
 
+from mypy_extensions import mypyc_attr
+
 Settings = tuple[tuple[str, str], ...]
 
 
@@ -36,6 +38,7 @@ class Change:
     value: str = ""
 
 
+@mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
 @final
 class SessionState:
     """Settings and SQL-level prepared statements of a session, as one interned value."""
