@@ -33,17 +33,18 @@ class Tables:
     Args:
         base: The version of a table that nobody has written.
         positions: Says what a table needs.
+        sweep_at: How many tables there are when those nobody reads are forgotten.
     """
 
-    __slots__ = ("_base", "_positions", "_read_sets", "_states", "_sweep_at")
+    __slots__ = ("_base", "_positions", "_read_sets", "_states", "_sweep_at", "_sweep_from")
 
-    def __init__(self, base: int, positions: Positions) -> None:
+    def __init__(self, base: int, positions: Positions, sweep_at: int = SWEEP_AT) -> None:
         self._base = base
         self._positions = positions
         self._states: dict[Table, TableState] = {}
         self._read_sets: WeakValueDictionary[tuple[str, frozenset[Table]], ReadSet]
         self._read_sets = WeakValueDictionary()
-        self._sweep_at = SWEEP_AT
+        self._sweep_from = self._sweep_at = sweep_at
 
     def __iter__(self) -> Iterator[TableState]:
         return iter(self._states.values())
@@ -88,4 +89,4 @@ class Tables:
             if state not in kept and not state.pending and self._positions.fold(state):
                 del self._states[table]
         self._base = (self._base + hash_token(Token(self._base))) & VERSION_MASK
-        self._sweep_at = max(SWEEP_AT, 2 * len(self._states))
+        self._sweep_at = max(self._sweep_from, 2 * len(self._states))

@@ -13,7 +13,7 @@ from math import inf
 from typing import Final, final
 
 from proxy.errors import InternalError
-from proxy.freshness.interning import Tables
+from proxy.freshness.interning import SWEEP_AT, Tables
 from proxy.freshness.mark import COMMITTED, LOST, ROLLED_BACK, VOID, Mark
 from proxy.freshness.positions import Positions, Ticket
 from proxy.freshness.rules import Rules
@@ -39,6 +39,7 @@ class Ledger:
         genesis: A random id for this ledger's beginning, so that no version of an earlier
             run means anything now.
         rules: Tests switch a rule off here to see their checker fail.
+        sweep_at: How many tables are known when those that nobody reads are forgotten.
     """
 
     __slots__ = (
@@ -51,14 +52,14 @@ class Ledger:
         "rules",
     )
 
-    def __init__(self, genesis: Token, rules: Rules = ALL_RULES) -> None:
+    def __init__(self, genesis: Token, rules: Rules = ALL_RULES, sweep_at: int = SWEEP_AT) -> None:
         self.rules = rules
         self.epoch = 0
         self.granted_until = inf
         self._changes = 0
         self._marks: dict[Token, Mark] = {}
         self._positions = Positions()
-        self._tables = Tables(hash_token(genesis), self._positions)
+        self._tables = Tables(hash_token(genesis), self._positions, sweep_at)
 
     # Reads.
 

@@ -18,7 +18,7 @@ from proxy.types import Reason, Table
 NOTHING: Final[frozenset[Table]] = frozenset()
 
 PLANS: Final = 10_000
-"""Plans kept per scope: far more than the statements of any one application."""
+"""Scopes kept, and plans in each: far more than the statements of any one application."""
 
 _COMMITS_INSIDE: Final = frozenset((Kind.OPAQUE,))
 
@@ -98,12 +98,17 @@ class Planner:
 
     `generation` grows whenever a catalog may have changed: what was planned before may have missed
     a trigger, so a commit that was planned in an older generation counts for everything.
+
+    Args:
+        ledger: Interns what statements read.
+        limit: How many scopes are kept, and how many plans in each.
     """
 
-    __slots__ = ("_catalogs", "_ledger", "_scopes", "generation")
+    __slots__ = ("_catalogs", "_ledger", "_limit", "_scopes", "generation")
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, limit: int = PLANS) -> None:
         self._ledger = ledger
+        self._limit = limit
         self._catalogs: dict[str, Catalog] = {}
         self._scopes: dict[tuple[str, str, tuple[str, ...]], Scope] = {}
         self.generation = 0
@@ -113,7 +118,7 @@ class Planner:
         key = (database, user, search_path)
         scope = self._scopes.get(key)
         if scope is None:
-            if len(self._scopes) >= PLANS:
+            if len(self._scopes) >= self._limit:
                 self._scopes.clear()  # sessions keep theirs; it is only shared by fewer
             scope = self._scopes[key] = Scope(database, user, search_path)
         return scope
@@ -141,7 +146,7 @@ class Planner:
     def plan(self, scope: Scope, statement: Statement) -> Plan:
         """Find or make the plan of a statement."""
         catalog = self._catalogs.get(scope.database)
-        if catalog is not scope.catalog or len(scope.plans) > PLANS:
+        if catalog is not scope.catalog or len(scope.plans) > self._limit:
             scope.plans.clear()
             scope.catalog = catalog
         plan = scope.plans.get(statement)

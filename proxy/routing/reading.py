@@ -51,11 +51,16 @@ UNREADABLE: Final = Reading((UNREAD,), (b"",), clock=True, hint=b"")
 
 @final
 class Reader:
-    """Reads texts, and remembers fingerprints."""
+    """Reads texts, and remembers fingerprints.
 
-    __slots__ = ("_known",)
+    Args:
+        limit: How many are remembered.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_known", "_limit")
+
+    def __init__(self, limit: int = STATEMENTS) -> None:
+        self._limit = limit
         self._known: OrderedDict[bytes, Statement] = OrderedDict()
 
     def __len__(self) -> int:
@@ -84,6 +89,6 @@ class Reader:
             return statement
         statement = classify(fingerprint)
         known[fingerprint] = statement
-        if len(known) > STATEMENTS:
+        if len(known) > self._limit:
             known.popitem(last=False)
         return statement

@@ -30,5 +30,7 @@ def moves_names(plan: Plan, text: bytes, *, is_touched: bool) -> bool:
         return True
     if kind in _SETTINGS:
         command = read_command(text)
-        return not isinstance(command, Set | Reset) or command.name is None or command.name in NAMING
+        if not isinstance(command, Set | Reset) or command.name is None:
+            return True
+        return command.name in NAMING
     return kind is Kind.DISCARD or (is_touched and kind in _BACK)

@@ -8,7 +8,6 @@ from itertools import count
 
 import pytest
 
-from proxy.freshness import interning
 from proxy.freshness.ledger import Ledger
 from proxy.types import Position, Table, Token
 
@@ -21,9 +20,8 @@ tokens: Iterator[Token] = map(Token, count(1))
 
 
 @pytest.fixture
-def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    monkeypatch.setattr(interning, "SWEEP_AT", LIMIT)
-    ledger = Ledger(next(tokens))
+def ledger() -> Ledger:
+    ledger = Ledger(next(tokens), sweep_at=LIMIT)
     ledger.new_epoch(next(tokens), Position(100))
     return ledger
 

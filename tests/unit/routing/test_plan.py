@@ -9,7 +9,6 @@ import pytest
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, everything_in, schema_of
-from proxy.routing import plan as plan_module
 from proxy.routing.plan import Plan, Planner, Scope
 from proxy.routing.reading import Reader
 from proxy.sql.resolution import Access
@@ -34,10 +33,15 @@ class Catalog:
 
 
 @pytest.fixture
-def planner() -> Planner:
+def ledger() -> Ledger:
     tokens = count(1)
     ledger = Ledger(Token(next(tokens)))
     ledger.new_epoch(Token(next(tokens)))
+    return ledger
+
+
+@pytest.fixture
+def planner(ledger: Ledger) -> Planner:
     return Planner(ledger)
 
 
@@ -161,18 +165,17 @@ def test_a_plan_belongs_to_its_scope(planner: Planner, scope: Scope) -> None:
     assert planner.scope("shop", "bob", ("sales", "public")) is other
 
 
-def test_scopes_have_a_limit(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_module, "PLANS", 2)
+def test_scopes_have_a_limit(ledger: Ledger) -> None:
+    planner = Planner(ledger, limit=2)
     first = planner.scope("shop", "u0", ())
     for number in range(1, 4):
         planner.scope("shop", f"u{number}", ())
     assert planner.scope("shop", "u0", ()) is not first
 
 
-def test_plans_have_a_limit(
-    planner: Planner, scope: Scope, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plan_module, "PLANS", 2)
+def test_plans_have_a_limit(ledger: Ledger) -> None:
+    planner = Planner(ledger, limit=2)
+    scope = planner.scope("shop", "ann", ("public",))
     for number in range(5):
         planner.plan(scope, statement(f"SET a{number} TO 1"))
     assert len(scope.plans) <= 3

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.routing import reading
 from proxy.routing.reading import UNREAD, Reader
 from proxy.sql.statement import Kind
 
@@ -70,10 +69,8 @@ def test_a_comment_for_the_proxy_is_kept(reader: Reader) -> None:
     assert found.hint == b"consistency=bounded"
 
 
-def test_the_least_recently_read_is_forgotten(
-    reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "STATEMENTS", 2)
+def test_the_least_recently_read_is_forgotten() -> None:
+    reader = Reader(limit=2)
     first = reader.read(b"SELECT a FROM t").statements[0]
     second = reader.read(b"SELECT b FROM t").statements[0]
     assert reader.read(b"SELECT a FROM t").statements[0] is first
