@@ -24,7 +24,7 @@ demo: build
 test: lint
 	$(SETUP_SERVERS) postgres
 	if find proxy -name "*.so" | grep -q .; then \
-		TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit/wire tests/unit/sql; \
+		TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit; \
 	fi
 	$(BIN)/python -m pytest
 

@@ -47,15 +47,19 @@ install_packages() {
 compiled_modules() {
     $venv/bin/python - <<'PYTHON'
 import tomllib
+from pathlib import Path
 
 with open("pyproject.toml", "rb") as file:
     targets = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]
-print(*targets["wheel"]["hooks"]["mypyc"]["include"])
+hook = targets["wheel"]["hooks"]["mypyc"]
+files = {path for pattern in hook["include"] for path in Path().glob(pattern)}
+print(*sorted(str(path) for path in files if path.name not in hook["exclude"]))
 PYTHON
 }
 
-# Whether each module has a compiled form that is newer than its source.
+# Whether each module has a compiled form that is newer than its source, and no other has one.
 is_fresh() {
+    [ "$(find proxy -name '*.so' | wc -l)" -eq $# ] || return 1
     for source in "$@"; do
         fresh=
         for library in "${source%.py}".*.so; do
@@ -81,7 +85,7 @@ compile() {
     find proxy -name '*.so' -delete
     rm -f ./*__mypyc.*.so
     can_compile || return 0
-    say "compiling $*"
+    say "compiling $# modules (a minute or two)"
     # Not in the checkout: the build would read our pyproject.toml as its own.
     mkdir -p build
     ln -sfn ../proxy build/proxy
