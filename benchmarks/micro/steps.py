@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
+from benchmarks.micro.replies import BY_KEY, COMPLETE, DESCRIPTION, READY, row
 from proxy.cache.admission import Worth
 from proxy.cache.key import Contexts, Key, Shape
 from proxy.cache.store import Store
@@ -16,7 +17,6 @@ from proxy.types import Position, Table, Token
 from proxy.wire.postgres import frontend
 from proxy.wire.postgres.framer import Framer, watch
 
-BY_KEY: Final = b"SELECT abalance FROM pgbench_accounts WHERE aid = 4711;"
 REPORT: Final = b"""
     WITH recent AS (SELECT o.id, o.customer_id, o.total FROM orders o
                     WHERE o.placed_at > DATE '2024-01-01' AND o.state IN ('paid', 'sent'))
@@ -27,9 +27,6 @@ REPORT: Final = b"""
     GROUP BY c.name HAVING count(*) > 3 ORDER BY total DESC LIMIT 20 OFFSET 40"""
 UPDATE: Final = b"UPDATE pgbench_accounts SET abalance = abalance + 17 WHERE aid = 4711"
 
-DESCRIPTION: Final = b"T\x00\x00\x00\x21\x00\x01abalance\x00" + bytes(18)
-COMPLETE: Final = b"C\x00\x00\x00\x0dSELECT 1\x00"
-READY: Final = b"Z\x00\x00\x00\x05I"
 WATCHED: Final = b"TCEIZ"
 
 
@@ -47,17 +44,10 @@ def steps() -> Iterator[Step]:
     yield from _reading()
 
 
-def _row(size: int) -> bytes:
-    """Make a DataRow with one column, of so many bytes in all."""
-    value = size - 11
-    body = (1).to_bytes(2, "big") + value.to_bytes(4, "big") + b"x" * value
-    return b"D" + (len(body) + 4).to_bytes(4, "big") + body
-
-
 def _framing() -> Iterator[Step]:
     framer = Framer(watch(WATCHED))
     for rows in (1, 100, 300):
-        reply = DESCRIPTION + _row(100) * rows + COMPLETE + READY
+        reply = DESCRIPTION + row(100) * rows + COMPLETE + READY
         yield Step(f"framer: a reply with {rows} rows of 100 bytes", partial(framer.feed, reply))
 
 
@@ -71,7 +61,7 @@ def _hits() -> Iterator[Step]:
     context = Contexts().intern(shape, ledger)
     store = Store(1 << 30, 1 << 20)
     worth = Worth(0.0)
-    pieces = (DESCRIPTION + _row(100) + COMPLETE + READY,)
+    pieces = (DESCRIPTION + row(100) + COMPLETE + READY,)
     for number in range(10_000):
         key = Key(b"SELECT abalance FROM pgbench_accounts WHERE aid = %d;" % number)
         entry = store.fill(

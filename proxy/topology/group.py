@@ -92,20 +92,22 @@ class Turn(Enum):
 
 @final
 class Group:
-    """The servers that hold one data set. See the module."""
+    """The servers that hold one data set. See the module.
 
-    __slots__ = ("epoch", "name", "primary", "servers")
+    Attributes:
+        primary: Who takes writes now.
+        replicas: Who follows its very history, as far as is known. Asked for with every read, so
+            it is told anew when something changes.
+    """
+
+    __slots__ = ("epoch", "name", "primary", "replicas", "servers")
 
     def __init__(self, name: str, servers: list[Server]) -> None:
         self.name = name
         self.servers = servers
         self.primary: Server | None = None
+        self.replicas: list[Server] = []
         self.epoch: Epoch | None = None
-
-    @property
-    def replicas(self) -> list[Server]:
-        """The servers that follow the primary's own history, as far as is known."""
-        return [server for server in self.servers if self.follows(server)]
 
     def follows(self, server: Server) -> bool:
         """Tell if a server is a replica of the present epoch: same system, same timeline.
@@ -125,6 +127,7 @@ class Group:
         """A new witness was opened: a new incarnation, of which nothing is known yet."""
         server.incarnation += 1
         server.role = Role.UNKNOWN
+        self._count_replicas()
 
     def saw(self, server: Server, sighting: Sighting) -> Turn:
         """Take in what a server said of itself."""
@@ -135,6 +138,11 @@ class Group:
         server.position = sighting.position
         server.seen_at = sighting.received_at
         server.last_error = ""
+        turn = self._turn(server, sighting, followed=followed)
+        self._count_replicas()
+        return turn
+
+    def _turn(self, server: Server, sighting: Sighting, *, followed: bool) -> Turn:
         if sighting.role is Role.PRIMARY:
             return self._saw_primary(server)
         if server is self.primary:
@@ -149,10 +157,14 @@ class Group:
         followed = self.follows(server)
         server.role = Role.UNKNOWN
         server.last_error = error
+        self._count_replicas()
         if server is self.primary:
             self.primary = None
             return Turn.PRIMARY_LOST
         return Turn.REPLICA_LOST if followed else Turn.NOTHING
+
+    def _count_replicas(self) -> None:
+        self.replicas = [server for server in self.servers if self.follows(server)]
 
     def _saw_primary(self, server: Server) -> Turn:
         epoch = Epoch(server.system, server.timeline, server.name, server.incarnation)

@@ -1,0 +1,156 @@
+"""One statement's whole way through the proxy and its answer's way back, without sockets.
+
+Everything is real but the transports, which keep nothing: what is left is what a statement costs
+the process besides the kernel. Times here are of one client that nobody disturbs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+from benchmarks.micro.replies import BY_KEY, COMPLETE, DESCRIPTION, READY, row
+from proxy.freshness.replica import ConnectionPosition
+from proxy.runtime.client import ClientConnection
+from proxy.runtime.security import make_security
+from proxy.runtime.server import Facts, ServerConnection
+from proxy.runtime.service import GroupService
+from proxy.session.profile import Defaults, Profile
+from proxy.session.session import Session
+from proxy.session.state import UNTOUCHED
+from proxy.settings.load import parse
+from proxy.sql.resolution import Access
+from proxy.topology.group import Server, Sighting
+from proxy.types import Position, Role, Table
+from proxy.wire.postgres import backend, frontend
+from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.requests import ClientEngine
+
+DATABASE: Final = "shop"
+USER: Final = "ann"
+SHAPE: Final = "0"
+SETTINGS: Final = """
+[server_groups.main]
+engine = "postgres"
+listen = "127.0.0.1:6432"
+servers = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
+auth_user = "tidegate"
+cache = false
+"""
+REPLY: Final = DESCRIPTION + row(100) + COMPLETE + READY
+PREPARED: Final = b"by_key"
+PARAMETER: Final = b"4711"
+
+
+class _Transport:
+    """Takes everything and keeps nothing."""
+
+    def write(self, data: bytes) -> None:
+        """Send nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
+class _Catalog:
+    """Knows of one table, which every statement reads."""
+
+    def resolve(self, *_: object) -> Access:
+        return Access(read_set=frozenset((Table(DATABASE, 16400),)))
+
+
+def passages() -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield each way with its name. To be used inside of a running loop."""
+    for name, servers in (("the primary alone", 1), ("two replicas", 3)):
+        service = _service(servers)
+        links = {server: _link(service, server) for server in service.group.servers}
+        _look_at(service)
+        client = _client(service)
+        yield f"a read by key, simple, {name}", _passage(client, links, frontend.query(BY_KEY))
+        prepare = frontend.parse(PREPARED, BY_KEY.replace(b"4711", b"$1")) + frontend.SYNC
+        client.data_received(prepare)
+        for link in links.values():
+            if link.user is not None:
+                link.data_received(backend.PARSE_COMPLETE + READY)
+        batch = frontend.bind(b"", PREPARED, (PARAMETER,)) + frontend.execute(b"") + frontend.SYNC
+        run = _passage(client, links, batch, bound=True)
+        yield f"a read by key, prepared, {name}", run
+
+
+def _passage(
+    client: ClientConnection,
+    links: dict[Server, ServerConnection],
+    request: bytes,
+    *,
+    bound: bool = False,
+) -> Callable[[], None]:
+    everyone = list(links.values())
+
+    def run() -> None:
+        client.data_received(request)
+        for link in everyone:
+            if link.user is not None:
+                if bound:
+                    here = link.exchange.prepared
+                    first = b"" if here else backend.PARSE_COMPLETE
+                    link.data_received(first + backend.BIND_COMPLETE + REPLY[len(DESCRIPTION) :])
+                else:
+                    link.data_received(REPLY)
+                return
+        raise AssertionError("nobody was asked")
+
+    return run
+
+
+def _service(servers: int) -> GroupService:
+    settings = parse(SETTINGS, {}).server_groups["main"]
+    service = GroupService(settings, make_security(settings))
+    service.group.servers[servers:] = []
+    for server in service.group.servers:
+        service.met(server)
+    _look_at(service)
+    service.planner.know(DATABASE, cast(Any, _Catalog()))
+    return service
+
+
+def _look_at(service: GroupService) -> None:
+    """Let every server say what it is and how far it is."""
+    for number, server in enumerate(service.group.servers):
+        role = Role.REPLICA if number else Role.PRIMARY
+        now = service.clock()
+        service.asking(server)
+        service.saw(server, Sighting(role, 1, 1, Position(1000), now, now))
+
+
+def _link(service: GroupService, server: Server) -> ServerConnection:
+    pool = service.pools.of(server, USER, DATABASE)
+    link = ServerConnection(service._address(server))
+    link.transport = cast(asyncio.Transport, _Transport())
+    link.exchange = Exchange({}, 100)
+    link.facts = Facts(server.role is Role.REPLICA, 0.0, "public", "read committed", SHAPE)
+    link.shape = SHAPE
+    link.incarnation = server.incarnation
+    link.opened_at = service.clock()
+    link.position = ConnectionPosition(service.router.watermark(server), link.opened_at)
+    link.pool = pool
+    pool.book.opening += 1
+    pool._opened(link)
+    return link
+
+
+def _client(service: GroupService) -> ClientConnection:
+    client = ClientConnection(service)
+    client._transport = cast(asyncio.Transport, _Transport())
+    engine = ClientEngine(service.library)
+    profile = Profile(
+        service.planner,
+        service.results,
+        group=service.group.name,
+        user=USER,
+        database=DATABASE,
+        startup=UNTOUCHED,
+        defaults=Defaults("public", "read committed", "UTF8", SHAPE),
+    )
+    client.session = Session(service, client, engine, profile, service.terms(USER))
+    return client
