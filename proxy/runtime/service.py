@@ -43,7 +43,6 @@ from proxy.session.explain import answer_for_proxy
 from proxy.session.ports import Dialect, Line, Link, Terms, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
-from proxy.session.session import Session
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import PoolMode, PrimaryReads
@@ -138,7 +137,7 @@ class GroupService:
         self.witnesses = {server: Witness(server, control, self) for server in servers}
         self.clients: set[ClientConnection] = set()
         self.cancel_keys: dict[int, tuple[bytes, ClientConnection]] = {}
-        self._ghosts: set[Session] = set()
+        self._ghosts: set[object] = set()
         self._waiting: dict[Waiter, float] = {}
         self._tickets: dict[Server, Ticket] = {}
         self._readings: dict[Server, Reading] = {}
@@ -397,7 +396,7 @@ class GroupService:
         else:
             connection.pool.release(connection)
 
-    def gone(self, session: Session) -> None:
+    def gone(self, session: object) -> None:
         """A session is over, and has nothing any more."""
         self._ghosts.discard(session)
 

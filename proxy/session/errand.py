@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, final
+from typing import final
 
+from proxy.freshness.mark import Mark
+from proxy.routing.plan import Plan
+from proxy.session.fill import Fill
 from proxy.sql.statement import Kind
+from proxy.topology.group import Server
 from proxy.types import Position, Reason
-
-if TYPE_CHECKING:
-    from proxy.freshness.mark import Mark
-    from proxy.routing.plan import Plan
-    from proxy.session.ports import Request
-    from proxy.session.results import Fill
-    from proxy.topology.group import Server
+from proxy.wire.postgres.requests import Request
 
 
 @final

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from proxy import __version__
+from proxy.routing.plan import Plan
+from proxy.session.ports import Services
+from proxy.session.profile import Profile
 from proxy.types import Reason
-
-if TYPE_CHECKING:
-    from proxy.routing.plan import Plan
-    from proxy.session.ports import Services
-    from proxy.session.profile import Profile
 
 Rows = tuple[list[str], list[list[str]]]
 

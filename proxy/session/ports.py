@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from proxy.errors import ClientVisibleError
 from proxy.freshness.ledger import Ledger
@@ -12,31 +12,15 @@ from proxy.freshness.mark import Mark
 from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
+from proxy.session.errand import Errand
+from proxy.session.profile import Profile
+from proxy.session.results import Results
 from proxy.session.state import Change, SessionState
+from proxy.session.transaction import Transaction
 from proxy.topology.group import Server
 from proxy.types import PinReason, Position, Table
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.requests import Request
-
-if TYPE_CHECKING:
-    from proxy.session.errand import Errand
-    from proxy.session.profile import Profile
-    from proxy.session.results import Results
-    from proxy.session.session import Session
-    from proxy.session.transaction import Transaction
-
-__all__ = [
-    "Dialect",
-    "Exchange",
-    "Line",
-    "Link",
-    "Pool",
-    "Request",
-    "Services",
-    "Shell",
-    "Terms",
-    "Waiter",
-]
 
 
 class Shell(Protocol):
@@ -219,7 +203,7 @@ class Services(Protocol):
     def release(self, link: Link) -> None:
         """Take a link back."""
 
-    def gone(self, session: Session) -> None:
+    def gone(self, session: object) -> None:
         """A session is over, and has nothing any more."""
 
     def explain(self, profile: Profile, sql: bytes) -> tuple[list[str], list[list[str]]]:

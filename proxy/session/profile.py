@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, Protocol, final
 
 from proxy.cache.entry import Answer
 from proxy.cache.key import Context, Shape
@@ -13,9 +13,6 @@ from proxy.routing.plan import Planner, Scope
 from proxy.session.state import SessionState
 from proxy.sql.session_commands import Execute, Prepare, read_command, read_name_list
 from proxy.types import Reason
-
-if TYPE_CHECKING:
-    from proxy.session.results import Results
 
 _SHAPELESS: Final = frozenset(
     (
@@ -78,6 +75,13 @@ ROLE: Final = "role"
 AUTHORIZATION: Final = "session_authorization"
 
 
+class ContextFinder(Protocol):
+    """The cache, as far as a profile needs it."""
+
+    def context(self, shape: Shape, /) -> Context:
+        """Find what is cached for sessions of this shape."""
+
+
 @dataclass(slots=True, frozen=True)
 class Defaults:
     """What a login of this user to this database begins with, as the server said.
@@ -106,10 +110,10 @@ class Profile:
     """
 
     __slots__ = (
+        "_cache",
         "_defaults",
         "_group",
         "_planner",
-        "_results",
         "_startup",
         "blocked",
         "context",
@@ -124,7 +128,7 @@ class Profile:
     def __init__(
         self,
         planner: Planner,
-        results: Results | None,
+        cache: ContextFinder | None,
         *,
         group: str,
         user: str,
@@ -133,7 +137,7 @@ class Profile:
         defaults: Defaults,
     ) -> None:
         self._planner = planner
-        self._results = results
+        self._cache = cache
         self._group = group
         self._startup = startup
         self._defaults = defaults
@@ -222,8 +226,8 @@ class Profile:
         user = _plain_name(role) or _plain_name(authorization) or self.user
         self.scope = self._planner.scope(self.database, user, path)
         self.context = None
-        if self._results is not None and self.blocked is None:
-            self.context = self._results.context(self._shape(settings, role, authorization))
+        if self._cache is not None and self.blocked is None:
+            self.context = self._cache.context(self._shape(settings, role, authorization))
 
     def _why_blocked(self, settings: Mapping[str, str]) -> Reason | None:
         isolation = _value(settings.get("default_transaction_isolation"), self._defaults.isolation)

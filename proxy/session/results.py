@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, Protocol, final
 from weakref import WeakKeyDictionary
 
 from proxy.cache.admission import Worth
@@ -11,6 +11,9 @@ from proxy.cache.flight import FAILED, NOT_STORED, STORED, Flights, Landing
 from proxy.cache.key import Context, Contexts, Key, Shape
 from proxy.cache.store import Store
 from proxy.freshness.ledger import Ledger
+from proxy.session.errand import Errand
+from proxy.session.fill import Fill
+from proxy.session.profile import Profile
 from proxy.sql.clock import clock_word
 from proxy.types import Reason
 from proxy.wire.postgres import tags
@@ -19,33 +22,12 @@ from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.replies import Kept, only_reads, put_together, take_apart
 from proxy.wire.postgres.requests import SIMPLE_TAIL, Execution, Prepared, Request
 
-if TYPE_CHECKING:
-    from proxy.session.errand import Errand
-    from proxy.session.profile import Profile
-    from proxy.session.session import Session
 
+class Follower(Protocol):
+    """Who waits for a result that another fetches: a session."""
 
-@final
-class Fill:
-    """What is gathered of an answer while it is passed on."""
-
-    __slots__ = ("context", "key", "pieces", "room", "worth")
-
-    def __init__(self, context: Context, key: Key, worth: Worth, room: int) -> None:
-        self.context = context
-        self.key = key
-        self.worth = worth
-        self.room = room
-        self.pieces: list[bytes] = []
-
-    def add(self, data: bytes) -> bool:
-        """Take a piece; False: it has become too large to be kept."""
-        self.room -= len(data)
-        if self.room < 0:
-            self.pieces.clear()
-            return False
-        self.pieces.append(data)
-        return True
+    def flight_landed(self, landing: Landing, /) -> None:
+        """It has come, or did not."""
 
 
 @final
@@ -63,7 +45,7 @@ class Results:
         self.misses = 0
         self._ledger = ledger
         self._contexts = Contexts()
-        self._flights: Flights[Session] = Flights()
+        self._flights: Flights[Follower] = Flights()
         self._single_flight = single_flight
         self._named: WeakKeyDictionary[
             Context, WeakKeyDictionary[Prepared, dict[bytes, Answer]]
@@ -110,23 +92,23 @@ class Results:
             errand.uncached = Reason.NOT_WORTH
         return None
 
-    def join(self, errand: Errand, session: Session) -> bool:
+    def join(self, errand: Errand, follower: Follower) -> bool:
         """Wait for an identical read that is under way; False: go yourself, and lead."""
         fill = errand.fill
         if fill is None or errand.alone or not self._single_flight:
             return False
         key = (fill.context, fill.key)
-        if self._flights.board(key, session):
+        if self._flights.board(key, follower):
             errand.leads = True
             return False
         errand.fill = None
         errand.flight = key
         return True
 
-    def leave(self, errand: Errand, session: Session) -> None:
+    def leave(self, errand: Errand, follower: Follower) -> None:
         """Wait no longer."""
         if errand.flight is not None:
-            self._flights.leave(errand.flight, session)
+            self._flights.leave(errand.flight, follower)
             errand.flight = None
 
     def done(self, errand: Errand, exchange: Exchange, now: float) -> None:
@@ -164,8 +146,8 @@ class Results:
         if not errand.leads or fill is None:
             return
         errand.leads = False
-        for session in self._flights.land((fill.context, fill.key)):
-            session.flight_landed(landing)
+        for follower in self._flights.land((fill.context, fill.key)):
+            follower.flight_landed(landing)
 
     def _remember(self, context: Context, errand: Errand, entry: Entry, answer: bytes) -> None:
         """Let the same bytes find the answer at once, where they mean the same to everybody."""

@@ -1,0 +1,31 @@
+"""What is gathered of an answer for the cache, while it is passed on."""
+
+from __future__ import annotations
+
+from typing import final
+
+from proxy.cache.admission import Worth
+from proxy.cache.key import Context, Key
+
+
+@final
+class Fill:
+    """See the module."""
+
+    __slots__ = ("context", "key", "pieces", "room", "worth")
+
+    def __init__(self, context: Context, key: Key, worth: Worth, room: int) -> None:
+        self.context = context
+        self.key = key
+        self.worth = worth
+        self.room = room
+        self.pieces: list[bytes] = []
+
+    def add(self, data: bytes) -> bool:
+        """Take a piece; False: it has become too large to be kept."""
+        self.room -= len(data)
+        if self.room < 0:
+            self.pieces.clear()
+            return False
+        self.pieces.append(data)
+        return True
