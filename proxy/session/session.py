@@ -295,15 +295,15 @@ class Session:
         plans = errand.plans
         errand.texts = tuple(text for reading in readings for text in reading.texts)
         self._errand = errand
-        if link is not None and not self._deallocates_ours(errand):
+        if self._deallocates_ours(errand):
+            self._errand = None
+            status = tags.IDLE if link is None else link.exchange.status
+            self._shell.write(self._services.dialect.said(request, b"DEALLOCATE", status))
+        elif link is not None:
             errand.reason = Reason.TRANSACTION
             self._send(errand, link)
         elif len(plans) == 1 and plans[0].statement.kind is Kind.PROXY:
             self._answer_ourselves(errand)
-        elif self._deallocates_ours(errand):
-            self._errand = None
-            status = tags.IDLE if link is None else link.exchange.status
-            self._shell.write(self._services.dialect.said(request, b"DEALLOCATE", status))
         elif self._terms.one_statement and has_control(plans):
             self._fail(errand, Unsupported("transactions are not possible in statement pool mode"))
         elif self._may_be_fast(errand):

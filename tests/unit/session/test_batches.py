@@ -396,3 +396,14 @@ def test_who_waits_is_served_when_a_connection_comes_free() -> None:
     stage >> answers("primary", INSERTED + IDLE)
     stage.events.clear()
     assert stage.session.idle_since == stage.now
+
+
+def test_deallocate_of_a_statement_of_the_protocol_leaves_a_transaction_open(stage: Stage) -> None:
+    happens(stage, parse("s", TEXT) + SYNC)
+    stage >> answers("primary", PARSED + IDLE) << told(PARSED + IDLE) << released("primary")
+    happens(stage, query("BEGIN"))
+    stage >> answers("primary", complete("BEGIN") + IN_TRANSACTION)
+    stage << told(complete("BEGIN") + IN_TRANSACTION)
+    said = complete("DEALLOCATE") + IN_TRANSACTION
+    stage >> client(query("DEALLOCATE s")) << told(said)
+    stage >> client(SELECT) << asks("primary", SELECT)
