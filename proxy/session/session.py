@@ -766,20 +766,20 @@ class Session:
     def client_paused(self, paused: bool) -> None:
         """The client takes no more for now, or takes more again."""
         self._is_slow = paused
-        link = self._link
-        if paused:
-            self.answers = None
-        elif self._phase is FREE:
-            self._pump()
-        if link is None:
+        for held in (self._link, self._home):
+            if held is not None and paused:
+                held.pause_reading()
+            elif held is not None:
+                held.resume_reading()
+        if not paused:
+            if self._phase is FREE:
+                self._pump()
             return
-        if paused:
-            link.pause_reading()
-            if self._errand is not None and self._services.results is not None:
-                # Nobody shall wait for a slow client's answer.
-                self._services.results.land(self._errand, NOT_STORED)
-        else:
-            link.resume_reading()
+        self.answers = None
+        errand = self._errand
+        if self._link is not None and errand is not None and self._services.results is not None:
+            # Nobody shall wait for a slow client's answer.
+            self._services.results.land(errand, NOT_STORED)
 
     # When the server is ready again
 
@@ -1110,8 +1110,12 @@ class Session:
         self._gone = True
         self.answers = None
         self._queue.clear()
+        self._is_slow = False
         link = self._link
         errand = self._errand
+        for held in (link, self._home):
+            if held is not None:
+                held.resume_reading()  # it may have been as slow as the client
         if errand is not None and self._services.results is not None:
             self._services.results.leave(errand, self)
             self._services.results.land(errand, FAILED)
@@ -1127,7 +1131,6 @@ class Session:
                 return
             self._services.cancel(link)
             self._go_on(link)
-            link.resume_reading()
         elif self._phase is SETTING:
             self._errand = None
         elif self._phase is FREE:

@@ -301,6 +301,22 @@ def test_a_slow_client_that_goes_on_asking_is_not_read(stage: Stage) -> None:
     stage.quiet()
 
 
+def test_a_connection_kept_for_a_slow_client_is_read_again_when_it_has_caught_up(
+    stage: Stage,
+) -> None:
+    happens(stage, query("LISTEN news"))
+    link = stage.link("primary")
+    stage.session.client_paused(True)
+    reply = complete("LISTEN") + IDLE
+    stage >> answers("primary", reply) << told(reply)
+    stage >> client(query(INSERT))
+    stage.quiet()
+    assert not link.is_reading
+    stage.session.client_paused(False)
+    stage << marked(stage.catalog.table("orders")) << asks("primary", query(INSERT))
+    assert link.is_reading
+
+
 def test_a_connection_is_given_back_ready_to_be_read(stage: Stage) -> None:
     """The last of a large answer may be what fills the client's buffer."""
     stage >> client(SELECT) << asks("replica", SELECT)

@@ -99,6 +99,32 @@ def test_in_mid_query_while_slow(stage: Stage) -> None:
     assert link.is_reading
 
 
+def test_in_a_transaction_while_slow(stage: Stage) -> None:
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    stage.session.client_paused(True)
+    stage >> hangs_up() << asks("primary", ROLLBACK)
+    assert stage.link("primary").is_reading
+
+
+def test_pinned_while_slow(stage: Stage) -> None:
+    stage >> client(query("LISTEN news")) << asks("primary", query("LISTEN news"))
+    stage.session.client_paused(True)
+    reply = complete("LISTEN") + IDLE
+    stage >> answers("primary", reply) << told(reply)
+    stage >> hangs_up() << asks("primary", DISCARD)
+    assert stage.link("primary").is_reading
+
+
+def test_while_slow_when_the_server_says_what_was_left_behind(stage: Stage) -> None:
+    stage >> client(query("SELECT f()"))
+    stage.events.clear()
+    stage.session.client_paused(True)
+    stage >> answers("primary", result("1"))
+    stage.events.clear()
+    stage >> hangs_up()
+    assert stage.link("primary").is_reading
+
+
 def test_when_a_read_has_to_be_repeated(stage: Stage) -> None:
     stage >> client(SELECT) << asks("replica", SELECT)
     stage >> hangs_up() << cancelled("replica")
