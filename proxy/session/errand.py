@@ -90,3 +90,8 @@ class Errand:
     def is_write(self) -> bool:
         """Whether it changes anything."""
         return any(plan.writes for plan in self.plans)
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it is a proven read of which nothing was sent on: it can be repeated, once."""
+        return self.fast is not None and not self.started and self.attempts < 2

@@ -1,0 +1,99 @@
+"""What a client has in its session, whichever connection serves it.
+
+Its settings and prepared statements, its open transaction, what pins it to a connection, the
+answers that are ready for it. What a statement does to all this is in `effects` and
+`consequences`; which connections it has is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from proxy.cache.entry import Answer
+from proxy.cache.key import Context
+from proxy.session.pins import HARMLESS, read_answer
+from proxy.session.ports import Link, Terms
+from proxy.session.profile import Profile
+from proxy.session.transaction import Transaction
+from proxy.types import PinReason, Reason
+from proxy.wire.postgres.requests import ClientEngine
+
+
+@final
+class Belongings:
+    """See the module.
+
+    Attributes:
+        engine: Knows what the client has prepared by the protocol.
+        profile: What it has set and prepared in SQL, and what follows from that.
+        terms: Its pool mode.
+        pins: Why it keeps its server connection; empty: it does not.
+        transaction: The open one, or the last.
+        named: Ready answers to statements that it has prepared, by their names.
+        sequences: The connection that knows what its currval() and lastval() are.
+    """
+
+    __slots__ = (
+        "_named_in",
+        "engine",
+        "named",
+        "pins",
+        "profile",
+        "sequences",
+        "terms",
+        "transaction",
+    )
+
+    def __init__(self, engine: ClientEngine, profile: Profile, terms: Terms) -> None:
+        self.engine = engine
+        self.profile = profile
+        self.terms = terms
+        self.pins: set[PinReason] = set(terms.pins)
+        self.transaction = Transaction()
+        self.named: dict[bytes, dict[bytes, Answer]] = {}
+        self._named_in = profile.context
+        self.sequences: Link | None = None
+
+    @property
+    def why_at_primary(self) -> Reason | None:
+        """Why no read may leave the primary; None: one may."""
+        blocked = self.profile.blocked
+        if blocked is None and self.pins and not self.pins <= HARMLESS:
+            return Reason.PINNED
+        return blocked
+
+    def doubt(self) -> None:
+        """Something was set, and it is not known what: the server is asked when it is over."""
+        self.transaction.unsure = True
+
+    def forget_statements(self, link: Link) -> None:
+        """Every prepared statement is gone, for the client and on the connection."""
+        self.engine.forget_statements()
+        link.exchange.forget_statements()
+
+    def name_answers(self, context: Context, name: bytes, answers: dict[bytes, Answer]) -> None:
+        """Let a prepared statement's next Bind be answered without being read."""
+        self._named_in = context
+        self.named[name] = answers
+
+    def forget_named_elsewhere(self) -> None:
+        """Drop ready answers that are not for what the session is like now."""
+        if self.profile.context is not self._named_in:
+            self.named.clear()
+
+    def take_word(self, link: Link, rows: Sequence[Sequence[bytes | None]]) -> None:
+        """Take the server's word for what lives in its session.
+
+        Args:
+            link: Whose word it is.
+            rows: The answer to `QUESTION`, then what is set, if that was asked; empty: no answer.
+        """
+        if not rows:
+            self.pins.add(PinReason.UNKNOWN)
+            return
+        kept = self.pins & {PinReason.UNKNOWN}
+        self.pins = kept | set(self.terms.pins) | read_answer(rows[0])
+        if len(rows) > 1:
+            self.profile.adopt(rows[1:])
+            link.state = self.profile.state

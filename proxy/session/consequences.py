@@ -1,0 +1,118 @@
+"""What follows from a request that is done, for what the client has in its session.
+
+Facts come in: what was run, what the server said of it. Nothing is sent from here; whether the
+server must be asked, and what, is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy.routing.plan import Plan
+from proxy.session.belongings import Belongings
+from proxy.session.effects import COMMANDS, apply_effects
+from proxy.session.errand import Errand
+from proxy.session.pins import (
+    QUESTION,
+    UNDONE_BY_NOTHING,
+    may_have_unpinned,
+    settings_question,
+)
+from proxy.session.ports import Link
+from proxy.session.transaction import has_control, has_ended
+from proxy.sql.statement import Kind
+from proxy.wire.postgres.exchange import Exchange
+
+
+def has_committed(plans: Sequence[Plan], exchange: Exchange) -> bool:
+    """Tell whether what a mark stands for may have been committed."""
+    error = exchange.error is not None
+    if len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT:
+        # The COMMIT of a failed transaction is answered without an error, as ROLLBACK.
+        return not error and b"ROLLBACK" not in exchange.tags
+    # A procedure may have committed before it failed, and so may a text with several
+    # statements; counting one commit too many costs a few cached results.
+    return not error or has_control(plans)
+
+
+def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
+    """Take in what a request has left behind."""
+    exchange = link.exchange
+    transaction = belongings.transaction
+    is_rollback_to = False
+    for plan in errand.plans:
+        if plan.taints:
+            transaction.tainted = True
+        if plan.statement.kind is Kind.ROLLBACK_TO:
+            is_rollback_to = True
+    if exchange.error is not None:
+        # Some of what it did is not undone by its failure.
+        for plan in errand.plans:
+            if plan.statement.effects & UNDONE_BY_NOTHING:
+                transaction.tainted = True
+        return
+    if is_rollback_to and belongings.profile.state is not transaction.state:
+        transaction.unsure = True
+    for plan, text in zip(errand.plans, errand.texts, strict=True):
+        apply_effects(belongings, link, plan.statement, text)
+    transaction.follow()
+
+
+def chain(belongings: Belongings, errand: Errand, link: Link) -> None:
+    """Begin anew if the transaction has ended, and another begun in the same breath."""
+    exchange = link.exchange
+    transaction = belongings.transaction
+    if exchange.error is not None or not has_ended(errand.plans):
+        return
+    if len(errand.plans) > 1:
+        transaction.unsure = True
+        return
+    if exchange.tags == [b"ROLLBACK"]:
+        _go_back(belongings, link)
+    transaction.chain(belongings.profile.state)
+
+
+def end(belongings: Belongings, errand: Errand, link: Link) -> None:
+    """Nothing is open any more: what was rolled back takes along what was set in it."""
+    exchange = link.exchange
+    if len(errand.plans) > 1:
+        if _may_have_lost_settings(belongings, errand.plans, exchange):
+            belongings.transaction.unsure = True
+    elif exchange.tags == [b"ROLLBACK"]:
+        _go_back(belongings, link)
+
+
+def question(belongings: Belongings, plans: Sequence[Plan], link: Link) -> bytes | None:
+    """Say what the server must be asked before others have the connection; None: nothing."""
+    transaction = belongings.transaction
+    if transaction.tainted or transaction.unsure:
+        states = (belongings.profile.state, transaction.state, link.state)
+        names = {name for state in states for name, _ in state.settings if "." in name}
+        return QUESTION + b";" + settings_question(names)
+    if belongings.pins != belongings.terms.pins:
+        for plan in plans:
+            if may_have_unpinned(plan.statement):
+                return QUESTION
+    return None
+
+
+def _go_back(belongings: Belongings, link: Link) -> None:
+    """A transaction that is rolled back takes along what was set in it."""
+    before = dict(belongings.transaction.state.settings)
+    belongings.profile.become(belongings.profile.state.with_settings(before))
+    link.state = link.state.with_settings(before)  # what was prepared stays prepared
+
+
+def _may_have_lost_settings(
+    belongings: Belongings, plans: Sequence[Plan], exchange: Exchange
+) -> bool:
+    """Tell if something was rolled back among several statements, of which some set something.
+
+    What belonged to what is not worked out: the server knows what is left of it.
+    """
+    failed = exchange.error is not None and has_control(plans)
+    if not failed and b"ROLLBACK" not in exchange.tags:
+        return False
+    return belongings.profile.state is not belongings.transaction.state or any(
+        plan.statement.kind in COMMANDS for plan in plans
+    )

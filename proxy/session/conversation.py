@@ -1,0 +1,133 @@
+"""The facts of one client's conversation: what every step of it reads and changes.
+
+No step is here. They are functions over a `Conversation`, a file for each part of a request's way,
+and each file knows only those below it:
+
+    session     what happens: calls from the client, from pools, from server connections
+    settling    when the server is ready again: consequences, and where the connection goes
+    hearing     what a server says meanwhile
+    taking      requests are taken up, one at a time
+    way         the way to a server connection
+    sending     a request is put on it
+    failing, leaving   what can't be served; what a client that is gone leaves behind
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from proxy.cache.entry import Answer
+from proxy.cache.flight import Landing
+from proxy.errors import ClientVisibleError
+from proxy.session.belongings import Belongings
+from proxy.session.errand import Errand
+from proxy.session.intake import Intake
+from proxy.session.phase import FREE, Phase
+from proxy.session.ports import Line, Link, Services, Shell, Terms
+from proxy.session.profile import Profile
+from proxy.wire.postgres.requests import ClientEngine
+
+
+class Conversation(ABC):
+    """See the module. The abstract methods are what a session is called by while it waits.
+
+    Attributes:
+        phase: What is being done. `proxy.session.phase` says what may follow what.
+        errand: The request being served, until its answer is whole.
+        link: The connection in use, or kept for an open transaction.
+        home: The connection kept for a pinned client, while it is not in use.
+        line: Where a connection or a primary is waited for.
+        notices: What came on the connection kept, until no answer is in the way.
+        is_gone: Whether the client is.
+        is_slow: Whether the client has been told of more than it has taken.
+        answers: Whole requests that can be answered as they are received; None while none can.
+        named: The same for statements that this client has prepared, by their names.
+        idle_since: When the last thing was done for the client.
+    """
+
+    __slots__ = (
+        "answers",
+        "belongings",
+        "engine",
+        "errand",
+        "home",
+        "idle_since",
+        "intake",
+        "is_gone",
+        "is_slow",
+        "line",
+        "link",
+        "named",
+        "notices",
+        "phase",
+        "profile",
+        "services",
+        "shell",
+        "transaction",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        shell: Shell,
+        engine: ClientEngine,
+        profile: Profile,
+        terms: Terms,
+    ) -> None:
+        self.services = services
+        self.shell = shell
+        self.engine = engine
+        self.profile = profile
+        self.belongings = Belongings(engine, profile, terms)
+        self.transaction = self.belongings.transaction
+        self.intake = Intake(engine)
+        self.phase: Phase = FREE
+        self.errand: Errand | None = None
+        self.link: Link | None = None
+        self.home: Link | None = None
+        self.line: Line | None = None
+        self.notices = b""
+        self.is_gone = False
+        self.is_slow = False
+        self.answers: dict[bytes, Answer] | None = profile.answers
+        self.named = self.belongings.named
+        self.idle_since = services.clock()
+
+    def give_back(self, link: Link) -> None:
+        """Let others have a connection."""
+        link.lend(None)
+        self.services.release(link)
+
+    def land(self, errand: Errand, landing: Landing) -> None:
+        """Say to those who wait for the result of an errand that they need not."""
+        results = self.services.results
+        if results is not None:
+            results.land(errand, landing)
+
+    @abstractmethod
+    def acquired(self, link: Link, /) -> None:
+        """See `Waiter`."""
+
+    @abstractmethod
+    def not_acquired(self, error: ClientVisibleError, /) -> None:
+        """See `Waiter`."""
+
+    @abstractmethod
+    def primary_found(self) -> None:
+        """See `Waiter`."""
+
+    @abstractmethod
+    def flight_landed(self, landing: Landing, /) -> None:
+        """See `Follower`."""
+
+    @abstractmethod
+    def server_data(self, link: Link, data: bytes, /) -> None:
+        """See `LinkUser`."""
+
+    @abstractmethod
+    def server_lost(self, link: Link, reason: str, /) -> None:
+        """See `LinkUser`."""
+
+    @abstractmethod
+    def server_paused(self, link: Link, paused: bool, /) -> None:
+        """See `LinkUser`."""

@@ -1,0 +1,43 @@
+"""What can't be served: the client is told, and what it sends next is made to fit."""
+
+from __future__ import annotations
+
+from proxy.cache.flight import FAILED
+from proxy.errors import ClientVisibleError, ServerLost
+from proxy.session.conversation import Conversation
+from proxy.session.errand import Errand
+from proxy.session.phase import FREE, OVER
+from proxy.wire.postgres import tags
+from proxy.wire.postgres.requests import End
+
+
+def fail(session: Conversation, errand: Errand, error: ClientVisibleError) -> None:
+    """Tell the client that its request can't be served."""
+    session.errand = None
+    session.land(errand, FAILED)
+    session.shell.write(session.services.dialect.error(error))
+    if error.closes_client:
+        session.shell.close(error.message)
+    else:
+        end_unserved(session, errand)
+
+
+def end_unserved(session: Conversation, errand: Errand) -> None:
+    """The client has been told of an error: end its request as a server would."""
+    session.phase = FREE
+    session.engine.undo(errand.request, 0)
+    session.engine.forget_portals()
+    session.land(errand, FAILED)
+    if errand.request.end is End.READY:
+        session.shell.write(session.services.dialect.ready(tags.IDLE))
+    else:
+        session.intake.is_skipping = True
+    if errand.request.streams:
+        session.intake.pour_into(None)
+
+
+def hang_up(session: Conversation, why: str) -> None:
+    """Tell the client that a server took its session along, and close."""
+    if session.phase is not OVER:
+        session.shell.write(session.services.dialect.error(ServerLost(why)))
+        session.shell.close(why)

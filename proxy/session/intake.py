@@ -1,0 +1,91 @@
+"""The client's side of a session: its requests in line, and large messages poured on.
+
+Requests wait here until they are taken up, one at a time; whether the next may be is not decided
+here (`taking`). Of a message too large to be gathered the beginning is a request like any other,
+and the rest is poured to wherever that was sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import final
+
+from proxy.session.ports import Link
+from proxy.wire.postgres.requests import ClientEngine, Request
+
+
+@final
+class Intake:
+    """See the module.
+
+    Attributes:
+        engine: Cuts the client's bytes into requests.
+        queue: Requests that wait, first come first.
+        queued: How many bytes they have.
+        is_skipping: Whether everything up to a Sync is dropped, after an error in an open batch.
+        is_pouring: Whether a large message's request is being served, and the rest may follow.
+        sink: The connection that has a large message in part.
+    """
+
+    __slots__ = ("engine", "is_pouring", "is_skipping", "queue", "queued", "sink")
+
+    def __init__(self, engine: ClientEngine) -> None:
+        self.engine = engine
+        self.queue: deque[Request] = deque()
+        self.queued = 0
+        self.is_skipping = False
+        self.is_pouring = False
+        self.sink: Link | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the client.
+
+        Raises:
+            RemoteProtocolError: They are not the protocol's.
+        """
+        engine = self.engine
+        requests = engine.feed(data)
+        if not requests:
+            if engine.is_streaming:
+                self._pour()
+            return
+        self._append(requests)
+
+    def is_full(self, limit: int) -> bool:
+        """Tell if the client must be held back: too much waits, or what can't go on yet."""
+        return self.queued > limit or (not self.is_pouring and self.engine.is_streaming)
+
+    def pour_into(self, link: Link | None) -> None:
+        """Pass on the rest of a large message whose beginning was sent; None: drop it."""
+        self.is_pouring = True
+        self.sink = link
+        self._pour()
+
+    def lose(self, link: Link) -> None:
+        """A connection is gone: what was poured into it is dropped."""
+        if self.sink is link:
+            self.sink = None
+
+    def clear(self) -> None:
+        """The client is gone: nothing that waits is wanted."""
+        self.queue.clear()
+        self.queued = 0
+
+    def _append(self, requests: list[Request]) -> None:
+        for request in requests:
+            self.queue.append(request)
+            self.queued += request.size
+
+    def _pour(self) -> None:
+        """Pass on what has come of a large message."""
+        engine = self.engine
+        while engine.is_streaming and self.is_pouring:
+            piece = engine.take()
+            if not piece:
+                return
+            if self.sink is not None:
+                self.sink.write(piece)
+            if not engine.is_streaming:
+                self.is_pouring = False
+                self.sink = None
+                self._append(engine.feed(b""))

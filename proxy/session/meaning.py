@@ -1,0 +1,99 @@
+"""What a request asks for: its texts read, its statements planned.
+
+Everything here is told from the request and from what the session is like; nothing is sent, and
+nothing changes. Where a read then goes is not decided here (`way`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.routing.plan import Plan
+from proxy.routing.reading import UNREAD, UNREADABLE, Reading
+from proxy.session.belongings import Belongings
+from proxy.session.ports import Services
+from proxy.session.profile import Profile
+from proxy.sql.session_commands import Deallocate, read_command
+from proxy.sql.statement import Kind
+from proxy.types import Reason
+from proxy.wire.postgres import tags
+from proxy.wire.postgres.requests import End, Execution, Request
+
+
+def read(services: Services, profile: Profile, execution: Execution) -> Reading:
+    """Say what an execution's text asks for; a prepared statement's is kept with it."""
+    if not profile.is_readable:
+        return UNREADABLE
+    prepared = execution.prepared
+    if prepared is None:
+        sql = execution.sql
+        return UNREADABLE if sql is None else services.reader.read(sql)
+    meaning = prepared.meaning
+    if isinstance(meaning, Reading):
+        return meaning
+    reading = services.reader.read(prepared.sql)
+    prepared.meaning = reading
+    return reading
+
+
+def texts_of(readings: list[Reading]) -> tuple[bytes, ...]:
+    """List the statements' texts, one for each of their plans."""
+    if len(readings) == 1:
+        return readings[0].texts
+    return tuple([text for reading in readings for text in reading.texts])
+
+
+def plan_all(services: Services, profile: Profile, readings: list[Reading]) -> tuple[Plan, ...]:
+    """Plan what was read, one by one, for what the session is like now."""
+    scope, planner = profile.scope, services.planner
+    plans = [
+        planner.plan(scope, statement) for reading in readings for statement in reading.statements
+    ]
+    for place, planned in enumerate(plans):
+        if planned.statement.kind is Kind.EXECUTE:
+            plans[place] = _plan_executed(services, profile, planned, texts_of(readings)[place])
+    return tuple(plans)
+
+
+def _plan_executed(services: Services, profile: Profile, planned: Plan, text: bytes) -> Plan:
+    """EXECUTE does what was prepared under its name."""
+    body = profile.prepared_body(text)
+    statement = UNREAD if body is None else services.reader.read(body).statements[0]
+    if planned.writes:
+        statement = UNREAD  # its arguments call what may write
+    found = services.planner.plan(profile.scope, statement)
+    # A read by this name can't leave the primary: to others the name means something else.
+    return planned if found.read_set is not None else found
+
+
+def why_not_fast(
+    request: Request, plans: tuple[Plan, ...], belongings: Belongings
+) -> Reason | None:
+    """Say why a request must go to the primary; None: it is one proven read, and that is all."""
+    if len(plans) != 1:
+        return Reason.SEVERAL if plans else Reason.UTILITY
+    if plans[0].read_set is None:
+        return plans[0].reason
+    if request.end is not End.READY:
+        return Reason.PIPELINE
+    return belongings.why_at_primary
+
+
+def deallocated_name(plans: tuple[Plan, ...], texts: tuple[bytes, ...]) -> bytes | None:
+    """Find the one prepared statement that a request is there to forget."""
+    if len(plans) != 1 or plans[0].statement.kind is not Kind.DEALLOCATE:
+        return None
+    command = read_command(texts[0])
+    if not isinstance(command, Deallocate) or command.name is None:
+        return None
+    return command.name.encode()
+
+
+def only_prepares(request: Request) -> bool:
+    """Tell if an open batch runs nothing so far, so that it may be ended here unnoticed."""
+    if request.end is not End.OPEN or request.streams:
+        return False
+    return all(item.tag in _PREPARES for item in request.items)
+
+
+_PREPARES: Final = frozenset((tags.PARSE, tags.DESCRIBE, tags.CLOSE, tags.FLUSH))

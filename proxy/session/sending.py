@@ -1,0 +1,168 @@
+"""A request is put on a server connection, behind what must come first.
+
+In front of it: the client's settings, where the connection's session has others, and the question
+whether a replica has replayed what a read must see. Before anything is sent that may commit, what
+it may change is marked (docs/freshness.md, "What a write does").
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.routing.plan import Plan
+from proxy.session.conversation import Conversation
+from proxy.session.errand import Errand
+from proxy.session.meaning import only_prepares, plan_all, read, texts_of
+from proxy.session.phase import OPEN, RUNNING, SETTING
+from proxy.session.ports import Link
+from proxy.session.sequences import asks_sequences, touches_sequences
+from proxy.session.transaction import may_commit
+from proxy.wire.postgres import frontend, tags
+from proxy.wire.postgres.exchange import Prelude
+from proxy.wire.postgres.requests import End, Item, Request
+
+
+def send(session: Conversation, errand: Errand, link: Link) -> None:
+    """Send a request to whom it was decided to go; its settings first."""
+    exchange = link.exchange
+    request = errand.request
+    services = session.services
+    transaction = session.transaction
+    pieces: list[bytes] = []
+    if (changes := _changes(session, errand, link)) is not None:
+        if errand.fast is None:
+            # Nothing may be run under other settings than its client's, so these come first.
+            session.phase = SETTING
+            link.write(exchange.ask(changes))
+            return
+        pieces.append(exchange.prelude(Prelude.STATE, changes))
+    if errand.need is not None and not link.believes(errand.need, services.ledger.epoch):
+        question = services.dialect.reached(errand.need)
+        pieces.append(exchange.prelude(Prelude.POSITION, question))
+        errand.checked = services.ledger.epoch
+    in_transaction = exchange.status != tags.IDLE
+    if not in_transaction:
+        transaction.begin(session.profile.state)
+    _account(session, errand.plans, errand.texts)
+    if transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
+        services.announce(errand, transaction, session.profile)
+    sync = not in_transaction and only_prepares(request)
+    pieces.append(exchange.begin(request, sync=sync))
+    errand.sent_at = services.clock()
+    errand.attempts += 1
+    errand.server = link.server
+    services.sent(errand, link)
+    link.write(b"".join(pieces))
+    if session.is_slow:
+        link.pause_reading()
+    said = exchange.say_at_once()
+    if said:
+        session.shell.write(said)
+    session.phase = OPEN if request.end is End.OPEN and not sync else RUNNING
+    session.shell.resume_reading()
+    if request.streams:
+        session.intake.pour_into(link)
+
+
+def send_more(session: Conversation, request: Request) -> None:
+    """Send the next part of a batch; after an error, only its end."""
+    link = session.link
+    errand = session.errand
+    if link is None or errand is None:
+        return
+    exchange = link.exchange
+    if request.undo:
+        session.named.clear()
+        errand.request.undo += request.undo
+    if exchange.error is not None:
+        if request.streams:
+            session.intake.pour_into(None)
+        if request.items[-1].tag != tags.SYNC:
+            return  # a Query too is passed over
+        request = _end_of_batch()
+    readings = [
+        read(session.services, session.profile, execution) for execution in request.executions
+    ]
+    plans = plan_all(session.services, session.profile, readings)
+    texts = texts_of(readings)
+    errand.plans += plans
+    errand.texts += texts
+    _account(session, plans, texts)
+    in_transaction = exchange.status != tags.IDLE
+    if session.transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
+        _announce_more(session, errand)
+    link.write(exchange.go_on(request))
+    said = exchange.say_at_once()
+    if said:
+        session.shell.write(said)
+    if request.end is End.READY:
+        errand.request.end = End.READY
+        session.phase = RUNNING
+    if request.streams:
+        session.intake.pour_into(link)
+
+
+def give_up(session: Conversation, link: Link) -> None:
+    """Say what ends the request of a client that is gone, where the server waits for more of it."""
+    exchange = link.exchange
+    if exchange.copying_in:
+        link.write(frontend.copy_fail(b"the client is gone"))
+    if session.phase is OPEN:
+        # A Sync alone would commit what was run so far.
+        end = _end_of_batch()
+        end.items.insert(0, Item(tags.DESCRIBE, _NO_SUCH_PORTAL, None, b""))
+        link.write(exchange.go_on(end))
+        session.phase = RUNNING
+
+
+def _changes(session: Conversation, errand: Errand, link: Link) -> bytes | None:
+    """Say what makes a connection's session the client's; None: it is, or can't be changed."""
+    if link.exchange.status == tags.FAILED:
+        return None
+    commands: list[bytes] = []
+    state = session.profile.state
+    if link.state is not state:
+        commands.append(session.services.dialect.apply(link.state.changes_to(state)))
+        link.state = state
+    for plan in errand.plans:
+        if touches_sequences(plan.statement):
+            commands += _claim_sequences(session, errand, link)
+            break
+    return b"\n;".join(commands) or None
+
+
+def _claim_sequences(session: Conversation, errand: Errand, link: Link) -> list[bytes]:
+    """What currval() and lastval() know on a connection will be the client's."""
+    is_others = link.sequences_of is not session
+    link.sequences_of = session
+    session.belongings.sequences = link
+    if is_others and any(asks_sequences(plan.statement) for plan in errand.plans):
+        return [b"DISCARD SEQUENCES"]
+    return []
+
+
+def _account(session: Conversation, plans: tuple[Plan, ...], texts: tuple[bytes, ...]) -> None:
+    """Take down what is about to be written."""
+    profile = session.profile
+    transaction = session.transaction
+    if profile.fires_others:
+        transaction.stay_lost = transaction.are_names_lost = True
+    anything = session.services.planner.any_table(profile.database)
+    transaction.add(plans, texts, profile.state, anything)
+
+
+def _announce_more(session: Conversation, errand: Errand) -> None:
+    """Mark what a batch has grown to write, in one breath: it is never unmarked meanwhile."""
+    mark = errand.mark
+    if mark is not None:
+        if session.transaction.writes <= mark.tables:
+            return
+        session.services.settle(mark, committed=False, rows={})
+    session.services.announce(errand, session.transaction, session.profile)
+
+
+def _end_of_batch() -> Request:
+    return Request(End.READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
+
+
+_NO_SUCH_PORTAL: Final = frontend.describe(tags.PORTAL, b"the client is gone")

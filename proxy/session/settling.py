@@ -1,0 +1,198 @@
+"""The server is ready again: what follows from its answer, and where the connection goes.
+
+In this order, all of it before the client can act on what it was told: the commit's mark is
+settled, the result kept, the consequences drawn; then the connection is asked what lives in it,
+kept for its client, or given back.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.session import consequences
+from proxy.session.conversation import Conversation
+from proxy.session.errand import Errand
+from proxy.session.failing import end_unserved, hang_up
+from proxy.session.hearing import note
+from proxy.session.leaving import leave
+from proxy.session.phase import ASKING, FREE, SETTING
+from proxy.session.ports import Link
+from proxy.session.sending import send
+from proxy.session.taking import after, pump
+from proxy.session.way import to_primary
+from proxy.types import Reason
+from proxy.wire.postgres import backend, tags
+from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.requests import End
+
+_REVALIDATION: Final = b"RevalidateCachedQuery"
+"""The routine in PostgreSQL that finds a prepared statement's result to be another than before."""
+
+
+def done(session: Conversation, link: Link) -> None:
+    """The server has dealt with everything that was sent to it."""
+    exchange = link.exchange
+    if exchange.asynchronous:
+        note(session, exchange)
+    phase = session.phase
+    if phase is ASKING:
+        _asked(session, link)
+        return
+    if phase is SETTING:
+        _are_set(session, link)
+        return
+    errand = session.errand
+    assert errand is not None
+    if exchange.position_missing or errand.rejected:
+        _read_again(session, errand, link)
+        return
+    session.errand = None
+    services = session.services
+    if errand.need is not None and errand.checked is not None:
+        link.verified(errand.need, errand.checked)
+    services.finished(errand, exchange)
+    if exchange.state_error:
+        _refused_state(session, errand, link)
+        return
+    if exchange.error is not None:
+        _take_back(session, errand, exchange)
+    _settle_mark(session, errand, exchange)
+    if services.results is not None:
+        services.results.done(errand, exchange, services.clock())
+    consequences.draw(session.belongings, errand, link)
+    if exchange.status == tags.IDLE:
+        session.engine.forget_portals()
+        _end_transaction(session, errand, link)
+    else:
+        consequences.chain(session.belongings, errand, link)
+        session.phase = FREE
+        after(session)
+
+
+def _take_back(session: Conversation, errand: Errand, exchange: Exchange) -> None:
+    """A request failed: what it was to prepare is not prepared."""
+    error = exchange.error or b""
+    if backend.read_error(error).get(backend.ROUTINE) == _REVALIDATION:
+        # A client that prepares its statement again, as it is told to, must get a new one.
+        session.engine.forget_texts()
+    session.engine.undo(
+        errand.request, exchange.confirmed, unnamed_is_lost=exchange.unnamed_is_lost
+    )
+    # Where the end was ours and not the client's, its own is still to come.
+    session.intake.is_skipping = errand.request.end is End.OPEN
+
+
+def _settle_mark(session: Conversation, errand: Errand, exchange: Exchange) -> None:
+    """Say to the ledger what became of a commit, before the client can read of it.
+
+    What the client was sent is still in this callback's hands: the transport writes after it.
+    """
+    transaction = session.transaction
+    transaction.count(errand.plans, exchange.tags)
+    mark = errand.mark
+    if mark is not None:
+        errand.mark = None
+        committed = consequences.has_committed(errand.plans, exchange)
+        session.services.settle(mark, committed=committed, rows=transaction.rows)
+        transaction.rows = {}
+
+
+def _end_transaction(session: Conversation, errand: Errand, link: Link) -> None:
+    """Nothing is open on the connection: ask what lives there, or let it go."""
+    if errand.need is not None:
+        # From a replica: a pinned client has a connection of its own beside it.
+        session.link = None
+        session.phase = FREE
+        session.give_back(link)
+        after(session)
+        return
+    belongings = session.belongings
+    consequences.end(belongings, errand, link)
+    if session.intake.sink is link:
+        _drop_torn(session, link)
+    elif session.is_gone:
+        leave(session)
+    elif (question := consequences.question(belongings, errand.plans, link)) is not None:
+        session.phase = ASKING
+        link.write(link.exchange.ask(question))
+    else:
+        _part(session, link)
+
+
+def _drop_torn(session: Conversation, link: Link) -> None:
+    """Let go of a connection that has a large message in part, and nobody wants the rest.
+
+    An error came in front of it. Nothing else can be said there before its last byte.
+    """
+    session.link = session.intake.sink = None
+    link.lend(None)
+    link.abort("a message was cut off by an error in front of it")
+    if session.belongings.pins:
+        hang_up(session, f"server {link.server.name} was lost with the session on it")
+    session.phase = FREE
+    after(session)
+
+
+def _asked(session: Conversation, link: Link) -> None:
+    """The server has said what lives in its session."""
+    if session.is_gone:
+        leave(session)
+        return
+    exchange = link.exchange
+    session.belongings.take_word(link, exchange.rows if exchange.error is None else ())
+    _part(session, link)
+
+
+def _part(session: Conversation, link: Link) -> None:
+    """Keep the connection for a pinned client, else give it back."""
+    session.link = None
+    session.phase = FREE
+    if session.belongings.pins:
+        session.home = link
+    else:
+        session.give_back(link)
+    after(session)
+
+
+def _are_set(session: Conversation, link: Link) -> None:
+    """The settings are made, or have been refused: the client must hear why."""
+    errand = session.errand
+    if errand is None:
+        leave(session)
+    elif link.exchange.error is None:
+        send(session, errand, link)
+        pump(session)
+    else:
+        session.errand = None
+        _refused_state(session, errand, link)
+
+
+def _refused_state(session: Conversation, errand: Errand, link: Link) -> None:
+    """The server would not set what the client has set before: the client must hear why."""
+    error = link.exchange.error or b""
+    session.link = None
+    link.lend(None)
+    link.abort("session settings were refused")
+    if session.is_gone:
+        leave(session)
+    elif session.belongings.pins:
+        hang_up(session, "session settings were refused on a connection that had to be kept")
+    else:
+        session.shell.write(error)
+        end_unserved(session, errand)
+        pump(session)
+
+
+def _read_again(session: Conversation, errand: Errand, link: Link) -> None:
+    """A replica's answer did not count: the primary is asked."""
+    if link.exchange.position_missing:
+        errand.reason = Reason.BEHIND
+    session.services.abandoned(link.server)
+    session.link = None
+    session.give_back(link)
+    if session.is_gone:
+        session.errand = None
+        leave(session)
+    else:
+        to_primary(session, errand)
+        pump(session)

@@ -1,0 +1,211 @@
+"""Requests are taken up, one at a time, and what becomes of each is decided.
+
+A request is taken up when the one before it is done; of a batch, or a COPY, the next part when the
+server is there to take it. It is answered here where that can be done, else it goes its `way`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.errors import RemoteProtocolError, Unsupported
+from proxy.session.conversation import Conversation
+from proxy.session.errand import Errand
+from proxy.session.failing import fail
+from proxy.session.leaving import leave
+from proxy.session.meaning import deallocated_name, plan_all, read, texts_of, why_not_fast
+from proxy.session.phase import FREE, OPEN, RUNNING
+from proxy.session.pins import HARMLESS
+from proxy.session.sending import send, send_more
+from proxy.session.transaction import has_control
+from proxy.session.way import read_fast, to_primary
+from proxy.sql.statement import Kind
+from proxy.types import Reason
+from proxy.wire.postgres import tags
+from proxy.wire.postgres.requests import End, Request
+
+_COPY: Final = (End.COPY, End.COPY_END)
+
+
+def pump(session: Conversation) -> None:
+    """Take up requests for as long as they can be taken up."""
+    intake = session.intake
+    queue = intake.queue
+    while queue and _may_take(session, queue[0]):
+        request = queue.popleft()
+        intake.queued -= request.size
+        _take(session, request)
+    if session.phase is FREE and not queue:
+        _rest(session)
+    elif intake.is_full(session.services.max_queued):
+        session.shell.pause_reading()
+
+
+def after(session: Conversation) -> None:
+    """A request is over."""
+    if session.is_gone:
+        leave(session)
+    else:
+        session.idle_since = session.services.clock()
+        pump(session)
+
+
+def _may_take(session: Conversation, request: Request) -> bool:
+    phase = session.phase
+    if phase is FREE:
+        return not session.is_slow  # or what it is told would pile up here
+    if phase is OPEN:
+        return True
+    if phase is not RUNNING:
+        return False
+    link = session.link
+    return request.end in _COPY or (link is not None and link.exchange.copying_in)
+
+
+def _rest(session: Conversation) -> None:
+    """Nothing is to be done: what comes next may be answered as it is received."""
+    session.shell.resume_reading()
+    belongings = session.belongings
+    if (
+        session.link is None
+        and not session.intake.is_skipping
+        and not session.is_slow
+        and session.engine.is_between
+        and belongings.pins <= HARMLESS
+    ):
+        session.answers = session.profile.answers
+    belongings.forget_named_elsewhere()
+    if session.notices:
+        tell_notices(session)
+
+
+def tell_notices(session: Conversation) -> None:
+    """Pass on what came on the connection kept, now that no answer is in the way."""
+    notices, session.notices = session.notices, b""
+    if notices:
+        session.shell.write(notices)
+
+
+def _take(session: Conversation, request: Request) -> None:
+    link = session.link
+    if request.end in _COPY:
+        _copy(session, request)
+    elif request.end is End.TERMINATE:
+        session.shell.close("client said goodbye")
+    elif link is not None and link.exchange.copying_in:
+        _interrupt_copy(session, request)
+    elif session.intake.is_skipping:
+        _skip(session, request)
+    elif session.phase is OPEN:
+        send_more(session, request)
+    else:
+        _begin(session, request)
+
+
+def _copy(session: Conversation, request: Request) -> None:
+    """Pass COPY data on, as it may come before the server has asked for it.
+
+    When the COPY has failed a server drops what still comes; so do we, once it is ready.
+    """
+    link = session.link if session.phase is not FREE else None
+    if link is not None:
+        link.write(link.exchange.copy(request))
+    if request.streams:
+        session.intake.pour_into(link)
+
+
+def _interrupt_copy(session: Conversation, request: Request) -> None:
+    """While a server waits for rows it passes over a Sync, and can't bear anything else."""
+    for item in request.items:
+        if item.tag not in _PASSED_OVER:
+            text = f"unexpected message type 0x{item.tag:02X} during COPY from stdin"
+            session.shell.write(session.services.dialect.error(RemoteProtocolError(text)))
+            session.shell.close(text)
+            return
+
+
+_PASSED_OVER: Final = frozenset((tags.SYNC, tags.FLUSH))
+
+
+def _skip(session: Conversation, request: Request) -> None:
+    """Drop a request behind an error in an open batch, as a server does up to the Sync."""
+    session.engine.undo(request, 0)
+    if request.streams:
+        session.intake.pour_into(None)
+    if request.end is End.READY and not request.simple:
+        session.intake.is_skipping = False
+        session.shell.write(session.services.dialect.ready(tags.IDLE))
+
+
+def _begin(session: Conversation, request: Request) -> None:
+    """Take up a request while nothing else is under way."""
+    services = session.services
+    if request.undo:
+        session.named.clear()
+    session.idle_since = services.clock()
+    if not request.executions and _needs_no_server(session, request):
+        return
+    profile = session.profile
+    readings = [read(services, profile, execution) for execution in request.executions]
+    plans = plan_all(services, profile, readings)
+    errand = Errand(request, plans)
+    errand.texts = texts_of(readings)
+    kind = plans[0].statement.kind if len(plans) == 1 else None
+    if kind is Kind.DEALLOCATE and _deallocate_ours(session, errand):
+        return
+    session.errand = errand
+    link = session.link
+    if link is not None:
+        errand.reason = Reason.TRANSACTION
+        send(session, errand, link)
+        return
+    if kind is Kind.PROXY:
+        _answer_ourselves(session, errand)
+        return
+    if session.belongings.terms.one_statement and has_control(plans):
+        fail(session, errand, Unsupported("transactions are not possible in statement pool mode"))
+        return
+    reason = why_not_fast(request, plans, session.belongings)
+    if reason is not None:
+        errand.reason = reason
+        to_primary(session, errand)
+        return
+    errand.fast = plans[0]
+    errand.clock = readings[0].clock
+    read_fast(session, errand)
+
+
+def _needs_no_server(session: Conversation, request: Request) -> bool:
+    """Deal with a Flush or a Sync that has nothing in front of it."""
+    if len(request.items) != 1:
+        return False
+    tag = request.items[0].tag
+    if tag == tags.SYNC and session.link is None:
+        session.shell.write(session.services.dialect.ready(tags.IDLE))
+        return True
+    return tag == tags.FLUSH
+
+
+def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
+    """Serve a DEALLOCATE of a statement that the client prepared by the protocol.
+
+    The server knows it by another name, under which others use it: it is only forgotten here.
+    """
+    status = tags.IDLE if session.link is None else session.link.exchange.status
+    name = deallocated_name(errand.plans, errand.texts)
+    if name is None or status == tags.FAILED:
+        return False
+    session.named.clear()
+    if not session.engine.deallocate(name):
+        return False
+    dialect = session.services.dialect
+    session.shell.write(dialect.said(errand.request, b"DEALLOCATE", status))
+    return True
+
+
+def _answer_ourselves(session: Conversation, errand: Errand) -> None:
+    """EXPLAIN ROUTE and SHOW tidegate.x: the proxy itself is asked."""
+    session.errand = None
+    services = session.services
+    columns, rows = services.explain(session.profile, errand.texts[0])
+    session.shell.write(services.dialect.table(errand.request, columns, rows))
