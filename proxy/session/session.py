@@ -240,11 +240,11 @@ class Session(Conversation):
         if errand is not None and mark is not None:
             errand.mark = None
             self.services.lose(mark, link)
+        if errand is not None and self.phase is not SETTING:
+            self.services.abandoned(link.server)
         if self.is_gone:
             leave(self)
             return
-        if errand is not None and self.phase is not SETTING:
-            self.services.abandoned(link.server)
         if errand is not None and errand.may_repeat:
             errand.reason = Reason.REPLICA_FAILED
             self._go_to_primary(errand)

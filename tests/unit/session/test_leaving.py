@@ -136,6 +136,7 @@ def test_when_the_server_is_lost_as_well(stage: Stage) -> None:
     stage >> client(SELECT) << asks("replica", SELECT)
     stage >> hangs_up() << cancelled("replica")
     stage >> breaks("replica") << GONE
+    stage.finish()
 
 
 def test_in_a_write(stage: Stage) -> None:
