@@ -25,13 +25,14 @@ def fail(session: Conversation, errand: Errand, error: ClientVisibleError) -> No
 def end_unserved(session: Conversation, errand: Errand) -> None:
     """The client has been told of an error: end its request as a server would."""
     session.phase = FREE
+    is_whole = errand.request.end is End.READY
+    if not is_whole:
+        session.intake.skip()
     session.engine.undo(errand.request, 0)
     session.engine.forget_portals()
     session.land(errand, FAILED)
-    if errand.request.end is End.READY:
+    if is_whole:
         session.shell.write(session.services.dialect.ready(tags.IDLE))
-    else:
-        session.intake.is_skipping = True
     if errand.request.streams:
         session.intake.pour_into(None)
 

@@ -11,7 +11,7 @@ from collections import deque
 from typing import final
 
 from proxy.session.ports import Link
-from proxy.wire.postgres.requests import ClientEngine, Request
+from proxy.wire.postgres.requests import ClientEngine, End, Request
 
 
 @final
@@ -61,6 +61,22 @@ class Intake:
         self.sink = link
         self._pour()
 
+    def skip(self) -> None:
+        """Drop everything up to a Sync, as a server does behind an error in an open batch.
+
+        What is in line already was read in the belief that the request in front of it succeeds: the
+        names it gives are taken back here, the last first, before those of that request are.
+        """
+        self.is_skipping = True
+        skipped: list[Request] = []
+        for request in self.queue:
+            skipped.append(request)
+            if is_end_of_skipping(request):
+                break
+        for request in reversed(skipped):
+            self.engine.undo(request, 0)
+            request.undo = []
+
     def lose(self, link: Link) -> None:
         """A connection is gone: what was poured into it is dropped."""
         if self.sink is link:
@@ -89,3 +105,8 @@ class Intake:
                 self.is_pouring = False
                 self.sink = None
                 self._append(engine.feed(b""))
+
+
+def is_end_of_skipping(request: Request) -> bool:
+    """Tell if a request has the Sync that ends what is skipped: a Query does not."""
+    return request.end is End.READY and not request.simple

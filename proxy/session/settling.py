@@ -75,11 +75,11 @@ def _take_back(session: Conversation, errand: Errand, exchange: Exchange) -> Non
     if backend.read_error(error).get(backend.ROUTINE) == _REVALIDATION:
         # A client that prepares its statement again, as it is told to, must get a new one.
         session.engine.forget_texts()
+    if errand.request.end is End.OPEN:
+        session.intake.skip()  # the end was ours; the client's own is still to come
     session.engine.undo(
         errand.request, exchange.confirmed, unnamed_is_lost=exchange.unnamed_is_lost
     )
-    # Where the end was ours and not the client's, its own is still to come.
-    session.intake.is_skipping = errand.request.end is End.OPEN
 
 
 def _settle_mark(session: Conversation, errand: Errand, exchange: Exchange) -> None:

@@ -12,6 +12,7 @@ from proxy.errors import RemoteProtocolError, Unsupported
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail
+from proxy.session.intake import is_end_of_skipping
 from proxy.session.leaving import leave
 from proxy.session.meaning import deallocated_name, plan_all, read, texts_of, why_not_fast
 from proxy.session.phase import FREE, OPEN, RUNNING
@@ -132,7 +133,7 @@ def _skip(session: Conversation, request: Request) -> None:
     session.engine.undo(request, 0)
     if request.streams:
         session.intake.pour_into(None)
-    if request.end is End.READY and not request.simple:
+    if is_end_of_skipping(request):
         session.intake.is_skipping = False
         session.shell.write(session.services.dialect.ready(tags.IDLE))
 

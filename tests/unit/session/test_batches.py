@@ -106,6 +106,35 @@ def test_after_an_error_in_a_batch_we_ended_all_is_skipped_up_to_the_sync(stage:
     stage >> client(SELECT) << asks("replica", SELECT)
 
 
+@pytest.mark.parametrize("is_late", [False, True], ids=["in time", "late"])
+def test_a_name_that_is_given_again_behind_an_error_is_still_free(
+    stage: Stage, is_late: bool
+) -> None:
+    """What is skipped may come before the server is ready, or after."""
+    happens(stage, parse("s", "nonsense") + FLUSH)
+    stage >> answers("primary", error("42601")) << told(error("42601"))
+    again = query("SELECT 1") + parse("s", "SELECT 2") + SYNC
+    if is_late:
+        stage >> answers("primary", IDLE) << released("primary")
+        stage >> client(again) << told(IDLE)
+    else:
+        stage >> client(again)
+        stage >> answers("primary", IDLE) << released("primary") << told(IDLE)
+    stage >> client(bind("s") + execute() + SYNC)
+    assert stage.events.pop()[2] == bind("s") + execute() + SYNC  # the server says there is none
+
+
+def test_a_name_that_is_given_again_while_its_batch_waits_is_still_free() -> None:
+    stage = Stage(size=0)
+    stage >> client(parse("s", "nonsense") + FLUSH) << waits("primary")
+    stage >> client(parse("s", TEXT) + SYNC)
+    stage >> refuses("primary", PoolTimeout("none"))
+    stage.events.clear()
+    happens(stage, bind("s") + execute() + SYNC)
+    stage >> lends("primary")
+    assert stage.events.pop()[2] == bind("s") + execute() + SYNC
+
+
 def test_error_in_pipeline_skips_to_sync(stage: Stage) -> None:
     happens(stage, parse("", INSERT) + bind("") + execute() + FLUSH)
     stage >> answers("primary", PARSED + error("23505")) << told(PARSED + error("23505"))
