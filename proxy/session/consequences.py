@@ -86,14 +86,19 @@ def question(belongings: Belongings, plans: Sequence[Plan], link: Link) -> bytes
     """Say what the server must be asked before others have the connection; None: nothing."""
     transaction = belongings.transaction
     if transaction.tainted or transaction.unsure:
-        states = (belongings.profile.state, transaction.state, link.state)
-        names = {name for state in states for name, _ in state.settings if "." in name}
-        return QUESTION + b";" + settings_question(names)
+        return whole_question(belongings, link)
     if belongings.pins != belongings.terms.pins:
         for plan in plans:
             if may_have_unpinned(plan.statement):
                 return QUESTION
     return None
+
+
+def whole_question(belongings: Belongings, link: Link) -> bytes:
+    """Ask the server for everything that may live in its session."""
+    states = (belongings.profile.state, belongings.transaction.state, link.state)
+    names = {name for state in states for name, _ in state.settings if "." in name}
+    return QUESTION + b";" + settings_question(names)
 
 
 def _go_back(belongings: Belongings, link: Link) -> None:

@@ -39,6 +39,7 @@ class Conversation(ABC):
         line: Where a connection or a primary is waited for.
         notices: What came on the connection kept, until no answer is in the way.
         is_gone: Whether the client is.
+        cancels: How many cancel requests were sent that may have hit nothing yet.
         is_slow: Whether the client has been told of more than it has taken.
         answers: Whole requests that can be answered as they are received; None while none can.
         named: The same for statements that this client has prepared, by their names.
@@ -48,6 +49,7 @@ class Conversation(ABC):
     __slots__ = (
         "answers",
         "belongings",
+        "cancels",
         "engine",
         "errand",
         "home",
@@ -88,6 +90,7 @@ class Conversation(ABC):
         self.line: Line | None = None
         self.notices = b""
         self.is_gone = False
+        self.cancels = 0
         self.is_slow = False
         self.answers: dict[bytes, Answer] | None = profile.answers
         self.named = self.belongings.named

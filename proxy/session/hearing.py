@@ -34,8 +34,8 @@ def is_good(services: Services, errand: Errand, exchange: Exchange) -> bool:
         errand.started = True
         return True
     if exchange.error is not None:
-        if backend.read_error(exchange.error).get(backend.SQLSTATE) == _CANCELED:
-            errand.started = True  # stopped because the client asked, or took too long
+        if is_canceled(exchange.error):
+            errand.started = True
             return True
         errand.reason = Reason.REPLICA_FAILED
     elif exchange.plain and services.ledger.answer_ok(
@@ -50,6 +50,11 @@ def is_good(services: Services, errand: Errand, exchange: Exchange) -> bool:
     exchange.discard()
     errand.rejected = True
     return False
+
+
+def is_canceled(error: bytes) -> bool:
+    """Tell if a statement was stopped because somebody asked, or because it took too long."""
+    return backend.read_error(error).get(backend.SQLSTATE) == _CANCELED
 
 
 def pass_on(session: Conversation, link: Link, passed: bytes) -> None:

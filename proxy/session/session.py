@@ -90,6 +90,7 @@ class Session(Conversation):
             fail(self, errand, Cancelled("canceling statement due to user request"))
             pump(self)
         elif self.link is not None and self.phase in (SETTING, RUNNING, OPEN):
+            self.cancels += 1
             self.services.cancel(self.link)
 
     def client_gone(self) -> None:

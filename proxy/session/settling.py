@@ -13,7 +13,7 @@ from proxy.session import consequences
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import end_unserved, hang_up
-from proxy.session.hearing import note
+from proxy.session.hearing import is_canceled, note
 from proxy.session.leaving import leave
 from proxy.session.phase import ASKING, FREE, SETTING
 from proxy.session.ports import Link
@@ -139,6 +139,12 @@ def _asked(session: Conversation, link: Link) -> None:
         leave(session)
         return
     exchange = link.exchange
+    if exchange.error is not None and session.cancels and is_canceled(exchange.error):
+        # The client's cancel request came too late for its statement, and hit our question.
+        session.cancels -= 1
+        link.write(exchange.ask(consequences.whole_question(session.belongings, link)))
+        return
+    session.cancels = 0
     session.belongings.take_word(link, exchange.rows if exchange.error is None else ())
     _part(session, link)
 

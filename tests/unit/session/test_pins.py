@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.session.pins import QUESTION
+from proxy.session.pins import QUESTION, settings_question
 from proxy.types import PinReason
 from proxy.wire.postgres import backend
 from tests.unit.session.stage import (
@@ -17,6 +17,8 @@ from tests.unit.session.stage import (
     answers,
     asks,
     breaks,
+    cancelled,
+    cancels,
     client,
     complete,
     error,
@@ -32,6 +34,7 @@ LISTEN, UNLISTEN = query("LISTEN news"), query("UNLISTEN news")
 LISTENS, UNLISTENS = complete("LISTEN") + IDLE, complete("UNLISTEN") + IDLE
 SELECT = query("SELECT a FROM orders")
 ASK = query(QUESTION.decode())
+ASK_ALL = query((QUESTION + b";" + settings_question([])).decode())
 
 
 def says(*, listen: bool = False, temporary: bool = False, lock: bool = False) -> bytes:
@@ -175,3 +178,26 @@ def test_a_lock_that_is_released_lets_its_client_go(stage: Stage) -> None:
 def test_a_connection_that_says_nonsense_while_it_is_kept_is_dropped(listening: Stage) -> None:
     listening >> answers("primary", b"A\0\0\0\0") << aborted("primary")
     assert listening.shell.is_closed
+
+
+def test_a_cancel_that_comes_late_hits_our_question_and_pins_nobody(stage: Stage) -> None:
+    call = query("SELECT f()")
+    stage >> client(call)
+    stage.events.clear()
+    stage >> cancels() << cancelled("primary")
+    stage >> answers("primary", result("1"))
+    assert stage.events.pop() == asks("primary", ASK_ALL)
+    stage.events.clear()
+    stage >> answers("primary", error("57014") + IDLE) << asks("primary", ASK_ALL)
+    stage >> answers("primary", says()) << released("primary")
+    assert not stage.session.pins
+
+
+def test_a_question_that_is_stopped_by_nobodys_cancel_is_not_asked_again(stage: Stage) -> None:
+    stage >> client(query("SELECT f()"))
+    stage.events.clear()
+    stage >> answers("primary", result("1"))
+    stage.events.clear()
+    stage >> answers("primary", error("57014") + IDLE)
+    stage.quiet()
+    assert stage.session.pins == {PinReason.UNKNOWN}
