@@ -43,6 +43,7 @@ class Plan:
         counts: The one table whose rows its command tag counts; None where it may be several.
         may_commit: Whether it may commit by itself, in the middle of what it does.
         taints: Whether it may leave something in the session that nobody declared.
+        is_plain: Whether it reads, and nothing else: nothing is left of it to be thought of.
         generation: Of the catalogs, when this was made.
     """
 
@@ -50,6 +51,7 @@ class Plan:
         "counts",
         "detail",
         "generation",
+        "is_plain",
         "may_commit",
         "read_set",
         "reason",
@@ -75,6 +77,7 @@ class Plan:
             or Effect.UNTRACKED in statement.effects
             or any(name == "pg_settings" for _, name in statement.writes)  # a way to SET
         )
+        self.is_plain = False
         self.statistics: object | None = None  # of the cache's admission
 
 
@@ -152,6 +155,9 @@ class Planner:
         plan = scope.plans.get(statement)
         if plan is None:
             plan = self._make(scope, statement, catalog)
+            plan.is_plain = statement.kind is Kind.READ and not (
+                plan.writes or plan.taints or statement.effects
+            )
             scope.plans[statement] = plan
         elif catalog is not None:
             plan.generation = self.generation  # believed again, the catalog says the same

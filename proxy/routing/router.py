@@ -8,7 +8,7 @@ is asked to: the primary for a position that is not known yet, a replica for its
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.replica import Watermark
@@ -16,6 +16,11 @@ from proxy.freshness.tables import ReadSet
 from proxy.routing.balancer import Balancer
 from proxy.topology.group import Group, Server
 from proxy.types import Position, Reason
+
+_PENDING: Final = Reason.PENDING
+_NO_REPLICA: Final = Reason.NO_REPLICA
+_BEHIND: Final = Reason.BEHIND
+_REPLICA: Final = Reason.REPLICA
 
 
 class Wishes(Protocol):
@@ -83,14 +88,14 @@ class Router:
         """Choose a server for a read; None: the primary, for the reason given."""
         ledger = self._ledger
         if not ledger.is_clean(read_set, now):
-            return None, Reason.PENDING
+            return None, _PENDING
         replicas = self._group.replicas
         if not replicas:
-            return None, Reason.NO_REPLICA
+            return None, _NO_REPLICA
         need = ledger.need(read_set)
         if need is None:
             self._wishes.want_position()
-            return None, Reason.BEHIND
+            return None, _BEHIND
         eligible = []
         is_any_up = False
         for server in replicas:
@@ -102,10 +107,10 @@ class Router:
             else:
                 self._wishes.want_replay(server, need)
         if not eligible:
-            return None, Reason.BEHIND if is_any_up else Reason.NO_REPLICA
+            return None, _BEHIND if is_any_up else _NO_REPLICA
         if self._share and self._group.primary is not None:
             eligible.append(self._group.primary)
         chosen = self._balancer.choose(eligible, self._draw())
         if chosen is None or chosen is self._group.primary:
-            return None, Reason.REPLICA
-        return chosen, Reason.REPLICA
+            return None, _REPLICA
+        return chosen, _REPLICA

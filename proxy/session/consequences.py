@@ -7,6 +7,7 @@ server must be asked, and what, is returned.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from proxy.routing.plan import Plan
 from proxy.session.belongings import Belongings
@@ -22,6 +23,8 @@ from proxy.session.ports import Link
 from proxy.session.transaction import has_control, has_ended
 from proxy.sql.statement import Kind
 from proxy.wire.postgres.exchange import Exchange
+
+_ROLLBACK_TO: Final = Kind.ROLLBACK_TO
 
 
 def has_committed(plans: Sequence[Plan], exchange: Exchange) -> bool:
@@ -43,7 +46,7 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
     for plan in errand.plans:
         if plan.taints:
             transaction.tainted = True
-        if plan.statement.kind is Kind.ROLLBACK_TO:
+        if plan.statement.kind is _ROLLBACK_TO:
             is_rollback_to = True
     if exchange.error is not None:
         # Some of what it did is not undone by its failure.

@@ -36,6 +36,7 @@ class Conversation(ABC):
         errand: The request being served, until its answer is whole.
         link: The connection in use, or kept for an open transaction.
         home: The connection kept for a pinned client, while it is not in use.
+        ledger, planner, reader, results, router: Of the services, at hand for every request.
         line: Where a connection or a primary is waited for.
         notices: What came on the connection kept, until no answer is in the way.
         is_gone: Whether the client is.
@@ -57,12 +58,17 @@ class Conversation(ABC):
         "intake",
         "is_gone",
         "is_slow",
+        "ledger",
         "line",
         "link",
         "named",
         "notices",
         "phase",
+        "planner",
         "profile",
+        "reader",
+        "results",
+        "router",
         "services",
         "shell",
         "transaction",
@@ -77,6 +83,11 @@ class Conversation(ABC):
         terms: Terms,
     ) -> None:
         self.services = services
+        self.ledger = services.ledger
+        self.planner = services.planner
+        self.reader = services.reader
+        self.results = services.results
+        self.router = services.router
         self.shell = shell
         self.engine = engine
         self.profile = profile
@@ -103,9 +114,8 @@ class Conversation(ABC):
 
     def land(self, errand: Errand, landing: Landing) -> None:
         """Say to those who wait for the result of an errand that they need not."""
-        results = self.services.results
-        if results is not None:
-            results.land(errand, landing)
+        if self.results is not None:
+            self.results.land(errand, landing)
 
     @abstractmethod
     def acquired(self, link: Link, /) -> None:

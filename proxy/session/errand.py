@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import final
+from typing import Final, final
 
 from proxy.freshness.mark import Mark
 from proxy.routing.plan import Plan
@@ -11,7 +11,9 @@ from proxy.session.fill import Fill
 from proxy.sql.statement import Kind
 from proxy.topology.group import Server
 from proxy.types import Position, Reason
-from proxy.wire.postgres.requests import Request
+from proxy.wire.postgres.requests import END_READY, Request
+
+_NOT_KNOWN: Final = Reason.OPAQUE
 
 
 @final
@@ -20,6 +22,7 @@ class Errand:
 
     Attributes:
         plans: One per statement that it runs; empty where nothing is run.
+        is_plain: Whether it is one statement that reads, and nothing else, and all of it is here.
         fast: The plan of a read that need not see the primary, or None.
         version: Of the fast read's tables, when it was decided where to send it.
         need: What the chosen replica must have replayed; None at the primary.
@@ -44,6 +47,7 @@ class Errand:
         "fast",
         "fill",
         "flight",
+        "is_plain",
         "leads",
         "mark",
         "need",
@@ -62,6 +66,7 @@ class Errand:
     def __init__(self, request: Request, plans: tuple[Plan, ...]) -> None:
         self.request = request
         self.plans = plans
+        self.is_plain = len(plans) == 1 and plans[0].is_plain and request.end is END_READY
         self.texts: tuple[bytes, ...] = ()
         self.fast: Plan | None = None
         self.version = 0
@@ -75,7 +80,7 @@ class Errand:
         self.uncached: Reason | None = None
         self.checked: int | None = None
         self.attempts = 0
-        self.reason = Reason.OPAQUE
+        self.reason = _NOT_KNOWN
         self.server: Server | None = None
         self.sent_at = 0.0
         self.started = False

@@ -8,7 +8,7 @@ from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.phase import FREE, OVER
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import End
+from proxy.wire.postgres.requests import END_READY
 
 
 def fail(session: Conversation, errand: Errand, error: ClientVisibleError) -> None:
@@ -25,7 +25,7 @@ def fail(session: Conversation, errand: Errand, error: ClientVisibleError) -> No
 def end_unserved(session: Conversation, errand: Errand) -> None:
     """The client has been told of an error: end its request as a server would."""
     session.phase = FREE
-    is_whole = errand.request.end is End.READY
+    is_whole = errand.request.end is END_READY
     if not is_whole:
         session.intake.skip()
     session.engine.undo(errand.request, 0)

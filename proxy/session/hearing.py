@@ -10,10 +10,11 @@ from typing import Final
 
 from proxy.cache.flight import NOT_STORED
 from proxy.errors import RemoteProtocolError
+from proxy.freshness.ledger import Ledger
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.phase import FREE
-from proxy.session.ports import Link, Services
+from proxy.session.ports import Link
 from proxy.session.sending import give_up
 from proxy.session.taking import pump, tell_notices
 from proxy.types import Reason
@@ -23,7 +24,7 @@ from proxy.wire.postgres.exchange import Exchange
 _CANCELED: Final = b"57014"
 
 
-def is_good(services: Services, errand: Errand, exchange: Exchange) -> bool:
+def is_good(ledger: Ledger, errand: Errand, exchange: Exchange, now: float) -> bool:
     """Judge an answer when its first bytes are there; False: it is thrown away.
 
     A replica may be ahead of its primary, so what it says counts only if no commit on the
@@ -38,9 +39,7 @@ def is_good(services: Services, errand: Errand, exchange: Exchange) -> bool:
             errand.started = True
             return True
         errand.reason = Reason.REPLICA_FAILED
-    elif exchange.plain and services.ledger.answer_ok(
-        plan.read_set, errand.version, services.clock()
-    ):
+    elif exchange.plain and ledger.answer_ok(plan.read_set, errand.version, now):
         errand.started = True
         return True
     else:
@@ -62,7 +61,7 @@ def pass_on(session: Conversation, link: Link, passed: bytes) -> None:
     errand = session.errand
     if errand is None:
         session.shell.write(passed)
-    elif errand.started or is_good(session.services, errand, link.exchange):
+    elif errand.started or is_good(session.ledger, errand, link.exchange, session.services.clock()):
         session.shell.write(passed)
         fill = errand.fill
         if fill is not None and not fill.add(passed):

@@ -11,7 +11,7 @@ from collections import deque
 from typing import final
 
 from proxy.session.ports import Link
-from proxy.wire.postgres.requests import ClientEngine, End, Request
+from proxy.wire.postgres.requests import END_READY, ClientEngine, Request
 
 
 @final
@@ -109,4 +109,4 @@ class Intake:
 
 def is_end_of_skipping(request: Request) -> bool:
     """Tell if a request has the Sync that ends what is skipped: a Query does not."""
-    return request.end is End.READY and not request.simple
+    return request.end is END_READY and not request.simple

@@ -8,30 +8,31 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.routing.plan import Plan
-from proxy.routing.reading import UNREAD, UNREADABLE, Reading
+from proxy.routing.plan import Plan, Planner
+from proxy.routing.reading import UNREAD, UNREADABLE, Reader, Reading
 from proxy.session.belongings import Belongings
-from proxy.session.ports import Services
 from proxy.session.profile import Profile
 from proxy.sql.session_commands import Deallocate, read_command
 from proxy.sql.statement import Kind
 from proxy.types import Reason
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import End, Execution, Request
+from proxy.wire.postgres.requests import END_OPEN, END_READY, Execution, Request
+
+_EXECUTE: Final = Kind.EXECUTE
 
 
-def read(services: Services, profile: Profile, execution: Execution) -> Reading:
+def read(reader: Reader, profile: Profile, execution: Execution) -> Reading:
     """Say what an execution's text asks for; a prepared statement's is kept with it."""
     if not profile.is_readable:
         return UNREADABLE
     prepared = execution.prepared
     if prepared is None:
         sql = execution.sql
-        return UNREADABLE if sql is None else services.reader.read(sql)
+        return UNREADABLE if sql is None else reader.read(sql)
     meaning = prepared.meaning
     if isinstance(meaning, Reading):
         return meaning
-    reading = services.reader.read(prepared.sql)
+    reading = reader.read(prepared.sql)
     prepared.meaning = reading
     return reading
 
@@ -43,25 +44,30 @@ def texts_of(readings: list[Reading]) -> tuple[bytes, ...]:
     return tuple([text for reading in readings for text in reading.texts])
 
 
-def plan_all(services: Services, profile: Profile, readings: list[Reading]) -> tuple[Plan, ...]:
+def plan_all(
+    reader: Reader, planner: Planner, profile: Profile, readings: list[Reading]
+) -> tuple[Plan, ...]:
     """Plan what was read, one by one, for what the session is like now."""
-    scope, planner = profile.scope, services.planner
+    scope = profile.scope
     plans = [
         planner.plan(scope, statement) for reading in readings for statement in reading.statements
     ]
     for place, planned in enumerate(plans):
-        if planned.statement.kind is Kind.EXECUTE:
-            plans[place] = _plan_executed(services, profile, planned, texts_of(readings)[place])
+        if planned.statement.kind is _EXECUTE:
+            text = texts_of(readings)[place]
+            plans[place] = _plan_executed(reader, planner, profile, planned, text)
     return tuple(plans)
 
 
-def _plan_executed(services: Services, profile: Profile, planned: Plan, text: bytes) -> Plan:
+def _plan_executed(
+    reader: Reader, planner: Planner, profile: Profile, planned: Plan, text: bytes
+) -> Plan:
     """EXECUTE does what was prepared under its name."""
     body = profile.prepared_body(text)
-    statement = UNREAD if body is None else services.reader.read(body).statements[0]
+    statement = UNREAD if body is None else reader.read(body).statements[0]
     if planned.writes:
         statement = UNREAD  # its arguments call what may write
-    found = services.planner.plan(profile.scope, statement)
+    found = planner.plan(profile.scope, statement)
     # A read by this name can't leave the primary: to others the name means something else.
     return planned if found.read_set is not None else found
 
@@ -74,7 +80,7 @@ def why_not_fast(
         return Reason.SEVERAL if plans else Reason.UTILITY
     if plans[0].read_set is None:
         return plans[0].reason
-    if request.end is not End.READY:
+    if request.end is not END_READY:
         return Reason.PIPELINE
     return belongings.why_at_primary
 
@@ -91,7 +97,7 @@ def deallocated_name(plans: tuple[Plan, ...], texts: tuple[bytes, ...]) -> bytes
 
 def only_prepares(request: Request) -> bool:
     """Tell if an open batch runs nothing so far, so that it may be ended here unnoticed."""
-    if request.end is not End.OPEN or request.streams:
+    if request.end is not END_OPEN or request.streams:
         return False
     return all(item.tag in _PREPARES for item in request.items)
 

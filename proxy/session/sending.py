@@ -19,7 +19,7 @@ from proxy.session.sequences import asks_sequences, touches_sequences
 from proxy.session.transaction import may_commit
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.exchange import Prelude
-from proxy.wire.postgres.requests import End, Item, Request
+from proxy.wire.postgres.requests import END_OPEN, END_READY, Item, Request
 
 
 def send(session: Conversation, errand: Errand, link: Link) -> None:
@@ -36,29 +36,30 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
             link.write(exchange.ask(changes))
             return
         pieces.append(exchange.prelude(Prelude.STATE, changes))
-    if errand.need is not None and not link.believes(errand.need, services.ledger.epoch):
+    if errand.need is not None and not link.believes(errand.need, session.ledger.epoch):
         question = services.dialect.reached(errand.need)
         pieces.append(exchange.prelude(Prelude.POSITION, question))
-        errand.checked = services.ledger.epoch
+        errand.checked = session.ledger.epoch
     in_transaction = exchange.status != tags.IDLE
     if not in_transaction:
         transaction.begin(session.profile.state)
-    _account(session, errand.plans, errand.texts)
-    if transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
-        services.announce(errand, transaction, session.profile)
+    if not errand.is_plain:
+        _account(session, errand.plans, errand.texts)
+        if transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
+            services.announce(errand, transaction, session.profile)
     sync = not in_transaction and only_prepares(request)
     pieces.append(exchange.begin(request, sync=sync))
     errand.sent_at = services.clock()
     errand.attempts += 1
     errand.server = link.server
     services.sent(errand, link)
-    link.write(b"".join(pieces))
+    link.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
     if session.is_slow:
         link.pause_reading()
     said = exchange.say_at_once()
     if said:
         session.shell.write(said)
-    session.phase = OPEN if request.end is End.OPEN and not sync else RUNNING
+    session.phase = OPEN if request.end is END_OPEN and not sync else RUNNING
     session.shell.resume_reading()
     if request.streams:
         session.intake.pour_into(link)
@@ -80,10 +81,9 @@ def send_more(session: Conversation, request: Request) -> None:
         if request.items[-1].tag != tags.SYNC:
             return  # a Query too is passed over
         request = _end_of_batch()
-    readings = [
-        read(session.services, session.profile, execution) for execution in request.executions
-    ]
-    plans = plan_all(session.services, session.profile, readings)
+    reader = session.reader
+    readings = [read(reader, session.profile, execution) for execution in request.executions]
+    plans = plan_all(reader, session.planner, session.profile, readings)
     texts = texts_of(readings)
     errand.plans += plans
     errand.texts += texts
@@ -95,8 +95,8 @@ def send_more(session: Conversation, request: Request) -> None:
     said = exchange.say_at_once()
     if said:
         session.shell.write(said)
-    if request.end is End.READY:
-        errand.request.end = End.READY
+    if request.end is END_READY:
+        errand.request.end = END_READY
         session.phase = RUNNING
     if request.streams:
         session.intake.pour_into(link)
@@ -117,10 +117,12 @@ def give_up(session: Conversation, link: Link) -> None:
 
 def _changes(session: Conversation, errand: Errand, link: Link) -> bytes | None:
     """Say what makes a connection's session the client's; None: it is, or can't be changed."""
+    state = session.profile.state
+    if errand.is_plain and link.state is state:
+        return None
     if link.exchange.status == tags.FAILED:
         return None
     commands: list[bytes] = []
-    state = session.profile.state
     if link.state is not state:
         commands.append(session.services.dialect.apply(link.state.changes_to(state)))
         link.state = state
@@ -147,7 +149,7 @@ def _account(session: Conversation, plans: tuple[Plan, ...], texts: tuple[bytes,
     transaction = session.transaction
     if profile.fires_others:
         transaction.stay_lost = transaction.are_names_lost = True
-    anything = session.services.planner.any_table(profile.database)
+    anything = session.planner.any_table(profile.database)
     transaction.add(plans, texts, profile.state, anything)
 
 
@@ -162,7 +164,7 @@ def _announce_more(session: Conversation, errand: Errand) -> None:
 
 
 def _end_of_batch() -> Request:
-    return Request(End.READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
+    return Request(END_READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
 
 
 _NO_SUCH_PORTAL: Final = frontend.describe(tags.PORTAL, b"the client is gone")

@@ -23,7 +23,7 @@ from proxy.session.way import to_primary
 from proxy.types import Reason
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import End
+from proxy.wire.postgres.requests import END_OPEN
 
 _REVALIDATION: Final = b"RevalidateCachedQuery"
 """The routine in PostgreSQL that finds a prepared statement's result to be another than before."""
@@ -56,9 +56,14 @@ def done(session: Conversation, link: Link) -> None:
         return
     if exchange.error is not None:
         _take_back(session, errand, exchange)
-    _settle_mark(session, errand, exchange)
-    if services.results is not None:
-        services.results.done(errand, exchange, services.clock())
+    if errand.mark is not None or not errand.is_plain:
+        _settle_mark(session, errand, exchange)
+    if session.results is not None:
+        session.results.done(errand, exchange, services.clock())
+    if errand.is_plain and exchange.error is None and exchange.status == tags.IDLE:
+        session.engine.forget_portals()
+        _part(session, link, from_replica=errand.need is not None)
+        return
     consequences.draw(session.belongings, errand, link)
     if exchange.status == tags.IDLE:
         session.engine.forget_portals()
@@ -75,7 +80,7 @@ def _take_back(session: Conversation, errand: Errand, exchange: Exchange) -> Non
     if backend.read_error(error).get(backend.ROUTINE) == _REVALIDATION:
         # A client that prepares its statement again, as it is told to, must get a new one.
         session.engine.forget_texts()
-    if errand.request.end is End.OPEN:
+    if errand.request.end is END_OPEN:
         session.intake.skip()  # the end was ours; the client's own is still to come
     session.engine.undo(
         errand.request, exchange.confirmed, unnamed_is_lost=exchange.unnamed_is_lost
@@ -100,11 +105,7 @@ def _settle_mark(session: Conversation, errand: Errand, exchange: Exchange) -> N
 def _end_transaction(session: Conversation, errand: Errand, link: Link) -> None:
     """Nothing is open on the connection: ask what lives there, or let it go."""
     if errand.need is not None:
-        # From a replica: a pinned client has a connection of its own beside it.
-        session.link = None
-        session.phase = FREE
-        session.give_back(link)
-        after(session)
+        _part(session, link, from_replica=True)
         return
     belongings = session.belongings
     consequences.end(belongings, errand, link)
@@ -149,11 +150,14 @@ def _asked(session: Conversation, link: Link) -> None:
     _part(session, link)
 
 
-def _part(session: Conversation, link: Link) -> None:
-    """Keep the connection for a pinned client, else give it back."""
+def _part(session: Conversation, link: Link, *, from_replica: bool = False) -> None:
+    """Keep the connection for a pinned client, else give it back.
+
+    One to a replica is never kept: a pinned client has its own beside it.
+    """
     session.link = None
     session.phase = FREE
-    if session.belongings.pins:
+    if session.belongings.pins and not from_replica:
         session.home = link
     else:
         session.give_back(link)

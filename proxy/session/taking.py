@@ -23,9 +23,12 @@ from proxy.session.way import read_fast, to_primary
 from proxy.sql.statement import Kind
 from proxy.types import Reason
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import End, Request
+from proxy.wire.postgres.requests import END_COPY, END_COPY_END, END_TERMINATE, Request
 
-_COPY: Final = (End.COPY, End.COPY_END)
+_DEALLOCATE: Final = Kind.DEALLOCATE
+_PROXY: Final = Kind.PROXY
+_TRANSACTION: Final = Reason.TRANSACTION
+_COPY: Final = (END_COPY, END_COPY_END)
 
 
 def pump(session: Conversation) -> None:
@@ -91,7 +94,7 @@ def _take(session: Conversation, request: Request) -> None:
     link = session.link
     if request.end in _COPY:
         _copy(session, request)
-    elif request.end is End.TERMINATE:
+    elif request.end is END_TERMINATE:
         session.shell.close("client said goodbye")
     elif link is not None and link.exchange.copying_in:
         _interrupt_copy(session, request)
@@ -147,20 +150,21 @@ def _begin(session: Conversation, request: Request) -> None:
     if not request.executions and _needs_no_server(session, request):
         return
     profile = session.profile
-    readings = [read(services, profile, execution) for execution in request.executions]
-    plans = plan_all(services, profile, readings)
+    reader = session.reader
+    readings = [read(reader, profile, execution) for execution in request.executions]
+    plans = plan_all(reader, session.planner, profile, readings)
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
     kind = plans[0].statement.kind if len(plans) == 1 else None
-    if kind is Kind.DEALLOCATE and _deallocate_ours(session, errand):
+    if kind is _DEALLOCATE and _deallocate_ours(session, errand):
         return
     session.errand = errand
     link = session.link
     if link is not None:
-        errand.reason = Reason.TRANSACTION
+        errand.reason = _TRANSACTION
         send(session, errand, link)
         return
-    if kind is Kind.PROXY:
+    if kind is _PROXY:
         _answer_ourselves(session, errand)
         return
     if session.belongings.terms.one_statement and has_control(plans):

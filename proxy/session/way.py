@@ -26,8 +26,8 @@ def read_fast(session: Conversation, errand: Errand) -> None:
     assert plan is not None
     assert plan.read_set is not None
     now = services.clock()
-    errand.version = services.ledger.version(plan.read_set)
-    results = services.results
+    errand.version = session.ledger.version(plan.read_set)
+    results = session.results
     if results is not None and errand.attempts == 0:
         answer = results.find(session.profile, errand, now)
         if answer is not None:
@@ -36,11 +36,11 @@ def read_fast(session: Conversation, errand: Errand) -> None:
         if results.join(errand, session):
             session.phase = WAITING
             return
-    server, errand.reason = services.router.choose(plan.read_set, now)
+    server, errand.reason = session.router.choose(plan.read_set, now)
     if server is None:
         to_primary(session, errand)
         return
-    errand.need = services.ledger.need(plan.read_set)
+    errand.need = session.ledger.need(plan.read_set)
     _acquire(session, errand, server)
 
 
@@ -50,8 +50,8 @@ def to_primary(session: Conversation, errand: Errand) -> None:
     errand.server = errand.need = None
     errand.rejected = False
     if errand.fast is not None and errand.fast.read_set is not None:
-        errand.version = services.ledger.version(errand.fast.read_set)
-    primary = services.router.primary
+        errand.version = session.ledger.version(errand.fast.read_set)
+    primary = session.router.primary
     if primary is None:
         session.phase = WAITING
         session.line = services.wait_for_primary(session)
@@ -78,7 +78,7 @@ def step_out(session: Conversation) -> None:
         session.line.leave(session)
         session.line = None
     errand = session.errand
-    results = session.services.results
+    results = session.results
     if errand is not None and results is not None:
         results.leave(errand, session)
 
@@ -119,7 +119,7 @@ def _hit(session: Conversation, errand: Errand, answer: bytes) -> None:
     session.engine.forget_portals()
     prepared = plain_bind_of(errand.request)
     context = session.profile.context
-    results = session.services.results
+    results = session.results
     if prepared is not None and context is not None and results is not None:
         # The next one like it is answered without being read.
         name = errand.request.items[0].name

@@ -21,7 +21,7 @@ from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, frontend, tags
 from proxy.wire.postgres.codec import HEADER
 from proxy.wire.postgres.framer import Framer, watch
-from proxy.wire.postgres.requests import TAKEN, End, Item, Prepared, Request
+from proxy.wire.postgres.requests import END_COPY_END, END_OPEN, TAKEN, Item, Prepared, Request
 
 _ONE_ROW: Final = backend.command_complete(b"SELECT 1")
 
@@ -50,6 +50,10 @@ class Prelude(Enum):
 
     STATE = "state"  # the client's settings; an error there is the client's answer
     POSITION = "position"  # has this replica replayed what the read must see?
+
+
+_STATE: Final = Prelude.STATE
+_POSITION: Final = Prelude.POSITION
 
 
 class Owed:
@@ -164,7 +168,7 @@ class Exchange:
         """
         self._start()
         self._request = request
-        self._editing = sync or request.end is End.OPEN or self._must_edit(request)
+        self._editing = sync or request.end is END_OPEN or self._must_edit(request)
         self._framer.watched = _WATCH_EDITED if self._editing else _WATCH_PLAIN
         if not self._editing:
             return self._as_it_is(request)
@@ -200,7 +204,7 @@ class Exchange:
 
     def copy(self, request: Request) -> bytes:
         """Send rows to be copied, or their end. A server that expects none passes over them."""
-        if request.end is End.COPY_END:
+        if request.end is END_COPY_END:
             self.copying_in = False
             self._copy_ended = True
         return b"".join([item.message for item in request.items])
@@ -388,10 +392,10 @@ class Exchange:
             elif tag == tags.ERROR_RESPONSE:
                 if self.error is None:
                     self.error = passed[start:stop]
-                self.state_error = self._preludes[0] is Prelude.STATE
+                self.state_error = self._preludes[0] is _STATE
                 self.position_missing = not self.state_error
                 self._discarding = True
-            elif tag == tags.COMMAND_COMPLETE and self._preludes[0] is Prelude.POSITION:
+            elif tag == tags.COMMAND_COMPLETE and self._preludes[0] is _POSITION:
                 if passed[start:stop] != _ONE_ROW:
                     self.position_missing = True
                     self._discarding = True

@@ -49,6 +49,14 @@ class End(Enum):
     TERMINATE = "terminate"
 
 
+END_READY: Final = End.READY
+END_OPEN: Final = End.OPEN
+END_COPY: Final = End.COPY
+END_COPY_END: Final = End.COPY_END
+END_TERMINATE: Final = End.TERMINATE
+"""Bound once: a member is looked up through its enum in 60 ns, a constant in 10."""
+
+
 @mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
 @final
 class Prepared:
@@ -288,7 +296,7 @@ class ClientEngine:
         elif fresh and len(requests) == 1 and not self._batch:
             requests[0].note_chunk(data)
         elif self._size > BATCH:
-            requests.append(self._finish(End.OPEN))
+            requests.append(self._finish(END_OPEN))
         return requests
 
     def find(self, name: bytes) -> Prepared | None:
@@ -335,7 +343,7 @@ class ClientEngine:
     # Messages, one function each.
 
     def _query(self, tag: int, message: bytes) -> Request:
-        request = self._single(End.READY, tag, message)
+        request = self._single(END_READY, tag, message)
         request.simple = True
         self.unnamed = None  # a simple query destroys the unnamed statement and portal
         request.executions.append(Execution(frontend.read_query(message), None, SIMPLE_TAIL))
@@ -394,25 +402,25 @@ class ClientEngine:
 
     def _sync(self, tag: int, message: bytes) -> Request:
         self._add(tag, message, None, b"")
-        return self._finish(End.READY)
+        return self._finish(END_READY)
 
     def _flush(self, tag: int, message: bytes) -> Request:
         self._add(tag, message, None, b"")
-        return self._finish(End.OPEN)
+        return self._finish(END_OPEN)
 
     def _function_call(self, tag: int, message: bytes) -> Request:
-        request = self._single(End.READY, tag, message)
+        request = self._single(END_READY, tag, message)
         request.executions.append(Execution(None, None, b""))
         return request
 
     def _copy_data(self, tag: int, message: bytes) -> Request:
-        return self._single(End.COPY, tag, message)
+        return self._single(END_COPY, tag, message)
 
     def _copy_end(self, tag: int, message: bytes) -> Request:
-        return self._single(End.COPY_END, tag, message)
+        return self._single(END_COPY_END, tag, message)
 
     def _terminate(self, tag: int, message: bytes) -> Request:
-        return self._single(End.TERMINATE, tag, message)
+        return self._single(END_TERMINATE, tag, message)
 
     # Building.
 
@@ -435,7 +443,7 @@ class ClientEngine:
         if self._batch:
             # The server would run the batch so far, then this: so do we, in one request.
             self._add(tag, message, None, b"")
-            return self._finish(End.OPEN if end in (End.COPY, End.COPY_END) else end)
+            return self._finish(END_OPEN if end in (END_COPY, END_COPY_END) else end)
         request = Request(end, [Item(tag, message, None, b"")])
         request.size = len(message)
         return request
@@ -470,9 +478,9 @@ class ClientEngine:
             request = self._copy_data(tag, head)
         elif tag == tags.BIND:
             self._bind(tag, head)
-            request = self._finish(End.OPEN)
+            request = self._finish(END_OPEN)
         elif tag in (tags.QUERY, tags.FUNCTION_CALL):
-            request = self._single(End.READY, tag, head)
+            request = self._single(END_READY, tag, head)
             request.simple = True
             request.executions.append(Execution(None, None, b""))
         else:
