@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from time import monotonic
 from typing import Final, cast, final
 
 from proxy.errors import ClientVisibleError, PoolTimeout, ShuttingDown
@@ -63,7 +64,7 @@ class Pool:
 
     def wait(self, waiter: Waiter) -> None:
         """Stand in line; a connection is opened if there is room for one."""
-        self.book.wait(waiter, self._loop.time())
+        self.book.wait(waiter, monotonic())
         self._open_more()
 
     def leave(self, waiter: Waiter) -> None:
@@ -72,7 +73,7 @@ class Pool:
 
     def release(self, connection: ServerConnection) -> None:
         """Take a connection back, or let it go if it is worn."""
-        now = self._loop.time()
+        now = monotonic()
         if connection.is_lost or self.book.is_worn(connection, now):
             self.discard(connection)
             return
@@ -133,7 +134,7 @@ class Pool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _open_more(self) -> None:
-        now = self._loop.time()
+        now = monotonic()
         if now < self._not_before:
             return
         for _ in range(self.book.to_open(now)):
@@ -159,7 +160,7 @@ class Pool:
 
     def _opened(self, connection: ServerConnection) -> None:
         connection.on_lost = self._lost
-        now = self._loop.time()
+        now = monotonic()
         if connection.is_lost or connection.incarnation != self.server.incarnation:
             self.book.open_failed()
             connection.close()
@@ -186,10 +187,14 @@ class Pool:
     def _failed(self, reason: str) -> None:
         log.warning("no connection opened", pool=self.name, error=reason)
         self._unreachable(self.server, reason)
-        self._not_before = self._loop.time() + self._retry
-        self._loop.call_later(self._retry, self._open_more)
+        self._not_before = monotonic() + self._retry
+        self._loop.call_later(self._retry, self._try_again)
         if not self.patient:
             self.turn_away(PoolTimeout(f"server {self.server.name} can't be reached: {reason}"))
+
+    def _try_again(self) -> None:
+        self._not_before = 0.0
+        self._open_more()
 
 
 @final

@@ -13,6 +13,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
 
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
@@ -415,7 +416,7 @@ async def open_connection(
                     )
                 ),
             )
-            opened_at = loop.time()
+            opened_at = monotonic()
             row = await connection.converse(_ask(PROBE))
             connection.incarnation = await confirm()
     except TimeoutError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Coroutine, Mapping
+from time import monotonic
 from typing import Any, Final, cast, final
 
 from proxy.cache.entry import Answer
@@ -79,9 +80,8 @@ class GroupService:
     """
 
     def __init__(self, settings: ServerGroup, security: Security, rules: Rules = ALL_RULES) -> None:
-        loop = asyncio.get_running_loop()
         self.settings = settings
-        self.clock = loop.time
+        self.clock = monotonic  # a loop's own may tick in milliseconds: no time for an answer
         self.incarnation = secrets.token_hex(8)
         self.metrics = GroupMetrics(settings.name)
         self._from_cache = self.metrics.server("cache").reads

@@ -11,6 +11,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final, Protocol, cast, final
 
 import asyncpg
@@ -224,8 +225,7 @@ class Witness:
     async def _ask_now(self, connection: asyncpg.Connection[Any]) -> None:
         self._asked.clear()
         waiting, self._waiting = self._waiting, []
-        loop = asyncio.get_running_loop()
-        sent_at = loop.time()
+        sent_at = monotonic()
         self._watcher.asking(self._server)
         try:
             row = await connection.fetchrow(_SIGHT)
@@ -239,7 +239,7 @@ class Witness:
             timeline=timeline & 0xFFFF_FFFF,
             position=reachable(position or 0),
             sent_at=sent_at,
-            received_at=loop.time(),
+            received_at=monotonic(),
         )
         self._watcher.saw(self._server, sighting)
         for future in waiting:
