@@ -108,7 +108,7 @@ def _service(servers: int) -> GroupService:
     service = GroupService(settings, make_security(settings))
     service.group.servers[servers:] = []
     for server in service.group.servers:
-        service.met(server)
+        service.watcher.met(server)
     _look_at(service)
     service.planner.know(DATABASE, cast(Any, _Catalog()))
     return service
@@ -119,13 +119,13 @@ def _look_at(service: GroupService) -> None:
     for number, server in enumerate(service.group.servers):
         role = Role.REPLICA if number else Role.PRIMARY
         now = service.clock()
-        service.asking(server)
-        service.saw(server, Sighting(role, 1, 1, Position(1000), now, now))
+        service.watcher.asking(server)
+        service.watcher.saw(server, Sighting(role, 1, 1, Position(1000), now, now))
 
 
 def _link(service: GroupService, server: Server) -> ServerConnection:
     pool = service.pools.of(server, USER, DATABASE)
-    link = ServerConnection(service._address(server))
+    link = ServerConnection(service.maker.address(server))
     link.transport = cast(asyncio.Transport, _Transport())
     link.exchange = Exchange({}, 100)
     link.facts = Facts(server.role is Role.REPLICA, 0.0, "public", "read committed", SHAPE)
@@ -152,5 +152,5 @@ def _client(service: GroupService) -> ClientConnection:
         startup=UNTOUCHED,
         defaults=Defaults("public", "read committed", "UTF8", SHAPE),
     )
-    client.session = Session(service, client, engine, profile, service.terms(USER))
+    client.session = Session(service, client, engine, profile, service.logins.terms(USER))
     return client

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Final, cast, final
+from typing import Final, cast, final
 
 from proxy.errors import (
     AuthenticationFailed,
@@ -21,7 +21,9 @@ from proxy.errors import (
 from proxy.observe.logs import Logger, connection_ended
 from proxy.runtime.keepalive import set_keepalive
 from proxy.runtime.server import HIGH_WATER
+from proxy.runtime.service import GroupService
 from proxy.runtime.tls import Tls
+from proxy.runtime.tunnel import Tunnel
 from proxy.session.session import Session
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.authentication import Authenticated, Claim, authenticate
@@ -30,10 +32,6 @@ from proxy.wire.postgres.errors import error_message
 from proxy.wire.postgres.packets import V3_2, CancelRequest
 from proxy.wire.postgres.requests import ClientEngine
 from proxy.wire.postgres.startup import Replication, Startup, TlsBegins, client_startup
-
-if TYPE_CHECKING:
-    from proxy.runtime.service import GroupService
-    from proxy.runtime.tunnel import Tunnel
 
 log = Logger("client")
 
@@ -126,7 +124,7 @@ class ClientConnection(asyncio.Protocol):
         if self.session is not None:
             self.session.client_gone()
         self.service.clients.discard(self)
-        self.service.cancel_keys.pop(self.key[0], None)
+        self.service.logins.drop_key(self.key[0])
         self._log(self._closing or (str(exc) if exc is not None else "client hung up"))
 
     def pause_writing(self) -> None:
@@ -255,7 +253,7 @@ class ClientConnection(asyncio.Protocol):
         except ConnectionError:
             pass
         except ClientVisibleError as error:
-            self.service.login_failed(self.user, error)
+            self.service.logins.failed(self.user, error)
             self.refuse(error)
         except Exception as error:
             log.exception("a login failed by a bug", error)
@@ -264,36 +262,36 @@ class ClientConnection(asyncio.Protocol):
     async def _admit(self) -> None:
         wish = await self._start()
         if isinstance(wish, CancelRequest):
-            self.service.cancel_by_key(wish)
+            self.service.logins.cancel_by_key(wish)
             self.close("cancel request")
             return
-        service = self.service
+        service, logins = self.service, self.service.logins
         self.user = wish.user.decode("utf-8", "surrogateescape")
         self.database = wish.database.decode("utf-8", "surrogateescape")
         self.application = wish.settings.get(b"application_name", b"").decode("utf-8", "replace")
         if len(service.clients) > service.settings.max_client_conn:
-            raise service.full()
-        if self.tls is None and service.requires_tls:
+            raise logins.full()
+        if self.tls is None and logins.requires_tls:
             raise AuthenticationFailed("TLS is required on this port (client_tls_sslmode)")
         rest = wish.rest
         proven, rest = await self._authenticate(wish, rest)
         if wish.replication is not Replication.NO:
-            self._tunnel = await service.open_tunnel(self, wish, proven)
+            self.key = logins.new_key(self, 4)
+            self._tunnel = await service.open_tunnel(self, wish, proven, self.key)
             self._tunnel.send(rest)
             return
-        profile, parameters = await service.welcome(
+        profile, parameters = await logins.welcome(
             wish, self.user, self.database, proven.credentials
         )
-        pid, secret = service.new_key(self, 32 if wish.version >= V3_2 else 4)
-        self.key = (pid, secret)
+        self.key = logins.new_key(self, 32 if wish.version >= V3_2 else 4)
         engine = ClientEngine(service.library)
-        session = Session(service, self, engine, profile, service.terms(self.user))
+        session = Session(service, self, engine, profile, logins.terms(self.user))
         self.write(
             b"".join(
                 (
                     proven.answer,
                     parameters,
-                    backend.backend_key_data(pid, secret),
+                    backend.backend_key_data(*self.key),
                     backend.READY_IDLE,
                 )
             )
@@ -311,8 +309,7 @@ class ClientConnection(asyncio.Protocol):
 
     async def _start(self) -> Startup | CancelRequest:
         """From the first byte to who wants what."""
-        service = self.service
-        dialogue = client_startup(tls=service.tls is not None)
+        dialogue = client_startup(tls=self.service.logins.tls is not None)
         answer = next(dialogue)
         while True:
             if isinstance(answer, TlsBegins):
@@ -329,7 +326,7 @@ class ClientConnection(asyncio.Protocol):
                 return wish
 
     async def _begin_tls(self, begin: TlsBegins) -> None:
-        context = self.service.tls
+        context = self.service.logins.tls
         if context is None:
             raise InternalError("TLS was offered without a certificate")
         if begin.answer:
@@ -348,17 +345,17 @@ class ClientConnection(asyncio.Protocol):
             raise UnsupportedVersion("direct TLS without the ALPN protocol postgresql")
 
     async def _authenticate(self, wish: Startup, rest: bytes) -> tuple[Authenticated, bytes]:
-        service = self.service
+        logins = self.service.logins
         tls = self.tls
         name = tls.peer_common_name if tls is not None else None
         claim = Claim(
             user=wish.user,
-            stored=await service.stored_secret(self.user),
+            stored=await logins.stored_secret(self.user),
             certificate_name=name.encode() if name is not None else None,
-            binding=service.channel_binding if tls is not None else None,
+            binding=logins.channel_binding if tls is not None else None,
         )
         dialogue: Generator[bytes, bytes, Authenticated] = authenticate(
-            service.method, claim, service.new_chance()
+            logins.method, claim, logins.new_chance()
         )
         try:
             answer = next(dialogue)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from proxy.observe.metrics import GroupState, PoolState, ServerState
+from proxy.runtime.service import GroupService
 from proxy.types import PinReason, Reason
-
-if TYPE_CHECKING:
-    from proxy.runtime.service import GroupService
 
 
 @final

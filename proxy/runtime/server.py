@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast, final
+from typing import Any, Final, Protocol, cast, final
 
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
 from proxy.freshness.replica import ConnectionPosition
@@ -26,9 +26,6 @@ from proxy.wire.postgres import backend, frontend, packets, tags
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.framer import Framer, watch
 from proxy.wire.postgres.login import Credentials, Welcome, log_in
-
-if TYPE_CHECKING:
-    from proxy.runtime.pools import Pool
 
 _EVERYTHING: Final = watch(bytes(range(256)))
 
@@ -47,6 +44,13 @@ class User(Protocol):
 
     def server_paused(self, link: ServerConnection, paused: bool, /) -> None:
         """The server takes no more for now, or takes more again."""
+
+
+class Keeper(Protocol):
+    """Whose a server connection is: a pool."""
+
+    def release(self, connection: ServerConnection, /) -> None:
+        """Take it back."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -121,7 +125,7 @@ class ServerConnection(asyncio.Protocol):
         self._dialogue: _Dialogue | None = None
         self.cancelling = 0  # cancel requests under way: until they are heard it is not lent
         self.is_returned = False  # while one was
-        self.pool: Pool
+        self.pool: Keeper
 
     @property
     def flavour(self) -> SessionState:

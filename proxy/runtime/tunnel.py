@@ -5,32 +5,52 @@ from __future__ import annotations
 import asyncio
 import secrets
 from base64 import b64encode
-from typing import TYPE_CHECKING, final
+from collections.abc import Callable
+from typing import final
 
 from proxy.errors import ServerLost
 from proxy.runtime.server import Address, ServerConnection
+from proxy.session.ports import Shell
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated
 from proxy.wire.postgres.login import Welcome, log_in
 from proxy.wire.postgres.startup import Replication, Startup
-
-if TYPE_CHECKING:
-    from proxy.runtime.client import ClientConnection
 
 
 @final
 class Tunnel:
     """See the module. It is the server connection's user."""
 
-    def __init__(self, client: ClientConnection, connection: ServerConnection) -> None:
+    def __init__(
+        self,
+        client: Shell,
+        connection: ServerConnection,
+        cancel: Callable[[ServerConnection], None],
+    ) -> None:
         self._client = client
         self._connection = connection
+        self._cancel = cancel
 
     @classmethod
     async def open(
-        cls, client: ClientConnection, address: Address, wish: Startup, proven: Authenticated
+        cls,
+        client: Shell,
+        address: Address,
+        wish: Startup,
+        proven: Authenticated,
+        *,
+        key: tuple[int, bytes],
+        cancel: Callable[[ServerConnection], None],
     ) -> Tunnel:
         """Log in to the server with what the client asked for, and tell the client.
+
+        Args:
+            client: Whose tunnel it is.
+            address: Of the server.
+            wish: What the client asked for.
+            proven: Who it is.
+            key: Cancels what runs for the client.
+            cancel: Stops what the server runs.
 
         Raises:
             ServerLost: The server can't be reached.
@@ -62,12 +82,10 @@ class Tunnel:
             connection.abort("not opened")
             raise
         connection.pid, connection.secret = welcome.pid, welcome.secret
-        tunnel = cls(client, connection)
+        tunnel = cls(client, connection, cancel)
         connection.user = tunnel
         said = [backend.parameter_status(*pair) for pair in welcome.parameters.items()]
-        pid, secret = client.service.new_key(client, 4)
-        client.key = (pid, secret)
-        said += [backend.backend_key_data(pid, secret), backend.READY_IDLE]
+        said += [backend.backend_key_data(*key), backend.READY_IDLE]
         client.write(proven.answer + b"".join(said))
         return tunnel
 
@@ -78,7 +96,7 @@ class Tunnel:
 
     def cancel(self) -> None:
         """Stop what the server runs for this client."""
-        self._client.service.cancel(self._connection)
+        self._cancel(self._connection)
 
     def pause_server(self) -> None:
         """The client is slow."""

@@ -9,22 +9,35 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast, final
+from typing import Final, Protocol, cast, final
 
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
+from proxy.runtime.pools import Pools
 from proxy.runtime.server import ServerConnection
-from proxy.session.ports import Link
+from proxy.session.ports import Dialect, Line, Link, Waiter
 from proxy.session.profile import Defaults, written
 from proxy.session.state import SessionState
+from proxy.topology.group import Group
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.errors import LoginRefused
 from proxy.wire.postgres.startup import Startup
 
-if TYPE_CHECKING:
-    from proxy.runtime.service import GroupService
-
 KNOWN: Final = 10_000
 """Kinds of clients that are remembered; then it begins anew."""
+
+
+class Lender(Protocol):
+    """Where a server connection is borrowed: the group's lender."""
+
+    group: Group
+    pools: Pools
+    dialect: Dialect
+
+    def wait_for_primary(self, waiter: Waiter, /) -> Line:
+        """Stand in line for a primary."""
+
+    def release(self, link: Link, /) -> None:
+        """Take a connection back."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,10 +62,10 @@ def startup_state(wish: Startup) -> SessionState:
 class Welcomes:
     """See the module."""
 
-    __slots__ = ("_known", "_service")
+    __slots__ = ("_known", "_lender")
 
-    def __init__(self, service: GroupService) -> None:
-        self._service = service
+    def __init__(self, lender: Lender) -> None:
+        self._lender = lender
         self._known: dict[tuple[str, str, SessionState], Greeting] = {}
 
     def forget(self) -> None:
@@ -75,12 +88,12 @@ class Welcomes:
         return known
 
     async def _ask(self, user: str, database: str, state: SessionState) -> Greeting:
-        service = self._service
+        lender = self._lender
         borrower = _Borrower()
-        connection = await borrower.borrow(service, user, database, state)
+        connection = await borrower.borrow(lender, user, database, state)
         try:
             if connection.state is not state:
-                await borrower.apply(service, connection, state)
+                await borrower.apply(lender, connection, state)
         except BaseException:
             connection.user = None
             connection.abort("could not be brought to a client's settings")
@@ -92,7 +105,7 @@ class Welcomes:
         encoding = connection.exchange.parameters.get(b"client_encoding", b"").decode()
         facts = connection.facts
         connection.user = None
-        service.release(connection)
+        lender.release(connection)
         return Greeting(
             parameters, Defaults(facts.search_path, facts.isolation, encoding, facts.shape)
         )
@@ -103,18 +116,18 @@ class _Borrower:
 
     def __init__(self) -> None:
         self._outcome: asyncio.Future[ServerConnection]
-        self._service: GroupService
+        self._lender: Lender
         self._kind: tuple[str, str, SessionState]
 
     async def borrow(
-        self, service: GroupService, user: str, database: str, state: SessionState
+        self, lender: Lender, user: str, database: str, state: SessionState
     ) -> ServerConnection:
         """Stand in line like everybody else."""
-        self._service = service
+        self._lender = lender
         self._kind = (user, database, state)
         self._outcome = asyncio.get_running_loop().create_future()
-        self._line = service.wait_for_primary(self)
-        if service.group.primary is not None:
+        self._line = lender.wait_for_primary(self)
+        if lender.group.primary is not None:
             self.primary_found()
         try:
             return await self._outcome
@@ -124,14 +137,14 @@ class _Borrower:
 
     def primary_found(self) -> None:
         """Ask its pool."""
-        service = self._service
+        lender = self._lender
         self._line.leave(self)
-        primary = service.group.primary
+        primary = lender.group.primary
         if primary is None:
-            self._line = service.wait_for_primary(self)
+            self._line = lender.wait_for_primary(self)
             return
         user, database, state = self._kind
-        pool = service.pools.of(primary, user, database)
+        pool = lender.pools.of(primary, user, database)
         self._line = pool
         connection = pool.try_acquire(state)
         if connection is not None:
@@ -143,7 +156,7 @@ class _Borrower:
         """It is ours."""
         connection = cast(ServerConnection, link)
         if self._outcome.done():
-            self._service.release(connection)
+            self._lender.release(connection)
         else:
             connection.user = self
             self._outcome.set_result(connection)
@@ -154,12 +167,12 @@ class _Borrower:
             self._outcome.set_exception(error)
 
     async def apply(
-        self, service: GroupService, connection: ServerConnection, state: SessionState
+        self, lender: Lender, connection: ServerConnection, state: SessionState
     ) -> None:
         """Bring the connection to the client's settings."""
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         changes = connection.state.changes_to(state)
-        connection.write(connection.exchange.ask(service.dialect.apply(changes)))
+        connection.write(connection.exchange.ask(lender.dialect.apply(changes)))
         await self._done
         error = connection.exchange.error
         if error is not None:

@@ -1,0 +1,114 @@
+"""How a pool is made: its limits, and how a connection of it is opened."""
+
+from __future__ import annotations
+
+import secrets
+from typing import final
+
+from proxy.freshness.replica import ConnectionPosition
+from proxy.pool.book import Limits
+from proxy.routing.bans import BanReason
+from proxy.runtime.accounts import Accounts
+from proxy.runtime.keepalive import set_keepalive
+from proxy.runtime.pools import Pool
+from proxy.runtime.security import Security
+from proxy.runtime.server import Address, ServerConnection, open_connection
+from proxy.runtime.watcher import GroupWatcher
+from proxy.settings.model import ServerGroup
+from proxy.topology.group import Group, Server
+
+
+@final
+class PoolMaker:
+    """See the module.
+
+    Args:
+        settings: Of the group.
+        security: TLS to the servers.
+        group: Whose servers they are.
+        accounts: Know what logs in for a user.
+        watcher: Confirms what was opened, and hears of servers that can't be reached.
+        incarnation: Of this proxy: part of the name under which it logs in.
+    """
+
+    __slots__ = ("_accounts", "_group", "_incarnation", "_security", "_settings", "_watcher")
+
+    def __init__(
+        self,
+        settings: ServerGroup,
+        security: Security,
+        group: Group,
+        accounts: Accounts,
+        watcher: GroupWatcher,
+        incarnation: str,
+    ) -> None:
+        self._settings = settings
+        self._security = security
+        self._group = group
+        self._accounts = accounts
+        self._watcher = watcher
+        self._incarnation = incarnation
+
+    def address(self, server: Server) -> Address:
+        """Say how a server is reached."""
+        settings = self._settings
+        return Address(
+            server=server,
+            tls=self._security.servers,
+            sslmode=settings.server_tls_sslmode.value,
+            timeout=settings.server_connect_timeout,
+            max_prepared=max(1, settings.max_prepared_statements),
+        )
+
+    def make(self, server: Server, user: str, database: str) -> Pool:
+        """Make the pool of one user and database on one server."""
+        parameters = {
+            b"user": user.encode("utf-8", "surrogateescape"),
+            b"database": database.encode("utf-8", "surrogateescape"),
+            b"application_name": f"tidegate/{self._incarnation}".encode(),
+        }
+        address = self.address(server)
+
+        async def opener() -> ServerConnection:
+            connection = await open_connection(
+                address,
+                parameters,
+                self._accounts.credentials(user),
+                self._watcher.witnesses[server].confirm,
+            )
+            if connection.transport is not None:
+                set_keepalive(connection.transport, self._settings)
+            if server is not self._group.primary:
+                watermark = self._watcher.router.watermark(server)
+                connection.position = ConnectionPosition(watermark, connection.opened_at)
+            connection.pool = pool
+            return connection
+
+        def unreachable(server: Server, error: str) -> None:
+            if server is not self._group.primary:
+                self._watcher.ban(server, BanReason.REFUSED, error)
+            pool.patient = server is self._group.primary
+
+        pool = Pool(
+            server,
+            user,
+            database,
+            self._limits(user),
+            opener,
+            self._settings.server_login_retry,
+            unreachable,
+        )
+        return pool
+
+    def _limits(self, user: str) -> Limits:
+        settings = self._settings
+        jitter = 0.9 + 0.2 * secrets.SystemRandom().random()
+        return Limits(
+            size=settings.pool_size_of(user),
+            minimum=settings.min_pool_size_of(user),
+            reserve=settings.reserve_pool_size,
+            reserve_after=settings.reserve_pool_timeout,
+            wait_timeout=settings.query_wait_timeout,
+            idle_timeout=settings.server_idle_timeout or float("inf"),
+            lifetime=settings.server_lifetime * jitter or float("inf"),
+        )

@@ -1,0 +1,175 @@
+"""What the witnesses find, told to the ledger and the router in the order in which it became known.
+
+And the other way: what they want to know is asked of the witnesses. What a new epoch means for
+connections and clients is the service's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.positions import Ticket
+from proxy.freshness.replica import Reading
+from proxy.observe.logs import Logger
+from proxy.observe.metrics import GroupMetrics
+from proxy.routing.balancer import Balancer
+from proxy.routing.bans import BanReason
+from proxy.routing.router import Router
+from proxy.runtime.pools import Pools
+from proxy.topology.group import Group, Server, Sighting, Turn
+from proxy.topology.witness import Control, Witness
+from proxy.types import Position, Role
+
+log = Logger("group")
+
+
+@final
+class GroupWatcher:
+    """See the module. It is the witnesses' watcher, and grants the router's wishes.
+
+    Attributes:
+        witnesses: One for each server.
+        router: Set when it is made: it asks this watcher for what it wishes to know.
+    """
+
+    __slots__ = (
+        "_balancer",
+        "_clock",
+        "_group",
+        "_is_closed",
+        "_ledger",
+        "_metrics",
+        "_new_epoch",
+        "_pools",
+        "_readings",
+        "_tickets",
+        "_wanted",
+        "router",
+        "witnesses",
+    )
+
+    router: Router
+
+    def __init__(
+        self,
+        group: Group,
+        control: Control,
+        ledger: Ledger,
+        balancer: Balancer[Server],
+        pools: Pools,
+        metrics: GroupMetrics,
+        clock: Callable[[], float],
+        new_epoch: Callable[[Server, Position], None],
+    ) -> None:
+        self._group = group
+        self._ledger = ledger
+        self._balancer = balancer
+        self._pools = pools
+        self._metrics = metrics
+        self._clock = clock
+        self._new_epoch = new_epoch
+        self.witnesses = {server: Witness(server, control, self) for server in group.servers}
+        self._tickets: dict[Server, Ticket] = {}
+        self._readings: dict[Server, Reading] = {}
+        self._wanted: dict[Server, Position] = {}
+        self._is_closed = False
+
+    def close(self) -> None:
+        """What is lost from now on is lost because we let go."""
+        self._is_closed = True
+
+    def ban(self, server: Server, reason: BanReason, error: str) -> None:
+        """Give a server no statements until it has been found well."""
+        if self._balancer.bans.ban(server, self._clock(), reason):
+            self._metrics.server(server.name).bans += 1
+            log.warning(
+                "server banned",
+                group=self._group.name,
+                server=server.name,
+                reason=reason.value,
+                error=error,
+            )
+
+    def look_at_banned(self, now: float) -> None:
+        """Have those looked at that may be well again."""
+        for server in self._balancer.bans.due(now):
+            self.witnesses[server].poke()
+
+    # What the witnesses find
+
+    def met(self, server: Server) -> None:
+        """A new incarnation of a server: what was opened to it before is not trusted."""
+        self._group.met(server)
+        self.router.watermark(server).void()
+        for pool in self._pools.on(server):
+            pool.retire()
+
+    def asking(self, server: Server) -> None:
+        """A witness is being asked: note what its answer will cover."""
+        if server is self._group.primary:
+            self._tickets[server] = self._ledger.ask_position()
+        else:
+            watermark = self.router.watermark(server)
+            self._readings[server] = watermark.ask(self._ledger.epoch, self._clock())
+
+    def saw(self, server: Server, sighting: Sighting) -> None:
+        """A server said what it is and how far it is."""
+        turn = self._group.saw(server, sighting)
+        ticket = self._tickets.pop(server, None)
+        if ticket is not None:
+            self._ledger.position_arrived(ticket, sighting.position)
+        reading = self._readings.pop(server, None)
+        if reading is not None and self._group.follows(server):
+            self.router.watermark(server).arrived(reading, sighting.position)
+        now = sighting.received_at
+        if server.role is not Role.PRIMARY and self._balancer.load(server).latency == 0.0:
+            self._balancer.probed(server, now - sighting.sent_at, now)
+        if self._balancer.bans.probe_succeeded(server, now):
+            log.info("server unbanned", group=self._group.name, server=server.name)
+        if turn is not Turn.NOTHING:
+            self._turned(server, turn, sighting)
+
+    def lost(self, server: Server, error: str) -> None:
+        """A server is out of sight."""
+        if self._is_closed:
+            return
+        ticket = self._tickets.pop(server, None)
+        if ticket is not None:
+            self._ledger.position_lost(ticket)
+        self._readings.pop(server, None)
+        self.router.watermark(server).void()
+        was_primary = server is self._group.primary
+        turn = self._group.lost(server, error)
+        if turn is not Turn.NOTHING:
+            log.warning(turn.value, group=self._group.name, server=server.name, error=error)
+        if not was_primary:
+            self.ban(server, BanReason.REFUSED, error)
+
+    def _turned(self, server: Server, turn: Turn, sighting: Sighting) -> None:
+        is_expected = turn is Turn.REPLICA_JOINED or (
+            turn is Turn.NEW_EPOCH and not self._ledger.epoch
+        )
+        say = log.info if is_expected else log.warning
+        say(turn.value, group=self._group.name, server=server.name, timeline=sighting.timeline)
+        if turn is Turn.NEW_EPOCH:
+            self._new_epoch(server, sighting.position)
+
+    # What the router wishes to know
+
+    def want_position(self) -> None:
+        """The primary's position is needed, to know what a replica must have."""
+        primary = self._group.primary
+        if primary is not None and self._ledger.position_wanted():
+            self.witnesses[primary].want(self._ledger.position_wanted)
+
+    def want_replay(self, server: Server, need: Position) -> None:
+        """A replica should be watched until it has replayed this position."""
+        self._wanted[server] = max(need, self._wanted.get(server, Position(0)))
+        watermark = self.router.watermark(server)
+
+        def still() -> bool:
+            return not watermark.reaches(self._wanted[server], self._ledger.epoch)
+
+        self.witnesses[server].want(still)
