@@ -36,7 +36,9 @@ class Catalogs:
         "_ledger",
         "_metrics",
         "_new_token",
+        "_oids",
         "_planner",
+        "_replaced",
         "_settings",
         "_tasks",
         "_watches",
@@ -51,6 +53,7 @@ class Catalogs:
         ledger: Ledger,
         new_token: Callable[[], Token],
         metrics: GroupMetrics,
+        replaced: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._control = control
@@ -59,6 +62,8 @@ class Catalogs:
         self._ledger = ledger
         self._new_token = new_token
         self._metrics = metrics
+        self._replaced = replaced  # is told of a name that means another database, or none
+        self._oids: dict[str, int] = {}
         self._keepers: dict[str, CatalogKeeper] = {}
         self._known: dict[str, Catalog] = {}
         self._watches: dict[str, Watch] = {}
@@ -83,6 +88,10 @@ class Catalogs:
         task = asyncio.get_running_loop().create_task(keeper.run())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    def is_meant(self, database: str, oid: int) -> bool:
+        """Tell if a name means this database on the primary, as far as is known."""
+        return self._oids.get(database, oid) == oid
 
     def check_now(self) -> None:
         """A definition has changed, or may have."""
@@ -122,9 +131,35 @@ class Catalogs:
         self._known[database] = catalog
         return True
 
+    def met(self, database: str, oid: int) -> None:
+        """Note which database a name leads to.
+
+        A database is renamed or dropped only while nobody is connected to it on the primary; but
+        connections to the replicas survive a renaming, and go on to lead to the other one.
+        """
+        known = self._oids.get(database)
+        self._oids[database] = oid
+        if known is not None and known != oid:
+            log.warning("another database by that name", group=self._group.name, database=database)
+            self.lost(database)
+            self._replaced(database)
+
+    def gone(self, database: str) -> None:
+        """A database was dropped: nothing is kept of it until a client asks for its name again."""
+        log.info("database gone", group=self._group.name, database=database)
+        for known in (self._keepers, self._known, self._watches, self._oids):
+            known.pop(database, None)
+        self._counted.discard(database)
+        self.lost(database)
+        self._replaced(database)
+
     def changed(self, database: str) -> None:
         """Somebody changed a definition past the proxy: count it as a commit."""
         log.info("definitions changed", group=self._group.name, database=database)
+        self.lost(database)
+
+    def lost(self, database: str) -> None:
+        """Believe nothing of a database until it has been looked at again."""
         self._planner.distrust(database)
         self._ledger.foreign_commit([schema_of(EVERY_DATABASE)], self._new_token())
 

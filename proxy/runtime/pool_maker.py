@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import final
 
 from proxy.freshness.replica import ConnectionPosition
@@ -16,6 +17,7 @@ from proxy.runtime.server import Address, ServerConnection, open_connection
 from proxy.runtime.watcher import GroupWatcher
 from proxy.settings.model import ServerGroup
 from proxy.topology.group import Group, Server
+from proxy.wire.postgres.errors import LoginRefused
 
 
 @final
@@ -29,9 +31,18 @@ class PoolMaker:
         accounts: Know what logs in for a user.
         watcher: Confirms what was opened, and hears of servers that can't be reached.
         incarnation: Of this proxy: part of the name under which it logs in.
+        is_meant: Tells if a database's name leads to this one (its oid) on the primary.
     """
 
-    __slots__ = ("_accounts", "_group", "_incarnation", "_security", "_settings", "_watcher")
+    __slots__ = (
+        "_accounts",
+        "_group",
+        "_incarnation",
+        "_is_meant",
+        "_security",
+        "_settings",
+        "_watcher",
+    )
 
     def __init__(
         self,
@@ -41,6 +52,7 @@ class PoolMaker:
         accounts: Accounts,
         watcher: GroupWatcher,
         incarnation: str,
+        is_meant: Callable[[str, int], bool],
     ) -> None:
         self._settings = settings
         self._security = security
@@ -48,6 +60,7 @@ class PoolMaker:
         self._accounts = accounts
         self._watcher = watcher
         self._incarnation = incarnation
+        self._is_meant = is_meant
 
     def address(self, server: Server) -> Address:
         """Say how a server is reached."""
@@ -82,6 +95,12 @@ class PoolMaker:
                 watermark = self._watcher.router.watermark(server)
                 connection.position = ConnectionPosition(watermark, connection.opened_at)
             connection.pool = pool
+            if server is not self._group.primary and not self._is_meant(
+                database, connection.facts.database
+            ):
+                connection.close()
+                text = f'server {server.name} has another database by the name "{database}"'
+                raise LoginRefused.by_us(text)
             return connection
 
         def unreachable(server: Server, error: str) -> None:

@@ -73,6 +73,7 @@ class Facts:
     search_path: str
     isolation: str
     shape: str
+    database: int  # its oid: another may have got the name since, or on another server
 
 
 PROBE: Final = b"""
@@ -90,11 +91,13 @@ SELECT pg_catalog.pg_is_in_recovery(),
                      ('standard_conforming_strings'), ('default_text_search_config'),
                      ('transform_null_equals'), ('client_encoding'), ('search_path'),
                      ('row_security'), ('session_replication_role'), ('quote_all_identifiers'),
-                     ('timezone_abbreviations'), ('backslash_quote')) AS shaping(name))
+                     ('timezone_abbreviations'), ('backslash_quote')) AS shaping(name)),
+       (SELECT oid FROM pg_catalog.pg_database
+        WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
 """
 """What is asked of each new connection: its role, its own start (so that this process and no
-other can be ended later), and the defaults that shape results. Qualified throughout: what a
-login's own search_path leads to must not answer."""
+other can be ended later), the defaults that shape results, and which database its name led to.
+Qualified throughout: what a login's own search_path leads to must not answer."""
 
 
 @final
@@ -434,10 +437,12 @@ async def open_connection(
     except BaseException:
         connection.abort("not opened")
         raise
-    recovering, start, search_path, isolation, shape = (
+    recovering, start, search_path, isolation, shape, database = (
         (value or b"").decode("utf-8", "replace") for value in row
     )
-    connection.facts = Facts(recovering == "t", float(start), search_path, isolation, shape)
+    connection.facts = Facts(
+        recovering == "t", float(start), search_path, isolation, shape, int(database)
+    )
     connection.shape = shape
     connection.exchange = Exchange(dict(welcome.parameters), address.max_prepared)
     connection.pid, connection.secret = welcome.pid, welcome.secret

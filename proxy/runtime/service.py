@@ -143,12 +143,25 @@ class GroupService:
             share=settings.primary_reads is PrimaryReads.SHARE,
         )
         self.maker = PoolMaker(
-            settings, security, self.group, self.accounts, self.watcher, incarnation
+            settings,
+            security,
+            self.group,
+            self.accounts,
+            self.watcher,
+            incarnation,
+            lambda database, oid: self.catalogs.is_meant(database, oid),
         )
         self.line = PrimaryLine(self.group, self.clock, settings.query_wait_timeout)
         self.commits = Commits(self.ledger, self.planner, self._new_token, self._schema_changed)
         self.catalogs = Catalogs(
-            settings, control, self.group, self.planner, self.ledger, self._new_token, self.metrics
+            settings,
+            control,
+            self.group,
+            self.planner,
+            self.ledger,
+            self._new_token,
+            self.metrics,
+            self._replaced,
         )
         self.welcomes = Welcomes(self)
         self.logins = Logins(
@@ -354,6 +367,13 @@ class GroupService:
     def _new_token(self) -> Token:
         self._next_token += 1
         return Token(self._next_token)
+
+    def _replaced(self, database: str) -> None:
+        """A name means another database than before, or none: nothing may lead to the old one."""
+        self.welcomes.forget()
+        for pool in self.pools:
+            if pool.database == database:
+                pool.retire()
 
     def _schema_changed(self) -> None:
         self.catalogs.check_now()

@@ -11,6 +11,11 @@ from __future__ import annotations
 
 from typing import Final
 
+DATABASE: Final = """
+SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+"""
+"""Which database this is, whatever it is called."""
+
 RELATIONS: Final = """
 SELECT c.oid::int8, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
        c.relrowsecurity,

@@ -31,8 +31,17 @@ class Taker(Protocol):
     def took(self, database: str, catalog: Catalog, generation: int) -> bool:
         """Here is a catalog, read while `generation` was the number; False: read it again."""
 
+    def met(self, database: str, oid: int) -> None:
+        """The name leads to this database; `took` comes after it."""
+
     def changed(self, database: str) -> None:
         """A definition was changed by somebody else."""
+
+    def lost(self, database: str) -> None:
+        """The database is out of sight: anything may become of it."""
+
+    def gone(self, database: str) -> None:
+        """There is no such database any more, and its keeper has ended."""
 
     def counted(self, database: str, rows: Iterable[tuple[int, int, int]]) -> None:
         """The counters of rows written: table, rows, file node."""
@@ -61,6 +70,7 @@ class CatalogKeeper:
         self._check = asyncio.Event()
         self._catalog: Catalog | None = None
         self._digest: object = None
+        self._oid = 0
 
     def check_now(self) -> None:
         """Look at once: a definition may have changed."""
@@ -72,7 +82,7 @@ class CatalogKeeper:
         self._check.set()
 
     async def run(self) -> None:
-        """Keep the catalog until cancelled."""
+        """Keep the catalog until cancelled, or until there is no such database."""
         while True:
             primary = self._group.primary
             if primary is None:
@@ -80,10 +90,16 @@ class CatalogKeeper:
                 continue
             try:
                 connection = await connect(self._control, primary, self.database)
+                connection.add_termination_listener(self._lost)
                 try:
+                    await self._meet(connection)
                     await self._keep(connection)
                 finally:
+                    connection.remove_termination_listener(self._lost)
                     connection.terminate()
+            except asyncpg.InvalidCatalogNameError:
+                self._taker.gone(self.database)
+                return
             except FAILURES as error:
                 log.warning("catalog not read", database=self.database, error=describe(error))
                 await asyncio.sleep(self._interval)
@@ -91,6 +107,20 @@ class CatalogKeeper:
                 # A bug; without a catalog no read would leave the primary ever again.
                 log.exception("a catalog's keeper met a bug", error, database=self.database)
                 await asyncio.sleep(self._interval)
+
+    def _lost(self, _: object) -> None:
+        """The connection was ended, as everybody's is before a database is dropped or renamed."""
+        self._taker.lost(self.database)
+        self._check.set()
+
+    async def _meet(self, connection: asyncpg.Connection[Any]) -> None:
+        """Find out which database has the name now."""
+        self._check.clear()
+        oid = await connection.fetchval(queries.DATABASE)
+        if oid != self._oid:
+            self._oid = oid
+            self._catalog = None
+        self._taker.met(self.database, oid)
 
     async def _keep(self, connection: asyncpg.Connection[Any]) -> None:
         epoch = self._group.epoch

@@ -1,0 +1,131 @@
+"""Databases that come, go and change their names, through the proxy and past it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.processes import wait_until
+from tests.integration.application import Application
+from tests.integration.proxy_under_test import ProxyUnderTest
+
+READS = "SELECT whose FROM place"
+NAMES = ("blue", "green")
+_numbers = iter(range(1, 1_000_000))
+
+
+@pytest.fixture
+def boss(
+    direct: Application, module_proxy: ProxyUnderTest, cluster: PostgresCluster
+) -> Iterator[Application]:
+    """Who may make databases, through the proxy."""
+    role = f"boss_{next(_numbers)}"
+    cluster.primary.execute(f"CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'b'")
+    cluster.wait_replayed()
+    yield direct.at(module_proxy.port).like(user=role, password="b", database="postgres")
+    for name in (*NAMES, "aside"):
+        cluster.primary.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    cluster.primary.execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def both(boss: Application, cluster: PostgresCluster) -> list[Application]:
+    """Two databases with the same table; what it holds says which one it is."""
+    with boss.connect() as connection:
+        for name in NAMES:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+            with boss.like(database=name).connect() as inside:
+                inside.execute(f"CREATE TABLE place AS SELECT '{name}' AS whose".encode())
+    cluster.wait_replayed()
+    return [boss.like(database=name) for name in NAMES]
+
+
+def whose(application: Application) -> object:
+    with application.connect() as connection:
+        row = connection.execute(READS).fetchone()
+        return row and row[0]
+
+
+def is_read_away(application: Application) -> bool:
+    """Tell if a read would leave the primary now."""
+    with application.connect() as connection:
+        facts = dict(connection.execute(f"EXPLAIN ROUTE {READS}".encode()).fetchall())
+    return facts["goes to"].startswith("replica")
+
+
+def read_everywhere(
+    application: Application, proxy: ProxyUnderTest, cluster: PostgresCluster, name: str
+) -> None:
+    """Read until every server has been asked, and the result is in the cache."""
+    wait_until(lambda: is_read_away(application), "the catalog to be read")
+    ports = [server.port for server in cluster.servers]
+
+    def servers() -> int:
+        with application.connect() as connection:
+            # Another text each time, so that the cache does not answer.
+            connection.execute(f"{READS} WHERE {next(_numbers)} > 0".encode())
+        kind = {"user": application.user, "database": application.database}
+        return sum(
+            proxy.metric("tidegate_pool_sv_idle", server=f"127.0.0.1:{port}", **kind) > 0
+            for port in ports
+        )
+
+    wait_until(lambda: servers() == len(ports), "every server to be used")
+    for _ in range(4):
+        assert whose(application) == name
+
+
+def test_names_that_are_exchanged_past_the_proxy_mean_the_other_database(
+    both: list[Application], module_proxy: ProxyUnderTest, cluster: PostgresCluster
+) -> None:
+    for application, name in zip(both, NAMES, strict=True):
+        read_everywhere(application, module_proxy, cluster, name)
+    cluster.primary.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('blue', 'green')"
+    )
+    for old, new in (("blue", "aside"), ("green", "blue"), ("aside", "green")):
+        rename(cluster, old, new)
+    cluster.wait_replayed()
+    for application, name in zip(both, reversed(NAMES), strict=True):
+        # A replica's connections survive, and lead to what the name meant before.
+        wait_until(lambda one=application: is_read_away(one), "the catalog to be read again")
+        for number in range(8):
+            with application.connect() as connection:
+                found = connection.execute(f"{READS} WHERE {number} > -1".encode()).fetchone()
+            assert found == (name,)
+        assert whose(application) == name
+
+
+def rename(cluster: PostgresCluster, old: str, new: str) -> None:
+    """Rename a database that others try to connect to all the time."""
+
+    def is_done() -> bool:
+        try:
+            cluster.primary.execute(f"ALTER DATABASE {old} RENAME TO {new}")
+        except Exception:
+            cluster.primary.execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{old}'"
+            )
+            return False
+        return True
+
+    wait_until(is_done, f"{old} to be called {new}")
+
+
+def test_nothing_is_left_of_a_database_that_was_dropped_past_the_proxy(
+    both: list[Application], module_proxy: ProxyUnderTest, cluster: PostgresCluster
+) -> None:
+    blue = both[0]
+    read_everywhere(blue, module_proxy, cluster, "blue")
+    cluster.primary.execute("DROP DATABASE blue WITH (FORCE)")
+    with pytest.raises(psycopg.Error, match='database "blue" does not exist'):
+        whose(blue)
+    cluster.primary.execute("CREATE DATABASE blue")
+    cluster.primary.execute(
+        "CREATE TABLE place AS SELECT 'another' AS whose; GRANT SELECT ON place TO public",
+        database="blue",
+    )
+    assert whose(blue) == "another"
