@@ -25,6 +25,8 @@ log = Logger("pool")
 _PASSING: Final = (b"53", b"57P03", b"57P01", b"57P02")
 """SQLSTATEs of a server that can't let us in just now: full, starting, stopping."""
 
+FORGOTTEN_AFTER: Final = 5.0
+"""Seconds for which an empty pool is kept: long enough to be seen by whoever looks at metrics."""
 
 Opener = Callable[[], Awaitable[ServerConnection]]
 
@@ -54,6 +56,8 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_before = 0.0
+        self._is_refused = False  # the last login was, by the server's own word
+        self._used_at = monotonic()
         self.patient = True  # whether to stay in line when the server can't be reached
 
     def try_acquire(
@@ -89,11 +93,24 @@ class Pool:
 
     def retire(self) -> None:
         """Lend none of the present connections again: they are of another incarnation."""
+        self.close_idle()
+        for connection in self.book.busy:
+            connection.retired = True
+
+    def is_over(self, now: float) -> bool:
+        """Tell if nobody needs this pool: it holds nothing, and has not for a while."""
+        book = self.book
+        if book.total or book.waiting:
+            self._used_at = now
+            return False
+        is_kept = book.limits.minimum > 0 and not self._is_refused
+        return not is_kept and now - self._used_at >= FORGOTTEN_AFTER
+
+    def close_idle(self) -> None:
+        """Close what nobody has."""
         for connection in list(self.book.idle):
             self.book.remove(connection)
             connection.close()
-        for connection in self.book.busy:
-            connection.retired = True
 
     def turn_away(self, error: ClientVisibleError) -> None:
         """Tell everybody in line that there is nothing to be had here."""
@@ -135,7 +152,7 @@ class Pool:
 
     def _open_more(self) -> None:
         now = monotonic()
-        if now < self._not_before:
+        if now < self._not_before or (self._is_refused and not self.book.waiting):
             return
         for _ in range(self.book.to_open(now)):
             self.book.opening += 1
@@ -159,6 +176,7 @@ class Pool:
             self._opened(connection)
 
     def _opened(self, connection: ServerConnection) -> None:
+        self._is_refused = False
         connection.on_lost = self._lost
         now = monotonic()
         if connection.is_lost or connection.incarnation != self.server.incarnation:
@@ -182,6 +200,7 @@ class Pool:
         if error.sqlstate.startswith(_PASSING):
             self._failed(error.message)
         else:
+            self._is_refused = True
             self.turn_away(error)
 
     def _failed(self, reason: str) -> None:
@@ -221,9 +240,11 @@ class Pools:
         return [pool for pool in self._pools.values() if pool.server is server]
 
     def upkeep(self, now: float) -> None:
-        """See `Pool.upkeep`."""
-        for pool in list(self._pools.values()):
+        """See `Pool.upkeep`. Pools that nobody needs are forgotten: clients name what they like."""
+        for key, pool in list(self._pools.items()):
             pool.upkeep(now)
+            if pool.is_over(now):
+                del self._pools[key]
 
     async def close(self) -> None:
         """Close them all."""

@@ -10,6 +10,7 @@ import pytest
 from proxy.demo.local_postgres import PostgresCluster
 from proxy.demo.processes import wait_until
 from tests.integration.application import Application
+from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ProxyUnderTest
 
 READS = "SELECT whose FROM place"
@@ -129,3 +130,22 @@ def test_nothing_is_left_of_a_database_that_was_dropped_past_the_proxy(
         database="blue",
     )
     assert whose(blue) == "another"
+
+
+def test_a_database_that_is_gone_is_forgotten(
+    both: list[Application], module_proxy: ProxyUnderTest, cluster: PostgresCluster
+) -> None:
+    read_everywhere(both[0], module_proxy, cluster, "blue")
+    cluster.primary.execute("DROP DATABASE blue WITH (FORCE)")
+    module_proxy.wait_logged("database gone")
+    wait_until(lambda: 'database="blue"' not in module_proxy.get("/metrics")[1], "its pools to go")
+
+
+def test_a_name_that_leads_nowhere_leaves_nothing_behind(
+    direct: Application, start_proxy: StartProxy
+) -> None:
+    proxy = start_proxy(min_pool_size=1)
+    application = direct.at(proxy.port)
+    with pytest.raises(psycopg.OperationalError, match='"nowhere" does not exist'):
+        whose(application.like(database="nowhere"))
+    wait_until(lambda: 'database="nowhere"' not in proxy.get("/metrics")[1], "its pool to go")
