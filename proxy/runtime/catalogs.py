@@ -98,6 +98,12 @@ class Catalogs:
         for keeper in self._keepers.values():
             keeper.check_now()
 
+    def vacate(self, database: str) -> None:
+        """Hang up, so that a database can be dropped."""
+        keeper = self._keepers.get(database)
+        if keeper is not None:
+            keeper.vacate()
+
     def restart(self) -> None:
         """There is a new primary."""
         for keeper in self._keepers.values():

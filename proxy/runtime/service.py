@@ -234,6 +234,9 @@ class GroupService:
 
     def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
         """Mark what a commit that is about to be sent may change."""
+        for plan in errand.plans:
+            for database in plan.statement.vacated:
+                self._vacate(database)
         return self.commits.announce(errand, transaction, profile.database)
 
     def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
@@ -374,6 +377,13 @@ class GroupService:
         for pool in self.pools:
             if pool.database == database:
                 pool.retire()
+
+    def _vacate(self, database: str) -> None:
+        """Leave a database as far as no client is in it: a server waits for that, for 5 s."""
+        self.catalogs.vacate(database)
+        for pool in self.pools:
+            if pool.database == database:
+                pool.close_idle()
 
     def _schema_changed(self) -> None:
         self.catalogs.check_now()

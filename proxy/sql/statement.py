@@ -146,6 +146,7 @@ class Statement:
         detail: The name behind `reason`, for people.
         cache_reason: Why a proven read may not be kept; None when it may.
         effects: What it leaves in its session.
+        vacated: Databases that nobody may be connected to while it runs.
         returns_rows: Whether a result set follows.
     """
 
@@ -164,4 +165,5 @@ class Statement:
     detail: str = ""
     cache_reason: Reason | None = None
     effects: frozenset[Effect] = NO_EFFECTS
+    vacated: frozenset[str] = NO_NAMES
     returns_rows: bool = False

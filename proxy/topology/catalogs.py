@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol, final
+from typing import Any, Final, Protocol, final
 
 import asyncpg
 
@@ -20,6 +20,10 @@ from proxy.topology.group import Group
 from proxy.topology.witness import FAILURES, Control, connect, describe
 
 log = Logger("catalogs")
+
+
+AWAY: Final = 6.0
+"""Seconds for which a server waits for others to leave a database, and one."""
 
 
 class Taker(Protocol):
@@ -71,9 +75,16 @@ class CatalogKeeper:
         self._catalog: Catalog | None = None
         self._digest: object = None
         self._oid = 0
+        self._is_away = False
 
     def check_now(self) -> None:
         """Look at once: a definition may have changed."""
+        self._is_away = False
+        self._check.set()
+
+    def vacate(self) -> None:
+        """Hang up until `check_now`, or for a while: nobody may be connected to the database."""
+        self._is_away = True
         self._check.set()
 
     def restart(self) -> None:
@@ -97,6 +108,7 @@ class CatalogKeeper:
                 finally:
                     connection.remove_termination_listener(self._lost)
                     connection.terminate()
+                await self._stay_away()
             except asyncpg.InvalidCatalogNameError:
                 self._taker.gone(self.database)
                 return
@@ -113,6 +125,14 @@ class CatalogKeeper:
         self._taker.lost(self.database)
         self._check.set()
 
+    async def _stay_away(self) -> None:
+        if not self._is_away:
+            return
+        self._taker.lost(self.database)
+        self._check.clear()
+        await self._rest(AWAY)
+        self._is_away = False
+
     async def _meet(self, connection: asyncpg.Connection[Any]) -> None:
         """Find out which database has the name now."""
         self._check.clear()
@@ -124,7 +144,7 @@ class CatalogKeeper:
 
     async def _keep(self, connection: asyncpg.Connection[Any]) -> None:
         epoch = self._group.epoch
-        while self._group.epoch == epoch:
+        while self._group.epoch == epoch and not self._is_away:
             is_expected = self._check.is_set()  # a change of ours, which has been counted
             self._check.clear()
             generation = self._taker.generation()
@@ -147,9 +167,9 @@ class CatalogKeeper:
             rows = {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
         return Catalog.build(self.database, **rows)
 
-    async def _rest(self) -> None:
+    async def _rest(self, seconds: float | None = None) -> None:
         try:
-            async with asyncio.timeout(self._interval):
+            async with asyncio.timeout(seconds or self._interval):
                 await self._check.wait()
         except TimeoutError:
             return

@@ -149,3 +149,31 @@ def test_a_name_that_leads_nowhere_leaves_nothing_behind(
     with pytest.raises(psycopg.OperationalError, match='"nowhere" does not exist'):
         whose(application.like(database="nowhere"))
     wait_until(lambda: 'database="nowhere"' not in proxy.get("/metrics")[1], "its pool to go")
+
+
+def test_a_database_is_dropped_through_the_proxy_though_its_connections_are_kept(
+    boss: Application,
+    both: list[Application],
+    module_proxy: ProxyUnderTest,
+    cluster: PostgresCluster,
+) -> None:
+    for application, name in zip(both, NAMES, strict=True):
+        read_everywhere(application, module_proxy, cluster, name)
+    with boss.connect() as connection:
+        connection.execute("DROP DATABASE blue")
+        connection.execute("CREATE DATABASE blue TEMPLATE green")
+        assert whose(both[0]) == "green"
+        assert whose(both[1]) == "green"
+        connection.execute("ALTER DATABASE green RENAME TO aside")
+    assert whose(both[0].like(database="aside")) == "green"
+
+
+def test_a_database_that_a_client_is_in_is_not_dropped(
+    boss: Application, both: list[Application]
+) -> None:
+    with both[0].connect() as user, boss.connect() as connection:
+        user.execute("CREATE TEMP TABLE mine (a int)")
+        with pytest.raises(psycopg.errors.ObjectInUse):
+            connection.execute("DROP DATABASE blue")
+        assert user.execute("SELECT count(*) FROM mine").fetchone() == (0,)
+    assert whose(both[0]) == "blue"

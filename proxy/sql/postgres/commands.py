@@ -21,6 +21,7 @@ from proxy.sql.postgres.groups import (
     dotted,
     grouped,
     is_group,
+    name_of,
     tokens_of,
 )
 from proxy.sql.postgres.queries import STARTS, read_query
@@ -143,6 +144,20 @@ def _load(tokens: list[Token], text: bytes) -> Statement:
     statement = _utility(tokens, text)
     statement.effects = frozenset({Effect.UNTRACKED})
     return statement
+
+
+def _change(tokens: list[Token], text: bytes) -> Statement:
+    """ALTER and DROP: a database must be free of sessions for some of it."""
+    statement = _schema(tokens, text)
+    if tokens[1:2] == ["database"]:
+        at = 4 if tokens[2:4] == ["if", "exists"] else 2
+        if tokens[0] == "drop" or tokens[at + 1 : at + 2] in (["rename"], ["set"]):
+            statement.vacated = _name_at(tokens, at)
+    return statement
+
+
+def _name_at(tokens: list[Token], at: int) -> frozenset[str]:
+    return frozenset(name_of(token) for token in tokens[at : at + 1])
 
 
 def _lock(tokens: list[Token], text: bytes) -> Statement:
@@ -279,6 +294,11 @@ def _create(tokens: list[Token], text: bytes) -> Statement:
         at += 1
     else:
         statement = _schema(tokens, text)
+        if tokens[1:2] == ["database"] and "template" in tokens[3:]:
+            template = _index(tokens, "template") + 1
+            statement.vacated = _name_at(
+                tokens, template + (tokens[template : template + 1] == ["="])
+            )
         at += tokens[at : at + 1] in (["unlogged"], ["materialized"])
     makes_rows = tokens[at : at + 1] == ["table"] or tokens[at - 1 : at] == ["materialized"]
     if makes_rows and "as" in grouped(tokens):
@@ -388,9 +408,8 @@ _READERS: Final[dict[str, Reader]] = {
     "do": _opaque,
     "call": _call,
     "create": _create,
-    **dict.fromkeys(
-        ("alter", "drop", "grant", "revoke", "comment", "security", "import", "reassign"), _schema
-    ),
+    **dict.fromkeys(("grant", "revoke", "comment", "security", "import", "reassign"), _schema),
+    **dict.fromkeys(("alter", "drop"), _change),
     **dict.fromkeys(
         ("notify", "vacuum", "analyze", "analyse", "cluster", "reindex", "checkpoint", "wait"),
         _utility,

@@ -286,3 +286,22 @@ def test_a_command_carries_what_its_query_names() -> None:
 
 def test_arguments_of_execute_are_evaluated() -> None:
     assert read("EXECUTE p(f(1))").functions == {FunctionName(None, "f", 1)}
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("DROP DATABASE Blue", {"blue"}),
+        ('DROP DATABASE IF EXISTS "Blue" WITH (FORCE)', {"Blue"}),
+        ("ALTER DATABASE blue RENAME TO green", {"blue"}),
+        ("ALTER DATABASE blue SET TABLESPACE fast", {"blue"}),
+        ("CREATE DATABASE green TEMPLATE blue", {"blue"}),
+        ("CREATE DATABASE green WITH OWNER bob TEMPLATE = blue", {"blue"}),
+        ("CREATE DATABASE green", set()),
+        ("ALTER DATABASE blue OWNER TO bob", set()),
+        ("DROP TABLE blue", set()),
+        ("DROP DATABASE", set()),
+    ],
+)
+def test_databases_that_must_be_left_are_named(sql: str, names: set[str]) -> None:
+    assert read(sql).vacated == names
