@@ -1,7 +1,7 @@
 """Who may log in, and what logs in to the servers in their name. No password is stored.
 
-What is stored of a user's password is read from the servers with `auth_query` unless the user is
-listed, and is believed for a few seconds: a login that fails makes it be read anew.
+What is stored of a user's password is read from the servers with `auth_query` at each login, unless
+the user is listed: a password that was changed counts at once, and a role that was dropped is gone.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ from proxy.wire.postgres.credentials import Credentials
 
 log = Logger("accounts")
 
-BELIEVED: Final = 5.0
-"""Seconds for which a secret that was read is believed."""
+RETRY: Final = 0.2
+"""Seconds between two tries while no server answers."""
+
+KNOWN: Final = 10_000
+"""Users whose last stored secret is remembered; then it begins anew."""
+
+_LASTING: Final = ("22", "28", "3D", "42")
+"""Classes of SQLSTATEs that asking again does not change: no rights, no table, a wrong login."""
 
 
 @final
@@ -30,26 +36,39 @@ class Accounts:
     """See the module."""
 
     __slots__ = (
+        "_asked_of",
+        "_changed",
         "_clock",
         "_connection",
         "_control",
         "_credentials",
         "_group",
+        "_last",
         "_lock",
-        "_read",
+        "_questions",
         "_settings",
+        "_tasks",
     )
 
     def __init__(
-        self, settings: ServerGroup, control: Control, group: Group, clock: Callable[[], float]
+        self,
+        settings: ServerGroup,
+        control: Control,
+        group: Group,
+        clock: Callable[[], float],
+        changed: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._control = control
         self._group = group
         self._clock = clock
+        self._changed = changed  # is told of a user with another password, or of another user
         self._connection: asyncpg.Connection[Any] | None = None
+        self._asked_of: Server | None = None
         self._lock = asyncio.Lock()
-        self._read: dict[str, tuple[float, bytes | None]] = {}
+        self._questions: dict[str, asyncio.Task[bytes | None]] = {}  # not sent yet
+        self._tasks: set[asyncio.Task[bytes | None]] = set()
+        self._last: dict[str, bytes | None] = {}
         self._credentials: dict[str, Credentials] = {}
 
     async def stored_secret(self, user: str) -> bytes | None:
@@ -61,19 +80,13 @@ class Accounts:
         listed = self._settings.users.get(user)
         if listed is not None and (secret := listed.password or listed.verifier) is not None:
             return secret.get_secret_value().encode()
-        now = self._clock()
-        read_at, known = self._read.get(user, (-BELIEVED, None))
-        if now - read_at < BELIEVED:
-            return known
-        secret_bytes = await self._ask(user)
-        if len(self._read) > 10_000:
-            self._read.clear()
-        self._read[user] = (now, secret_bytes)
-        return secret_bytes
-
-    def forget(self, user: str) -> None:
-        """A login failed: the password may have been changed."""
-        self._read.pop(user, None)
+        question = self._questions.get(user)
+        if question is None:
+            question = asyncio.get_running_loop().create_task(self._find(user))
+            self._questions[user] = question
+            self._tasks.add(question)
+            question.add_done_callback(self._heard)
+        return await asyncio.shield(question)
 
     def learn(self, user: str, credentials: Credentials) -> None:
         """A client has proven who it is: this is what logs in to the servers."""
@@ -83,39 +96,67 @@ class Accounts:
         """Find what logs in to the servers for a user."""
         return self._credentials.get(user, Credentials())
 
+    async def _find(self, user: str) -> bytes | None:
+        """Ask until a server answers, for as long as a client waits for one."""
+        deadline = self._clock() + self._settings.query_wait_timeout
+        while True:
+            try:
+                return await self._ask(user)
+            except FAILURES as error:
+                if _is_lasting(error) or self._clock() >= deadline:
+                    raise self._no_answer(error) from None
+            await asyncio.sleep(RETRY)
+
+    def _no_answer(self, error: BaseException) -> NoPrimary:
+        log.error("auth_query failed", group=self._group.name, error=describe(error))
+        return NoPrimary(f'no server of group "{self._group.name}" could be asked for logins')
+
     async def _ask(self, user: str) -> bytes | None:
         async with self._lock:
+            # Who comes from now on asks anew: this answer may be older than that login.
+            self._questions.pop(user, None)
             for again in (True, False):
                 try:
-                    if self._connection is None or self._connection.is_closed():
-                        self._connection = await self._connect()
-                    row = await self._connection.fetchrow(self._settings.auth_query, user)
-                except (
-                    OSError,
-                    asyncpg.InterfaceError,
-                    asyncpg.PostgresError,
-                    TimeoutError,
-                ) as error:
+                    connection = await self._reach()
+                    row = await connection.fetchrow(self._settings.auth_query, user)
+                except FAILURES:
                     self._drop()
                     if not again:
-                        log.error(
-                            "auth_query failed", group=self._group.name, error=describe(error)
-                        )
-                        raise NoPrimary(
-                            f'no server of group "{self._group.name}" could be asked for logins'
-                        ) from None
+                        raise
                 else:
-                    return row[1].encode() if row is not None and row[1] is not None else None
-        raise AssertionError("unreachable")
+                    break
+        stored = row[1].encode() if row is not None and row[1] is not None else None
+        self._note(user, stored)
+        return stored
+
+    def _note(self, user: str, stored: bytes | None) -> None:
+        """Compare with what was stored the last time."""
+        if self._last.get(user, stored) != stored:
+            self._changed(user)
+        if len(self._last) >= KNOWN:
+            self._last.clear()
+        self._last[user] = stored
+
+    async def _reach(self) -> asyncpg.Connection[Any]:
+        """Have a connection, to the primary if there is one: replicas learn of a change later."""
+        primary = self._group.primary
+        if primary is not None and self._asked_of is not primary:
+            self._drop()
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._connect()
+        return self._connection
 
     async def _connect(self) -> asyncpg.Connection[Any]:
         """Ask any server: what is stored of a password is on the replicas too."""
         last: Exception = OSError("no servers")
         for server in sorted(self._group.servers, key=self._preference):
             try:
-                return await connect(self._control, server)
+                connection = await connect(self._control, server)
             except FAILURES as error:
                 last = error
+            else:
+                self._asked_of = server
+                return connection
         raise last
 
     def _preference(self, server: Server) -> int:
@@ -128,4 +169,16 @@ class Accounts:
 
     def close(self) -> None:
         """Hang up."""
+        for task in self._tasks:
+            task.cancel()
         self._drop()
+
+    def _heard(self, question: asyncio.Task[bytes | None]) -> None:
+        """Look at the outcome, though everybody who waited for it may be gone."""
+        self._tasks.discard(question)
+        if not question.cancelled():
+            question.exception()
+
+
+def _is_lasting(error: BaseException) -> bool:
+    return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate).startswith(_LASTING)

@@ -253,7 +253,7 @@ class ClientConnection(asyncio.Protocol):
         except ConnectionError:
             pass
         except ClientVisibleError as error:
-            self.service.logins.failed(self.user, error)
+            self.service.logins.failed(error)
             self.refuse(error)
         except Exception as error:
             log.exception("a login failed by a bug", error)

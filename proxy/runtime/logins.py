@@ -101,10 +101,9 @@ class Logins:
             return None
         return await self._accounts.stored_secret(user)
 
-    def failed(self, user: str, error: ClientVisibleError) -> None:
+    def failed(self, error: ClientVisibleError) -> None:
         """A login came to nothing."""
         self._metrics.login_failures.count(error.fault.value)
-        self._accounts.forget(user)
 
     async def welcome(
         self, wish: Startup, user: str, database: str, credentials: Credentials

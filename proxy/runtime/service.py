@@ -122,7 +122,7 @@ class GroupService:
             interval=settings.health_check_interval,
             timeout=settings.server_connect_timeout,
         )
-        self.accounts = Accounts(settings, control, self.group, self.clock)
+        self.accounts = Accounts(settings, control, self.group, self.clock, self._changed)
         self.pools = Pools(self._make_pool)
         self.watcher = GroupWatcher(
             self.group,
@@ -370,6 +370,12 @@ class GroupService:
     def _new_token(self) -> Token:
         self._next_token += 1
         return Token(self._next_token)
+
+    def _changed(self, user: str) -> None:
+        """A role has another password, or is another role: it gets connections of its own."""
+        for pool in self.pools:
+            if pool.user == user:
+                pool.retire()
 
     def _replaced(self, database: str) -> None:
         """A name means another database than before, or none: nothing may lead to the old one."""

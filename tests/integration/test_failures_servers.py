@@ -13,6 +13,7 @@ import pytest
 
 from proxy.demo.local_postgres import PostgresCluster, Server
 from proxy.demo.processes import wait_until
+from proxy.wire.postgres.errors import LoginRefused
 from proxy.wire.postgres.frontend import query
 from tests.integration.application import Application
 from tests.integration.conftest import StartProxy
@@ -81,6 +82,33 @@ def test_without_a_primary_an_error_names_the_group(
         cluster.primary.start()
         wait_until(lambda: proxy.get("/readyz")[0] == 200, "the primary to be found")
         assert rows(client.query(WRITES)) == [["2"]]
+
+
+def test_a_login_waits_for_a_server_that_can_be_asked(
+    patient: tuple[Application, ProxyUnderTest], cluster: PostgresCluster
+) -> None:
+    through, proxy = patient
+    cluster.stop("immediate")
+    wait_until(lambda: proxy.get("/readyz")[0] == 503, "the loss to be noticed")
+    restart = threading.Thread(target=cluster.primary.start)
+    restart.start()
+    with through.connect() as connection:
+        assert connection.execute(READS.encode()).fetchone() == (0,)
+    restart.join()
+
+
+def test_a_login_without_any_server_is_an_error_that_names_the_group(
+    hasty: tuple[Application, ProxyUnderTest], cluster: PostgresCluster
+) -> None:
+    through, proxy = hasty
+    cluster.stop("immediate")
+    wait_until(lambda: proxy.get("/readyz")[0] == 503, "the loss to be noticed")
+    started = time.monotonic()
+    client = RawClient(through.port)
+    with client, pytest.raises(LoginRefused, match='"app"') as refused:
+        through.log_in(client)
+    assert refused.value.sqlstate == b"08006"
+    assert 0.5 <= time.monotonic() - started < 5
 
 
 def test_statements_wait_for_a_primary_that_restarts(
