@@ -12,9 +12,9 @@ from collections.abc import Generator
 from typing import Final, cast, final
 
 from proxy.errors import (
-    AuthenticationFailed,
     ClientVisibleError,
     InternalError,
+    InvalidAuthorization,
     RemoteProtocolError,
     UnsupportedVersion,
 )
@@ -272,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
         if len(service.clients) > service.settings.max_client_conn:
             raise logins.full()
         if self.tls is None and logins.requires_tls:
-            raise AuthenticationFailed("TLS is required on this port (client_tls_sslmode)")
+            raise InvalidAuthorization("TLS is required on this port (client_tls_sslmode)")
         rest = wish.rest
         proven, rest = await self._authenticate(wish, rest)
         if wish.replication is not Replication.NO:

@@ -48,8 +48,8 @@ def make_security(settings: ServerGroup) -> Security:
         raise ConfigError([f"server_groups.{settings.name}: TLS: {error}"]) from None
     control: ssl.SSLContext | bool | str = False
     if servers is not None:
-        is_optional = settings.server_tls_sslmode is SslMode.PREFER
-        control = "prefer" if is_optional else servers
+        mode = settings.server_tls_sslmode
+        control = mode.value if mode in (SslMode.ALLOW, SslMode.PREFER) else servers
     demanding = (SslMode.REQUIRE, SslMode.VERIFY_CA, SslMode.VERIFY_FULL)
     return Security(clients, servers, control, binding, settings.client_tls_sslmode in demanding)
 

@@ -25,7 +25,7 @@ from proxy.types import Position
 from proxy.wire.postgres import backend, frontend, packets, tags
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.framer import Framer, watch
-from proxy.wire.postgres.login import Credentials, Welcome, log_in
+from proxy.wire.postgres.login import Credentials, LoginRefused, Welcome, log_in
 
 _EVERYTHING: Final = watch(bytes(range(256)))
 
@@ -232,7 +232,7 @@ class ServerConnection(asyncio.Protocol):
             self._dialogue = None
 
     async def start_tls(self) -> None:
-        """Ask for TLS and begin it, as `sslmode` says."""
+        """Ask for TLS and begin it; a server that has none is borne with by `prefer` only."""
         context = self.address.tls
         if context is None or self.transport is None:
             return
@@ -255,6 +255,11 @@ class ServerConnection(asyncio.Protocol):
         self.transport.write(hello)
         await established
         self._dialogue = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS is spoken."""
+        return self._tls is not None
 
     @property
     def channel_binding(self) -> bytes | None:
@@ -386,6 +391,66 @@ def _ask(sql: bytes) -> Generator[bytes, tuple[int, bytes], list[bytes | None]]:
     return row
 
 
+_WAYS: Final = {"disable": (False,), "allow": (False, True), "prefer": (True, False)}
+"""By sslmode: whether to encrypt, first and then, if the server lets nobody in that way."""
+
+_NOT_THIS_WAY: Final = b"28000"
+"""What a server says whose pg_hba.conf has no place for a connection of this kind."""
+
+
+async def reach(
+    address: Address, parameters: Mapping[bytes, bytes], credentials: Credentials
+) -> tuple[ServerConnection, Welcome]:
+    """Connect to a server and log in, with TLS or without as `sslmode` says.
+
+    Raises:
+        ServerLost, OSError: It could not be reached, or broke.
+        LoginRefused: The server said no; it has the server's own words.
+    """
+    ways = _WAYS.get(address.sslmode, (True,))
+    for encrypted in ways[:-1]:
+        try:
+            return await _log_in(address, parameters, credentials, encrypted=encrypted)
+        except LoginRefused as error:
+            if error.ours or error.sqlstate != _NOT_THIS_WAY:
+                raise
+    return await _log_in(address, parameters, credentials, encrypted=ways[-1])
+
+
+async def _log_in(
+    address: Address,
+    parameters: Mapping[bytes, bytes],
+    credentials: Credentials,
+    *,
+    encrypted: bool,
+) -> tuple[ServerConnection, Welcome]:
+    connection = ServerConnection(address)
+    server = address.server
+    try:
+        await asyncio.get_running_loop().create_connection(
+            lambda: connection, server.host, server.port
+        )
+        if encrypted:
+            await connection.start_tls()
+        dialogue = log_in(
+            parameters,
+            credentials,
+            nonce=b64encode(secrets.token_bytes(18)),
+            channel_binding=connection.channel_binding,
+            encrypted=connection.is_encrypted,
+        )
+        welcome: Welcome = await connection.converse(dialogue)
+    except BaseException:
+        connection.abort("not opened")
+        raise
+    return connection, welcome
+
+
+def _abort(connection: ServerConnection | None) -> None:
+    if connection is not None:
+        connection.abort("not opened")
+
+
 async def open_connection(
     address: Address,
     parameters: Mapping[bytes, bytes],
@@ -405,37 +470,24 @@ async def open_connection(
         ServerLost: It could not be reached, or broke.
         LoginRefused: The server said no; it has the server's own words.
     """
-    loop = asyncio.get_running_loop()
     server = address.server
-    connection = ServerConnection(address)
+    connection = None
     try:
         async with asyncio.timeout(address.timeout):
-            await loop.create_connection(lambda: connection, server.host, server.port)
-            await connection.start_tls()
-            welcome = cast(
-                Welcome,
-                await connection.converse(
-                    log_in(
-                        parameters,
-                        credentials,
-                        nonce=b64encode(secrets.token_bytes(18)),
-                        channel_binding=connection.channel_binding,
-                    )
-                ),
-            )
+            connection, welcome = await reach(address, parameters, credentials)
             opened_at = monotonic()
             row = await connection.converse(_ask(PROBE))
             connection.incarnation = await confirm()
     except TimeoutError:
-        connection.abort("timed out")
+        _abort(connection)
         raise ServerLost(
             f"server {server.name} did not let us in within {address.timeout:g} s"
         ) from None
     except OSError as error:
-        connection.abort(str(error))
+        _abort(connection)
         raise ServerLost(f"server {server.name} can't be reached: {error}") from None
     except BaseException:
-        connection.abort("not opened")
+        _abort(connection)
         raise
     recovering, start, search_path, isolation, shape, database = (
         (value or b"").decode("utf-8", "replace") for value in row
@@ -464,7 +516,8 @@ async def send_cancel(connection: ServerConnection, within: float) -> None:
             await loop.create_connection(
                 lambda: other, connection.server.host, connection.server.port
             )
-            await other.start_tls()
+            if connection.is_encrypted:
+                await other.start_tls()
             gone: asyncio.Future[None] = loop.create_future()
 
             def hung_up(_: ServerConnection) -> None:

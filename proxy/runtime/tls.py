@@ -140,7 +140,7 @@ def client_context(
         OSError: A file can't be read.
         ssl.SSLError: A file is not what it should be.
     """
-    if sslmode in ("disable", "allow"):
+    if sslmode == "disable":
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from base64 import b64encode
 from collections.abc import Callable
 from typing import final
 
 from proxy.errors import ServerLost
-from proxy.runtime.server import Address, ServerConnection
+from proxy.runtime.server import Address, ServerConnection, reach
 from proxy.session.ports import Shell
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated
-from proxy.wire.postgres.login import Welcome, log_in
 from proxy.wire.postgres.startup import Replication, Startup
 
 
@@ -56,31 +53,15 @@ class Tunnel:
             ServerLost: The server can't be reached.
             LoginRefused: It said no.
         """
-        connection = ServerConnection(address)
         server = address.server
         parameters = {b"user": wish.user, b"database": wish.database, **wish.settings}
         is_logical = wish.replication is Replication.LOGICAL
         parameters[b"replication"] = b"database" if is_logical else b"true"
         try:
             async with asyncio.timeout(address.timeout):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: connection, server.host, server.port
-                )
-                await connection.start_tls()
-                welcome: Welcome = await connection.converse(
-                    log_in(
-                        parameters,
-                        proven.credentials,
-                        nonce=b64encode(secrets.token_bytes(18)),
-                        channel_binding=connection.channel_binding,
-                    )
-                )
+                connection, welcome = await reach(address, parameters, proven.credentials)
         except (OSError, TimeoutError) as error:
-            connection.abort("not opened")
             raise ServerLost(f"server {server.name} can't be reached: {error}") from None
-        except BaseException:
-            connection.abort("not opened")
-            raise
         connection.pid, connection.secret = welcome.pid, welcome.secret
         tunnel = cls(client, connection, cancel)
         connection.user = tunnel

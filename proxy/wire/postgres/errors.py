@@ -37,13 +37,15 @@ class LoginRefused(ClientVisibleError):
 
     Args:
         raw: The ErrorResponse, whole.
+        ours: Whether it was not the server that said it.
     """
 
     fault = Fault.INVALID_AUTHORIZATION
     closes_client = True
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, *, ours: bool = False) -> None:
         self.raw = raw
+        self.ours = ours
         self.fields = read_error(raw)
         self.sqlstate = self.fields.get(SQLSTATE, b"")
         super().__init__(
@@ -56,7 +58,8 @@ class LoginRefused(ClientVisibleError):
     def by_us(cls, text: str, *, hint: str = "") -> LoginRefused:
         """Refuse in a server's place, because it asks for what we do not have."""
         sqlstate = SQLSTATES[Fault.INVALID_AUTHORIZATION]
-        return cls(error_response(b"FATAL", sqlstate, _encode(text), {HINT: _encode(hint)}))
+        raw = error_response(b"FATAL", sqlstate, _encode(text), {HINT: _encode(hint)})
+        return cls(raw, ours=True)
 
 
 def error_message(error: ClientVisibleError, *, fatal: bool = False) -> bytes:

@@ -43,6 +43,7 @@ def log_in(
     *,
     nonce: bytes,
     channel_binding: bytes | None = None,
+    encrypted: bool = False,
     version: int = V3_0,
 ) -> Generator[bytes, tuple[int, bytes], Welcome]:
     """Log in to a server.
@@ -52,6 +53,7 @@ def log_in(
         credentials: What may be answered with.
         nonce: Fresh and random: printable ASCII without a comma, such as base64 of 18 bytes.
         channel_binding: The hash of the server's certificate, when TLS is spoken.
+        encrypted: Whether TLS is spoken: a password is never said in clear without it.
         version: The version of the protocol to ask for; an older server says what it speaks.
 
     Raises:
@@ -62,7 +64,7 @@ def log_in(
     login = _Login(parameters[b"user"], credentials, nonce, channel_binding, version)
     code, body = yield from login.ask(startup_message(parameters, version))
     if code == auth.CLEARTEXT:
-        code, body = yield from login.ask(login.clear_password())
+        code, body = yield from login.ask(login.clear_password(encrypted=encrypted))
     elif code == auth.MD5:
         code, body = yield from login.ask(login.md5_password(body))
     elif code == auth.SASL:
@@ -119,8 +121,13 @@ class _Login:
             raise _unexpected(tag)
         return auth.read_authentication(data)
 
-    def clear_password(self) -> bytes:
-        """Answer a request for the password itself."""
+    def clear_password(self, *, encrypted: bool) -> bytes:
+        """Answer a request for the password itself; whoever listens would have it."""
+        if not encrypted:
+            raise LoginRefused.by_us(
+                "the server asks for the password itself on a connection without TLS",
+                hint="Let it ask for SCRAM-SHA-256, or set server_tls_sslmode.",
+            )
         if self.credentials.password is None:
             raise self._unknown("the password itself")
         return frontend.password(self.credentials.password)

@@ -113,6 +113,10 @@ def test_every_mistake_is_told_once_with_its_place_and_what_is_allowed() -> None
         ('name = "other"', "name: unknown setting"),
         ("users = 3", "users: must be a table"),
         (
+            'auth_type = "plain"',
+            'auth_type: "plain" needs client_tls_sslmode "require", "verify-ca" or "verify-full"',
+        ),
+        (
             'auth_type = "cert"',
             'auth_type: "cert" needs client_tls_sslmode "verify-ca" or "verify-full"',
         ),

@@ -53,10 +53,16 @@ class Server:
         credentials: Credentials = PASSWORD,
         *,
         binding: bytes | None = None,
+        encrypted: bool = True,
         version: int = V3_0,
     ) -> None:
         self.login = log_in(
-            PARAMETERS, credentials, nonce=b"NONCE", channel_binding=binding, version=version
+            PARAMETERS,
+            credentials,
+            nonce=b"NONCE",
+            channel_binding=binding,
+            encrypted=encrypted,
+            version=version,
         )
         self.framer = Framer(watch(bytes(range(256))))
         self.welcome: Welcome | None = None
@@ -105,6 +111,12 @@ def test_a_password_is_given_in_clear_when_asked_for() -> None:
     assert server.says(AUTHENTICATION_CLEARTEXT) == frontend.password(b"pencil")
     server.says(AUTHENTICATION_OK + READY)
     assert server.welcome is not None
+
+
+def test_a_password_is_never_said_in_clear_without_tls() -> None:
+    server = Server(PASSWORD, encrypted=False)
+    with pytest.raises(LoginRefused, match="without TLS"):
+        server.says(AUTHENTICATION_CLEARTEXT)
 
 
 @pytest.mark.parametrize("credentials", [PASSWORD, HASH])
