@@ -45,10 +45,14 @@ class PostgresDialect:
         return dialect.said(request, tag, status)
 
     def table(
-        self, request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]
+        self,
+        request: Request,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        status: int,
     ) -> bytes:
         """A reply with rows of our own."""
-        return dialect.table(request, columns, rows)
+        return dialect.table(request, columns, rows, status)
 
 
 def _order(change: Change) -> int:

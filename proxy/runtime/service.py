@@ -325,9 +325,11 @@ class GroupService:
     def gone(self, session: object) -> None:
         """A session is over, and has nothing any more: nothing here was kept for it either."""
 
-    def explain(self, profile: Profile, sql: bytes) -> tuple[list[str], list[list[str]]]:
+    def explain(
+        self, profile: Profile, sql: bytes, blocked: Reason | None
+    ) -> tuple[list[str], list[list[str]]]:
         """Answer a statement that is meant for the proxy."""
-        return answer_for_proxy(self, profile, sql)
+        return answer_for_proxy(self, profile, sql, blocked)
 
     async def open_tunnel(
         self, client: Shell, wish: Startup, proven: Authenticated, key: tuple[int, bytes]

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 from proxy import __version__
+from proxy.errors import InvalidSetting
 from proxy.routing.plan import Plan
 from proxy.session.ports import Services
 from proxy.session.profile import Profile
-from proxy.types import Reason
+from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
 
 Rows = tuple[list[str], list[list[str]]]
 
-_PREFIX: Final = b"explain route"
+_BETWEEN: Final = rb"(?:\s|--[^\n]*\n|/\*(?:[^*/]|\*(?!/)|/(?!\*)|/\*(?:[^*]|\*(?!/))*\*/)*\*/)*"
+"""Space and comments, nested once: what is nested more is not found, and said not to be."""
+
+_ROUTE: Final = re.compile(rb"%bexplain%broute\b" % (_BETWEEN, _BETWEEN), re.IGNORECASE)
+_VERSION: Final = re.compile(
+    rb"%bshow%btidegate\s*\.\s*version\s*;?\s*" % (_BETWEEN, _BETWEEN), re.I
+)
+_SETTING: Final = re.compile(rb"tidegate\s*\.\s*[^\s=;]*", re.IGNORECASE)
 
 
-def answer_for_proxy(services: Services, profile: Profile, sql: bytes) -> Rows:
-    """Answer a statement that is meant for the proxy."""
-    text = sql.strip().rstrip(b";").strip()
-    if text.lower().startswith(_PREFIX):
-        return explain_route(services, profile, text[len(_PREFIX) :].strip())
-    return ["tidegate"], [[__version__]]
+def answer_for_proxy(
+    services: Services, profile: Profile, sql: bytes, blocked: Reason | None
+) -> Rows:
+    """Answer a statement that is meant for the proxy; see `Services.explain`."""
+    route = _ROUTE.match(sql)
+    if route is not None:
+        return explain_route(services, profile, sql[route.end() :], blocked)
+    if _VERSION.fullmatch(sql):
+        return ["tidegate.version"], [[__version__]]
+    setting = _SETTING.search(sql)
+    name = setting[0].decode("utf-8", "replace") if setting is not None else "tidegate"
+    raise InvalidSetting(f'unrecognized configuration parameter "{name}"')
 
 
-def explain_route(services: Services, profile: Profile, sql: bytes) -> Rows:
+def explain_route(services: Services, profile: Profile, sql: bytes, blocked: Reason | None) -> Rows:
     """Say what is known of a statement, and what would be decided on it now."""
-    reading = services.reader.read(sql)
-    rows: list[list[str]] = []
-    for statement in reading.statements:
-        plan = services.planner.plan(profile.scope, statement)
-        rows += _explain(services, profile, plan, several=len(reading.statements) > 1)
-    return ["fact", "value"], rows
+    statement = services.reader.read(sql).statements[0]
+    plan = services.planner.plan(profile.scope, statement)
+    return ["fact", "value"], _explain(services, profile, plan, blocked)
 
 
-def _explain(services: Services, profile: Profile, plan: Plan, *, several: bool) -> list[list[str]]:
+def _explain(
+    services: Services, profile: Profile, plan: Plan, blocked: Reason | None
+) -> list[list[str]]:
     statement = plan.statement
     rows = [
         ["kind", statement.kind.value],
@@ -41,10 +56,10 @@ def _explain(services: Services, profile: Profile, plan: Plan, *, several: bool)
         ["functions", ", ".join(sorted(call.name for call in statement.functions)) or "none"],
     ]
     if plan.writes:
-        rows.append(["writes", ", ".join(sorted(map(_table, plan.writes)))])
+        rows.append(["writes", _tables(services, plan.writes)])
     if plan.read_set is not None:
-        rows.append(["reads", ", ".join(sorted(map(_table, plan.read_set.tables))) or "no table"])
-    server, reason = _route(services, profile, plan, several=several)
+        rows.append(["reads", _tables(services, plan.read_set.tables) or "no table"])
+    server, reason = _route(services, plan, blocked)
     rows.append(["goes to", server])
     rows.append(["reason", reason.value + (f" ({plan.detail})" if plan.detail else "")])
     rows.append(["cache", _cache(profile, plan)])
@@ -52,15 +67,13 @@ def _explain(services: Services, profile: Profile, plan: Plan, *, several: bool)
     return rows
 
 
-def _route(
-    services: Services, profile: Profile, plan: Plan, *, several: bool
-) -> tuple[str, Reason]:
+def _route(services: Services, plan: Plan, blocked: Reason | None) -> tuple[str, Reason]:
     primary = services.router.primary
     name = f"primary {primary.name}" if primary is not None else "no primary"
     if plan.read_set is None:
         return name, plan.reason
-    if several or profile.blocked is not None:
-        return name, profile.blocked or Reason.SEVERAL
+    if blocked is not None:
+        return name, blocked
     server, reason = services.router.choose(plan.read_set, services.clock())
     return (name if server is None else f"replica {server.name}"), reason
 
@@ -89,11 +102,17 @@ def _names(names: frozenset[tuple[str | None, str]]) -> str:
     return ", ".join(shown) or "none"
 
 
-def _table(table: tuple[str, int]) -> str:
+def _tables(services: Services, tables: Iterable[Table]) -> str:
+    return ", ".join(sorted({_table(services, table) for table in tables}))
+
+
+def _table(services: Services, table: Table) -> str:
     database, oid = table
-    if oid > 1:
-        return str(oid)
-    return ("definitions" if oid == 0 else "any table") + (f" of {database}" if database else "")
+    if oid > ALL_OID:
+        catalog = services.planner.catalog(database)
+        return str(oid) if catalog is None else catalog.name_of(oid)
+    what = "definitions" if oid == SCHEMA_OID else "any table"
+    return f"{what} of {database}" if database else what
 
 
 def _lsn(position: int) -> str:

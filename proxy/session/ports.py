@@ -18,7 +18,7 @@ from proxy.session.results import Results
 from proxy.session.state import Change, SessionState
 from proxy.session.transaction import Transaction
 from proxy.topology.group import Server
-from proxy.types import PinReason, Position, Table
+from proxy.types import PinReason, Position, Reason, Table
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.requests import Request
 
@@ -132,7 +132,11 @@ class Dialect(Protocol):
         """A whole reply that something was done."""
 
     def table(
-        self, request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]
+        self,
+        request: Request,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        status: int,
     ) -> bytes:
         """A whole reply with rows of our own."""
 
@@ -206,5 +210,16 @@ class Services(Protocol):
     def gone(self, session: object) -> None:
         """A session is over, and has nothing any more."""
 
-    def explain(self, profile: Profile, sql: bytes) -> tuple[list[str], list[list[str]]]:
-        """Answer a statement that is meant for the proxy: columns and rows."""
+    def explain(
+        self, profile: Profile, sql: bytes, blocked: Reason | None
+    ) -> tuple[list[str], list[list[str]]]:
+        """Answer a statement that is meant for the proxy: columns and rows.
+
+        Args:
+            profile: Of the session that asks.
+            sql: What it says.
+            blocked: Why its reads can't leave the primary; None: they can.
+
+        Raises:
+            ClientVisibleError: There is no such thing.
+        """

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.errors import RemoteProtocolError, Unsupported
+from proxy.errors import ClientVisibleError, RemoteProtocolError, Unsupported
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail
 from proxy.session.intake import is_end_of_skipping
 from proxy.session.leaving import leave
-from proxy.session.meaning import deallocated_name, plan_all, read, texts_of, why_not_fast
+from proxy.session.meaning import (
+    asked_of_us,
+    deallocated_name,
+    plan_all,
+    read,
+    texts_of,
+    why_not_fast,
+)
 from proxy.session.phase import FREE, OPEN, RUNNING
 from proxy.session.pins import HARMLESS
 from proxy.session.sending import send, send_more
@@ -138,7 +145,7 @@ def _skip(session: Conversation, request: Request) -> None:
         session.intake.pour_into(None)
     if is_end_of_skipping(request):
         session.intake.is_skipping = False
-        session.shell.write(session.services.dialect.ready(tags.IDLE))
+        session.shell.write(session.services.dialect.ready(_status(session)))
 
 
 def _begin(session: Conversation, request: Request) -> None:
@@ -158,14 +165,19 @@ def _begin(session: Conversation, request: Request) -> None:
     kind = plans[0].statement.kind if len(plans) == 1 else None
     if kind is _DEALLOCATE and _deallocate_ours(session, errand):
         return
+    if kind is _PROXY or not plans:
+        asked = asked_of_us(services, profile, request)
+        if asked is not None:
+            _answer_ourselves(session, request, asked)
+            return
     session.errand = errand
     link = session.link
     if link is not None:
         errand.reason = _TRANSACTION
         send(session, errand, link)
         return
-    if kind is _PROXY:
-        _answer_ourselves(session, errand)
+    if len(plans) > 1 and any(plan.statement.kind is _PROXY for plan in plans):
+        fail(session, errand, Unsupported("what the proxy is asked must be asked by itself"))
         return
     if session.belongings.terms.one_statement and has_control(plans):
         fail(session, errand, Unsupported("transactions are not possible in statement pool mode"))
@@ -196,7 +208,7 @@ def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
 
     The server knows it by another name, under which others use it: it is only forgotten here.
     """
-    status = tags.IDLE if session.link is None else session.link.exchange.status
+    status = _status(session)
     name = deallocated_name(errand.plans, errand.texts)
     if name is None or status == tags.FAILED:
         return False
@@ -208,9 +220,23 @@ def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
     return True
 
 
-def _answer_ourselves(session: Conversation, errand: Errand) -> None:
-    """EXPLAIN ROUTE and SHOW tidegate.x: the proxy itself is asked."""
-    session.errand = None
-    services = session.services
-    columns, rows = services.explain(session.profile, errand.texts[0])
-    session.shell.write(services.dialect.table(errand.request, columns, rows))
+def _answer_ourselves(session: Conversation, request: Request, asked: bytes) -> None:
+    """The proxy itself is asked, whatever the state of a transaction."""
+    services, status = session.services, _status(session)
+    why = session.belongings.why_at_primary if session.link is None else Reason.TRANSACTION
+    try:
+        columns, rows = services.explain(session.profile, asked, why)
+    except ClientVisibleError as error:
+        session.engine.undo(request, 0)
+        session.shell.write(services.dialect.error(error))
+        if request.end is End.READY:
+            session.shell.write(services.dialect.ready(status))
+        else:
+            session.intake.is_skipping = True
+    else:
+        session.shell.write(services.dialect.table(request, columns, rows, status))
+
+
+def _status(session: Conversation) -> int:
+    """What a ReadyForQuery of ours must say."""
+    return tags.IDLE if session.link is None else session.link.exchange.status

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.codec import HEADER
-from proxy.wire.postgres.requests import Request
+from proxy.wire.postgres.requests import Item, Request
 
 _READY: Final = {
     tags.IDLE: backend.READY_IDLE,
@@ -60,12 +61,14 @@ def said(request: Request, tag: bytes, status: int) -> bytes:
     return _reply(request, backend.NO_DATA, backend.command_complete(tag), status)
 
 
-def table(request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+def table(
+    request: Request, columns: Sequence[str], rows: Sequence[Sequence[str]], status: int
+) -> bytes:
     """A whole reply with rows of our own, in the protocol that the request came in."""
     description = backend.row_description([backend.Column(name.encode()) for name in columns])
     body = b"".join(backend.data_row([field.encode() for field in row]) for row in rows)
     body += backend.command_complete(b"SELECT %d" % len(rows))
-    return _reply(request, description, body, tags.IDLE)
+    return _reply(request, description, body, status)
 
 
 def _reply(request: Request, description: bytes, body: bytes, status: int) -> bytes:
@@ -81,12 +84,26 @@ def _reply(request: Request, description: bytes, body: bytes, status: int) -> by
             pieces.append(ready(status))
         elif item.tag == tags.DESCRIBE:
             if item.message[HEADER] == tags.STATEMENT:
-                pieces.append(backend.parameter_description(()))
+                pieces.append(backend.parameter_description(_parameters(item)))
             pieces.append(description)
         else:
             pieces.append(_SAID.get(item.tag, b""))
     return b"".join(pieces)
 
+
+def _parameters(item: Item) -> Sequence[int]:
+    """The types of a statement's parameters: those the client named, and text for the others."""
+    if item.prepared is None:
+        return ()
+    named = item.prepared.oids
+    numbers = [int(found) for found in _PARAMETER.findall(_STRING.sub(b"", item.prepared.sql))]
+    unnamed = max(numbers, default=0) - len(named)
+    return (*(oid or _TEXT for oid in named), *(_TEXT,) * unnamed)
+
+
+_PARAMETER: Final = re.compile(rb"\$(\d{1,4})")
+_STRING: Final = re.compile(rb"'[^']*'|\"[^\"]*\"")
+_TEXT: Final = 25
 
 _SAID: Final = {
     tags.PARSE: backend.PARSE_COMPLETE,

@@ -456,7 +456,9 @@ class Stage:
         self.did("gone")
         self.gone_sessions.append(session)
 
-    def explain(self, profile: Profile, sql: bytes) -> tuple[list[str], list[list[str]]]:
+    def explain(
+        self, profile: Profile, sql: bytes, blocked: Reason | None
+    ) -> tuple[list[str], list[list[str]]]:
         return ["fact"], [["value"]]
 
     # Wishes of the router.

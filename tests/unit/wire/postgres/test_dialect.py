@@ -123,7 +123,7 @@ BATCH = frontend.parse(b"", b"x") + frontend.bind(b"", b"") + frontend.execute(b
 
 
 def test_rows_of_our_own_in_a_simple_query() -> None:
-    said = dialect.table(request(frontend.query(b"x")), ["a", "b"], [["1", "2"]])
+    said = dialect.table(request(frontend.query(b"x")), ["a", "b"], [["1", "2"]], tags.IDLE)
     columns = backend.row_description([backend.Column(b"a"), backend.Column(b"b")])
     rows = backend.data_row([b"1", b"2"]) + backend.command_complete(b"SELECT 1")
     assert said == columns + rows + backend.READY_IDLE
@@ -131,7 +131,7 @@ def test_rows_of_our_own_in_a_simple_query() -> None:
 
 def test_rows_of_our_own_in_the_extended_protocol() -> None:
     describe = frontend.describe(tags.STATEMENT, b"") + frontend.describe(tags.PORTAL, b"")
-    said = dialect.table(request(BATCH + describe + SYNC), ["a"], [])
+    said = dialect.table(request(BATCH + describe + SYNC), ["a"], [], tags.IDLE)
     columns = backend.row_description([backend.Column(b"a")])
     assert said == (
         backend.PARSE_COMPLETE
@@ -145,7 +145,7 @@ def test_rows_of_our_own_in_the_extended_protocol() -> None:
 
 
 def test_a_batch_without_a_sync_is_not_ready() -> None:
-    assert not dialect.table(request(BATCH + frontend.FLUSH), ["a"], []).endswith(
+    assert not dialect.table(request(BATCH + frontend.FLUSH), ["a"], [], tags.IDLE).endswith(
         backend.READY_IDLE
     )
 
@@ -163,3 +163,22 @@ def test_something_was_done() -> None:
         + backend.NO_DATA
         + backend.READY_IDLE
     )
+
+
+@pytest.mark.parametrize(
+    ("sql", "oids", "types"),
+    [
+        (b"x", (), ()),
+        (b"a = $2 AND b = $1", (), (25, 25)),
+        (b"a = $1 AND b = $2", (23,), (23, 25)),
+        (b"a = $1 AND b = '$9' AND \"$8\"", (0,), (25,)),
+    ],
+)
+def test_parameters_of_what_is_only_prepared_are_described(
+    sql: bytes, oids: tuple[int, ...], types: tuple[int, ...]
+) -> None:
+    batch = frontend.parse(b"", sql, oids) + frontend.describe(tags.STATEMENT, b"") + SYNC
+    said = dialect.table(request(batch), ["a"], [], tags.IN_TRANSACTION)
+    columns = backend.row_description([backend.Column(b"a")])
+    described = backend.parameter_description(types) + columns
+    assert said == backend.PARSE_COMPLETE + described + backend.READY_TRANSACTION
