@@ -60,7 +60,7 @@ class ClientVisibleError(ProxyError):
         message: The fact, the limit and the name; never a secret.
     """
 
-    fault: ClassVar[Fault] = Fault.INTERNAL
+    fault: Fault = Fault.INTERNAL
     closes_client: ClassVar[bool] = False
 
     def __init__(self, message: str, *, detail: str = "", hint: str = "") -> None:

@@ -94,6 +94,17 @@ class Reason(Enum):
 
 
 @unique
+class Ending(Enum):
+    """Why a client connection ended, when nothing went wrong that has a name in `proxy.errors`."""
+
+    GOODBYE = "goodbye"
+    HUNG_UP = "hung_up"
+    CANCEL_REQUEST = "cancel_request"
+    LOGIN_TIMEOUT = "login_timeout"
+    TLS_FAILED = "tls_failed"
+
+
+@unique
 class PinReason(Enum):
     """Why a client must keep its server connection between transactions."""
 

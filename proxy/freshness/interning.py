@@ -49,6 +49,9 @@ class Tables:
     def __iter__(self) -> Iterator[TableState]:
         return iter(self._states.values())
 
+    def __len__(self) -> int:
+        return len(self._states)
+
     def find(self, table: Table) -> TableState | None:
         """Find a table's state, if anything is known of it."""
         return self._states.get(table)

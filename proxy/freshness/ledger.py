@@ -183,6 +183,11 @@ class Ledger:
         """Count a commit that somebody else has already made, past the proxy."""
         self._publish(frozenset(tables), token)
 
+    @property
+    def known_tables(self) -> int:
+        """How many tables there is something known of."""
+        return len(self._tables)
+
     def unsettled(self) -> list[Mark]:
         """List the commits under way and the lost ones."""
         return list(self._marks.values())

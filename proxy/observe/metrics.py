@@ -44,6 +44,8 @@ class GroupMetrics:
         "clients",
         "ended",
         "foreign_writes",
+        "gone_in",
+        "gone_out",
         "login_failures",
         "name",
         "servers",
@@ -66,6 +68,8 @@ class GroupMetrics:
         self.foreign_writes = Tally()  # rows written past the proxy, by table
         self.bytes_in = 0  # from clients
         self.bytes_out = 0  # to clients
+        self.gone_in = 0  # what of it was of clients that have gone
+        self.gone_out = 0
 
     def server(self, name: str) -> ServerMetrics:
         """Return a server's counters; to be looked up once and kept by whoever counts."""

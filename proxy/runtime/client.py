@@ -13,6 +13,7 @@ from typing import Final, cast, final
 
 from proxy.errors import (
     ClientVisibleError,
+    Fault,
     InternalError,
     InvalidAuthorization,
     RemoteProtocolError,
@@ -25,6 +26,7 @@ from proxy.runtime.service import GroupService
 from proxy.runtime.tls import Tls
 from proxy.runtime.tunnel import Tunnel
 from proxy.session.session import Session
+from proxy.types import Ending
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.authentication import Authenticated, Claim, authenticate
 from proxy.wire.postgres.codec import HEADER, read_int32
@@ -64,10 +66,11 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._engine: ClientEngine | None = None
         self._closing = ""
+        self._cause: Ending | Fault = Ending.HUNG_UP
         self._is_lost = False
         self._is_paused = False
-        self._received = 0
-        self._sent = 0
+        self.received = 0  # bytes
+        self.sent = 0
 
     # asyncio.Protocol
 
@@ -84,7 +87,7 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: the hot path."""
-        self._received += len(data)
+        self.received += len(data)
         if self.tls is not None:
             data = self._decrypt(self.tls, data)
             if not data:
@@ -148,14 +151,14 @@ class ClientConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._is_lost or self._closing:
             return
-        self._sent += len(data)
+        self.sent += len(data)
         transport.write(data if self.tls is None else self.tls.send(data))
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, cause: Ending | Fault) -> None:
         """Send what is waiting, then hang up."""
         if self._closing:
             return
-        self._closing = reason
+        self._closing, self._cause = reason, cause
         if self._transport is not None and not self._is_lost:
             if self.tls is not None:
                 self._transport.write(self.tls.goodbye())
@@ -176,7 +179,7 @@ class ClientConnection(asyncio.Protocol):
     def refuse(self, error: ClientVisibleError) -> None:
         """Tell the client why it must go, and hang up."""
         self.write(error_message(error, fatal=True))
-        self.close(error.message)
+        self.close(error.message, error.fault)
 
     def cancel(self) -> None:
         """Stop what runs for this client."""
@@ -203,7 +206,7 @@ class ClientConnection(asyncio.Protocol):
             plain, answer = tls.receive(data)
         except OSError as error:  # ssl.SSLError is one
             transport.write(tls.pending())
-            self.close(f"TLS: {error}")
+            self.close(f"TLS: {error}", Ending.TLS_FAILED)
             return b""
         if answer:
             transport.write(answer)
@@ -249,7 +252,8 @@ class ClientConnection(asyncio.Protocol):
             async with asyncio.timeout(settings.client_login_timeout):
                 await self._admit()
         except TimeoutError:
-            self.close(f"no login within {settings.client_login_timeout:g} s")
+            limit = settings.client_login_timeout
+            self.close(f"no login within {limit:g} s", Ending.LOGIN_TIMEOUT)
         except ConnectionError:
             pass
         except ClientVisibleError as error:
@@ -263,7 +267,7 @@ class ClientConnection(asyncio.Protocol):
         wish = await self._start()
         if isinstance(wish, CancelRequest):
             self.service.logins.cancel_by_key(wish)
-            self.close("cancel request")
+            self.close("cancel request", Ending.CANCEL_REQUEST)
             return
         service, logins = self.service, self.service.logins
         self.user = wish.user.decode("utf-8", "surrogateescape")
@@ -379,7 +383,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _log(self, reason: str) -> None:
         service = self.service
-        service.metrics.ended.count(reason)
+        metrics = service.metrics
+        metrics.ended.count(self._cause.value)
+        metrics.gone_in += self.received
+        metrics.gone_out += self.sent
         connection_ended(
             log,
             reason=reason,
@@ -389,6 +396,6 @@ class ClientConnection(asyncio.Protocol):
             user=self.user or None,
             database=self.database or None,
             application=self.application or None,
-            received=self._received,
-            sent=self._sent,
+            received=self.received,
+            sent=self.sent,
         )

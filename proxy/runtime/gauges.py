@@ -21,9 +21,14 @@ class ServiceGauges:
     def group(self) -> GroupState:
         """Single numbers."""
         service = self._service
-        state = GroupState(clients=len(service.clients))
-        state.ledger_pending = len(service.ledger.unsettled())
-        metrics = service.metrics
+        clients, metrics = service.clients, service.metrics
+        metrics.bytes_in = metrics.gone_in + sum(client.received for client in clients)
+        metrics.bytes_out = metrics.gone_out + sum(client.sent for client in clients)
+        state = GroupState(
+            clients=len(clients),
+            ledger_tables=service.ledger.known_tables,
+            ledger_pending=len(service.ledger.unsettled()),
+        )
         if service.results is not None:
             store = service.results.store
             state.cache_bytes = store.used
@@ -38,12 +43,11 @@ class ServiceGauges:
         """Every server of the group."""
         service = self._service
         primary = service.group.primary
-        now = service.clock()
         for server in service.group.servers:
             lag_bytes = lag_seconds = None
             if primary is not None and service.group.follows(server):
                 lag_bytes = max(0, primary.position - server.position)
-                lag_seconds = now - server.seen_at if lag_bytes else 0.0
+                lag_seconds = server.lag
             yield ServerState(
                 name=server.name,
                 role=server.role,

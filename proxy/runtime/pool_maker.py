@@ -71,6 +71,7 @@ class PoolMaker:
             sslmode=settings.server_tls_sslmode.value,
             timeout=settings.server_connect_timeout,
             max_prepared=max(1, settings.max_prepared_statements),
+            metrics=self._watcher.metrics.server(server.name),
         )
 
     def make(self, server: Server, user: str, database: str) -> Pool:

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, cast, final
 
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
 from proxy.freshness.replica import ConnectionPosition
+from proxy.observe.metrics import ServerMetrics
 from proxy.runtime.tls import Tls, end_point_binding
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.topology.group import Server
@@ -62,6 +63,7 @@ class Address:
     sslmode: str
     timeout: float
     max_prepared: int
+    metrics: ServerMetrics
 
 
 @dataclass(slots=True, frozen=True)
@@ -107,6 +109,7 @@ class ServerConnection(asyncio.Protocol):
     def __init__(self, address: Address) -> None:
         self.server = address.server
         self.address = address
+        self._metrics = address.metrics
         self.transport: asyncio.Transport | None = None
         self.exchange: Exchange
         self.user: User | None = None
@@ -144,6 +147,7 @@ class ServerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        self._metrics.bytes_in += len(data)
         if self._tls is not None:
             data = self._decrypt(self._tls, data)
             if not data:
@@ -191,6 +195,7 @@ class ServerConnection(asyncio.Protocol):
         transport = self.transport
         if transport is None or self.is_lost:
             return
+        self._metrics.bytes_out += len(data)
         transport.write(data if self._tls is None else self._tls.send(data))
 
     def pause_reading(self) -> None:

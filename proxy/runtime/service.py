@@ -74,6 +74,14 @@ class Client(Protocol):
     def session(self) -> Session | None:
         """Its conversation, once it has logged in."""
 
+    @property
+    def received(self) -> int:
+        """Bytes that came from it."""
+
+    @property
+    def sent(self) -> int:
+        """Bytes that went to it."""
+
     def refuse(self, error: ClientVisibleError, /) -> None:
         """Tell it why it must go, and hang up."""
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import final
 
-from proxy.errors import ServerLost
+from proxy.errors import Fault, ServerLost
 from proxy.runtime.server import Address, ServerConnection, reach
 from proxy.session.ports import Shell
 from proxy.wire.postgres import backend
@@ -100,7 +100,7 @@ class Tunnel:
 
     def server_lost(self, link: ServerConnection, reason: str) -> None:
         """The server hung up: so do we."""
-        self._client.close(f"server {link.server.name}: {reason}")
+        self._client.close(f"server {link.server.name}: {reason}", Fault.SERVER_LOST)
 
     def server_paused(self, link: ServerConnection, paused: bool) -> None:
         """The server is slow, or has caught up."""

@@ -40,12 +40,12 @@ class GroupWatcher:
         "_group",
         "_is_closed",
         "_ledger",
-        "_metrics",
         "_new_epoch",
         "_pools",
         "_readings",
         "_tickets",
         "_wanted",
+        "metrics",
         "router",
         "witnesses",
     )
@@ -67,7 +67,7 @@ class GroupWatcher:
         self._ledger = ledger
         self._balancer = balancer
         self._pools = pools
-        self._metrics = metrics
+        self.metrics = metrics
         self._clock = clock
         self._new_epoch = new_epoch
         self.witnesses = {server: Witness(server, control, self) for server in group.servers}
@@ -83,7 +83,7 @@ class GroupWatcher:
     def ban(self, server: Server, reason: BanReason, error: str) -> None:
         """Give a server no statements until it has been found well."""
         if self._balancer.bans.ban(server, self._clock(), reason):
-            self._metrics.server(server.name).bans += 1
+            self.metrics.server(server.name).bans += 1
             log.warning(
                 "server banned",
                 group=self._group.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.cache.flight import FAILED
-from proxy.errors import ClientVisibleError, ServerLost
+from proxy.errors import ClientVisibleError, Fault, ServerLost
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.phase import FREE, OVER
@@ -17,7 +17,7 @@ def fail(session: Conversation, errand: Errand, error: ClientVisibleError) -> No
     session.land(errand, FAILED)
     session.shell.write(session.services.dialect.error(error))
     if error.closes_client:
-        session.shell.close(error.message)
+        session.shell.close(error.message, error.fault)
     else:
         end_unserved(session, errand)
 
@@ -41,4 +41,4 @@ def hang_up(session: Conversation, why: str) -> None:
     """Tell the client that a server took its session along, and close."""
     if session.phase is not OVER:
         session.shell.write(session.services.dialect.error(ServerLost(why)))
-        session.shell.close(why)
+        session.shell.close(why, Fault.SERVER_LOST)

@@ -85,19 +85,19 @@ def why_not_fast(
     return belongings.why_at_primary
 
 
-def asked_of_us(services: Services, profile: Profile, request: Request) -> bytes | None:
+def asked_of_us(reader: Reader, profile: Profile, request: Request) -> bytes | None:
     """Find the text of EXPLAIN ROUTE or SHOW tidegate.x, if a request is to run or prepare it.
 
     Args:
-        services: Read it.
+        reader: Reads it.
         profile: Of the session.
         request: Runs this and nothing else, or nothing at all.
     """
     for execution in request.executions:
-        return read(services, profile, execution).texts[0]
+        return read(reader, profile, execution).texts[0]
     for item in request.items:
         if item.prepared is not None:
-            reading = read(services, profile, Execution(item.prepared.sql, item.prepared, b""))
+            reading = read(reader, profile, Execution(item.prepared.sql, item.prepared, b""))
             return reading.texts[0] if reading.statements[0].kind is Kind.PROXY else None
     return None
 

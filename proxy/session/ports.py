@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from proxy.errors import ClientVisibleError
+from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.routing.plan import Planner
@@ -18,7 +18,7 @@ from proxy.session.results import Results
 from proxy.session.state import Change, SessionState
 from proxy.session.transaction import Transaction
 from proxy.topology.group import Server
-from proxy.types import PinReason, Position, Reason, Table
+from proxy.types import Ending, PinReason, Position, Reason, Table
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.requests import Request
 
@@ -29,8 +29,8 @@ class Shell(Protocol):
     def write(self, data: bytes) -> None:
         """Send to the client."""
 
-    def close(self, reason: str) -> None:
-        """Send what is waiting, then hang up."""
+    def close(self, reason: str, cause: Ending | Fault) -> None:
+        """Send what is waiting, then hang up; `reason` for the log, `cause` to be counted."""
 
     def pause_reading(self) -> None:
         """Take no more from the client until told."""

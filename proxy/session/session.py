@@ -20,6 +20,7 @@ from proxy.cache.flight import FAILED, NOT_STORED, Landing
 from proxy.errors import (
     Cancelled,
     ClientVisibleError,
+    Fault,
     IdleTimeout,
     IdleTransactionTimeout,
     OutcomeUnknown,
@@ -258,6 +259,6 @@ class Session(Conversation):
         if mark is not None:
             where = f"the outcome of the transaction is unknown: {where}"
             self.shell.write(self.services.dialect.error(OutcomeUnknown(where)))
-            self.shell.close(where)
+            self.shell.close(where, Fault.OUTCOME_UNKNOWN)
             return
         hang_up(self, where)

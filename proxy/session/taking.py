@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.errors import ClientVisibleError, RemoteProtocolError, Unsupported
+from proxy.errors import ClientVisibleError, Fault, RemoteProtocolError, Unsupported
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail
@@ -28,9 +28,15 @@ from proxy.session.sending import send, send_more
 from proxy.session.transaction import has_control
 from proxy.session.way import read_fast, to_primary
 from proxy.sql.statement import Kind
-from proxy.types import Reason
+from proxy.types import Ending, Reason
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import END_COPY, END_COPY_END, END_TERMINATE, Request
+from proxy.wire.postgres.requests import (
+    END_COPY,
+    END_COPY_END,
+    END_READY,
+    END_TERMINATE,
+    Request,
+)
 
 _DEALLOCATE: Final = Kind.DEALLOCATE
 _PROXY: Final = Kind.PROXY
@@ -102,7 +108,7 @@ def _take(session: Conversation, request: Request) -> None:
     if request.end in _COPY:
         _copy(session, request)
     elif request.end is END_TERMINATE:
-        session.shell.close("client said goodbye")
+        session.shell.close("client said goodbye", Ending.GOODBYE)
     elif link is not None and link.exchange.copying_in:
         _interrupt_copy(session, request)
     elif session.intake.is_skipping:
@@ -131,7 +137,7 @@ def _interrupt_copy(session: Conversation, request: Request) -> None:
         if item.tag not in _PASSED_OVER:
             text = f"unexpected message type 0x{item.tag:02X} during COPY from stdin"
             session.shell.write(session.services.dialect.error(RemoteProtocolError(text)))
-            session.shell.close(text)
+            session.shell.close(text, Fault.PROTOCOL_VIOLATION)
             return
 
 
@@ -166,7 +172,7 @@ def _begin(session: Conversation, request: Request) -> None:
     if kind is _DEALLOCATE and _deallocate_ours(session, errand):
         return
     if kind is _PROXY or not plans:
-        asked = asked_of_us(services, profile, request)
+        asked = asked_of_us(services.reader, profile, request)
         if asked is not None:
             _answer_ourselves(session, request, asked)
             return
@@ -227,12 +233,12 @@ def _answer_ourselves(session: Conversation, request: Request, asked: bytes) -> 
     try:
         columns, rows = services.explain(session.profile, asked, why)
     except ClientVisibleError as error:
+        is_whole = request.end is END_READY
+        if not is_whole:
+            session.intake.skip()
         session.engine.undo(request, 0)
-        session.shell.write(services.dialect.error(error))
-        if request.end is End.READY:
-            session.shell.write(services.dialect.ready(status))
-        else:
-            session.intake.is_skipping = True
+        ready = services.dialect.ready(status) if is_whole else b""
+        session.shell.write(services.dialect.error(error) + ready)
     else:
         session.shell.write(services.dialect.table(request, columns, rows, status))
 

@@ -50,8 +50,11 @@ class Server:
     """One server of a group, and what is known of it."""
 
     __slots__ = (
+        "goal",
+        "goal_at",
         "host",
         "incarnation",
+        "lag",
         "last_error",
         "name",
         "port",
@@ -72,6 +75,9 @@ class Server:
         self.timeline = 0
         self.position = Position(0)
         self.seen_at = 0.0
+        self.lag = 0.0  # seconds, as estimated: see `_measure`
+        self.goal = Position(0)
+        self.goal_at = 0.0
         self.last_error = "not asked yet"
 
     def __repr__(self) -> str:
@@ -127,6 +133,7 @@ class Group:
         """A new witness was opened: a new incarnation, of which nothing is known yet."""
         server.incarnation += 1
         server.role = Role.UNKNOWN
+        server.goal = Position(0)
         self._count_replicas()
 
     def saw(self, server: Server, sighting: Sighting) -> Turn:
@@ -138,6 +145,7 @@ class Group:
         server.position = sighting.position
         server.seen_at = sighting.received_at
         server.last_error = ""
+        self._measure(server)
         turn = self._turn(server, sighting, followed=followed)
         self._count_replicas()
         return turn
@@ -165,6 +173,22 @@ class Group:
 
     def _count_replicas(self) -> None:
         self.replicas = [server for server in self.servers if self.follows(server)]
+
+    def _measure(self, server: Server) -> None:
+        """Estimate how old what a replica shows is, in no finer steps than servers are asked.
+
+        A goal is where the primary was seen when the replica had not shown as much yet; so as
+        long as it has not, what it shows is at least as old as that sight.
+        """
+        primary = self.primary
+        if primary is None or server is primary:
+            server.lag = 0.0
+            return
+        if server.position < server.goal:
+            server.lag = max(0.0, server.seen_at - server.goal_at)
+            return
+        server.lag = 0.0
+        server.goal, server.goal_at = primary.position, primary.seen_at
 
     def _saw_primary(self, server: Server) -> Turn:
         epoch = Epoch(server.system, server.timeline, server.name, server.incarnation)

@@ -31,6 +31,9 @@ SQLSTATES: Final[dict[Fault, bytes]] = {
     Fault.CANCELLED: b"57014",
 }
 
+_FAULTS: Final = {sqlstate: fault for fault, sqlstate in reversed(SQLSTATES.items())}
+"""The way back; of several faults with one SQLSTATE, the first."""
+
 
 class LoginRefused(ClientVisibleError):
     """A server did not let us in. Its own words are kept, to be relayed as they came.
@@ -48,6 +51,7 @@ class LoginRefused(ClientVisibleError):
         self.ours = ours
         self.fields = read_error(raw)
         self.sqlstate = self.fields.get(SQLSTATE, b"")
+        self.fault = _FAULTS.get(self.sqlstate, Fault.INVALID_AUTHORIZATION)
         super().__init__(
             _decode(self.fields.get(MESSAGE, b"")),
             detail=_decode(self.fields.get(DETAIL, b"")),

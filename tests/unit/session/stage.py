@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any
 
 from proxy.cache.store import Store
-from proxy.errors import ClientVisibleError
+from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.routing.balancer import Balancer
@@ -36,7 +36,7 @@ from proxy.session.transaction import Transaction
 from proxy.sql.resolution import Access
 from proxy.sql.statement import Kind, Statement
 from proxy.topology.group import Group, Server, Sighting
-from proxy.types import PinReason, Position, Reason, Role, Table, Token
+from proxy.types import Ending, PinReason, Position, Reason, Role, Table, Token
 from proxy.wire.postgres import backend, frontend
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.requests import ClientEngine, Library
@@ -272,7 +272,7 @@ class Shell:
     def write(self, data: bytes) -> None:
         self.stage.did("told", self.name, data)
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, cause: Ending | Fault) -> None:
         self.is_closed = True
         self.stage.did("closed", self.name)
 

@@ -20,9 +20,11 @@ class Servers:
         for server in (self.a, self.b, self.c):
             self.group.met(server)
 
-    def saw(self, server: Server, role: Role, *, timeline: int = 1, system: int = 7) -> Turn:
+    def saw(
+        self, server: Server, role: Role, *, at: int = 100, timeline: int = 1, system: int = 7
+    ) -> Turn:
         self.now += 1.0
-        sighting = Sighting(role, system, timeline, Position(100), self.now - 0.1, self.now)
+        sighting = Sighting(role, system, timeline, Position(at), self.now - 0.1, self.now)
         return self.group.saw(server, sighting)
 
     def restarts(self, server: Server) -> Turn:
@@ -179,3 +181,31 @@ def test_what_a_server_said_is_kept(settled: Servers) -> None:
     settled.saw(settled.a, PRIMARY)
     assert settled.a.last_error == ""
     assert repr(settled.a) == "<Server a:5432 primary>"
+
+
+def test_a_replica_that_stands_still_grows_older(settled: Servers) -> None:
+    a, b = settled.a, settled.b
+    for step in range(1, 4):
+        settled.saw(a, PRIMARY, at=100 + step)
+        settled.saw(b, REPLICA, at=100)
+    assert b.lag == 5.0  # since the first sight of what it does not show: one second a sight
+    settled.saw(b, REPLICA, at=103)
+    assert b.lag == 0.0
+
+
+def test_a_replica_that_follows_closely_has_no_lag(settled: Servers) -> None:
+    a, b = settled.a, settled.b
+    for step in range(1, 10):
+        settled.saw(a, PRIMARY, at=100 + step)
+        settled.saw(b, REPLICA, at=100 + step)
+        assert b.lag == 0.0
+
+
+def test_a_replica_that_moves_but_stays_behind_is_as_old_as_what_it_shows(
+    settled: Servers,
+) -> None:
+    a, b = settled.a, settled.b
+    for step in range(1, 20):
+        settled.saw(a, PRIMARY, at=100 + step)
+        settled.saw(b, REPLICA, at=100 + step - 5)
+    assert 2.0 <= b.lag <= 12.0  # five sights of the primary, of two seconds each, are missing
