@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 from typing import Final, final
 
 import uvicorn
@@ -17,10 +18,11 @@ from proxy.freshness.rules import Rules
 from proxy.observe.export import Exporter
 from proxy.observe.logs import Logger, configure
 from proxy.runtime.gauges import ServiceGauges
-from proxy.runtime.listener import listen
+from proxy.runtime.listener import bind, listen
 from proxy.runtime.security import make_security
 from proxy.runtime.service import GroupService
 from proxy.settings import Settings, secrets
+from proxy.settings.values import Address
 
 log = Logger("app")
 
@@ -41,6 +43,7 @@ class Application:
         self.services: dict[str, GroupService] = {}
         self.exporter = Exporter(__version__)
         self._rules = rules
+        self._sockets: list[socket.socket] = []
         self._listeners: list[asyncio.Server] = []
         self._admin: uvicorn.Server | None = None
         self._admin_task: asyncio.Task[None] | None = None
@@ -51,7 +54,7 @@ class Application:
 
         Raises:
             ConfigError: A file that the settings name is not what it should be.
-            OSError: A port can't be opened.
+            CannotListen: A port can't be opened.
         """
         groups = self.settings.server_groups
         security = {name: make_security(group) for name, group in groups.items()}
@@ -69,16 +72,19 @@ class Application:
             raise
 
     async def _open(self, readiness: dict[str, ServiceGauges]) -> None:
-        for service in self.services.values():
-            service.start()
-            self._listeners.append(await listen(service))
-            log.info("listening", group=service.settings.name, address=str(service.settings.listen))
         address = self.settings.admin.listen
+        admin_sockets = await self._bind("admin.listen", address)
+        sockets = {
+            service: await self._bind(f"server_groups.{name}.listen", service.settings.listen)
+            for name, service in self.services.items()
+        }
+        for service, taken in sockets.items():
+            service.start()
+            self._listeners += [await listen(service, one) for one in taken]
+            log.info("listening", group=service.settings.name, address=str(service.settings.listen))
         self._admin = uvicorn.Server(
             uvicorn.Config(
                 make_app(self.exporter.render, readiness, lambda: self._is_stopping),
-                host=address.host,
-                port=address.port,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -86,17 +92,23 @@ class Application:
         )
         config = self._admin.config
         config.load()
-        socket = config.bind_socket()
         self._admin.lifespan = config.lifespan_class(config)
-        await self._admin.startup(sockets=[socket])
+        await self._admin.startup(sockets=admin_sockets)
         self._admin_task = asyncio.get_running_loop().create_task(self._admin.main_loop())
         log.info("admin listening", address=str(address))
+
+    async def _bind(self, setting: str, address: Address) -> list[socket.socket]:
+        taken = await bind(setting, address)
+        self._sockets += taken
+        return taken
 
     async def close(self) -> None:
         """Take no more clients, let go of those there are, and of the servers."""
         self._is_stopping = True
         for listener in self._listeners:
             listener.close()
+        for taken in self._sockets:
+            taken.close()
         for service in self.services.values():
             await service.close()
         if self._admin is not None and self._admin_task is not None:
@@ -111,10 +123,16 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, _hang_up)
     await application.start()
     await stop.wait()
     log.info("stopping")
     await application.close()
+
+
+def _hang_up() -> None:
+    """A terminal has gone, or somebody wants the file to be read again: neither is an end."""
+    log.warning("SIGHUP changes nothing: the configuration is read at the start only")
 
 
 def _tame_collector() -> None:

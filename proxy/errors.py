@@ -49,6 +49,10 @@ class ConfigError(ProxyError):
         self.problems = tuple(problems)
 
 
+class CannotListen(ProxyError):
+    """A port that can't be opened. Names the setting and the address."""
+
+
 class InternalError(ProxyError):
     """Our own bug: logged with its traceback; the client is told an id and nothing else."""
 
