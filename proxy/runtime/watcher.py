@@ -18,6 +18,7 @@ from proxy.routing.balancer import Balancer
 from proxy.routing.bans import BanReason
 from proxy.routing.router import Router
 from proxy.runtime.pools import Pools
+from proxy.session.session import Session
 from proxy.topology.group import Group, Server, Sighting, Turn
 from proxy.topology.witness import Control, Witness
 from proxy.types import Position, Role
@@ -146,6 +147,15 @@ class GroupWatcher:
             log.warning(turn.value, group=self._group.name, server=server.name, error=error)
         if not was_primary:
             self.ban(server, BanReason.REFUSED, error)
+            self._repeat_elsewhere(server, error)
+
+    def _repeat_elsewhere(self, server: Server, error: str) -> None:
+        """Wait no longer for a replica's answers: one whose host is gone says nothing of it."""
+        for pool in self._pools.on(server):
+            for connection in list(pool.book.busy):
+                user = connection.user
+                if isinstance(user, Session) and user.waits_in_vain(connection):
+                    connection.abort(f"out of sight: {error}")
 
     def _turned(self, server: Server, turn: Turn, sighting: Sighting) -> None:
         is_expected = turn is Turn.REPLICA_JOINED or (

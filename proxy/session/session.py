@@ -220,6 +220,11 @@ class Session(Conversation):
         elif exchange.copying_in:
             go_on(self, link)
 
+    def waits_in_vain(self, link: Link) -> bool:
+        """Tell if nothing has come of a read on this link, so that it can be had elsewhere."""
+        errand = self.errand
+        return link is self.link and errand is not None and errand.may_repeat
+
     def server_paused(self, link: Link, paused: bool) -> None:
         """A server takes no more for now, or takes more again."""
         if link is self.link:

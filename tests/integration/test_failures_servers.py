@@ -228,6 +228,34 @@ def test_a_read_on_a_replica_that_dies_is_repeated(
         assert rows(client.hear()) == [["0"]]
 
 
+async def test_a_read_on_a_replica_that_falls_silent_is_repeated(
+    direct: Application, start_proxy: StartProxy, cluster: PostgresCluster
+) -> None:
+    """The host is gone, or the network to it: no connection says so."""
+    async with Relay(cluster.replicas[0].port) as relay:
+        proxy = await asyncio.to_thread(
+            start_proxy,
+            cluster.primary.address,
+            relay.address,
+            cache=False,
+            health_check_interval="0.1s",
+            server_connect_timeout="1s",
+        )
+        through = direct.at(proxy.port)
+        await asyncio.to_thread(wait_for_replica, through)
+        async with through.asyncpg() as connection:
+            assert await connection.fetchval(READS) == 0
+            relay.to_client.pause()
+            async with asyncio.timeout(20):
+                assert await connection.fetchval(READS) == 0
+        relay.to_client.resume()
+
+
+def wait_for_replica(through: Application) -> None:
+    with through.raw() as client:
+        wait_until(lambda: is_for_replica(client, READS), "a read to leave the primary")
+
+
 def is_for_replica(client: RawClient, text: str) -> bool:
     facts = {str(fact): str(value) for fact, value in rows(client.query(f"EXPLAIN ROUTE {text}"))}
     return facts["goes to"].startswith("replica")
