@@ -104,10 +104,10 @@ class PoolMaker:
                 raise LoginRefused.by_us(text)
             return connection
 
-        def unreachable(server: Server, error: str) -> None:
-            if server is not self._group.primary:
-                self._watcher.ban(server, BanReason.REFUSED, error)
+        def unreachable(server: Server, error: str, is_full: bool) -> None:
             pool.patient = server is self._group.primary
+            if not pool.patient and not is_full:
+                self._watcher.ban(server, BanReason.REFUSED, error)
 
         pool = Pool(
             server,

@@ -22,8 +22,11 @@ from proxy.wire.postgres.login import LoginRefused
 
 log = Logger("pool")
 
-_PASSING: Final = (b"53", b"57P03", b"57P01", b"57P02")
-"""SQLSTATEs of a server that can't let us in just now: full, starting, stopping."""
+_FULL: Final = b"53"
+"""The class of SQLSTATEs of a server that has no room for one more, be it of this role only."""
+
+_PASSING: Final = (b"57P03", b"57P01", b"57P02")
+"""SQLSTATEs of a server that can't let us in just now: starting, stopping."""
 
 FORGOTTEN_AFTER: Final = 5.0
 """Seconds for which an empty pool is kept: long enough to be seen by whoever looks at metrics."""
@@ -43,7 +46,7 @@ class Pool:
         limits: Limits,
         opener: Opener,
         retry: float,
-        unreachable: Callable[[Server, str], None],
+        unreachable: Callable[[Server, str, bool], None],
     ) -> None:
         self.name = f"{user}@{server.name}/{database}"
         self.server = server
@@ -52,7 +55,8 @@ class Pool:
         self.book: Book[ServerConnection, Waiter] = Book(limits)
         self._opener = opener
         self._retry = retry
-        self._unreachable = unreachable
+        self._unreachable = unreachable  # is told why, and whether the server is only full
+        self._last_failure = ""
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_before = 0.0
@@ -68,7 +72,11 @@ class Pool:
 
     def wait(self, waiter: Waiter) -> None:
         """Stand in line; a connection is opened if there is room for one."""
-        self.book.wait(waiter, monotonic())
+        now = monotonic()
+        self.book.wait(waiter, now)
+        if now < self._not_before and not self.patient and not self.book.total:
+            self._turn_to_others()  # nothing will come free here before the next try
+            return
         self._open_more()
 
     def leave(self, waiter: Waiter) -> None:
@@ -134,7 +142,8 @@ class Pool:
                 PoolTimeout(
                     f"no server connection came free in {limits.wait_timeout:g} s"
                     f" (pool {self.name}, {len(self.book.busy)} busy,"
-                    f" {len(self.book.waiting)} waiting)"
+                    f" {len(self.book.waiting)} waiting)",
+                    detail=self._last_failure,
                 )
             )
         self._open_more()
@@ -177,6 +186,7 @@ class Pool:
 
     def _opened(self, connection: ServerConnection) -> None:
         self._is_refused = False
+        self._last_failure = ""
         connection.on_lost = self._lost
         now = monotonic()
         if connection.is_lost or connection.incarnation != self.server.incarnation:
@@ -197,19 +207,27 @@ class Pool:
         self._open_more()
 
     def _refused(self, error: LoginRefused) -> None:
-        if error.sqlstate.startswith(_PASSING):
+        if error.sqlstate.startswith(_FULL):
+            self._failed(error.message, is_full=True)
+        elif error.sqlstate.startswith(_PASSING):
             self._failed(error.message)
         else:
             self._is_refused = True
             self.turn_away(error)
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str, *, is_full: bool = False) -> None:
         log.warning("no connection opened", pool=self.name, error=reason)
-        self._unreachable(self.server, reason)
+        self._last_failure = reason
+        self._unreachable(self.server, reason, is_full)
         self._not_before = monotonic() + self._retry
         self._loop.call_later(self._retry, self._try_again)
         if not self.patient:
-            self.turn_away(PoolTimeout(f"server {self.server.name} can't be reached: {reason}"))
+            self._turn_to_others()
+
+    def _turn_to_others(self) -> None:
+        self.turn_away(
+            PoolTimeout(f"server {self.server.name} can't be reached: {self._last_failure}")
+        )
 
     def _try_again(self) -> None:
         self._not_before = 0.0

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from proxy.demo.local_postgres import PostgresCluster
 from proxy.demo.processes import wait_until
 from proxy.wire.postgres.frontend import query
-from tests.integration.application import Application
+from tests.integration.application import PASSWORD, Application
 from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.raw_client import rows, sqlstates
@@ -291,3 +293,47 @@ def test_idle_connections_are_watched_by_the_system(
         servers = [timer for _, remote, timer in sockets(watching) if remote == direct.port]
         assert any(servers)
         assert watched(plain) == {False}
+
+
+@pytest.fixture
+def limited(direct: Application, cluster: PostgresCluster) -> Iterator[Application]:
+    """A role that may have one connection to each server."""
+    cluster.primary.execute(f"CREATE ROLE limited LOGIN CONNECTION LIMIT 1 PASSWORD '{PASSWORD}'")
+    cluster.primary.execute(
+        "CREATE TABLE shared AS SELECT 1 AS a; GRANT SELECT ON shared TO PUBLIC", database="app"
+    )
+    cluster.wait_replayed()
+    yield direct.like(user="limited")
+    cluster.primary.execute("DROP TABLE shared", database="app")
+    cluster.primary.execute("DROP ROLE limited")
+
+
+def test_a_role_that_has_all_its_connections_bans_no_replica(
+    limited: Application, start_proxy: StartProxy, cluster: PostgresCluster
+) -> None:
+    proxy = start_proxy(cache=False, single_flight=False)
+    through = limited.at(proxy.port)
+
+    def is_read_away() -> bool:
+        with through.connect() as connection:
+            found = dict(connection.execute("EXPLAIN ROUTE SELECT a FROM shared").fetchall())
+        return str(found["goes to"]).startswith("replica")
+
+    wait_until(is_read_away, "a read to leave the primary")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(through.raw()) for _ in range(12)]
+        for client in clients:
+            client.send(query(b"SELECT count(*) FROM shared, generate_series(1, 300000)"))
+        assert all(rows(client.hear()) for client in clients)
+    assert proxy.metric("tidegate_bans_total") == 0
+
+
+def test_a_wait_in_vain_tells_what_the_server_said(
+    limited: Application, start_proxy: StartProxy, cluster: PostgresCluster
+) -> None:
+    proxy = start_proxy(query_wait_timeout="0.4s")
+    with (
+        limited.at(cluster.primary.port).connect(),
+        pytest.raises(psycopg.OperationalError, match='too many connections for role "limited"'),
+    ):
+        limited.at(proxy.port).connect()
