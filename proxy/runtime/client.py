@@ -83,6 +83,7 @@ class ClientConnection(asyncio.Protocol):
         set_keepalive(transport, self.service.settings)
         self.began = self.service.clock()
         self.service.clients.add(self)
+        self.service.metrics.clients += 1
         self._login = asyncio.get_running_loop().create_task(self._log_in())
 
     def data_received(self, data: bytes) -> None:

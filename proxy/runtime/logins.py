@@ -122,7 +122,6 @@ class Logins:
             defaults=greeting.defaults,
         )
         self._want_catalog(database)
-        self._metrics.clients += 1
         return profile, greeting.parameters
 
     def terms(self, user: str) -> Terms:

@@ -45,6 +45,8 @@ def test_ends_are_counted_by_reasons_of_which_there_are_few(
     assert ended("unknown_database") == 3
     assert ended("goodbye") == 1
     assert proxy.metric("tidegate_login_failures_total", reason="unknown_database") == 3
+    accepted = proxy.metric("tidegate_client_connections_total")
+    assert accepted == proxy.metric("tidegate_client_connections_ended_total")
     _, text = proxy.get("/metrics")
     told = {
         sample.labels["reason"]
