@@ -81,8 +81,8 @@ class ServerGroup:
     """The servers, in any order: which one is the primary is asked, and asked again."""
 
     auth_user: str = ""
-    """The control user: reads verifiers, positions and the catalog. It needs a superuser's eyes, or
-    `pg_monitor` and the right to run `auth_query`."""
+    """The control user: reads verifiers, positions and the catalog. The rights that it needs are
+    in docs/operating.md, as SQL."""
 
     auth_password: SecretStr | None = None
     """Its password. `${NAME}` takes any text from the environment."""
@@ -139,7 +139,7 @@ class ServerGroup:
     """How long a connection to a server may take, login included."""
 
     server_login_retry: Seconds = 5.0
-    """How long to wait after a server refused a login before the next is tried."""
+    """How long to wait after a server could not be reached, or had no room, before the next try."""
 
     server_idle_timeout: Seconds = 600.0
     """After how long a server connection that nobody needs is closed. 0: never."""

@@ -84,8 +84,8 @@ def start_proxy(cluster: PostgresCluster, tmp_path: Path) -> Iterator[StartProxy
             proxy = ProxyUnderTest(
                 folder,
                 servers or [server.address for server in cluster.servers],
-                auth_user=SUPERUSER,
-                auth_password=cluster.password,
+                auth_user=str(group.pop("auth_user", SUPERUSER)),
+                auth_password=str(group.pop("auth_password", cluster.password)),
                 group=group,
             )
             return running.enter_context(proxy)
