@@ -27,6 +27,10 @@ class Lendable(Protocol):
         """When it was opened."""
 
     @property
+    def share(self) -> float:
+        """How much of a lifetime it has: more or less 1, so that not all are replaced at once."""
+
+    @property
     def flavour(self) -> object:
         """The state its session was left in."""
 
@@ -171,7 +175,7 @@ class Book(Generic[C, W]):
         """Tell if a connection must be closed instead of being lent again."""
         if self.closed or connection.retired:
             return True
-        if now - connection.opened_at >= self.limits.lifetime:
+        if now - connection.opened_at >= self.limits.lifetime * connection.share:
             return True
         return self.total > self.limits.size and not self.waiting
 

@@ -95,6 +95,7 @@ class PoolMaker:
             if server is not self._group.primary:
                 watermark = self._watcher.router.watermark(server)
                 connection.position = ConnectionPosition(watermark, connection.opened_at)
+            connection.share = 0.9 + 0.2 * secrets.SystemRandom().random()
             connection.pool = pool
             if server is not self._group.primary and not self._is_meant(
                 database, connection.facts.database
@@ -122,7 +123,6 @@ class PoolMaker:
 
     def _limits(self, user: str) -> Limits:
         settings = self._settings
-        jitter = 0.9 + 0.2 * secrets.SystemRandom().random()
         return Limits(
             size=settings.pool_size_of(user),
             minimum=settings.min_pool_size_of(user),
@@ -130,5 +130,5 @@ class PoolMaker:
             reserve_after=settings.reserve_pool_timeout,
             wait_timeout=settings.query_wait_timeout,
             idle_timeout=settings.server_idle_timeout or float("inf"),
-            lifetime=settings.server_lifetime * jitter or float("inf"),
+            lifetime=settings.server_lifetime or float("inf"),
         )

@@ -120,6 +120,7 @@ class ServerConnection(asyncio.Protocol):
         self.secret = b""
         self.incarnation = 0
         self.opened_at = 0.0
+        self.share = 1.0
         self.idle_since = 0.0
         self.retired = False
         self.is_lost = False

@@ -16,8 +16,9 @@ PLAIN, OTHER = object(), object()
 
 
 class Connection:
-    def __init__(self, opened_at: float = 0.0, flavour: object = PLAIN) -> None:
+    def __init__(self, opened_at: float = 0.0, flavour: object = PLAIN, share: float = 1.0) -> None:
         self.opened_at = opened_at
+        self.share = share
         self.idle_since = opened_at
         self.flavour = flavour
         self.retired = False
@@ -174,6 +175,16 @@ def test_what_is_old_is_replaced() -> None:
     due = pool.tick(100.0)
     assert due.close == [old]
     assert due.open == 1
+
+
+def test_what_was_opened_together_is_not_replaced_together() -> None:
+    pool = book(3, lifetime=100.0)
+    connections = [Connection(share=share) for share in (0.5, 1.0, 1.5)]
+    for connection in connections:
+        add(pool, connection)
+    for now, old in ((50.0, 0), (100.0, 1), (150.0, 2)):
+        assert pool.tick(now - 1.0).close == []
+        assert pool.tick(now).close == [connections[old]]
 
 
 def test_what_is_retired_is_not_lent_again() -> None:
