@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Any, final
 
 from proxy.freshness.ledger import Ledger
@@ -41,6 +42,7 @@ class Catalogs:
         "_replaced",
         "_settings",
         "_tasks",
+        "_used_at",
         "_watches",
     )
 
@@ -68,7 +70,8 @@ class Catalogs:
         self._known: dict[str, Catalog] = {}
         self._watches: dict[str, Watch] = {}
         self._counted: set[str] = set()  # databases with a history: what rises in them is foreign
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._used_at: dict[str, float] = {}
 
     def want(self, database: str) -> None:
         """A client uses this database."""
@@ -85,9 +88,23 @@ class Catalogs:
         )
         self._keepers[database] = keeper
         self._watches[database] = Watch()
-        task = asyncio.get_running_loop().create_task(keeper.run())
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        loop = asyncio.get_running_loop()
+        self._used_at[database] = monotonic()
+        self._tasks[database] = task = loop.create_task(keeper.run())
+        task.add_done_callback(_ended)
+
+    def let_go(self, in_use: set[str], now: float) -> None:
+        """Look no longer at databases that nobody has used for `server_idle_timeout`."""
+        limit = self._settings.server_idle_timeout
+        for database, used_at in list(self._used_at.items()):
+            if database in in_use:
+                self._used_at[database] = now
+            elif limit and now - used_at >= limit:
+                self._tasks[database].cancel()
+                self._forget(database)
+                self._planner.distrust(database)
+                # Nobody sees any more what is written there past the proxy.
+                self._ledger.foreign_commit([schema_of(database)], self._new_token())
 
     def is_meant(self, database: str, oid: int) -> bool:
         """Tell if a name means this database on the primary, as far as is known."""
@@ -119,7 +136,7 @@ class Catalogs:
 
     def close(self) -> None:
         """Stop."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
 
     # Taker
@@ -153,11 +170,15 @@ class Catalogs:
     def gone(self, database: str) -> None:
         """A database was dropped: nothing is kept of it until a client asks for its name again."""
         log.info("database gone", group=self._group.name, database=database)
-        for known in (self._keepers, self._known, self._watches, self._oids):
-            known.pop(database, None)
-        self._counted.discard(database)
+        self._forget(database)
         self.lost(database)
         self._replaced(database)
+
+    def _forget(self, database: str) -> None:
+        for known in (self._keepers, self._known, self._watches, self._oids, self._used_at):
+            known.pop(database, None)
+        self._tasks.pop(database, None)
+        self._counted.discard(database)
 
     def changed(self, database: str) -> None:
         """Somebody changed a definition past the proxy: count it as a commit."""
@@ -188,7 +209,7 @@ class Catalogs:
                 self._metrics.foreign_writes.count(catalog.name_of(table.oid))
         self._counted.add(database)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.exception("a task ended by a bug", error)
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.exception("a task ended by a bug", error)

@@ -75,6 +75,10 @@ class Client(Protocol):
         """Its conversation, once it has logged in."""
 
     @property
+    def database(self) -> str:
+        """What it asked for; empty before it has."""
+
+    @property
     def received(self) -> int:
         """Bytes that came from it."""
 
@@ -228,6 +232,7 @@ class GroupService:
                     client.refuse(error)
             self.line.end_long_waits(now)
             self.watcher.look_at_banned(now)
+            self.catalogs.let_go({client.database for client in self.clients}, now)
 
     # Services: what sessions ask for
 

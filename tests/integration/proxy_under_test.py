@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from proxy.demo.processes import ProgramFailed, free_port, wait_until
 from proxy.demo.programs import last_lines, ourselves, spawn
 
 SERVE = (sys.executable, "-m", "proxy", "serve")
+ESTABLISHED = "01"  # in /proc/net/tcp
 ROOT = Path(__file__).parents[2]
 
 Setting = str | int | float | bool | Sequence[str] | Mapping[str, "Setting"]
@@ -149,6 +151,20 @@ class ProxyUnderTest:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
+    def sockets(self) -> list[tuple[int, int, bool]]:
+        """Its TCP connections: local port, remote port, whether a keepalive timer runs."""
+        inodes = set()
+        for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                inodes.add(os.readlink(entry).removeprefix("socket:[").removesuffix("]"))
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        fields = [line.split() for line in lines]
+        return [
+            (_port(field[1]), _port(field[2]), field[5].startswith("02:"))
+            for field in fields
+            if field[9] in inodes and field[3] == ESTABLISHED
+        ]
+
     def _is_ready(self) -> bool:
         if self.process.poll() is not None:
             raise ProgramFailed(f"the proxy ended at start: {last_lines(self.log)}")
@@ -156,6 +172,10 @@ class ProxyUnderTest:
             return self.get("/readyz")[0] == 200
         except OSError:
             return False
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
 
 
 def _table(name: str, table: Mapping[str, Setting]) -> list[str]:

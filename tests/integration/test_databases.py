@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import asyncpg
 import psycopg
 import pytest
 
@@ -84,9 +85,6 @@ def test_names_that_are_exchanged_past_the_proxy_mean_the_other_database(
 ) -> None:
     for application, name in zip(both, NAMES, strict=True):
         read_everywhere(application, module_proxy, cluster, name)
-    cluster.primary.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('blue', 'green')"
-    )
     for old, new in (("blue", "aside"), ("green", "blue"), ("aside", "green")):
         rename(cluster, old, new)
     cluster.wait_replayed()
@@ -101,15 +99,15 @@ def test_names_that_are_exchanged_past_the_proxy_mean_the_other_database(
 
 
 def rename(cluster: PostgresCluster, old: str, new: str) -> None:
-    """Rename a database that others try to connect to all the time."""
+    """Rename a database that a proxy connects to again as soon as it is thrown out."""
 
     def is_done() -> bool:
+        cluster.primary.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{old}'"
+        )
         try:
             cluster.primary.execute(f"ALTER DATABASE {old} RENAME TO {new}")
-        except Exception:
-            cluster.primary.execute(
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{old}'"
-            )
+        except asyncpg.ObjectInUseError:
             return False
         return True
 
@@ -177,3 +175,24 @@ def test_a_database_that_a_client_is_in_is_not_dropped(
             connection.execute("DROP DATABASE blue")
         assert user.execute("SELECT count(*) FROM mine").fetchone() == (0,)
     assert whose(both[0]) == "blue"
+
+
+def test_a_database_that_nobody_uses_costs_no_connection(
+    both: list[Application], start_proxy: StartProxy, cluster: PostgresCluster
+) -> None:
+    proxy = start_proxy(server_idle_timeout="0.5s")
+    through = both[0].at(proxy.port)
+
+    def connections() -> object:
+        return cluster.primary.fetch_value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = 'blue' AND client_port IN"
+            f" ({', '.join(str(local) for local, _, _ in proxy.sockets())})"
+        )
+
+    for _ in range(2):
+        wait_until(lambda: is_read_away(through), "the catalog to be read")
+        assert whose(through) == "blue"
+        with through.connect() as connection:
+            connection.execute("SELECT pg_sleep(1)")
+            assert connections()  # its catalog is kept for as long as it is used
+        wait_until(lambda: connections() == 0, "every connection to be closed")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,7 +17,6 @@ from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.raw_client import rows, sqlstates
 
-ESTABLISHED = "01"  # in /proc/net/tcp
 WRITES = "SELECT pg_backend_pid() + 0 * txid_current()"
 
 
@@ -31,27 +27,8 @@ def pids(direct: Application, proxy: ProxyUnderTest) -> set[int]:
             "SELECT pid, client_port FROM pg_stat_activity WHERE usename = 'app'"
             " AND pid <> pg_backend_pid()"
         ).fetchall()
-    mine = {local for local, _, _ in sockets(proxy)}
+    mine = {local for local, _, _ in proxy.sockets()}
     return {pid for pid, port in found if port in mine}
-
-
-def sockets(proxy: ProxyUnderTest) -> list[tuple[int, int, bool]]:
-    """A process's TCP connections: local port, remote port, whether a keepalive timer runs."""
-    inodes = set()
-    for entry in Path(f"/proc/{proxy.process.pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            inodes.add(os.readlink(entry).removeprefix("socket:[").removesuffix("]"))
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    fields = [line.split() for line in lines]
-    return [
-        (_port(field[1]), _port(field[2]), field[5].startswith("02:"))
-        for field in fields
-        if field[9] in inodes and field[3] == ESTABLISHED
-    ]
-
-
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2], 16)
 
 
 @pytest.fixture(scope="module")
@@ -284,13 +261,13 @@ def test_idle_connections_are_watched_by_the_system(
     plain = start_module_proxy(tcp_keepalive=False)
 
     def watched(proxy: ProxyUnderTest) -> set[bool]:
-        return {timer for local, _, timer in sockets(proxy) if local == proxy.port}
+        return {timer for local, _, timer in proxy.sockets() if local == proxy.port}
 
     with direct.at(watching.port).connect() as one, direct.at(plain.port).connect() as two:
         for connection in (one, two):
             connection.execute(WRITES.encode())
         wait_until(lambda: watched(watching) == {True}, "a timer to run")
-        servers = [timer for _, remote, timer in sockets(watching) if remote == direct.port]
+        servers = [timer for _, remote, timer in watching.sockets() if remote == direct.port]
         assert any(servers)
         assert watched(plain) == {False}
 
