@@ -67,14 +67,20 @@ def wait_until(condition: Callable[[], bool], what: str, *, timeout: float = 30.
         time.sleep(0.01)
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
     """Find a TCP port of 127.0.0.1 that a server can have, and have again after a restart.
 
     Not one the kernel hands out by itself: while the server is down, some
-    outgoing connection could be given that port as its own.
+    outgoing connection could be given that port as its own. Never the same twice, so that who
+    asks for two before using the first has two.
     """
     for _ in range(1000):
         port = random.randrange(15_000, 32_000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             # As the servers do: a port whose last connection lingers is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,6 +88,7 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise ProgramFailed("no free TCP port was found on 127.0.0.1")
 
