@@ -9,9 +9,12 @@ from proxy.settings.model import ServerGroup
 
 
 def set_keepalive(transport: asyncio.BaseTransport, settings: ServerGroup) -> None:
-    """Let the system notice that the other end of an idle connection is gone."""
+    """Let the system notice that the other end of an idle connection is gone.
+
+    One that was lost meanwhile has no socket any more: its end is told elsewhere.
+    """
     connection = transport.get_extra_info("socket")
-    if not settings.tcp_keepalive or connection.family == socket.AF_UNIX:
+    if connection is None or not settings.tcp_keepalive or connection.family == socket.AF_UNIX:
         return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
