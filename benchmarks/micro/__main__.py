@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
+from itertools import chain
 from time import perf_counter_ns
 from typing import Final
 
+from benchmarks.micro.passage import passages
 from benchmarks.micro.steps import steps
 
 REPEATS: Final = 7
@@ -15,8 +18,11 @@ LEAST_NS: Final = 20_000_000
 
 
 def main() -> None:
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    for step in steps():
+    asyncio.run(_time_all(sys.argv[1] if len(sys.argv) > 1 else ""))
+
+
+async def _time_all(wanted: str) -> None:
+    for step in chain(steps(), passages()):
         if wanted in step.name:
             print(f"{step.name:48} {best_of(step.run):>12,.0f} ns", flush=True)
 

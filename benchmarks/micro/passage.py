@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, cast
 
 from benchmarks.micro.replies import BY_KEY, COMPLETE, DESCRIPTION, READY, row
+from benchmarks.micro.steps import Step
 from proxy.freshness.replica import ConnectionPosition
 from proxy.runtime.client import ClientConnection
 from proxy.runtime.security import make_security
@@ -36,11 +38,15 @@ engine = "postgres"
 listen = "127.0.0.1:6432"
 servers = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
 auth_user = "tidegate"
-cache = false
+cache = {cache}
 """
+SIMPLE: Final = frontend.query(BY_KEY)
 REPLY: Final = DESCRIPTION + row(100) + COMPLETE + READY
 PREPARED: Final = b"by_key"
-PARAMETER: Final = b"4711"
+TEXT: Final = BY_KEY.replace(b"4711", b"$1")
+PREPARED_REPLY: Final = backend.PARSE_COMPLETE + READY
+BATCH: Final = frontend.bind(b"", PREPARED, (b"4711",)) + frontend.execute(b"") + frontend.SYNC
+BOUND_REPLY: Final = backend.BIND_COMPLETE + row(100) + COMPLETE + READY
 
 
 class _Transport:
@@ -60,51 +66,60 @@ class _Catalog:
         return Access(read_set=frozenset((Table(DATABASE, 16400),)))
 
 
-def passages() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield each way with its name. To be used inside of a running loop."""
-    for name, servers in (("the primary alone", 1), ("two replicas", 3)):
-        service = _service(servers)
-        links = {server: _link(service, server) for server in service.group.servers}
+def passages() -> Iterator[Step]:
+    """Yield each way. To be used inside of a running loop, each before the next is asked for."""
+    for name, servers in (("the primary", 1), ("a replica", 3)):
+        place = _Place(servers, cache=False)
+        yield Step(f"by key, simple, by {name}", partial(place.serve, SIMPLE, REPLY))
+        place.prepare()
+        yield Step(f"by key, prepared, by {name}", partial(place.serve, BATCH, BOUND_REPLY))
+    place = _Place(3, cache=True)
+    place.warm(SIMPLE, REPLY)
+    yield Step("by key, simple, from the cache", partial(place.client.data_received, SIMPLE))
+    place.prepare()
+    place.warm(BATCH, BOUND_REPLY)
+    yield Step("by key, prepared, from the cache", partial(place.client.data_received, BATCH))
+
+
+class _Place:
+    """One client, and one connection to each server of a group.
+
+    Args:
+        servers: How many there are, the primary counted.
+        cache: Whether results are kept.
+    """
+
+    def __init__(self, servers: int, *, cache: bool) -> None:
+        service = _service(servers, cache=cache)
+        self.links = [_link(service, server) for server in service.group.servers]
         _look_at(service)
-        client = _client(service)
-        yield f"a read by key, simple, {name}", _passage(client, links, frontend.query(BY_KEY))
-        prepare = frontend.parse(PREPARED, BY_KEY.replace(b"4711", b"$1")) + frontend.SYNC
-        client.data_received(prepare)
-        for link in links.values():
+        self.client = _client(service)
+
+    def serve(self, request: bytes, reply: bytes) -> bool:
+        """Let the client ask, and whoever was asked answer; False: no server was."""
+        self.client.data_received(request)
+        for link in self.links:
             if link.user is not None:
-                link.data_received(backend.PARSE_COMPLETE + READY)
-        batch = frontend.bind(b"", PREPARED, (PARAMETER,)) + frontend.execute(b"") + frontend.SYNC
-        run = _passage(client, links, batch, bound=True)
-        yield f"a read by key, prepared, {name}", run
+                link.data_received(reply)
+                return True
+        return False
+
+    def prepare(self) -> None:
+        """Let the client prepare its statement, and every server have it."""
+        self.serve(frontend.parse(PREPARED, TEXT) + frontend.SYNC, PREPARED_REPLY)
+        wanted = self.client.session.engine.statements[PREPARED]
+        for link in self.links:
+            link.exchange.prepared[wanted] = None
+
+    def warm(self, request: bytes, reply: bytes) -> None:
+        """Ask until nobody has to be asked."""
+        while self.serve(request, reply):
+            pass
 
 
-def _passage(
-    client: ClientConnection,
-    links: dict[Server, ServerConnection],
-    request: bytes,
-    *,
-    bound: bool = False,
-) -> Callable[[], None]:
-    everyone = list(links.values())
-
-    def run() -> None:
-        client.data_received(request)
-        for link in everyone:
-            if link.user is not None:
-                if bound:
-                    here = link.exchange.prepared
-                    first = b"" if here else backend.PARSE_COMPLETE
-                    link.data_received(first + backend.BIND_COMPLETE + REPLY[len(DESCRIPTION) :])
-                else:
-                    link.data_received(REPLY)
-                return
-        raise AssertionError("nobody was asked")
-
-    return run
-
-
-def _service(servers: int) -> GroupService:
-    settings = parse(SETTINGS, {}).server_groups["main"]
+def _service(servers: int, *, cache: bool) -> GroupService:
+    text = SETTINGS.format(cache=str(cache).lower())
+    settings = parse(text, {}).server_groups["main"]
     service = GroupService(settings, make_security(settings))
     service.group.servers[servers:] = []
     for server in service.group.servers:
