@@ -1,8 +1,8 @@
 """One client connection: login, then bytes and flow control for its session.
 
-The first statement that can be answered from the cache is answered right here, in the callback
-that received it; everything else goes to the session. Theory of the login: `proxy.wire.postgres`,
-`startup` and `authentication`.
+What can be answered from the cache is answered right here, in the callback that received it;
+everything else goes to the session. Theory of the login: `proxy.wire.postgres`, `startup` and
+`authentication`. Compiled, as `server` is.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LONGEST_ANSWER: Final = 65_540
 
 
 @final
-class ClientConnection(asyncio.Protocol):
+class ClientConnection:
     """See the module."""
 
     def __init__(self, service: GroupService) -> None:

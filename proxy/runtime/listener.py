@@ -7,7 +7,8 @@ import contextlib
 import errno
 import os
 import socket
-from typing import Final
+from collections.abc import Callable
+from typing import Final, cast
 
 from proxy.errors import CannotListen
 from proxy.runtime.client import ClientConnection
@@ -71,6 +72,6 @@ def _bind(family: int, where: tuple[object, ...]) -> socket.socket:
 
 async def listen(service: GroupService, taken: socket.socket) -> asyncio.Server:
     """Begin to serve a group's clients."""
-    return await asyncio.get_running_loop().create_server(
-        lambda: ClientConnection(service), sock=taken, backlog=BACKLOG
-    )
+    # It has a protocol's methods and not its class: see `server`, which is made alike.
+    factory = cast("Callable[[], asyncio.Protocol]", lambda: ClientConnection(service))
+    return await asyncio.get_running_loop().create_server(factory, sock=taken, backlog=BACKLOG)

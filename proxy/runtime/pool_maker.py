@@ -11,9 +11,10 @@ from proxy.pool.book import Limits
 from proxy.routing.bans import BanReason
 from proxy.runtime.accounts import Accounts
 from proxy.runtime.keepalive import set_keepalive
+from proxy.runtime.opening import open_connection
 from proxy.runtime.pools import Pool
 from proxy.runtime.security import Security
-from proxy.runtime.server import Address, ServerConnection, open_connection
+from proxy.runtime.server import Address, ServerConnection
 from proxy.runtime.watcher import GroupWatcher
 from proxy.settings.model import ServerGroup
 from proxy.topology.group import Group, Server

@@ -30,11 +30,12 @@ from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
 from proxy.runtime.dialect import PostgresDialect
 from proxy.runtime.logins import Logins
+from proxy.runtime.opening import send_cancel
 from proxy.runtime.pool_maker import PoolMaker
 from proxy.runtime.pools import Pool, Pools
 from proxy.runtime.primary_line import PrimaryLine
 from proxy.runtime.security import Security
-from proxy.runtime.server import ServerConnection, send_cancel
+from proxy.runtime.server import ServerConnection
 from proxy.runtime.tunnel import Tunnel
 from proxy.runtime.watcher import GroupWatcher
 from proxy.runtime.welcome import Welcomes

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import final
 
 from proxy.errors import Fault, ServerLost
-from proxy.runtime.server import Address, ServerConnection, reach
+from proxy.runtime.opening import reach
+from proxy.runtime.server import Address, ServerConnection
 from proxy.session.ports import Shell
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated
