@@ -89,6 +89,8 @@ compile() {
     # Not in the checkout: the build would read our pyproject.toml as its own.
     mkdir -p build
     ln -sfn ../proxy build/proxy
+    # As fast as with the defaults, and made in four fifths of the time.
+    export MYPYC_OPT_LEVEL=2 MYPYC_DEBUG_LEVEL=0
     if ! (cd build && "../$venv/bin/mypyc" --strict "$@") >build/mypyc.log 2>&1; then
         tail -n 20 build/mypyc.log >&2
         say "mypyc failed; the whole of what it said is in build/mypyc.log"
