@@ -120,7 +120,7 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
     )
     latency = HistogramMetricFamily(
         "tidegate_statement_seconds",
-        "From a statement's arrival to the last byte of its result.",
+        "From a statement's sending to a server to the last byte of its result.",
         labels=("group", "server"),
     )
     for group in groups:

@@ -275,10 +275,10 @@ class GroupService:
         if server is None:
             return
         now = self.clock()
-        seconds = now - errand.sent_at
-        self.balancer.finished(server, seconds, now)
+        # How long the rest of a result takes is up to its size, and to its client.
+        self.balancer.finished(server, (errand.answered_at or now) - errand.sent_at, now)
         metrics = self.metrics.server(server.name)
-        metrics.latency.record(seconds)
+        metrics.latency.record(now - errand.sent_at)
         if errand.is_write:
             self.metrics.writes += 1
         elif errand.is_read:

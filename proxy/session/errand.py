@@ -35,12 +35,15 @@ class Errand:
         clock: Whether its text means another moment each time it is read.
         uncached: Why its result is not kept.
         attempts: How often it has been sent; a read is repeated once.
+        sent_at: When it was sent, the last time.
+        answered_at: When the first bytes of its answer came; 0.0 before.
         started: Whether an answer has begun to come.
         rejected: Whether that answer was thrown away.
     """
 
     __slots__ = (
         "alone",
+        "answered_at",
         "attempts",
         "checked",
         "clock",
@@ -83,6 +86,7 @@ class Errand:
         self.reason = _NOT_KNOWN
         self.server: Server | None = None
         self.sent_at = 0.0
+        self.answered_at = 0.0
         self.started = False
         self.rejected = False
 

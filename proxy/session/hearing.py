@@ -24,7 +24,7 @@ from proxy.wire.postgres.exchange import Exchange
 _CANCELED: Final = b"57014"
 
 
-def is_good(ledger: Ledger, errand: Errand, exchange: Exchange, now: float) -> bool:
+def is_good(ledger: Ledger, errand: Errand, exchange: Exchange) -> bool:
     """Judge an answer when its first bytes are there; False: it is thrown away.
 
     A replica may be ahead of its primary, so what it says counts only if no commit on the
@@ -39,7 +39,7 @@ def is_good(ledger: Ledger, errand: Errand, exchange: Exchange, now: float) -> b
             errand.started = True
             return True
         errand.reason = Reason.REPLICA_FAILED
-    elif exchange.plain and ledger.answer_ok(plan.read_set, errand.version, now):
+    elif exchange.plain and ledger.answer_ok(plan.read_set, errand.version, errand.answered_at):
         errand.started = True
         return True
     else:
@@ -61,7 +61,10 @@ def pass_on(session: Conversation, link: Link, passed: bytes) -> None:
     errand = session.errand
     if errand is None:
         session.shell.write(passed)
-    elif errand.started or is_good(session.ledger, errand, link.exchange, session.services.clock()):
+        return
+    if not errand.started:
+        errand.answered_at = session.services.clock()
+    if errand.started or is_good(session.ledger, errand, link.exchange):
         session.shell.write(passed)
         fill = errand.fill
         if fill is not None and not fill.add(passed):

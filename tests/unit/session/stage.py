@@ -441,7 +441,8 @@ class Stage:
     def finished(self, errand: Errand, exchange: Exchange) -> None:
         self.reasons.append(errand.reason)
         if errand.server is not None:
-            self.balancer.finished(errand.server, 0.001, self.now)
+            seconds = (errand.answered_at or self.now) - errand.sent_at
+            self.balancer.finished(errand.server, max(0.001, seconds), self.now)
 
     def hit(self, errand: Errand) -> None:
         self.reasons.append(Reason.HIT)

@@ -52,6 +52,16 @@ def test_a_read_is_served_by_a_replica(stage: Stage) -> None:
     assert stage.reasons == [Reason.REPLICA]
 
 
+def test_a_long_result_does_not_make_its_server_slow(stage: Stage) -> None:
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage.now += 0.5
+    stage >> answers("replica", COLUMNS) << told(COLUMNS)
+    stage.now += 60.0
+    stage >> answers("replica", rows("1") + IDLE)
+    stage.events.clear()
+    assert stage.balancer.load(stage.servers["replica"]).latency == 0.5
+
+
 def test_a_read_in_the_extended_protocol_is_served_by_a_replica(stage: Stage) -> None:
     stage >> client(READ) << asks("replica", READ)
     stage >> answers("replica", READ_RESULT) << told(READ_RESULT) << released("replica")
