@@ -260,8 +260,8 @@ class ClientConnection:
         except ClientVisibleError as error:
             self.service.logins.failed(error)
             self.refuse(error)
-        except Exception as error:
-            log.exception("a login failed by a bug", error)
+        except Exception as bug:
+            log.exception("a login failed by a bug", bug)
             self.refuse(ClientVisibleError("internal error"))
 
     async def _admit(self) -> None:

@@ -172,9 +172,9 @@ class Pool:
     async def _open(self) -> None:
         try:
             connection = await self._opener()
-        except LoginRefused as error:
+        except LoginRefused as refusal:
             self.book.open_failed()
-            self._refused(error)
+            self._refused(refusal)
         except (ClientVisibleError, OSError) as error:
             self.book.open_failed()
             self._failed(str(error))
