@@ -193,9 +193,11 @@ class ClientConnection:
 
     def _find_bound(self, session: Session, data: bytes) -> bytes | None:
         """Find the answer to a Bind of a statement that this client has prepared."""
-        if data[HEADER] != 0:
+        if len(data) < _STATEMENT_NAME or data[HEADER] != 0:
             return None
         stop = data.find(0, _STATEMENT_NAME)
+        if stop < 0:
+            return None
         answers = session.named.get(data[_STATEMENT_NAME:stop])
         if answers is None:
             return None

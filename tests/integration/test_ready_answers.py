@@ -1,0 +1,61 @@
+"""Requests that are answered as they are received: by their bytes, and by nothing less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from proxy.demo.processes import wait_until
+from proxy.wire.postgres.frontend import SYNC, bind, execute, parse
+from tests.integration.application import Application
+from tests.integration.proxy_under_test import ProxyUnderTest
+from tests.integration.raw_client import RawClient, rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _table(direct: Application) -> Iterator[None]:
+    with direct.connect() as connection:
+        connection.execute("DROP TABLE IF EXISTS answered")
+        connection.execute("CREATE TABLE answered AS SELECT 7 AS n")
+        yield
+        connection.execute("DROP TABLE answered")
+
+
+def hits(proxy: ProxyUnderTest) -> float:
+    return proxy.metric("tidegate_reads_total", server="cache")
+
+
+def until_received(proxy: ProxyUnderTest, client: RawClient, data: bytes) -> None:
+    def received() -> float:
+        return proxy.metric("tidegate_client_bytes_total", direction="in")
+
+    before = received()
+    client.send(data)
+    wait_until(lambda: received() > before, "a part of a request to be received")
+
+
+def until_hit(proxy: ProxyUnderTest, client: RawClient, request: bytes) -> list[list[str | None]]:
+    """Ask until the cache answers."""
+    answer: list[list[str | None]] = []
+
+    def is_hit() -> bool:
+        before = hits(proxy)
+        answer[:] = rows(client.ask(request))
+        return hits(proxy) > before
+
+    wait_until(is_hit, "an answer from the cache")
+    return answer
+
+
+def test_a_request_may_come_in_two_parts_cut_anywhere(
+    app: Application, module_proxy: ProxyUnderTest
+) -> None:
+    with app.raw() as client:
+        client.ask(parse(b"s", b"SELECT n FROM answered"), SYNC)
+        request = bind(b"", b"s", []) + execute(b"") + SYNC
+        expected = until_hit(module_proxy, client, request)
+        for cut in range(1, len(request)):
+            until_received(module_proxy, client, request[:cut])
+            client.send(request[cut:])
+            assert rows(client.hear()) == expected
