@@ -167,8 +167,11 @@ BIND_STATEMENT: Final = 6
 
 
 def is_self_contained(request: Request) -> bool:
-    """Tell if a batch brings its own statement and names none: its bytes say everything."""
-    return request.items[0].tag == tags.PARSE and not request.items[0].name
+    """Tell if a batch brings its own statement and names none: its bytes say everything.
+
+    Every message counts: what is bound may be another statement than the one that it brings.
+    """
+    return request.items[0].tag == tags.PARSE and not any(item.name for item in request.items)
 
 
 def plain_bind_of(request: Request) -> Prepared | None:

@@ -59,3 +59,16 @@ def test_a_request_may_come_in_two_parts_cut_anywhere(
             until_received(module_proxy, client, request[:cut])
             client.send(request[cut:])
             assert rows(client.hear()) == expected
+
+
+def test_a_batch_that_names_a_statement_means_the_clients_own(
+    app: Application, module_proxy: ProxyUnderTest
+) -> None:
+    texts = [b"SELECT 'one', n FROM answered", b"SELECT 'two', n FROM answered"]
+    with app.raw() as one, app.raw() as two:
+        for client, text in zip((one, two), texts, strict=True):
+            client.ask(parse(b"s", text), SYNC)
+        # What it brings, and does not use, happens to be the first client's.
+        request = parse(b"", texts[0]) + bind(b"", b"s", []) + execute(b"") + SYNC
+        assert until_hit(module_proxy, one, request) == [["one", "7"]]
+        assert rows(two.ask(request)) == [["two", "7"]]
