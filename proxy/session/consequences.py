@@ -81,8 +81,8 @@ def end(belongings: Belongings, errand: Errand, link: Link) -> None:
     if len(errand.plans) > 1:
         if _may_have_lost_settings(belongings, errand.plans, exchange):
             belongings.transaction.unsure = True
-    elif exchange.tags == [b"ROLLBACK"]:
-        _go_back(belongings, link)
+    elif exchange.error is not None or exchange.tags == [b"ROLLBACK"]:
+        _go_back(belongings, link)  # a COMMIT that fails is one too
 
 
 def question(belongings: Belongings, plans: Sequence[Plan], link: Link) -> bytes | None:

@@ -364,3 +364,17 @@ def test_random_seeds_and_last_values_stay_with_their_session(narrow: Applicatio
         assert value(one, "SELECT nextval('counter')") == 1
         assert value(two, "SELECT nextval('counter')") == 2
         assert value(one, "SELECT nextval('counter')") == 3
+
+
+def test_a_commit_that_fails_takes_back_what_was_set(clients: list[Connection]) -> None:
+    one, two, _ = clients
+    one.execute("CREATE TABLE here.once (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    one.execute("INSERT INTO here.once VALUES (1)")
+    one.execute("BEGIN")
+    one.execute("SET search_path TO here")
+    one.execute("INSERT INTO once VALUES (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        one.execute("COMMIT")
+    two.execute("SET search_path TO here")
+    assert show(two, "search_path") == "here"
+    assert show(one, "search_path") == '"$user", public'

@@ -137,6 +137,15 @@ def test_a_failed_commit_takes_settings_back(stage: Stage) -> None:
     assert settings(stage) == {}
 
 
+def test_a_commit_that_fails_takes_settings_back(stage: Stage) -> None:
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "SET search_path TO b", complete("SET") + IN_TRANSACTION)
+    runs(stage, "COMMIT", error("23505") + IDLE)
+    assert settings(stage) == {}
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    assert link.state is UNTOUCHED
+
+
 def test_what_was_committed_in_a_chain_is_not_taken_back(stage: Stage) -> None:
     runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
     runs(stage, "SET timezone TO 'UTC'", complete("SET") + IN_TRANSACTION)
