@@ -108,7 +108,7 @@ def _machine(seconds: int, rounds: int, scale: int) -> dict[str, object]:
         "Python": platform.python_version(),
         "PostgreSQL": find_postgres().major,
         "PgBouncer": ".".join(map(str, version_of(find_pgbouncer()))),
-        "relay lane": "compiled" if is_compiled else "interpreted",
+        "core": "compiled" if is_compiled else "interpreted",
         "scale": scale,
         "turns": f"{rounds} x {seconds} s",
     }
