@@ -11,7 +11,8 @@ from collections import deque
 from typing import final
 
 from proxy.session.ports import Link
-from proxy.wire.postgres.requests import END_READY, ClientEngine, Request
+from proxy.wire.postgres import tags
+from proxy.wire.postgres.requests import ClientEngine, Request
 
 
 @final
@@ -62,20 +63,8 @@ class Intake:
         self._pour()
 
     def skip(self) -> None:
-        """Drop everything up to a Sync, as a server does behind an error in an open batch.
-
-        What is in line already was read in the belief that the request in front of it succeeds: the
-        names it gives are taken back here, the last first, before those of that request are.
-        """
+        """Drop everything up to a Sync, as a server does behind an error in an open batch."""
         self.is_skipping = True
-        skipped: list[Request] = []
-        for request in self.queue:
-            skipped.append(request)
-            if is_end_of_skipping(request):
-                break
-        for request in reversed(skipped):
-            self.engine.undo(request, 0)
-            request.undo = []
 
     def lose(self, link: Link) -> None:
         """A connection is gone: what was poured into it is dropped."""
@@ -109,4 +98,4 @@ class Intake:
 
 def is_end_of_skipping(request: Request) -> bool:
     """Tell if a request has the Sync that ends what is skipped: a Query does not."""
-    return request.end is END_READY and not request.simple
+    return request.messages[-1][0] == tags.SYNC

@@ -62,7 +62,6 @@ class Session(Conversation):
             RemoteProtocolError: They are not the protocol's.
         """
         self.answers = None
-        self.engine.search_path = self.profile.scope.search_path
         self.intake.feed(data)
         pump(self)
 

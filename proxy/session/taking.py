@@ -51,11 +51,25 @@ def pump(session: Conversation) -> None:
     while queue and _may_take(session, queue[0]):
         request = queue.popleft()
         intake.queued -= request.size
-        _take(session, request)
+        if intake.is_skipping or _understand(session, request):
+            _take(session, request)
     if session.phase is FREE and not queue:
         _rest(session)
     elif intake.is_full(session.services.max_queued):
         session.shell.pause_reading()
+
+
+def _understand(session: Conversation, request: Request) -> bool:
+    """Read a request, now that it is known what the ones before it have left of its names."""
+    session.engine.search_path = session.profile.scope.search_path
+    try:
+        session.engine.read(request)
+    except RemoteProtocolError as error:
+        session.intake.clear()
+        session.shell.write(session.services.dialect.error(error))
+        session.shell.close(error.message, error.fault)
+        return False
+    return True
 
 
 def after(session: Conversation) -> None:
@@ -146,7 +160,6 @@ _PASSED_OVER: Final = frozenset((tags.SYNC, tags.FLUSH))
 
 def _skip(session: Conversation, request: Request) -> None:
     """Drop a request behind an error in an open batch, as a server does up to the Sync."""
-    session.engine.undo(request, 0)
     if request.streams:
         session.intake.pour_into(None)
     if is_end_of_skipping(request):

@@ -5,6 +5,9 @@ of the extended protocol up to a Sync or a Flush, or a piece of COPY data. What 
 prepared under which name is known here, since a name is only the client's own: on a server
 connection a statement goes by a name that all clients share (`Prepared.server_name`).
 
+Cutting and reading are two steps: `feed` cuts, as bytes come; `read` says what a request's
+messages speak of, when everything in front of it is done. What a name means depends on that.
+
 Sources: "Message Flow" and "Message Formats" in the PostgreSQL manual.
 """
 
@@ -141,30 +144,45 @@ class Execution:
 
 
 class Request:
-    """What a client wants answered before it reads on. See the module."""
+    """What a client wants answered before it reads on. See the module.
+
+    Attributes:
+        messages: As they came: tags, and bytes with their headers.
+        items: The same, read; empty until then.
+        executions: What is run.
+        chunk: As received, if it was one chunk and nothing else.
+        edited: Whether it names a statement, so that its messages differ on a server connection.
+        undo: Names to be restored on an error.
+        is_cut: Whether of its last message, a large one, only the beginning is there.
+        streams: Whether the rest of that follows in pieces.
+    """
 
     __slots__ = (
         "chunk",
         "edited",
         "end",
         "executions",
+        "is_cut",
         "items",
+        "messages",
         "simple",
         "size",
         "streams",
         "undo",
     )
 
-    def __init__(self, end: End, items: list[Item], *, simple: bool = False) -> None:
+    def __init__(self, end: End, items: list[Item]) -> None:
         self.end = end
+        self.messages: list[tuple[int, bytes]] = []
         self.items = items
-        self.simple = simple
+        self.simple = False
         self.executions: list[Execution] = []
-        self.chunk: bytes | None = None  # as received, if it was one chunk and nothing else
-        self.edited = False  # names a statement, so its messages differ on a server connection
-        self.undo: list[tuple[bytes, Prepared | None]] = []  # names to be restored on an error
+        self.chunk: bytes | None = None
+        self.edited = False
+        self.undo: list[tuple[bytes, Prepared | None]] = []
         self.size = 0
-        self.streams = False  # its last message is large: the rest of it follows in pieces
+        self.is_cut = False
+        self.streams = False
 
     @property
     def executes(self) -> bool:
@@ -177,7 +195,7 @@ class Request:
         Compared byte by byte: a chunk that merely is as long, and in truth holds the end of one
         message and the beginning of another, would let a client name its answer to others.
         """
-        if len(data) == self.size and b"".join([item.message for item in self.items]) == data:
+        if len(data) == self.size and b"".join([message for _, message in self.messages]) == data:
             self.chunk = data
 
 
@@ -185,19 +203,17 @@ class Request:
 class ClientEngine:
     """Cut a client's bytes into requests, and remember what it prepared.
 
-    `feed` never raises for what the client sent but `RemoteProtocolError`, and nothing can be fed
-    after that.
+    Neither `feed` nor `read` raises for what the client sent but `RemoteProtocolError`, and nothing
+    can be fed or read after that.
     """
 
     __slots__ = (
         "_batch",
-        "_executions",
         "_library",
         "_pieces",
         "_portals",
         "_size",
         "_splitter",
-        "_undo",
         "_unnamed",
         "_unread",
         "search_path",
@@ -207,9 +223,7 @@ class ClientEngine:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._splitter = Splitter(GATHERED)
-        self._batch: list[Item] = []
-        self._executions: list[Execution] = []
-        self._undo: list[tuple[bytes, Prepared | None]] = []
+        self._batch: list[tuple[int, bytes]] = []
         self._size = 0
         self._pieces: list[bytes] = []  # of a large Parse
         self._portals: dict[bytes, Execution] = {}
@@ -277,12 +291,12 @@ class ClientEngine:
             raise MessageTooLarge(f"invalid message: {error}") from None
         requests: list[Request] = []
         for tag, message in messages:
-            handler = _HANDLERS.get(tag)
-            if handler is None:
+            if tag not in _ENDS:
                 raise RemoteProtocolError(f"invalid frontend message type {tag}")
-            request = handler(self, tag, message)
-            if request is not None:
-                requests.append(request)
+            self._add(tag, message)
+            end = _ENDS[tag]
+            if end is not None:
+                requests.append(self._finish(end))
         if splitter.large_tag == tags.PARSE:
             if splitter.large_size > LARGEST_PARSE:
                 raise MessageTooLarge(f"message of {splitter.large_size} bytes is too large")
@@ -298,6 +312,25 @@ class ClientEngine:
         elif self._size > BATCH:
             requests.append(self._finish(END_OPEN))
         return requests
+
+    def read(self, request: Request) -> None:
+        """Say what a request's messages speak of. To be called once, in the requests' order.
+
+        Raises:
+            RemoteProtocolError: A message is not what its tag says.
+        """
+        items = request.items
+        for tag, message in request.messages:
+            reader = _READERS.get(tag)
+            if reader is None:
+                items.append(Item(tag, message, None, b""))
+            else:
+                items.append(reader(self, request, message))
+        if len(items) > 1 or items[0].tag == tags.BIND:
+            request.edited = any(
+                item.name or item.tag in _TRACKED or (item.tag == tags.PARSE and place)
+                for place, item in enumerate(items)
+            )
 
     def find(self, name: bytes) -> Prepared | None:
         """Find what the client prepared under a name; b"" is the unnamed statement."""
@@ -340,124 +373,84 @@ class ClientEngine:
         if unnamed_is_lost:
             self.unnamed = None
 
-    # Messages, one function each.
+    # Reading, one function for each message that says something.
 
-    def _query(self, tag: int, message: bytes) -> Request:
-        request = self._single(END_READY, tag, message)
-        request.simple = True
+    def _query(self, request: Request, message: bytes) -> Item:
         self.unnamed = None  # a simple query destroys the unnamed statement and portal
-        request.executions.append(Execution(frontend.read_query(message), None, SIMPLE_TAIL))
-        return request
+        sql = None if request.is_cut else frontend.read_query(message)
+        request.executions.append(Execution(sql, None, SIMPLE_TAIL))
+        return Item(tags.QUERY, message, None, b"")
 
-    def _parse(self, tag: int, message: bytes) -> None:
+    def _function_call(self, request: Request, message: bytes) -> Item:
+        request.executions.append(Execution(None, None, b""))
+        return Item(tags.FUNCTION_CALL, message, None, b"")
+
+    def _parse(self, request: Request, message: bytes) -> Item:
         name, sql, oids = frontend.read_parse(message)
         prepared = self._library.find(sql, oids, self.search_path)
         previous = self.find(name)
-        self._undo.append((name, previous))
+        request.undo.append((name, previous))
         if not name:
             self.unnamed = prepared
         elif previous is None:
             self.statements[name] = prepared
-        self._add(tag, message, prepared, name, taken=bool(name) and previous is not None)
+        else:
+            return Item(TAKEN, message, prepared, name)
+        return Item(tags.PARSE, message, prepared, name)
 
-    def _bind(self, tag: int, message: bytes) -> None:
+    def _bind(self, request: Request, message: bytes) -> Item:
         portal, name, stop = frontend.read_bind_names(message)
         prepared = self.find(name)
-        self._add(tag, message, prepared, name)
         sql = prepared.sql if prepared is not None else None
         self._portals[portal] = Execution(sql, prepared, message[stop:])
+        return Item(tags.BIND, message, prepared, name)
 
-    def _describe(self, tag: int, message: bytes) -> None:
+    def _describe(self, request: Request, message: bytes) -> Item:
         kind, name = frontend.read_describe(message)
         if kind == tags.STATEMENT:
-            self._add(tag, message, self.find(name), name)
-            return
-        self._add(tag, message, None, b"")
+            return Item(tags.DESCRIBE, message, self.find(name), name)
         portal = self._portals.get(name)
         if portal is not None:
             portal.described = True
+        return Item(tags.DESCRIBE, message, None, b"")
 
-    def _execute(self, tag: int, message: bytes) -> None:
+    def _execute(self, request: Request, message: bytes) -> Item:
         name, max_rows = frontend.read_execute(message)
         portal = self._portals.get(name)
-        self._add(tag, message, None, b"")
         execution = portal if portal is not None else Execution(None, None, b"")
         execution.max_rows = max_rows
-        self._executions.append(execution)
+        request.executions.append(execution)
+        return Item(tags.EXECUTE, message, None, b"")
 
-    def _close(self, tag: int, message: bytes) -> None:
+    def _close(self, request: Request, message: bytes) -> Item:
         kind, name = frontend.read_close(message)
         if kind != tags.STATEMENT:
             self._portals.pop(name, None)
-            self._add(tag, message, None, b"")
-            return
+            return Item(tags.CLOSE, message, None, b"")
         prepared = self.find(name)
         if prepared is not None:
-            self._undo.append((name, prepared))
+            request.undo.append((name, prepared))
             if name:
                 del self.statements[name]
             else:
                 self.unnamed = None
-        self._add(tag, message, prepared, name)
+        return Item(tags.CLOSE, message, prepared, name)
 
-    def _sync(self, tag: int, message: bytes) -> Request:
-        self._add(tag, message, None, b"")
-        return self._finish(END_READY)
+    # Cutting.
 
-    def _flush(self, tag: int, message: bytes) -> Request:
-        self._add(tag, message, None, b"")
-        return self._finish(END_OPEN)
-
-    def _function_call(self, tag: int, message: bytes) -> Request:
-        request = self._single(END_READY, tag, message)
-        request.executions.append(Execution(None, None, b""))
-        return request
-
-    def _copy_data(self, tag: int, message: bytes) -> Request:
-        return self._single(END_COPY, tag, message)
-
-    def _copy_end(self, tag: int, message: bytes) -> Request:
-        return self._single(END_COPY_END, tag, message)
-
-    def _terminate(self, tag: int, message: bytes) -> Request:
-        return self._single(END_TERMINATE, tag, message)
-
-    # Building.
-
-    def _add(
-        self,
-        tag: int,
-        message: bytes,
-        prepared: Prepared | None,
-        name: bytes,
-        *,
-        taken: bool = False,
-    ) -> None:
-        item = Item(tag, message, prepared, name)
-        if taken:
-            item.tag = TAKEN
-        self._batch.append(item)
+    def _add(self, tag: int, message: bytes) -> None:
+        self._batch.append((tag, message))
         self._size += len(message)
 
-    def _single(self, end: End, tag: int, message: bytes) -> Request:
-        if self._batch:
-            # The server would run the batch so far, then this: so do we, in one request.
-            self._add(tag, message, None, b"")
-            return self._finish(END_OPEN if end in (END_COPY, END_COPY_END) else end)
-        request = Request(end, [Item(tag, message, None, b"")])
-        request.size = len(message)
-        return request
-
     def _finish(self, end: End) -> Request:
-        request = Request(end, self._batch)
-        request.executions = self._executions
-        request.undo = self._undo
+        batch = self._batch
+        if len(batch) > 1 and (end is END_COPY or end is END_COPY_END):
+            end = END_OPEN  # the server would run the batch so far, then this
+        request = Request(end, [])
+        request.messages = batch
         request.size = self._size
-        request.edited = any(
-            item.name or item.tag in _TRACKED or (item.tag == tags.PARSE and place)
-            for place, item in enumerate(self._batch)
-        )
-        self._batch, self._executions, self._undo, self._size = [], [], [], 0
+        request.simple = batch[-1][0] == tags.QUERY
+        self._batch, self._size = [], 0
         return request
 
     def _gather(self) -> bool:
@@ -467,24 +460,18 @@ class ClientEngine:
             return False
         message = b"".join(self._pieces)
         self._pieces = []
-        self._parse(tags.PARSE, message)
+        self._add(tags.PARSE, message)
         return True
 
     def _large(self, tag: int) -> Request:
         """The request that ends with a large message, of which the beginning has come."""
-        size = self._splitter.large_size
-        head = self._splitter.take_large()
-        if tag == tags.COPY_DATA:
-            request = self._copy_data(tag, head)
-        elif tag == tags.BIND:
-            self._bind(tag, head)
-            request = self._finish(END_OPEN)
-        elif tag in (tags.QUERY, tags.FUNCTION_CALL):
-            request = self._single(END_READY, tag, head)
-            request.simple = True
-            request.executions.append(Execution(None, None, b""))
-        else:
+        if tag not in _LARGE:
+            size = self._splitter.large_size
             raise MessageTooLarge(f"message of {size} bytes is too large")
+        self._add(tag, self._splitter.take_large())
+        request = self._finish(_ENDS[tag] or END_OPEN)
+        request.simple = tag in _QUERIES
+        request.is_cut = True
         # What has come may be all of it, and more behind.
         request.streams = bool(self._splitter.large_tag)
         return request
@@ -498,18 +485,32 @@ _TRACKED: Final = frozenset((TAKEN, tags.CLOSE, tags.QUERY, tags.FUNCTION_CALL))
 error in front of a Query makes the server pass over it. So does a second Parse: which one failed
 decides what is left."""
 
-_HANDLERS: Final[dict[int, Callable[[ClientEngine, int, bytes], Request | None]]] = {
+_QUERIES: Final = frozenset((tags.QUERY, tags.FUNCTION_CALL))
+_LARGE: Final = _QUERIES | {tags.BIND, tags.COPY_DATA}
+
+_ENDS: Final[dict[int, End | None]] = {
+    tags.QUERY: END_READY,
+    tags.PARSE: None,
+    tags.BIND: None,
+    tags.DESCRIBE: None,
+    tags.EXECUTE: None,
+    tags.CLOSE: None,
+    tags.SYNC: END_READY,
+    tags.FLUSH: END_OPEN,
+    tags.FUNCTION_CALL: END_READY,
+    tags.COPY_DATA: END_COPY,
+    tags.COPY_DONE: END_COPY_END,
+    tags.COPY_FAIL: END_COPY_END,
+    tags.TERMINATE: END_TERMINATE,
+}
+"""Every message a client may send, and the end of the request that it ends, if it does."""
+
+_READERS: Final[dict[int, Callable[[ClientEngine, Request, bytes], Item]]] = {
     tags.QUERY: ClientEngine._query,
+    tags.FUNCTION_CALL: ClientEngine._function_call,
     tags.PARSE: ClientEngine._parse,
     tags.BIND: ClientEngine._bind,
     tags.DESCRIBE: ClientEngine._describe,
     tags.EXECUTE: ClientEngine._execute,
     tags.CLOSE: ClientEngine._close,
-    tags.SYNC: ClientEngine._sync,
-    tags.FLUSH: ClientEngine._flush,
-    tags.FUNCTION_CALL: ClientEngine._function_call,
-    tags.COPY_DATA: ClientEngine._copy_data,
-    tags.COPY_DONE: ClientEngine._copy_end,
-    tags.COPY_FAIL: ClientEngine._copy_end,
-    tags.TERMINATE: ClientEngine._terminate,
 }

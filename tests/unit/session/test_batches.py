@@ -452,3 +452,15 @@ def test_deallocate_of_a_statement_of_the_protocol_leaves_a_transaction_open(sta
     said = complete("DEALLOCATE") + IN_TRANSACTION
     stage >> client(query("DEALLOCATE s")) << told(said)
     stage >> client(SELECT) << asks("primary", SELECT)
+
+
+def test_a_name_is_free_again_when_what_was_to_have_it_failed(stage: Stage) -> None:
+    """Both batches come in one segment; what the second means depends on how the first ends."""
+    bad, good = parse("s", "nonsense") + SYNC, parse("s", "SELECT a FROM orders") + SYNC
+    stage >> client(bad + good)
+    stage.events.clear()
+    stage >> answers("primary", error("42601") + IDLE)
+    asked = [event[2] for event in stage.events if event[0] == "asks"]
+    assert len(asked) == 1
+    assert asked[0].count(b"SELECT a FROM orders") == 1
+    assert stage.session.engine.statements[b"s"].sql == b"SELECT a FROM orders"

@@ -18,7 +18,9 @@ NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 def request(data: bytes) -> Request:
-    (found,) = ClientEngine(Library(lambda: 0)).feed(data)
+    engine = ClientEngine(Library(lambda: 0))
+    (found,) = engine.feed(data)
+    engine.read(found)
     return found
 
 

@@ -43,6 +43,7 @@ class Side:
 
     def request(self, data: bytes) -> Request:
         (request,) = self.engine.feed(data)
+        self.engine.read(request)
         return request
 
     def sends(self, data: bytes, *, sync: bool = False) -> bytes:
@@ -527,12 +528,11 @@ def test_a_prelude_keeps_news_for_whom_they_are() -> None:
 
 
 def rows_for_copy(side: Side) -> Request:
-    (request,) = side.engine.feed(frontend.copy_data(b"1\n"))
-    return request
+    return side.request(frontend.copy_data(b"1\n"))
 
 
 def end_of_copy(side: Side) -> Request:
-    (request,) = side.engine.feed(frontend.COPY_DONE)
+    request = side.request(frontend.COPY_DONE)
     assert request.end is End.COPY_END
     return request
 

@@ -26,9 +26,10 @@ CLOSE = frontend.close(tags.PORTAL, b"")
 
 def request(data: bytes) -> Request:
     engine = ClientEngine(Library(lambda: 0))
-    engine.feed(frontend.parse(b"s", b"SELECT a") + SYNC)
-    engine.feed(PARSE + SYNC)
+    for earlier in engine.feed(frontend.parse(b"s", b"SELECT a") + SYNC + PARSE + SYNC):
+        engine.read(earlier)
     (found,) = engine.feed(data)
+    engine.read(found)
     return found
 
 

@@ -36,8 +36,16 @@ def engine() -> ClientEngine:
     return ClientEngine(Library(lambda: 0))
 
 
+def all_of(engine: ClientEngine, data: bytes) -> list[Request]:
+    """Cut and read everything."""
+    requests = engine.feed(data)
+    for request in requests:
+        engine.read(request)
+    return requests
+
+
 def one(engine: ClientEngine, data: bytes) -> Request:
-    (request,) = engine.feed(data)
+    (request,) = all_of(engine, data)
     return request
 
 
@@ -61,7 +69,7 @@ def test_requests_are_found_however_they_come() -> None:
     ]
     for chunks in cuts(BATCHES):
         engine = ClientEngine(Library(lambda: 0))
-        found = [request for chunk in chunks for request in engine.feed(chunk)]
+        found = [request for chunk in chunks for request in all_of(engine, chunk)]
         assert [(r.end, messages(r), [e.sql for e in r.executions]) for r in found] == expected
         assert engine.is_between
 
@@ -228,7 +236,7 @@ def test_a_query_in_a_batch_belongs_to_it(engine: ClientEngine) -> None:
 
 def test_copy_data_is_a_request_of_its_own(engine: ClientEngine) -> None:
     row, done = frontend.copy_data(b"1\n"), frontend.COPY_DONE
-    ends = [request.end for request in engine.feed(row + row + done + frontend.copy_fail(b"x"))]
+    ends = [request.end for request in all_of(engine, row + row + done + frontend.copy_fail(b"x"))]
     assert ends == [End.COPY, End.COPY_END, End.COPY_END]
     assert one(engine, frontend.TERMINATE).end is End.TERMINATE
 
@@ -238,7 +246,7 @@ def test_a_long_batch_goes_on_in_parts(engine: ClientEngine) -> None:
     sent = b""
     ends = []
     for _ in range(2 * BATCH // len(row) // 100):
-        for request in engine.feed(row * 100):
+        for request in all_of(engine, row * 100):
             sent += messages(request)
             ends.append(request.end)
     request = one(engine, SYNC)
@@ -262,12 +270,12 @@ def large(engine: ClientEngine, data: bytes, *, step: int = 200_000) -> tuple[by
             passed.append(messages(request))
 
     for start in range(0, len(data), step):
-        found = engine.feed(data[start : start + step])
+        found = all_of(engine, data[start : start + step])
         take(found)
         while engine.is_streaming and (piece := engine.take()):
             passed.append(piece)
             if not engine.is_streaming:
-                take(engine.feed(b""))
+                take(all_of(engine, b""))
     return b"".join(passed), requests
 
 
@@ -327,7 +335,7 @@ def test_a_message_that_may_not_be_large_is_refused(engine: ClientEngine) -> Non
 )
 def test_what_is_no_message_is_refused(engine: ClientEngine, data: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
-        engine.feed(data)
+        all_of(engine, data + SYNC)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
@@ -335,7 +343,7 @@ def test_garbage_raises_nothing_else(chunks: list[bytes]) -> None:
     engine = ClientEngine(Library(lambda: 0))
     try:
         for chunk in chunks:
-            engine.feed(chunk)
+            all_of(engine, chunk)
     except RemoteProtocolError:
         return
 
@@ -351,6 +359,6 @@ BODIES = st.builds(
 def test_messages_with_garbage_in_them_raise_nothing_else(found: list[bytes]) -> None:
     engine = ClientEngine(Library(lambda: 0))
     try:
-        engine.feed(b"".join(found))
+        all_of(engine, b"".join(found))
     except RemoteProtocolError:
         return

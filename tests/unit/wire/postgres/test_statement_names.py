@@ -84,6 +84,7 @@ class Proxy:
         engine = self.engines[turn.client]
         connection = self.connections[turn.connection]
         (request,) = engine.feed(turn.data)
+        engine.read(request)
         told = connection.serve(request, turn.chunk)
         exchange = connection.exchange
         if exchange.error is not None:
@@ -174,6 +175,7 @@ def test_batches_that_come_in_parts_are_answered_alike(
         answer = told = b""
         for part in parts_of(data):
             for request in engine.feed(part):
+                engine.read(request)
                 if first is None:
                     first = request
                     sent = exchange.begin(request)
