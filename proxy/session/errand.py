@@ -68,8 +68,7 @@ class Errand:
 
     def __init__(self, request: Request, plans: tuple[Plan, ...]) -> None:
         self.request = request
-        self.plans = plans
-        self.is_plain = len(plans) == 1 and plans[0].is_plain and request.end is END_READY
+        self.take_plans(plans)
         self.texts: tuple[bytes, ...] = ()
         self.fast: Plan | None = None
         self.version = 0
@@ -89,6 +88,11 @@ class Errand:
         self.answered_at = 0.0
         self.started = False
         self.rejected = False
+
+    def take_plans(self, plans: tuple[Plan, ...]) -> None:
+        """Note what its statements do."""
+        self.plans = plans
+        self.is_plain = len(plans) == 1 and plans[0].is_plain and self.request.end is END_READY
 
     @property
     def is_read(self) -> bool:

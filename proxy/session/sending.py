@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.cache.flight import NOT_STORED
 from proxy.routing.plan import Plan
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
@@ -28,6 +29,8 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     request = errand.request
     services = session.services
     transaction = session.transaction
+    if errand.need is None and is_outdated(session, errand):
+        _plan_again(session, errand)
     pieces: list[bytes] = []
     if (changes := _changes(session, errand, link)) is not None:
         if errand.fast is None:
@@ -63,6 +66,27 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     session.shell.resume_reading()
     if request.streams:
         session.intake.pour_into(link)
+
+
+def is_outdated(session: Conversation, errand: Errand) -> bool:
+    """Tell if definitions may have changed since an errand was planned: it has waited, perhaps."""
+    generation = session.planner.generation
+    for plan in errand.plans:
+        if plan.generation != generation:
+            return True
+    return False
+
+
+def _plan_again(session: Conversation, errand: Errand) -> None:
+    """Plan what has waited, by the definitions of now: a view may read other tables, or write.
+
+    Its result is not kept.
+    """
+    session.land(errand, NOT_STORED)
+    errand.fast = None
+    reader = session.reader
+    readings = [read(reader, session.profile, item) for item in errand.request.executions]
+    errand.take_plans(plan_all(reader, session.planner, session.profile, readings))
 
 
 def send_more(session: Conversation, request: Request) -> None:

@@ -14,7 +14,7 @@ from proxy.session.errand import Errand
 from proxy.session.phase import WAITING
 from proxy.session.ports import Link
 from proxy.session.results import plain_bind_of
-from proxy.session.sending import send
+from proxy.session.sending import is_outdated, send
 from proxy.topology.group import Server
 from proxy.types import Reason
 
@@ -25,6 +25,9 @@ def read_fast(session: Conversation, errand: Errand) -> None:
     plan = errand.fast
     assert plan is not None
     assert plan.read_set is not None
+    if is_outdated(session, errand):
+        to_primary(session, errand)
+        return
     now = services.clock()
     errand.version = session.ledger.version(plan.read_set)
     results = session.results

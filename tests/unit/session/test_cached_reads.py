@@ -6,7 +6,8 @@ import pytest
 
 from proxy.cache.flight import NOT_STORED
 from proxy.errors import PoolTimeout
-from proxy.types import Reason
+from proxy.freshness.tables import everything_in, schema_of
+from proxy.types import Reason, Role
 from proxy.wire.postgres.errors import LoginRefused
 from tests.unit.session.stage import (
     BOUND,
@@ -16,6 +17,7 @@ from tests.unit.session.stage import (
     IDLE,
     PARSED,
     SYNC,
+    Catalog,
     Stage,
     answers,
     asks,
@@ -33,6 +35,8 @@ from tests.unit.session.stage import (
     error,
     execute,
     hangs_up,
+    lends,
+    marked,
     notice,
     parse,
     query,
@@ -293,6 +297,33 @@ def test_a_follower_gets_what_the_leader_fetched(led: Stage) -> None:
     led >> answers("replica", result("1")) << told(result("1")) << told(result("1"), name="other")
     led << released("replica")
     led.finish()
+
+
+def redefine(stage: Stage, name: str) -> None:
+    """Somebody else lets a name mean another table, and definitions have been read again."""
+    stage.ledger.commit(stage.ledger.mark([schema_of()], stage.tokens()))
+    stage.planner.distrust()
+    stage.catalog = Catalog("shop")
+    stage.catalog.table("something else")
+    stage.catalog.table(name)
+    stage.planner.know("shop", stage.catalog)  # type: ignore[arg-type]
+    stage.see(stage.servers["replica"], Role.REPLICA, 200)
+
+
+def test_a_result_that_was_planned_by_old_definitions_is_not_kept(stage: Stage) -> None:
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage >> elsewhere(lambda s: redefine(s, "orders"))
+    stage >> answers("replica", result("1")) << released("replica") << asks("primary", SELECT)
+    stage >> answers("primary", result("2")) << told(result("2")) << released("primary")
+    stage >> elsewhere(lambda s: writes(s, "orders"))
+    stage >> client(SELECT) << asks("primary", SELECT)
+
+
+def test_what_waited_while_a_definition_changed_is_planned_again() -> None:
+    stage = Stage(size=0, replicas=0)
+    stage >> client(SELECT) << waits("primary")
+    stage >> elsewhere(lambda s: s.planner.distrust())
+    stage >> lends("primary") << marked(everything_in("shop")) << asks("primary", SELECT)
 
 
 def test_a_follower_goes_itself_when_the_result_is_not_kept(led: Stage) -> None:
