@@ -97,6 +97,7 @@ class CatalogKeeper:
         while True:
             primary = self._group.primary
             if primary is None:
+                self._check.clear()  # or there would be no rest, for anybody
                 await self._rest()
                 continue
             try:
