@@ -86,7 +86,8 @@ class Pool:
     def release(self, connection: ServerConnection) -> None:
         """Take a connection back, or let it go if it is worn."""
         now = monotonic()
-        if connection.is_lost or self.book.is_worn(connection, now):
+        is_going = connection.is_lost or connection.exchange.farewell is not None
+        if is_going or self.book.is_worn(connection, now):
             self.discard(connection)
             return
         waiter = self.book.release(connection, now)

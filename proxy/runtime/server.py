@@ -128,6 +128,7 @@ class ServerConnection:
                 return
         if self.user is not None:
             self.user.server_data(self, data)
+            self._part_after_farewell()
         elif self._dialogue is not None:
             self._dialogue.feed(data)
         else:
@@ -273,9 +274,13 @@ class ServerConnection:
             self.abort(error.message)
             return
         self.exchange.asynchronous = b""
-        if self.exchange.error is not None:
-            fields = backend.read_error(self.exchange.error)
-            self.abort(fields.get(backend.MESSAGE, b"").decode("utf-8", "replace"))
+        self._part_after_farewell()
+
+    def _part_after_farewell(self) -> None:
+        farewell = self.exchange.farewell
+        if farewell is not None:
+            text = backend.read_error(farewell).get(backend.MESSAGE, b"")
+            self.abort(text.decode("utf-8", "replace"))
 
     def _lose(self, reason: str) -> None:
         if self.is_lost:

@@ -22,6 +22,7 @@ from proxy.session.pins import (
 from proxy.session.ports import Link
 from proxy.session.transaction import has_control, has_ended
 from proxy.sql.statement import Kind
+from proxy.types import SCHEMA_OID
 from proxy.wire.postgres.exchange import Exchange
 
 _ROLLBACK_TO: Final = Kind.ROLLBACK_TO
@@ -29,13 +30,18 @@ _ROLLBACK_TO: Final = Kind.ROLLBACK_TO
 
 def has_committed(plans: Sequence[Plan], exchange: Exchange) -> bool:
     """Tell whether what a mark stands for may have been committed."""
-    error = exchange.error is not None
     if len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT:
-        # The COMMIT of a failed transaction is answered without an error, as ROLLBACK.
-        return not error and b"ROLLBACK" not in exchange.tags
-    # A procedure may have committed before it failed, and so may a text with several
-    # statements; counting one commit too many costs a few cached results.
-    return not error or has_control(plans)
+        # That of a failed transaction is answered without an error, as ROLLBACK; and what fails
+        # behind a COMMIT in its batch undoes nothing of it.
+        return b"COMMIT" in exchange.tags
+    # A procedure may have committed before it failed, and so may a text with several statements,
+    # or what changes definitions step by step; counting one commit too many costs a few cached
+    # results.
+    return exchange.error is None or has_control(plans) or _defines(plans)
+
+
+def _defines(plans: Sequence[Plan]) -> bool:
+    return any(table.oid == SCHEMA_OID for plan in plans for table in plan.writes)
 
 
 def draw(belongings: Belongings, errand: Errand, link: Link) -> None:

@@ -37,8 +37,8 @@ def end_unserved(session: Conversation, errand: Errand) -> None:
         session.intake.pour_into(None)
 
 
-def hang_up(session: Conversation, why: str) -> None:
-    """Tell the client that a server took its session along, and close."""
+def hang_up(session: Conversation, why: str, said: bytes | None = None) -> None:
+    """Tell the client that a server took its session along, in its own words if it `said` so."""
     if session.phase is not OVER:
-        session.shell.write(session.services.dialect.error(ServerLost(why)))
+        session.shell.write(said or session.services.dialect.error(ServerLost(why)))
         session.shell.close(why, Fault.SERVER_LOST)

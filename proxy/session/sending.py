@@ -71,10 +71,7 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
 def is_outdated(session: Conversation, errand: Errand) -> bool:
     """Tell if definitions may have changed since an errand was planned: it has waited, perhaps."""
     generation = session.planner.generation
-    for plan in errand.plans:
-        if plan.generation != generation:
-            return True
-    return False
+    return any(plan.generation != generation for plan in errand.plans)
 
 
 def _plan_again(session: Conversation, errand: Errand) -> None:

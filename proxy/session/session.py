@@ -238,7 +238,8 @@ class Session(Conversation):
         if link is self.home:
             self.home = None
         if link is not self.link:
-            hang_up(self, f"server {link.server.name} was lost with the session on it: {reason}")
+            why = f"server {link.server.name} was lost with the session on it: {reason}"
+            hang_up(self, why, link.exchange.farewell)
             return
         self.link = None
         errand = self.errand
@@ -265,4 +266,4 @@ class Session(Conversation):
             self.shell.write(self.services.dialect.error(OutcomeUnknown(where)))
             self.shell.close(where, Fault.OUTCOME_UNKNOWN)
             return
-        hang_up(self, where)
+        hang_up(self, where, link.exchange.farewell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 import time
@@ -332,6 +333,40 @@ async def test_a_commit_whose_answer_is_lost_is_told_as_unknown(
         async with await through.connect_async() as connection:
             cursor = await connection.execute(READS.encode())
             assert await cursor.fetchone() == (5,)
+
+
+async def test_a_commit_that_its_servers_farewell_came_with_is_seen(
+    direct: Application, start_proxy: StartProxy, cluster: PostgresCluster
+) -> None:
+    """The server process ends right behind its answer: both come in one segment."""
+    primary = cluster.primary
+    async with Relay(primary.port) as relay:
+        proxy = await asyncio.to_thread(start_proxy, relay.address)
+        through = direct.at(proxy.port)
+        async with through.asyncpg() as reader, await through.connect_async() as writer:
+            async with asyncio.timeout(20):
+                while not await asyncio.to_thread(proxy.metric, "tidegate_cache_hits_total"):
+                    assert await reader.fetch(READS) == [(0,)]
+            # A connection is there, with the writer's settings.
+            await writer.execute("SELECT pg_advisory_xact_lock(1)")
+            relay.to_client.pause()
+            work = asyncio.create_task(writer.execute("UPDATE account SET balance = 5"))
+            ended = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity"
+            idle = f"{ended} WHERE state = 'idle' AND query LIKE '%balance = 5'"
+            there = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%balance = 5'"
+
+            def has_ended() -> bool:
+                primary.execute(idle)
+                is_done = primary.fetch_value(READS, database="app") == 5
+                return is_done and not primary.fetch_value(there)
+
+            await asyncio.to_thread(wait_until, has_ended, "the server process to end")
+            os.kill(proxy.process.pid, signal.SIGSTOP)
+            relay.to_client.resume()
+            await asyncio.sleep(0.2)  # all that was held back is on its way
+            os.kill(proxy.process.pid, signal.SIGCONT)
+            await work
+            assert await reader.fetch(READS) == [(5,)]
 
 
 # ---- the proxy -----------------------------------------------------------------------------

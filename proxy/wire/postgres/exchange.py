@@ -95,6 +95,7 @@ class Exchange:
         "copying_in",
         "done",
         "error",
+        "farewell",
         "parameters",
         "plain",
         "position_missing",
@@ -138,6 +139,7 @@ class Exchange:
         self.copying_in = False
         self.wants_sync = False  # nothing but a Sync that was not sent yet ends the request
         self.asynchronous = b""  # notifications and the like, for whoever is pinned here
+        self.farewell: bytes | None = None  # an ErrorResponse to nothing that was asked
 
     # Sending.
 
@@ -341,6 +343,9 @@ class Exchange:
     def feed(self, data: bytes) -> bytes:
         """Take what the server sent and return what goes on to the client.
 
+        What comes behind the answer does not belong to it, as if it had come later: a server that
+        is being stopped says so right behind the answer to a COMMIT, and that is no failure of it.
+
         Raises:
             RemoteProtocolError: The server said something the protocol does not know.
         """
@@ -348,11 +353,7 @@ class Exchange:
         found = self._framer.found
         if self._preludes:
             return self._after_preludes(passed, found)
-        if self._owed:
-            return self._settle(passed, found, 0)
-        if found:
-            self._note(passed, found)
-        return b"" if self._discarding else passed
+        return self._answer(passed, found, 0)
 
     def idle_feed(self, data: bytes) -> None:
         """Take what the server sent while nothing was asked of it.
@@ -363,12 +364,16 @@ class Exchange:
         framer = self._framer
         framer.watched = _WATCH_PLAIN
         passed = self._frame(data)
-        for tag, start, stop in framer.found:
+        self._overhear(passed, framer.found)
+
+    def _overhear(self, passed: bytes, found: list[tuple[int, int, int]]) -> None:
+        for tag, start, stop in found:
             message = passed[start:stop]
+            if tag == tags.ERROR_RESPONSE:
+                self.farewell = message
+                continue
             if tag == tags.PARAMETER_STATUS:
                 self._note_parameter(message)
-            elif tag == tags.ERROR_RESPONSE:
-                self.error = message
             elif tag not in _NOT_OF_THE_ANSWER:
                 raise RemoteProtocolError("the server answered what it was not asked")
             self.asynchronous += message
@@ -387,8 +392,7 @@ class Exchange:
                 if self.state_error:
                     self._discarding = True
                 if not self._preludes:
-                    rest = found[index + 1 :]
-                    return self._behind(passed, rest, stop)
+                    return self._answer(passed, found[index + 1 :], stop)
             elif tag == tags.ERROR_RESPONSE:
                 if self.error is None:
                     self.error = passed[start:stop]
@@ -405,12 +409,24 @@ class Exchange:
                 self.asynchronous += passed[start:stop]
         return b""
 
-    def _behind(self, passed: bytes, found: list[tuple[int, int, int]], start: int) -> bytes:
+    def _answer(self, passed: bytes, found: list[tuple[int, int, int]], start: int) -> bytes:
+        """Take in what has come of the answer, and then what has come behind it."""
+        if found and found[-1][0] != tags.READY_FOR_QUERY:
+            for place, (tag, _, stop) in enumerate(found, start=1):
+                if tag == tags.READY_FOR_QUERY:
+                    told = self._take(passed[:stop], found[:place], start)
+                    self._overhear(passed, found[place:])
+                    return told
+        return self._take(passed, found, start)
+
+    def _take(self, passed: bytes, found: list[tuple[int, int, int]], start: int) -> bytes:
         if self._owed:
             return self._settle(passed, found, start)
         if found:
             self._note(passed, found)
-        return b"" if self._discarding else passed[start:]
+        if self._discarding:
+            return b""
+        return passed[start:] if start else passed
 
     def _note(self, passed: bytes, found: list[tuple[int, int, int]]) -> None:
         """Point out what matters in an answer that is passed on as it came."""

@@ -24,6 +24,7 @@ from tests.unit.session.stage import (
     breaks,
     client,
     complete,
+    describe,
     error,
     execute,
     marked,
@@ -129,6 +130,33 @@ def test_a_transaction_that_only_read_is_never_marked(stage: Stage) -> None:
     stage >> client(COMMIT) << asks("primary", COMMIT)
     stage >> answers("primary", done("COMMIT")) << told(done("COMMIT")) << released("primary")
     stage.finish()
+
+
+def test_a_commit_with_a_farewell_behind_it_is_one(stage: Stage, orders: Table) -> None:
+    """The server process ends, and says so in the same breath."""
+    begin(stage)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    stage >> client(COMMIT) << marked(orders) << asks("primary", COMMIT)
+    farewell = error("57P01", "terminating connection", "FATAL")
+    stage >> answers("primary", done("COMMIT"), farewell) << told(done("COMMIT"))
+    stage << settled(True)
+
+
+def test_what_fails_behind_a_commit_undoes_nothing_of_it(stage: Stage, orders: Table) -> None:
+    begin(stage)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    batch = parse("", "COMMIT") + bind("") + execute() + describe("no such portal") + SYNC
+    stage >> client(batch) << marked(orders) << asks("primary", batch)
+    answer = PARSED + BOUND + complete("COMMIT") + error("34000") + IDLE
+    stage >> answers("primary", answer) << told(answer) << settled(True)
+
+
+def test_a_definition_that_fails_may_have_changed_all_the_same(stage: Stage) -> None:
+    """What goes in several steps, CONCURRENTLY, is committed step by step."""
+    detach = query("ALTER TABLE orders DETACH PARTITION items CONCURRENTLY")
+    stage >> client(detach)
+    stage.events.clear()
+    stage >> answers("primary", error() + IDLE) << told(error() + IDLE) << settled(True)
 
 
 def test_the_commit_of_a_failed_transaction_is_no_commit(stage: Stage, orders: Table) -> None:

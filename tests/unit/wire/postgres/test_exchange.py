@@ -594,6 +594,23 @@ def test_rows_that_go_out_pass_through() -> None:
 
 
 @pytest.mark.parametrize("said", [NEWS, NOTICE, ZONE, ERROR])
+def test_what_comes_behind_an_answer_is_no_part_of_it(said: bytes) -> None:
+    """A server that is being stopped says so right behind the answer to a COMMIT."""
+    answer = backend.command_complete(b"COMMIT") + IDLE
+    parse, bind = frontend.parse(b"", b"COMMIT"), frontend.bind(b"", b"")
+    for question in (frontend.query(b"COMMIT"), parse + bind + EXECUTE + SYNC):
+        side = Side()
+        side.sends(question)
+        head = b"" if question[0] == tags.QUERY else PARSED + BOUND
+        assert side.exchange.feed(head + answer + said) == head + answer
+        assert side.exchange.done
+        assert side.exchange.error is None
+        assert side.exchange.tags == [b"COMMIT"]
+        assert side.exchange.farewell == (ERROR if said is ERROR else None)
+        assert side.exchange.asynchronous == (b"" if said is ERROR else said)
+
+
+@pytest.mark.parametrize("said", [NEWS, NOTICE, ZONE, ERROR])
 def test_what_comes_unasked_is_kept_for_whoever_is_pinned(said: bytes) -> None:
     for chunks in cuts(said):
         exchange = Exchange({}, 10)
@@ -601,8 +618,8 @@ def test_what_comes_unasked_is_kept_for_whoever_is_pinned(said: bytes) -> None:
         exchange.feed(ONE_ROW)
         for chunk in chunks:
             exchange.idle_feed(chunk)
-        assert exchange.asynchronous == said
-        assert exchange.error == (ERROR if said is ERROR else None)
+        assert exchange.asynchronous == (b"" if said is ERROR else said)
+        assert exchange.farewell == (ERROR if said is ERROR else None)
         assert exchange.parameters == ({b"TimeZone": b"UTC"} if said is ZONE else {})
 
 
