@@ -106,6 +106,11 @@ class Pool:
         for connection in self.book.busy:
             connection.retired = True
 
+    def try_again(self) -> None:
+        """Wait no longer with opening what is wanted: the server may be well again."""
+        self._not_before = 0.0
+        self._open_more()
+
     def is_over(self, now: float) -> bool:
         """Tell if nobody needs this pool: it holds nothing, and has not for a while."""
         book = self.book
@@ -217,11 +222,13 @@ class Pool:
             self.turn_away(error)
 
     def _failed(self, reason: str, *, is_full: bool = False) -> None:
-        log.warning("no connection opened", pool=self.name, error=reason)
+        now = monotonic()
+        if now >= self._not_before:  # not for each of those that were being opened at once
+            log.warning("no connection opened", pool=self.name, error=reason)
+            self._loop.call_later(self._retry, self.try_again)
         self._last_failure = reason
         self._unreachable(self.server, reason, is_full)
-        self._not_before = monotonic() + self._retry
-        self._loop.call_later(self._retry, self._try_again)
+        self._not_before = now + self._retry
         if not self.patient:
             self._turn_to_others()
 
@@ -229,10 +236,6 @@ class Pool:
         self.turn_away(
             PoolTimeout(f"server {self.server.name} can't be reached: {self._last_failure}")
         )
-
-    def _try_again(self) -> None:
-        self._not_before = 0.0
-        self._open_more()
 
 
 @final

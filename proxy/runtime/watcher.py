@@ -106,6 +106,7 @@ class GroupWatcher:
         self.router.watermark(server).void()
         for pool in self._pools.on(server):
             pool.retire()
+            pool.try_again()
 
     def asking(self, server: Server) -> None:
         """A witness is being asked: note what its answer will cover."""
