@@ -22,6 +22,7 @@ ERRORS: Final = (
     OSError,
     EOFError,
     TimeoutError,
+    ValueError,  # how psycopg takes the same: it counts on one result, and gets two
 )
 """Whatever a driver raises when a statement fails, a connection breaks or time is up."""
 

@@ -6,6 +6,7 @@ and with a new seed each time unless `TIDEGATE_SOAK_SEED` gives one.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from dataclasses import dataclass
@@ -68,9 +69,11 @@ def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, commits: Comm
 
 def test_nothing_is_stale_when_the_primary_crashes(place: Place) -> None:
     """Commits end in nobody knows what, and a new epoch begins."""
+    kinds = itertools.cycle((Fault.KILL, Fault.CRASH, Fault.KILL, Fault.STOP))
+    times = itertools.takewhile(lambda at: at < LENGTH - 2.0, itertools.count(1.0, 2.5))
     crashes = [
-        Planned(LENGTH * 0.2, 0.3, "primary", Fault.KILL),
-        Planned(LENGTH * 0.6, 0.0, "primary", Fault.CRASH),
+        Planned(at, 0.0 if kind is Fault.CRASH else 0.3, "primary", kind)
+        for at, kind in zip(times, kinds, strict=False)
     ]
     with place.proxy() as (ground, proxy):
         for seed in range(SEED, SEED + RUNS):
