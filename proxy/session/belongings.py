@@ -68,7 +68,7 @@ class Belongings:
         self.transaction.unsure = True
 
     def forget_statements(self, link: Link) -> None:
-        """Every prepared statement is gone, for the client and on the connection."""
+        """Every named statement is gone, for the client and on the connection."""
         self.engine.forget_statements()
         link.exchange.forget_statements()
 

@@ -550,9 +550,8 @@ class Exchange:
         return item is not None and item.tag == tags.PARSE and not item.name
 
     def forget_statements(self) -> None:
-        """Every prepared statement of this connection is gone (DISCARD ALL, DEALLOCATE ALL)."""
+        """What was prepared under a name here is gone (DISCARD ALL, DEALLOCATE ALL)."""
         self.prepared.clear()
-        self.unnamed = None
 
 
 def _is_use(item: Item) -> bool:

@@ -350,9 +350,8 @@ class ClientEngine:
         return self.statements.pop(name, None) is not None
 
     def forget_statements(self) -> None:
-        """The client said DEALLOCATE ALL or DISCARD ALL."""
+        """The client said DEALLOCATE ALL or DISCARD ALL: the unnamed statement outlives both."""
         self.statements.clear()
-        self.unnamed = None
 
     def undo(self, request: Request, confirmed: int, *, unnamed_is_lost: bool = False) -> None:
         """Take back what `request` prepared beyond the first `confirmed` statements.

@@ -189,8 +189,10 @@ def test_deallocate_forgets(engine: ClientEngine) -> None:
     one(engine, frontend.parse(b"s", b"SELECT a") + frontend.parse(b"t", b"SELECT b") + SYNC)
     assert engine.deallocate(b"s")
     assert not engine.deallocate(b"s")
+    one(engine, frontend.parse(b"", b"SELECT c") + SYNC)
     engine.forget_statements()
     assert engine.find(b"t") is None
+    assert name_of(engine.unnamed) == b"SELECT c"
 
 
 def test_what_failed_is_taken_back(engine: ClientEngine) -> None:
