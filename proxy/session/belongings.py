@@ -32,11 +32,13 @@ class Belongings:
         transaction: The open one, or the last.
         named: Ready answers to statements that it has prepared, by their names.
         sequences: The connection that knows what its currval() and lastval() are.
+        is_misled: Whether it may have been told a server's default for what it said when it came.
     """
 
     __slots__ = (
         "_named_in",
         "engine",
+        "is_misled",
         "named",
         "pins",
         "profile",
@@ -54,6 +56,7 @@ class Belongings:
         self.named: dict[bytes, dict[bytes, Answer]] = {}
         self._named_in = profile.context
         self.sequences: Link | None = None
+        self.is_misled = False
 
     @property
     def why_at_primary(self) -> Reason | None:
@@ -95,5 +98,5 @@ class Belongings:
         kept = self.pins & {PinReason.UNKNOWN}
         self.pins = kept | set(self.terms.pins) | read_answer(rows[0])
         if len(rows) > 1:
-            self.profile.adopt(rows[1:])
-            link.state = self.profile.state
+            link.state = self.profile.adopt(rows[1:])
+            self.is_misled = link.state is not self.profile.state

@@ -2,7 +2,8 @@
 
 Two things are kept true here: what the client's session is like (`profile.state`), and what the
 server connection's is (`link.state`). They differ after a RESET: the connection falls back to the
-login's default, the client to its startup parameter; the difference is set before the next request.
+login's default, the client to its startup parameter; the difference is set before anything else is
+run, and what the server then reports is told to the client, who has heard of the default.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def _apply(belongings: Belongings, link: Link, command: Command) -> None:
             belongings.forget_statements(link)
             belongings.profile.discard_all()
             link.state = UNTOUCHED
+            belongings.is_misled = True
         case Prepare(name, text):
             belongings.profile.become(belongings.profile.state.with_statement(name, text))
             link.state = link.state.with_statement(name, text)
@@ -85,6 +87,7 @@ def _apply_set(belongings: Belongings, link: Link, command: Set) -> None:
 
 
 def _apply_reset(belongings: Belongings, link: Link, name: str | None) -> None:
+    belongings.is_misled = True
     if name is None:
         belongings.profile.reset_all()
         kept = {key: value for key, value in link.state.settings if key in _ROLES}

@@ -101,6 +101,7 @@ class Profile:
     """A session's state, and what follows from it. See the module.
 
     Attributes:
+        startup: What it has said of settings when it came.
         state: What the client has set, its startup parameters included.
         scope: What names mean.
         context: What is cached for sessions like this; None where nothing may be.
@@ -114,13 +115,13 @@ class Profile:
         "_defaults",
         "_group",
         "_planner",
-        "_startup",
         "blocked",
         "context",
         "database",
         "fires_others",
         "is_readable",
         "scope",
+        "startup",
         "state",
         "user",
     )
@@ -139,7 +140,7 @@ class Profile:
         self._planner = planner
         self._cache = cache
         self._group = group
-        self._startup = startup
+        self.startup = startup
         self._defaults = defaults
         self.user = user
         self.database = database
@@ -173,12 +174,12 @@ class Profile:
 
     def reset(self, name: str) -> None:
         """The client has RESET something: its startup parameter counts again, if it sent one."""
-        self.become(self.state.with_setting(name, self._startup.get(name)))
+        self.become(self.state.with_setting(name, self.startup.get(name)))
 
     def reset_all(self) -> None:
         """RESET ALL leaves the role as it is, as the server does."""
         kept = {name: value for name, value in self.state.settings if name in (ROLE, AUTHORIZATION)}
-        self.become(self.state.with_settings({**dict(self._startup.settings), **kept}))
+        self.become(self.state.with_settings({**dict(self.startup.settings), **kept}))
 
     def prepared_body(self, execute: bytes) -> bytes | None:
         """Find what an EXECUTE runs; None: nothing that is known here."""
@@ -191,13 +192,18 @@ class Profile:
 
     def discard_all(self) -> None:
         """DISCARD ALL: as at login."""
-        self.become(self._startup)
+        self.become(self.startup)
 
-    def adopt(self, rows: Iterable[Sequence[bytes | None]]) -> None:
+    def adopt(self, rows: Iterable[Sequence[bytes | None]]) -> SessionState:
         """Take the server's word for what is set: something may have set it unseen.
+
+        A startup parameter that is not set there was RESET: to the client it counts again.
 
         Args:
             rows: Name and value of each setting; a value of None: it is not set.
+
+        Returns:
+            What the server's session is like.
         """
         unset = ((ROLE, "none"), (AUTHORIZATION, self.user))
         settings: dict[str, str] = {}
@@ -208,7 +214,9 @@ class Profile:
             if name is None or value is None or (name, value) in unset:
                 continue
             settings[name.lower()] = written(name.lower(), value)
-        self.become(self.state.with_settings(settings))
+        there = self.state.with_settings(settings)
+        self.become(self.state.with_settings({**dict(self.startup.settings), **settings}))
+        return there
 
     def _renew(self) -> None:
         settings = dict(self.state.settings)

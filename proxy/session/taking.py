@@ -24,6 +24,7 @@ from proxy.session.meaning import (
 )
 from proxy.session.phase import FREE, OPEN, RUNNING
 from proxy.session.pins import HARMLESS
+from proxy.session.restoring import may_reset, restore
 from proxy.session.sending import send, send_more
 from proxy.session.transaction import has_control
 from proxy.session.way import read_fast, to_primary
@@ -179,6 +180,11 @@ def _begin(session: Conversation, request: Request) -> None:
     reader = session.reader
     readings = [read(reader, profile, execution) for execution in request.executions]
     plans = plan_all(reader, session.planner, profile, readings)
+    if may_reset(request, plans) and restore(
+        request, plans, texts_of(readings), profile.startup, services.dialect
+    ):
+        readings = [read(reader, profile, execution) for execution in request.executions]
+        plans = plan_all(reader, session.planner, profile, readings)
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
     kind = plans[0].statement.kind if len(plans) == 1 else None

@@ -99,6 +99,7 @@ class Exchange:
         "plain",
         "position_missing",
         "prepared",
+        "reported",
         "rows",
         "state_error",
         "status",
@@ -133,6 +134,7 @@ class Exchange:
         self.position_missing = False  # the replica is behind: the answer was thrown away
         self.tags: list[bytes] = []  # command tags, in order
         self.rows: list[list[bytes | None]] = []  # of a question of our own
+        self.reported = b""  # of settings, in the answer to one
         self.confirmed = 0  # entries of the request's undo list that are true on the server
         self.unnamed_is_lost = False  # a Parse failed that was to replace it
         self.copying_in = False
@@ -152,6 +154,7 @@ class Exchange:
         self._start()
         self.unnamed = None
         self.rows = []
+        self.reported = b""
         self._request = None
         self._discarding = True
         self._editing = False
@@ -441,6 +444,8 @@ class Exchange:
         elif tag == tags.PARAMETER_STATUS:
             self._note_parameter(message)
             self.plain = False
+            if self._discarding:
+                self.reported += message
         elif tag in (tags.COPY_IN_RESPONSE, tags.COPY_BOTH_RESPONSE):
             self.copying_in = not self._copy_ended
             if not self._in_query() and not self._sync_counts:
@@ -476,6 +481,9 @@ class Exchange:
                     kept = stop
             if tag in (tags.COMMAND_COMPLETE, tags.READY_FOR_QUERY):
                 self._note(passed, [(tag, start, stop)])
+                if tag == tags.COMMAND_COMPLETE and self._is_hidden():
+                    pieces.append(passed[kept:start])
+                    kept = stop
                 while self.done and self._owed:
                     self._skip(self._owed.popleft())
             else:
@@ -511,6 +519,11 @@ class Exchange:
         item = owed.item
         if item is not None and item.prepared is not None and item.tag in _UNDOABLE:
             self.confirmed += 1
+
+    def _is_hidden(self) -> bool:
+        """Whether the statement that was just completed is one of ours, in a client's text."""
+        request = self._request
+        return request is not None and len(self.tags) - 1 in request.hidden
 
     def _in_query(self) -> bool:
         """Whether the server is at a message that ReadyForQuery follows without a Sync."""

@@ -143,6 +143,9 @@ class Execution:
         self.described = prepared is None
 
 
+_NONE: Final[frozenset[int]] = frozenset()
+
+
 class Request:
     """What a client wants answered before it reads on. See the module.
 
@@ -152,6 +155,7 @@ class Request:
         executions: What is run.
         chunk: As received, if it was one chunk and nothing else.
         edited: Whether it names a statement, so that its messages differ on a server connection.
+        hidden: Places of statements in a simple query that are not the client's.
         undo: Names to be restored on an error.
         is_cut: Whether of its last message, a large one, only the beginning is there.
         streams: Whether the rest of that follows in pieces.
@@ -162,6 +166,7 @@ class Request:
         "edited",
         "end",
         "executions",
+        "hidden",
         "is_cut",
         "items",
         "messages",
@@ -179,6 +184,7 @@ class Request:
         self.executions: list[Execution] = []
         self.chunk: bytes | None = None
         self.edited = False
+        self.hidden = _NONE
         self.undo: list[tuple[bytes, Prepared | None]] = []
         self.size = 0
         self.is_cut = False
@@ -188,6 +194,14 @@ class Request:
     def executes(self) -> bool:
         """Whether anything is run, as opposed to prepared, described or closed."""
         return bool(self.executions)
+
+    def say_instead(self, sql: bytes, hidden: frozenset[int]) -> None:
+        """Send another text than this simple query's: the client's, with statements of ours."""
+        self.items = [Item(tags.QUERY, frontend.query(sql), None, b"")]
+        self.executions = [Execution(sql, None, SIMPLE_TAIL)]
+        self.chunk = None
+        self.edited = True
+        self.hidden = hidden
 
     def note_chunk(self, data: bytes) -> None:
         """Keep `data` as this request's exact bytes, if that is what they are.

@@ -101,6 +101,10 @@ def notice(text: str = "mind") -> bytes:
     return backend.notice_response(b"NOTICE", b"00000", text.encode())
 
 
+def parameter(name: str, value: str) -> bytes:
+    return backend.parameter_status(name.encode(), value.encode())
+
+
 COLUMNS = backend.row_description([backend.Column(b"a")])
 
 
