@@ -86,7 +86,8 @@ def _plan_again(session: Conversation, errand: Errand) -> None:
     errand.fast = None
     reader = session.reader
     readings = [read(reader, session.profile, item) for item in errand.request.executions]
-    errand.take_plans(plan_all(reader, session.planner, session.profile, readings))
+    cursors = session.engine.cursors
+    errand.take_plans(plan_all(reader, session.planner, session.profile, readings, cursors))
 
 
 def send_more(session: Conversation, request: Request) -> None:
@@ -107,7 +108,8 @@ def send_more(session: Conversation, request: Request) -> None:
         request = _end_of_batch()
     reader = session.reader
     readings = [read(reader, session.profile, execution) for execution in request.executions]
-    plans = plan_all(reader, session.planner, session.profile, readings)
+    cursors = session.engine.cursors
+    plans = plan_all(reader, session.planner, session.profile, readings, cursors)
     texts = texts_of(readings)
     errand.plans += plans
     errand.texts += texts

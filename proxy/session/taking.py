@@ -178,13 +178,14 @@ def _begin(session: Conversation, request: Request) -> None:
         return
     profile = session.profile
     reader = session.reader
+    cursors = session.engine.cursors
     readings = [read(reader, profile, execution) for execution in request.executions]
-    plans = plan_all(reader, session.planner, profile, readings)
+    plans = plan_all(reader, session.planner, profile, readings, cursors)
     if may_reset(request, plans) and restore(
         request, plans, texts_of(readings), profile.startup, services.dialect
     ):
         readings = [read(reader, profile, execution) for execution in request.executions]
-        plans = plan_all(reader, session.planner, profile, readings)
+        plans = plan_all(reader, session.planner, profile, readings, cursors)
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
     kind = plans[0].statement.kind if len(plans) == 1 else None

@@ -219,6 +219,10 @@ class ClientEngine:
 
     Neither `feed` nor `read` raises for what the client sent but `RemoteProtocolError`, and nothing
     can be fed or read after that.
+
+    Attributes:
+        statements: What it has prepared, by name.
+        cursors: What its named portals run, since the transaction began, by the statement.
     """
 
     __slots__ = (
@@ -230,6 +234,7 @@ class ClientEngine:
         "_splitter",
         "_unnamed",
         "_unread",
+        "cursors",
         "search_path",
         "statements",
     )
@@ -241,6 +246,7 @@ class ClientEngine:
         self._size = 0
         self._pieces: list[bytes] = []  # of a large Parse
         self._portals: dict[bytes, Execution] = {}
+        self.cursors: dict[Prepared | None, Execution] = {}
         self.statements: dict[bytes, Prepared] = {}
         self.search_path: tuple[str, ...] = ()
         self._unnamed: Prepared | None = None
@@ -354,6 +360,8 @@ class ClientEngine:
         """The transaction is over: so are its portals."""
         if self._portals:
             self._portals.clear()
+        if self.cursors:
+            self.cursors.clear()
 
     def forget_texts(self) -> None:
         """What is prepared from now on is new, even where another client has the same text."""
@@ -415,7 +423,13 @@ class ClientEngine:
         portal, name, stop = frontend.read_bind_names(message)
         prepared = self.find(name)
         sql = prepared.sql if prepared is not None else None
-        self._portals[portal] = Execution(sql, prepared, message[stop:])
+        execution = Execution(sql, prepared, message[stop:])
+        if portal:
+            self.cursors[prepared] = execution
+            if portal in self._portals:
+                # The one that is there may be gone, by a CLOSE in SQL, or a savepoint; or not.
+                execution = Execution(None, None, b"")
+        self._portals[portal] = execution
         return Item(tags.BIND, message, prepared, name)
 
     def _describe(self, request: Request, message: bytes) -> Item:

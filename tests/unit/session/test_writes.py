@@ -23,6 +23,7 @@ from tests.unit.session.stage import (
     bind,
     breaks,
     client,
+    close_portal,
     complete,
     error,
     execute,
@@ -358,3 +359,78 @@ def test_kinds_are_what_the_tests_take_them_for(stage: Stage) -> None:
     }
     for sql, kind in kinds.items():
         assert stage.reader.read(sql.encode()).statements[0].kind is kind
+
+
+PORTAL = parse("", "INSERT INTO orders VALUES (1) RETURNING a") + bind("", portal="c") + SYNC
+FETCHED = done("FETCH 1", IN_TRANSACTION)
+
+
+@pytest.mark.parametrize("sql", ["FETCH ALL FROM c", "MOVE c", "FETCH c"])
+def test_what_a_cursor_may_write_counts_when_it_is_fetched(
+    stage: Stage, orders: Table, sql: str
+) -> None:
+    """It is a portal of the protocol, of which nothing was run yet."""
+    begin(stage)
+    stage >> client(PORTAL)
+    stage.events.clear()
+    reply = PARSED + BOUND + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    runs(stage, sql, "FETCH 1")
+    stage >> client(COMMIT) << marked(orders)
+
+
+def test_what_a_declared_cursor_may_write_counts(stage: Stage) -> None:
+    begin(stage)
+    runs(stage, "DECLARE c CURSOR FOR SELECT f()", "DECLARE CURSOR")
+    runs(stage, "FETCH c", "FETCH 1")
+    stage >> client(COMMIT) << marked(*stage.planner.everything("shop"))
+
+
+def test_a_cursor_that_reads_counts_for_nothing(stage: Stage) -> None:
+    begin(stage)
+    runs(stage, "DECLARE c CURSOR FOR SELECT a FROM orders", "DECLARE CURSOR")
+    batch = parse("", "SELECT a FROM orders") + bind("", portal="d") + SYNC
+    stage >> client(batch)
+    stage.events.clear()
+    reply = PARSED + BOUND + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    runs(stage, "FETCH c", "FETCH 1")
+    runs(stage, "FETCH d", "FETCH 1")
+    stage >> client(COMMIT) << asks("primary", COMMIT)
+
+
+def test_a_fetch_in_the_batch_that_makes_its_cursor_is_marked(stage: Stage, orders: Table) -> None:
+    """Even where the cursor is closed in the same batch."""
+    batch = (
+        parse("", "INSERT INTO orders VALUES (1) RETURNING a")
+        + bind("", portal="c")
+        + parse("", "FETCH ALL FROM c")
+        + bind("")
+        + execute()
+        + close_portal("c")
+        + SYNC
+    )
+    stage >> client(batch) << marked(orders)
+
+
+def test_a_fetch_of_either_of_two_cursors_counts_for_everything(stage: Stage) -> None:
+    begin(stage)
+    for portal in (PORTAL, parse("", "SELECT f()") + bind("", portal="d") + SYNC):
+        stage >> client(portal)
+        stage.events.clear()
+        reply = PARSED + BOUND + IN_TRANSACTION
+        stage >> answers("primary", reply) << told(reply)
+    stage >> client(query("FETCH c")) << everything(stage) << asks("primary", query("FETCH c"))
+
+
+def test_a_cursor_is_forgotten_with_its_transaction(stage: Stage) -> None:
+    begin(stage)
+    stage >> client(PORTAL)
+    stage.events.clear()
+    reply = PARSED + BOUND + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    stage >> client(ROLLBACK) << asks("primary", ROLLBACK)
+    stage >> answers("primary", done("ROLLBACK")) << told(done("ROLLBACK")) << released("primary")
+    begin(stage)
+    runs(stage, "FETCH held", "FETCH 1")
+    stage >> client(COMMIT) << asks("primary", COMMIT)

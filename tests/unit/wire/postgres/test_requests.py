@@ -126,6 +126,21 @@ def test_a_bind_says_what_an_execute_runs(engine: ClientEngine) -> None:
     assert execution.tail == bind[8:]
 
 
+def test_a_portal_that_may_be_either_of_two_is_not_known(engine: ClientEngine) -> None:
+    """The second Bind is refused, if the first one's portal is still there."""
+    other = frontend.parse(b"", b"SELECT b") + frontend.bind(b"p", b"") + SYNC
+    one(engine, PARSE + frontend.bind(b"p", b"") + SYNC)
+    request = one(engine, other)
+    assert request.items[1].prepared is engine.unnamed
+    (execution,) = one(engine, frontend.execute(b"p") + SYNC).executions
+    assert execution.sql is None
+    assert [found.sql for found in engine.cursors.values()] == [b"SELECT a", b"SELECT b"]
+    engine.forget_portals()
+    one(engine, other)
+    (execution,) = one(engine, frontend.execute(b"p") + SYNC).executions
+    assert execution.sql == b"SELECT b"
+
+
 def test_a_bind_of_nothing_ends_like_a_simple_query(engine: ClientEngine) -> None:
     request = one(engine, PARSE + frontend.bind(b"", b"") + EXECUTE + SYNC)
     assert request.executions[0].tail == SIMPLE_TAIL
