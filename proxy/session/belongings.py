@@ -66,10 +66,6 @@ class Belongings:
             return Reason.PINNED
         return blocked
 
-    def doubt(self) -> None:
-        """Something was set, and it is not known what: the server is asked when it is over."""
-        self.transaction.unsure = True
-
     def forget_statements(self, link: Link) -> None:
         """Every named statement is gone, for the client and on the connection."""
         self.engine.forget_statements()

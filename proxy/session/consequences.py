@@ -68,7 +68,7 @@ def chain(belongings: Belongings, errand: Errand, link: Link) -> None:
     if exchange.error is not None or not has_ended(errand.plans):
         return
     if len(errand.plans) > 1:
-        transaction.unsure = True
+        transaction.doubt()
         return
     if exchange.tags == [b"ROLLBACK"]:
         _go_back(belongings, link)

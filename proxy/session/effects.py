@@ -37,7 +37,7 @@ def apply_effects(belongings: Belongings, link: Link, statement: Statement, text
         if reason is not None:
             belongings.pins.add(reason)
         elif effect is Effect.SETTING and kind not in COMMANDS:
-            belongings.doubt()
+            belongings.transaction.unsure = True
     if kind is Kind.LISTEN:
         belongings.pins.add(PinReason.LISTEN)
     elif kind in COMMANDS:
@@ -45,7 +45,7 @@ def apply_effects(belongings: Belongings, link: Link, statement: Statement, text
         if command is None and kind is Kind.PREPARE:
             belongings.pins.add(PinReason.UNKNOWN)  # nobody else may have the connection it is on
         elif command is None:
-            belongings.doubt()
+            belongings.transaction.doubt()
         else:
             _apply(belongings, link, command)
 

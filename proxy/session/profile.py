@@ -10,29 +10,11 @@ from typing import Final, Protocol, final
 from proxy.cache.entry import Answer
 from proxy.cache.key import Context, Shape
 from proxy.routing.plan import Planner, Scope
-from proxy.session.state import SessionState
+from proxy.session.shaping import SHAPELESS, constants_depend_on, names_depend_on
+from proxy.session.state import SessionState, Settings
 from proxy.sql.session_commands import Execute, Prepare, read_command, read_name_list
 from proxy.types import Reason
-
-_SHAPELESS: Final = frozenset(
-    (
-        "application_name",
-        "client_connection_check_interval",
-        "client_min_messages",
-        "idle_in_transaction_session_timeout",
-        "idle_session_timeout",
-        "lock_timeout",
-        "log_min_duration_statement",
-        "log_statement",
-        "statement_timeout",
-        "synchronous_commit",
-        "tcp_keepalives_count",
-        "tcp_keepalives_idle",
-        "tcp_keepalives_interval",
-        "tcp_user_timeout",
-    )
-)
-"""Settings that cannot change a byte of a result: they don't part the cache. All others do."""
+from proxy.wire.postgres.requests import Sense
 
 _UNREADABLE_ENCODINGS: Final = frozenset(
     (
@@ -107,6 +89,7 @@ class Profile:
         context: What is cached for sessions like this; None where nothing may be.
         blocked: Why no read of this session may leave the primary; None when one may.
         is_readable: Whether texts mean what they look like to us.
+        sense: What prepared texts depend on; None where we can't tell what they mean.
         fires_others: Whether changes set off other triggers than the catalog says.
     """
 
@@ -121,6 +104,7 @@ class Profile:
         "fires_others",
         "is_readable",
         "scope",
+        "sense",
         "startup",
         "state",
         "user",
@@ -149,6 +133,7 @@ class Profile:
         self.context: Context | None = None
         self.blocked: Reason | None = None
         self.is_readable = True
+        self.sense: Sense | None = None
         self.fires_others = False
         self._renew()
 
@@ -224,6 +209,7 @@ class Profile:
         role = settings.get(ROLE, "")
         authorization = settings.get(AUTHORIZATION, "")
         self.is_readable = self._is_readable(settings)
+        self.sense = _sense(self.state.settings) if self.is_readable else None
         self.fires_others = (
             _value(settings.get("session_replication_role"), "origin") not in _OWN_TRIGGERS
         )
@@ -252,7 +238,7 @@ class Profile:
 
     def _shape(self, settings: Mapping[str, str], role: str, authorization: str) -> Shape:
         shaping = tuple(
-            (name, value) for name, value in sorted(settings.items()) if name not in _SHAPELESS
+            (name, value) for name, value in sorted(settings.items()) if name not in SHAPELESS
         )
         return Shape(
             salt=int(self._defaults.shape or "0", 16),
@@ -265,6 +251,13 @@ class Profile:
             encoding=self._defaults.encoding,
             settings=shaping,
         )
+
+
+def _sense(settings: Settings) -> Sense:
+    return Sense(
+        tuple([item for item in settings if names_depend_on(item[0])]),
+        tuple([item for item in settings if constants_depend_on(item[0])]),
+    )
 
 
 def written(name: str, value: str) -> str:

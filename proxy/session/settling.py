@@ -185,16 +185,18 @@ def _are_set(session: Conversation, link: Link) -> None:
     if session.is_gone:
         leave(session)
         return
-    if exchange.error is not None:
+    is_preparing = errand is not None and errand.is_preparing
+    if exchange.error is not None and not (is_preparing and not exchange.state_error):
         session.errand = None
         _refused_state(session, errand, link)
         return
-    if session.belongings.is_misled:
+    if session.belongings.is_misled and link.state is session.profile.state and not is_preparing:
         session.belongings.is_misled = False
         session.shell.write(exchange.reported)
     if errand is None:
         _part(session, link)
     else:
+        errand.is_preparing = False  # where that went wrong, the statement's use will tell why
         send(session, errand, link)
         pump(session)
 

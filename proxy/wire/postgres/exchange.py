@@ -14,6 +14,7 @@ Sources: "Message Flow" in the PostgreSQL manual, "Extended Query" and "Pipelini
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from enum import Enum, unique
 from typing import Final, final
 
@@ -82,6 +83,7 @@ class Exchange:
         "_coming",
         "_copy_ended",
         "_discarding",
+        "_doubtful",
         "_editing",
         "_framer",
         "_owed",
@@ -95,6 +97,7 @@ class Exchange:
         "copying_in",
         "done",
         "error",
+        "in_doubt",
         "parameters",
         "plain",
         "position_missing",
@@ -119,6 +122,7 @@ class Exchange:
         self._room = max_prepared
         self._stray: list[bytes] = []  # names to be closed at the next occasion
         self._coming: set[Prepared] = set()  # statements whose Parse is under way
+        self._doubtful: list[Prepared] = []  # prepared while nobody knew what was set
         self._copy_ended = False  # the client has said that it has no more rows to be copied
         self._sync_counts = False  # the Sync was sent behind that
         # Of the connection:
@@ -126,6 +130,7 @@ class Exchange:
         self.prepared: OrderedDict[Prepared, None] = OrderedDict()
         self.unnamed: Prepared | None = None
         self.status = tags.IDLE
+        self.in_doubt = False  # whether texts mean here what is thought
         # Of the request in flight:
         self.done = True
         self.plain = True  # nothing in the answer but the answer: no notice, no parameter
@@ -160,6 +165,23 @@ class Exchange:
         self._editing = False
         self._framer.watched = _WATCH_ROWS
         return frontend.query(sql)
+
+    def prepare(self, sql: bytes, statements: Iterable[Prepared]) -> bytes:
+        """Prepare statements under settings that `sql` makes; nothing of the answer goes on."""
+        self._start()
+        sent = [self.prelude(_STATE, sql)] if sql else []
+        self.reported = b""
+        self._request = None
+        self._discarding = True
+        self._editing = True
+        self.in_doubt = False
+        self._framer.watched = _WATCH_EDITED
+        self._close_strays(sent)
+        for prepared in statements:
+            self._want(prepared, sent)
+        self._owed.append(Owed(None, b"Z", forward=False))
+        sent.append(frontend.SYNC)
+        return b"".join(sent)
 
     def begin(self, request: Request, *, sync: bool = False) -> bytes:
         """Start a request; returns what is to be sent.
@@ -242,13 +264,16 @@ class Exchange:
 
     def _edit(self, request: Request) -> bytes:
         sent: list[bytes] = []
-        strays, self._stray = self._stray, []
-        for name in strays:
-            self._inject(sent, frontend.close(tags.STATEMENT, name), b"3").closes = name
+        self._close_strays(sent)
         for item in request.items:
             handler = _EDITORS.get(item.tag, Exchange._edit_other)
             handler(self, item, sent)
         return b"".join(sent)
+
+    def _close_strays(self, sent: list[bytes]) -> None:
+        strays, self._stray = self._stray, []
+        for name in strays:
+            self._inject(sent, frontend.close(tags.STATEMENT, name), b"3").closes = name
 
     def _edit_parse(self, item: Item, sent: list[bytes]) -> None:
         prepared = item.prepared
@@ -268,6 +293,10 @@ class Exchange:
         self._inject(sent, item.message, b"1")
         self._forward(item, item.message, sent)
         self._stray.append(item.name)
+
+    def lacks(self, item: Item) -> bool:
+        """Whether an item uses a named statement that is not here."""
+        return bool(item.name) and _is_use(item) and item.prepared not in self.prepared
 
     def _edit_use(self, item: Item, sent: list[bytes]) -> None:
         """Bind or Describe: the statement must be there, under its shared name."""
@@ -424,6 +453,8 @@ class Exchange:
                 self.status = passed[start + 5]
                 self.done = True
                 self._framer.watched = _WATCH_PLAIN
+                if self.in_doubt or self._doubtful:
+                    self._drop_doubtful()
                 request = self._request
                 if request is not None and self.error is None:
                     self.confirmed = len(request.undo)
@@ -516,6 +547,8 @@ class Exchange:
         if owed.prepared is not None:
             self.prepared[owed.prepared] = None
             self._coming.discard(owed.prepared)
+            if self.in_doubt:
+                self._doubtful.append(owed.prepared)
         item = owed.item
         if item is not None and item.prepared is not None and item.tag in _UNDOABLE:
             self.confirmed += 1
@@ -524,6 +557,20 @@ class Exchange:
         """Whether the statement that was just completed is one of ours, in a client's text."""
         request = self._request
         return request is not None and len(self.tags) - 1 in request.hidden
+
+    def _drop_doubtful(self) -> None:
+        """Let nobody else use what was prepared under settings that are not those of its sense.
+
+        Up to the end of its transaction it means to its client what it must.
+        """
+        self.unnamed = None
+        if self.status != tags.IDLE:
+            return
+        for prepared in self._doubtful:
+            if prepared in self.prepared:
+                del self.prepared[prepared]
+                self._stray.append(prepared.server_name)
+        self._doubtful.clear()
 
     def _in_query(self) -> bool:
         """Whether the server is at a message that ReadyForQuery follows without a Sync."""

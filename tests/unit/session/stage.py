@@ -309,7 +309,9 @@ class Stage:
         self.ledger = Ledger(self.tokens())
         self.planner = Planner(self.ledger)
         self.reader = Reader()
-        self.library = Library(lambda: self.planner.generation)
+        self.library = Library(
+            lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
+        )
         self.catalog = Catalog("shop")
         self.planner.know("shop", self.catalog)  # type: ignore[arg-type]
         names = ["primary", "replica", *(f"replica{n}" for n in range(2, replicas + 1))]

@@ -324,6 +324,20 @@ def test_a_local_setting_that_names_do_not_depend_on_changes_nothing(
     stage >> client(COMMIT) << marked(orders)
 
 
+def test_a_write_after_a_text_that_took_settings_back_counts_for_any_table(stage: Stage) -> None:
+    """In a transaction that the same text began."""
+    text = "BEGIN; SET search_path TO b; ROLLBACK; BEGIN"
+    tags = [complete(tag) for tag in ("BEGIN", "SET", "ROLLBACK", "BEGIN")]
+    stage >> client(query(text)) << asks("primary", query(text))
+    reply = b"".join(tags) + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    stage >> client(COMMIT)
+    kind, tables = stage.events.popleft()
+    assert kind == "marked"
+    assert {table.oid for table in stage.planner.any_table("shop")} <= tables
+
+
 def test_a_batch_that_moves_names_in_one_part_is_careful_in_the_next(stage: Stage) -> None:
     first = parse("", "SET search_path TO b") + bind("") + execute() + FLUSH
     stage >> client(first) << asks("primary", first)

@@ -23,6 +23,10 @@ from proxy.sql.setting_calls import SettingCall, read_setting_calls
             b"SELECT set_config('a', 'x, set_config(''b'', ''c'', false)', false)",
             [SettingCall("a", "x, set_config('b', 'c', false)", False)],
         ),
+        (
+            b"SELECT set_config('a', $1, true), set_config('b', $22 , true)",
+            [SettingCall("a", None, True), SettingCall("b", None, True)],
+        ),
     ],
 )
 def test_plain_calls_are_read(sql: bytes, calls: list[SettingCall]) -> None:
@@ -33,7 +37,9 @@ def test_plain_calls_are_read(sql: bytes, calls: list[SettingCall]) -> None:
     "sql",
     [
         b"SELECT 1",
-        b"SELECT set_config('a', $1, false)",
+        b"SELECT set_config($1, 'b', false)",
+        b"SELECT set_config('a', $1 || 'b', false)",
+        b"SELECT set_config('a', 'b', $1)",
         b"SELECT set_config('a', 'b', f())",
         b"SELECT set_config('a', E'b', false)",
         b"SELECT set_config('a', 'b' 'c', false)",

@@ -18,7 +18,7 @@ NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 def request(data: bytes) -> Request:
-    engine = ClientEngine(Library(lambda: 0))
+    engine = ClientEngine(Library(lambda: 0, lambda sql: False))
     (found,) = engine.feed(data)
     engine.read(found)
     return found
