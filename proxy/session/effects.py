@@ -62,9 +62,8 @@ def _apply(belongings: Belongings, link: Link, command: Command) -> None:
             belongings.profile.discard_all()
             link.state = UNTOUCHED
             belongings.is_misled = True
-        case Prepare(name, text):
-            belongings.profile.become(belongings.profile.state.with_statement(name, text))
-            link.state = link.state.with_statement(name, text)
+        case Prepare():
+            _apply_prepare(belongings, link, command)
         case Deallocate(None):
             belongings.forget_statements(link)
             belongings.profile.become(belongings.profile.state.without_statements())
@@ -72,6 +71,16 @@ def _apply(belongings: Belongings, link: Link, command: Command) -> None:
         case Deallocate(str(name)):
             belongings.profile.become(belongings.profile.state.with_statement(name, None))
             link.state = link.state.with_statement(name, None)
+
+
+def _apply_prepare(belongings: Belongings, link: Link, command: Prepare) -> None:
+    name, text = command.name, command.text
+    if belongings.transaction.constants_stay_lost:
+        # It can't be prepared again as it was; on this connection nobody else may find it.
+        belongings.pins.add(PinReason.UNKNOWN)
+        return
+    belongings.profile.become(belongings.profile.state.with_statement(name, text))
+    link.state = link.state.with_statement(name, text)
 
 
 def _apply_set(belongings: Belongings, link: Link, command: Set) -> None:

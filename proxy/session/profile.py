@@ -171,7 +171,7 @@ class Profile:
         command = read_command(execute)
         text = None
         if isinstance(command, Execute):
-            text = dict(self.state.statements).get(command.name)
+            text, _ = dict(self.state.statements).get(command.name, (None, ()))
         prepared = read_command(text.encode()) if text is not None else None
         return prepared.body.encode() if isinstance(prepared, Prepare) else None
 

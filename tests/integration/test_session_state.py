@@ -483,3 +483,29 @@ def test_a_local_setting_to_its_default_is_as_the_client_said_when_it_came(
         assert one.value("SHOW timezone") == "Asia/Kathmandu"
         one.query("COMMIT")
         assert one.value("SHOW timezone") == "America/New_York"
+
+
+def test_what_is_prepared_in_sql_means_what_it_meant_wherever_it_is_prepared_again(
+    direct: Application, clients: list[Connection]
+) -> None:
+    one, two, _ = clients
+    date = "SELECT extract(month FROM '01/02/2024'::date), name FROM place"
+    two.execute("SET search_path = there; SET DateStyle = 'ISO, DMY'")
+    texts = [
+        "SET search_path = here",
+        "SET DateStyle = 'ISO, MDY'",
+        f"PREPARE p AS {date}",
+        "SET DateStyle = 'ISO, DMY'",
+        f"PREPARE q AS {date}",
+    ]
+    with direct.connect() as alone:
+        for client in (alone, one):
+            for text in texts:
+                client.execute(text.encode())
+        # Where names mean something else, a server reads the text again, with its literals.
+        for path, month in (("here", 1), ("here", 1), ("there", 2), ("there", 2)):
+            for client in (alone, one):
+                client.execute(f"SET search_path = {path}".encode())
+                assert value(two, "SELECT name FROM place") == "there"
+                found = [client.execute(f"EXECUTE {name}".encode()).fetchone() for name in "pq"]
+                assert found == [(month, path), (2, path)]

@@ -173,7 +173,7 @@ def test_what_was_prepared_survives_a_rollback(stage: Stage) -> None:
     runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
     runs(stage, "PREPARE p AS SELECT 1", complete("PREPARE") + IN_TRANSACTION)
     runs(stage, "ROLLBACK", complete("ROLLBACK") + IDLE)
-    assert stage.session.profile.state.statements == (("p", "PREPARE p AS SELECT 1"),)
+    assert stage.session.profile.state.statements == (("p", ("PREPARE p AS SELECT 1", ())),)
     (link,) = stage.pools[stage.servers["primary"]].idle
     assert link.state.statements == stage.session.profile.state.statements
 
