@@ -510,19 +510,23 @@ class ClientEngine:
         return Item(tags.CLOSE, message, prepared, name)
 
     def _used(self, request: Request, name: bytes) -> Prepared | None:
-        """Find what is to be run: its constants are as they were, its names as they are now."""
+        """Find what is to be run: as it was prepared, where its names mean what they meant.
+
+        Where they don't, a server reads the whole text again.
+        """
         prepared = self.find(name)
-        now = self.sense
-        if prepared is None or now is None or prepared.sense is now or prepared.sense is None:
+        if prepared is None:
+            return None
+        now, then = self.sense, prepared.sense
+        if now is None or then is None or then is now:
             return prepared
-        names, constants = prepared.sense
-        if names != now.names:
-            prepared = self._library.find(prepared.sql, prepared.oids, Sense(now.names, constants))
+        if then.names != now.names:
+            prepared = self._library.find(prepared.sql, prepared.oids, now)
             if name:
                 self.statements[name] = prepared
             else:
                 self.unnamed = prepared
-        if constants != now.constants:
+        elif then.constants != now.constants:
             request.is_foreign = True
         return prepared
 

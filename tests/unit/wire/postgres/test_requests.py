@@ -133,15 +133,10 @@ def test_a_text_that_means_this_moment_is_shared_with_nobody() -> None:
     assert same[0] is same[1]
 
 
-def test_a_statement_keeps_its_constants_and_its_names_follow(engine: ClientEngine) -> None:
+def test_a_statement_keeps_its_constants(engine: ClientEngine) -> None:
     engine.sense = HERE
     one(engine, frontend.parse(b"s", b"SELECT a") + SYNC)
     before = engine.statements[b"s"]
-    engine.sense = THERE
-    request = one(engine, frontend.bind(b"", b"s") + SYNC)
-    assert engine.statements[b"s"].sense == THERE
-    assert request.items[0].prepared is engine.statements[b"s"]
-    assert not request.is_foreign
     engine.sense = THEN
     request = one(engine, frontend.describe(tags.STATEMENT, b"s") + SYNC)
     assert request.items[0].prepared is before
@@ -149,6 +144,19 @@ def test_a_statement_keeps_its_constants_and_its_names_follow(engine: ClientEngi
     engine.sense = None
     request = one(engine, frontend.bind(b"", b"s") + SYNC)
     assert request.items[0].prepared is before
+    assert not request.is_foreign
+
+
+def test_a_statement_whose_names_mean_something_else_is_another(engine: ClientEngine) -> None:
+    engine.sense = THEN
+    one(engine, frontend.parse(b"s", b"SELECT a") + frontend.parse(b"", b"SELECT a") + SYNC)
+    engine.sense = THERE
+    request = one(engine, frontend.bind(b"", b"s") + SYNC)
+    assert request.items[0].prepared is engine.statements[b"s"]
+    assert engine.statements[b"s"].sense == THERE
+    assert not request.is_foreign
+    one(engine, frontend.bind(b"", b"") + SYNC)
+    assert engine.unnamed is engine.statements[b"s"]
 
 
 def test_what_is_read_again_is_shared_with_nobody(engine: ClientEngine) -> None:
