@@ -32,11 +32,13 @@ class Belongings:
         transaction: The open one, or the last.
         named: Ready answers to statements that it has prepared, by their names.
         sequences: The connection that knows what its currval() and lastval() are.
+        customs: Names that it may have made custom settings under, unseen.
         is_misled: Whether it may have been told a server's default for what it said when it came.
     """
 
     __slots__ = (
         "_named_in",
+        "customs",
         "engine",
         "is_misled",
         "named",
@@ -57,6 +59,7 @@ class Belongings:
         self._named_in = profile.context
         self.sequences: Link | None = None
         self.is_misled = False
+        self.customs: set[str] = set()
 
     @property
     def why_at_primary(self) -> Reason | None:
@@ -96,3 +99,6 @@ class Belongings:
         if len(rows) > 1:
             link.state = self.profile.adopt(rows[1:])
             self.is_misled = link.state is not self.profile.state
+            self.customs.clear()
+            if self.transaction.is_dark:
+                link.stained_by = self

@@ -16,6 +16,7 @@ from proxy.session.errand import Errand
 from proxy.session.meaning import only_prepares, plan_all, read, texts_of
 from proxy.session.phase import OPEN, RUNNING, SETTING
 from proxy.session.ports import Link
+from proxy.session.profile import AUTHORIZATION, ROLE
 from proxy.session.sequences import asks_sequences, touches_sequences
 from proxy.session.shaping import FIXED, constants_depend_on
 from proxy.session.state import Change, Settings, Verb
@@ -211,10 +212,18 @@ def _changes(session: Conversation, errand: Errand, link: Link) -> bytes | None:
     commands = _way_back(errand)
     if commands:
         return b"\n;".join(commands)  # what else is to be changed comes after it
-    if errand.is_plain and link.state is state:
+    is_stained = link.stained_by is not None and link.stained_by is not session.belongings
+    if errand.is_plain and link.state is state and not is_stained:
         return None
     if link.exchange.status == tags.FAILED:
         return None
+    if is_stained:
+        commands.append(b"RESET ALL")
+        roles = {
+            name: value for name, value in link.state.settings if name in (ROLE, AUTHORIZATION)
+        }
+        link.state = link.state.with_settings(roles)
+        link.stained_by = None
     if link.state is not state:
         commands.append(session.services.dialect.apply(link.state.changes_to(state)))
         link.state = state

@@ -26,6 +26,8 @@ class Transaction:
         "are_names_lost",
         "constants_stay_lost",
         "generation",
+        "has_set",
+        "is_dark",
         "rows",
         "state",
         "stay_lost",
@@ -45,11 +47,13 @@ class Transaction:
         self.constants_stay_lost = False
         self.unsure = False  # whether its end must be looked at, to know what is set
         self.tainted = False  # whether something ran in it that may have left anything behind
+        self.is_dark = False  # whether it may have made settings under names that nobody knows
+        self.has_set = False  # whether it has made settings at all, or taken some back
 
     def begin(self, state: SessionState) -> None:
         """Start anew."""
         self.chain(state)
-        self.unsure = self.tainted = False
+        self.unsure = self.tainted = self.is_dark = False
 
     def chain(self, state: SessionState) -> None:
         """Start anew on the same connection: what is unsure of it stays so."""
@@ -58,6 +62,7 @@ class Transaction:
             self.rows = {}
         self.generation = -1
         self.state = state
+        self.has_set = False
         self.are_names_lost = self.stay_lost = False
         self.are_constants_lost = self.constants_stay_lost = False
 
@@ -83,7 +88,7 @@ class Transaction:
                     self.writes |= anything
                 if self.generation < 0 or plan.generation < self.generation:
                     self.generation = plan.generation
-            moved = moves(plan, text, is_touched=state is not self.state)
+            moved = moves(plan, text, is_touched=self.has_set or state is not self.state)
             is_followed = plan.statement.kind in _FOLLOWED
             if are_names_lost(moved):
                 self.are_names_lost = True
@@ -94,7 +99,7 @@ class Transaction:
 
     def doubt(self) -> None:
         """Something was set, and it is not known what: the server is asked when it is over."""
-        self.unsure = True
+        self.unsure = self.is_dark = True
         self.are_names_lost = self.stay_lost = True
         self.are_constants_lost = self.constants_stay_lost = True
 

@@ -61,3 +61,11 @@ def read_setting_calls(sql: bytes) -> tuple[SettingCall, ...] | None:
         )
         for call in _EACH.finditer(match[1])
     )
+
+
+_CUSTOM: Final = re.compile(rb"'([A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+)'")
+
+
+def custom_names(sql: bytes) -> set[str]:
+    """List what may be names of custom settings among a text's strings, wherever they stand."""
+    return {name.decode().lower() for name in _CUSTOM.findall(sql[:LONGEST])}

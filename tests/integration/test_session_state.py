@@ -509,3 +509,45 @@ def test_what_is_prepared_in_sql_means_what_it_meant_wherever_it_is_prepared_aga
                 assert value(two, "SELECT name FROM place") == "there"
                 found = [client.execute(f"EXECUTE {name}".encode()).fetchone() for name in "pq"]
                 assert found == [(month, path), (2, path)]
+
+
+@pytest.mark.parametrize(
+    ("way", "is_known"),
+    [
+        ("SET my.secret = 'x'", True),
+        ("SELECT set_config('my.secret', 'x', false)", True),
+        ("SELECT set_config('my.secret', 'x', false), 1", True),
+        ("SELECT set_config('my.secret', 'x', false) FROM generate_series(1, 1)", True),
+        ("BEGIN; SELECT set_config('my.secret', 'x', false); SELECT txid_current(); COMMIT", True),
+        ("SELECT set_config('my.' || 'secret', 'x', false)", False),
+        ("DO $$BEGIN PERFORM set_config('my.secret', 'x', false); END$$", False),
+        ("SELECT tells_secret()", False),
+    ],
+)
+def test_nobody_sees_the_value_of_anothers_custom_setting(
+    clients: list[Connection], way: str, is_known: bool
+) -> None:
+    """That there was one is seen, as docs/operating.md says."""
+    one, two, three = clients
+    one.execute(
+        "CREATE OR REPLACE FUNCTION tells_secret() RETURNS text LANGUAGE sql VOLATILE AS"
+        " $$SELECT set_config('my.' || 'secret', 'x', false)$$"
+    )
+    shown = "SELECT current_setting('my.secret', true) FROM pg_class LIMIT 1"
+    one.execute(way.encode())
+    for client in (two, three):
+        assert value(client, shown) in (None, "")
+        assert value(client, "SELECT current_setting('my.secret', true)") in (None, "")
+    if is_known:
+        assert value(one, shown) == "x"
+        assert value(two, shown) == ""
+
+
+def test_a_custom_setting_whose_name_is_a_parameter(narrow: Application) -> None:
+    with narrow.raw() as one, narrow.raw() as two:
+        text = parse(b"", b"SELECT set_config($1, $2, false)")
+        one.ask(text, bind(b"", b"", (b"my.parameter", b"x")), execute(b""), SYNC)
+        shown = "SELECT current_setting('my.parameter', true) FROM pg_class LIMIT 1"
+        assert two.value(shown) in (None, "")
+        assert one.value(shown) == "x"
+        assert two.value(shown) == ""

@@ -179,6 +179,7 @@ class Link:
         self.state: SessionState = UNTOUCHED
         self.shape = SHAPE
         self.sequences_of: object = None
+        self.stained_by: object = None
         self.user: Any = None
         self.knows_position = True
         self.verified_at: list[Position] = []

@@ -376,3 +376,45 @@ def test_a_reset_of_what_the_client_never_said_is_sent_as_it_is(berlin: Stage) -
     ready_for(berlin, "primary")
     text = query("RESET work_mem; SELECT 1")
     berlin >> client(text) << asks("primary", text)
+
+
+def test_a_reset_behind_a_savepoint_that_is_taken_back(stage: Stage) -> None:
+    """What the session takes for set is as it was when the transaction began, and is not true."""
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "SET app.tenant TO '5'", complete("SET") + IN_TRANSACTION)
+    runs(stage, "SAVEPOINT a", complete("SAVEPOINT") + IN_TRANSACTION)
+    runs(stage, "RESET app.tenant", complete("RESET") + IN_TRANSACTION)
+    runs(stage, "ROLLBACK TO a", complete("ROLLBACK") + IN_TRANSACTION)
+    reply = complete("COMMIT") + IDLE
+    stage >> client(COMMIT) << asks("primary", COMMIT)
+    stage >> answers("primary", reply) << told(reply) << asks("primary", question())
+    stage >> answers("primary", says_what_is_set()) << released("primary")
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    assert link.stained_by is stage.session.belongings
+
+
+def test_custom_settings_that_nobody_can_name_are_reset_for_the_next(stage: Stage) -> None:
+    runs(stage, "SET timezone TO 'UTC'", DONE)
+    stage >> client(query("SELECT f()"))
+    stage.events.clear()
+    stage >> answers("primary", result("1")) << told(result("1")) << settled(True)
+    stage << asks("primary", question())
+    stage >> answers("primary", says_what_is_set(TimeZone="UTC")) << released("primary")
+    stage >> client(BEGIN) << asks("primary", BEGIN)
+    done = complete("ROLLBACK") + IDLE
+    stage >> answers("primary", done) << told(done) << released("primary")
+    other, _ = stage.enter("other", {"timezone": "'UTC'"})
+    all_anew = query("RESET ALL\n;SET \"timezone\" TO 'UTC'")
+    stage >> client(BEGIN, session=other) << asks("primary", all_anew)
+    stage >> answers("primary", complete("RESET") + DONE) << asks("primary", BEGIN)
+
+
+def test_custom_settings_that_have_names_stain_nothing(stage: Stage) -> None:
+    stage >> client(query("SELECT set_config('app.tenant', '5', false)"))
+    stage.events.clear()
+    stage >> answers("primary", result("5")) << told(result("5")) << settled(True)
+    stage << asks("primary", question("app.tenant"))
+    stage >> answers("primary", says_what_is_set(**{"app.tenant": "5"})) << released("primary")
+    assert settings(stage) == {"app.tenant": "'5'"}
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    assert link.stained_by is None
