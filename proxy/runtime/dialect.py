@@ -28,8 +28,8 @@ class PostgresDialect:
     def apply(self, changes: Iterable[Change]) -> bytes:
         """One simple query that makes all changes, or none of them.
 
-        Prepared statements first, while their names mean what they meant; roles come last, since
-        what was set before a SET ROLE may not be allowed after it.
+        Roles come last in each stage, since what was set before a SET ROLE may not be allowed
+        after it.
         """
         # On lines of their own: what a client prepared may end with a comment.
         return "\n;".join(_say(change) for change in sorted(changes, key=_order)).encode(
@@ -55,7 +55,11 @@ class PostgresDialect:
         return dialect.table(request, columns, rows, status)
 
 
-def _order(change: Change) -> int:
+def _order(change: Change) -> tuple[int, int]:
+    return change.stage, _order_in_stage(change)
+
+
+def _order_in_stage(change: Change) -> int:
     """Drop roles, then everything else, then take on roles: authorization before role."""
     is_role = change.name == "role"
     is_authorization = change.name == "session_authorization"

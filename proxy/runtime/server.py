@@ -99,6 +99,7 @@ class ServerConnection:
         self.is_lost = False
         self.shape = ""
         self.sequences_of: object = None
+        self.stained_by: object = None
         self._is_paused = False
         self.on_lost: Callable[[ServerConnection], None] | None = None
         self._tls: Tls | None = None

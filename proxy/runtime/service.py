@@ -114,7 +114,9 @@ class GroupService:
         self.ledger = Ledger(self._new_token(), rules)
         self.planner = Planner(self.ledger)
         self.reader = Reader()
-        self.library = Library(lambda: self.planner.generation)
+        self.library = Library(
+            lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
+        )
         self.balancer: Balancer[Server] = Balancer()
         self.results: Results | None = None
         if settings.cache:

@@ -32,11 +32,15 @@ class Belongings:
         transaction: The open one, or the last.
         named: Ready answers to statements that it has prepared, by their names.
         sequences: The connection that knows what its currval() and lastval() are.
+        customs: Names that it may have made custom settings under, unseen.
+        is_misled: Whether it may have been told a server's default for what it said when it came.
     """
 
     __slots__ = (
         "_named_in",
+        "customs",
         "engine",
+        "is_misled",
         "named",
         "pins",
         "profile",
@@ -54,6 +58,8 @@ class Belongings:
         self.named: dict[bytes, dict[bytes, Answer]] = {}
         self._named_in = profile.context
         self.sequences: Link | None = None
+        self.is_misled = False
+        self.customs: set[str] = set()
 
     @property
     def why_at_primary(self) -> Reason | None:
@@ -63,12 +69,8 @@ class Belongings:
             return Reason.PINNED
         return blocked
 
-    def doubt(self) -> None:
-        """Something was set, and it is not known what: the server is asked when it is over."""
-        self.transaction.unsure = True
-
     def forget_statements(self, link: Link) -> None:
-        """Every prepared statement is gone, for the client and on the connection."""
+        """Every named statement is gone, for the client and on the connection."""
         self.engine.forget_statements()
         link.exchange.forget_statements()
 
@@ -95,5 +97,8 @@ class Belongings:
         kept = self.pins & {PinReason.UNKNOWN}
         self.pins = kept | set(self.terms.pins) | read_answer(rows[0])
         if len(rows) > 1:
-            self.profile.adopt(rows[1:])
-            link.state = self.profile.state
+            link.state = self.profile.adopt(rows[1:])
+            self.is_misled = link.state is not self.profile.state
+            self.customs.clear()
+            if self.transaction.is_dark:
+                link.stained_by = self

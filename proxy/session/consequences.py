@@ -21,8 +21,10 @@ from proxy.session.pins import (
 )
 from proxy.session.ports import Link
 from proxy.session.transaction import has_control, has_ended
-from proxy.sql.statement import Kind
+from proxy.sql.setting_calls import custom_names, read_setting_calls
+from proxy.sql.statement import Effect, Kind
 from proxy.types import SCHEMA_OID
+from proxy.wire.postgres.codec import read_formats, read_values
 from proxy.wire.postgres.exchange import Exchange
 
 _ROLLBACK_TO: Final = Kind.ROLLBACK_TO
@@ -49,9 +51,9 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
     exchange = link.exchange
     transaction = belongings.transaction
     is_rollback_to = False
-    for plan in errand.plans:
+    for plan, text in zip(errand.plans, errand.texts, strict=True):
         if plan.taints:
-            transaction.tainted = True
+            _taint(belongings, errand, plan, text, error=exchange.error is not None)
         if plan.statement.kind is _ROLLBACK_TO:
             is_rollback_to = True
     if exchange.error is not None:
@@ -60,11 +62,32 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
             if plan.statement.effects & UNDONE_BY_NOTHING:
                 transaction.tainted = True
         return
-    if is_rollback_to and belongings.profile.state is not transaction.state:
-        transaction.unsure = True
+    if is_rollback_to and transaction.has_set:
+        transaction.unsure = transaction.is_dark = True
     for plan, text in zip(errand.plans, errand.texts, strict=True):
         apply_effects(belongings, link, plan.statement, text)
+        if plan.statement.kind in COMMANDS:
+            transaction.has_set = True
     transaction.follow()
+
+
+def _taint(belongings: Belongings, errand: Errand, plan: Plan, text: bytes, *, error: bool) -> None:
+    """Something may be left behind; of custom settings, only those with names can be asked for."""
+    transaction = belongings.transaction
+    transaction.tainted = True
+    is_plain = Effect.SETTING in plan.statement.effects and read_setting_calls(text) is not None
+    if not is_plain:
+        transaction.is_dark = True
+    belongings.customs |= custom_names(text)
+    request = errand.request
+    if error or request.is_cut:
+        return  # what was bound is not all there, or was not understood
+    for execution in request.executions:
+        if execution.prepared is not None:
+            _, pos = read_formats(execution.tail, 0)
+            for parameter in read_values(execution.tail, pos)[0]:
+                if parameter:
+                    belongings.customs |= custom_names(b"'%b'" % parameter)
 
 
 def chain(belongings: Belongings, errand: Errand, link: Link) -> None:
@@ -74,7 +97,7 @@ def chain(belongings: Belongings, errand: Errand, link: Link) -> None:
     if exchange.error is not None or not has_ended(errand.plans):
         return
     if len(errand.plans) > 1:
-        transaction.unsure = True
+        transaction.doubt()
         return
     if exchange.tags == [b"ROLLBACK"]:
         _go_back(belongings, link)
@@ -107,6 +130,7 @@ def whole_question(belongings: Belongings, link: Link) -> bytes:
     """Ask the server for everything that may live in its session."""
     states = (belongings.profile.state, belongings.transaction.state, link.state)
     names = {name for state in states for name, _ in state.settings if "." in name}
+    names |= belongings.customs
     return QUESTION + b";" + settings_question(names)
 
 

@@ -2,7 +2,8 @@
 
 Two things are kept true here: what the client's session is like (`profile.state`), and what the
 server connection's is (`link.state`). They differ after a RESET: the connection falls back to the
-login's default, the client to its startup parameter; the difference is set before the next request.
+login's default, the client to its startup parameter; the difference is set before anything else is
+run, and what the server then reports is told to the client, who has heard of the default.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def apply_effects(belongings: Belongings, link: Link, statement: Statement, text
         if reason is not None:
             belongings.pins.add(reason)
         elif effect is Effect.SETTING and kind not in COMMANDS:
-            belongings.doubt()
+            belongings.transaction.unsure = True
     if kind is Kind.LISTEN:
         belongings.pins.add(PinReason.LISTEN)
     elif kind in COMMANDS:
@@ -44,7 +45,7 @@ def apply_effects(belongings: Belongings, link: Link, statement: Statement, text
         if command is None and kind is Kind.PREPARE:
             belongings.pins.add(PinReason.UNKNOWN)  # nobody else may have the connection it is on
         elif command is None:
-            belongings.doubt()
+            belongings.transaction.doubt()
         else:
             _apply(belongings, link, command)
 
@@ -60,9 +61,9 @@ def _apply(belongings: Belongings, link: Link, command: Command) -> None:
             belongings.forget_statements(link)
             belongings.profile.discard_all()
             link.state = UNTOUCHED
-        case Prepare(name, text):
-            belongings.profile.become(belongings.profile.state.with_statement(name, text))
-            link.state = link.state.with_statement(name, text)
+            belongings.is_misled = True
+        case Prepare():
+            _apply_prepare(belongings, link, command)
         case Deallocate(None):
             belongings.forget_statements(link)
             belongings.profile.become(belongings.profile.state.without_statements())
@@ -70,6 +71,16 @@ def _apply(belongings: Belongings, link: Link, command: Command) -> None:
         case Deallocate(str(name)):
             belongings.profile.become(belongings.profile.state.with_statement(name, None))
             link.state = link.state.with_statement(name, None)
+
+
+def _apply_prepare(belongings: Belongings, link: Link, command: Prepare) -> None:
+    name, text = command.name, command.text
+    if belongings.transaction.constants_stay_lost:
+        # It can't be prepared again as it was; on this connection nobody else may find it.
+        belongings.pins.add(PinReason.UNKNOWN)
+        return
+    belongings.profile.become(belongings.profile.state.with_statement(name, text))
+    link.state = link.state.with_statement(name, text)
 
 
 def _apply_set(belongings: Belongings, link: Link, command: Set) -> None:
@@ -85,6 +96,7 @@ def _apply_set(belongings: Belongings, link: Link, command: Set) -> None:
 
 
 def _apply_reset(belongings: Belongings, link: Link, name: str | None) -> None:
+    belongings.is_misled = True
     if name is None:
         belongings.profile.reset_all()
         kept = {key: value for key, value in link.state.settings if key in _ROLES}

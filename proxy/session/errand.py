@@ -8,6 +8,7 @@ from typing import Final, final
 from proxy.freshness.mark import Mark
 from proxy.routing.plan import Plan
 from proxy.session.fill import Fill
+from proxy.session.state import Settings
 from proxy.sql.statement import Kind
 from proxy.topology.group import Server
 from proxy.types import Position, Reason
@@ -34,6 +35,9 @@ class Errand:
         alone: Whether it must go itself, since the other's result could not be kept.
         clock: Whether its text means another moment each time it is read.
         uncached: Why its result is not kept.
+        foreign: Constants that statements were prepared with for it, other than its client's now.
+        is_preparing: Whether that is under way.
+        is_aside: Whether that was done behind a savepoint, and is still to be taken back.
         attempts: How often it has been sent; a read is repeated once.
         sent_at: When it was sent, the last time.
         answered_at: When the first bytes of its answer came; 0.0 before.
@@ -50,7 +54,10 @@ class Errand:
         "fast",
         "fill",
         "flight",
+        "foreign",
+        "is_aside",
         "is_plain",
+        "is_preparing",
         "leads",
         "mark",
         "need",
@@ -81,6 +88,9 @@ class Errand:
         self.clock = False
         self.uncached: Reason | None = None
         self.checked: int | None = None
+        self.foreign: list[Settings] = []
+        self.is_preparing = False
+        self.is_aside = False
         self.attempts = 0
         self.reason = _NOT_KNOWN
         self.server: Server | None = None

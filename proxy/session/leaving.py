@@ -120,6 +120,7 @@ class Farewell:
                 return
             if what is DISCARD:
                 link.state = UNTOUCHED
+                link.stained_by = None
                 exchange.forget_statements()
                 self._ask(link, what, b"DISCARD ALL")
                 return

@@ -6,6 +6,7 @@ nothing changes. Where a read then goes is not decided here (`way`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from proxy.routing.plan import Plan, Planner
@@ -16,9 +17,10 @@ from proxy.sql.session_commands import Deallocate, read_command
 from proxy.sql.statement import Kind
 from proxy.types import Reason
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import END_OPEN, END_READY, Execution, Request
+from proxy.wire.postgres.requests import END_OPEN, END_READY, Execution, Prepared, Request
 
 _EXECUTE: Final = Kind.EXECUTE
+_FETCH: Final = Kind.FETCH
 
 
 def read(reader: Reader, profile: Profile, execution: Execution) -> Reading:
@@ -45,18 +47,55 @@ def texts_of(readings: list[Reading]) -> tuple[bytes, ...]:
 
 
 def plan_all(
-    reader: Reader, planner: Planner, profile: Profile, readings: list[Reading]
+    reader: Reader,
+    planner: Planner,
+    profile: Profile,
+    readings: list[Reading],
+    cursors: Mapping[Prepared | None, Execution],
 ) -> tuple[Plan, ...]:
-    """Plan what was read, one by one, for what the session is like now."""
+    """Plan what was read, one by one, for what the session is like now.
+
+    Args:
+        reader: Reads what a statement runs by its name.
+        planner: Plans it.
+        profile: Of the session.
+        readings: What the request's texts ask for.
+        cursors: What a FETCH may run.
+    """
     scope = profile.scope
     plans = [
         planner.plan(scope, statement) for reading in readings for statement in reading.statements
     ]
     for place, planned in enumerate(plans):
-        if planned.statement.kind is _EXECUTE:
+        kind = planned.statement.kind
+        if kind is _EXECUTE:
             text = texts_of(readings)[place]
             plans[place] = _plan_executed(reader, planner, profile, planned, text)
+        elif kind is _FETCH and cursors:
+            plans[place] = _plan_fetched(reader, planner, profile, planned, cursors)
     return tuple(plans)
+
+
+def _plan_fetched(
+    reader: Reader,
+    planner: Planner,
+    profile: Profile,
+    planned: Plan,
+    cursors: Mapping[Prepared | None, Execution],
+) -> Plan:
+    """FETCH and MOVE run what a portal of the protocol was made of; which one is not told apart.
+
+    What DECLARE made is not looked at: it counted for all that it may write when it was declared.
+    """
+    found = [
+        plan
+        for execution in cursors.values()
+        for plan in plan_all(reader, planner, profile, [read(reader, profile, execution)], {})
+        if plan.writes or plan.taints or plan.may_commit or plan.statement.effects
+    ]
+    if len(found) == 1 and found[0].read_set is None:
+        return found[0]
+    return planner.plan(profile.scope, UNREAD) if found else planned
 
 
 def _plan_executed(

@@ -16,7 +16,7 @@ class Phase(Enum):
 
     FREE = "free"  # between requests, perhaps in a transaction
     WAITING = "waiting"  # for a server connection, a primary, or another's result
-    SETTING = "setting"  # the client's settings are being made, before its request is sent
+    SETTING = "setting"  # the client's settings are being made: for its request, or after a reset
     RUNNING = "running"  # a request is with the server
     OPEN = "open"  # a batch is with the server, and the client has not ended it yet
     ASKING = "asking"  # a question of our own, before the connection is given back
@@ -40,12 +40,12 @@ NEXT: Final[dict[Phase, frozenset[Phase]]] = {
     SETTING: frozenset((FREE, RUNNING, OPEN, OVER)),
     # Answered; or answered by a replica in a way that does not count, so that the primary is asked,
     # for which a connection must be waited for; or a Sync was lost on a COPY, so that the client
-    # must send another.
-    RUNNING: frozenset((FREE, WAITING, OPEN, ASKING, OVER)),
+    # must send another. A server's default may have to be made the client's.
+    RUNNING: frozenset((FREE, WAITING, OPEN, ASKING, SETTING, OVER)),
     # The client has ended its batch; or the server has, by going.
     OPEN: frozenset((RUNNING, FREE, OVER)),
     # The server has answered.
-    ASKING: frozenset((FREE, OVER)),
+    ASKING: frozenset((FREE, SETTING, OVER)),
     OVER: frozenset(),
 }
 """What may follow. To stay in a phase is always possible: one thing after another of its kind."""

@@ -47,6 +47,7 @@ class Link(Protocol):
     state: SessionState
     shape: str  # a digest of the defaults that its login began with
     sequences_of: object  # the session whose currval() and lastval() it knows
+    stained_by: object  # whose custom settings may be made on it, under names that nobody knows
 
     def lend(self, user: LinkUser | None, /) -> None:
         """From now on, hand what comes to this user; None: to nobody."""

@@ -10,29 +10,11 @@ from typing import Final, Protocol, final
 from proxy.cache.entry import Answer
 from proxy.cache.key import Context, Shape
 from proxy.routing.plan import Planner, Scope
-from proxy.session.state import SessionState
+from proxy.session.shaping import SHAPELESS, constants_depend_on, names_depend_on
+from proxy.session.state import SessionState, Settings
 from proxy.sql.session_commands import Execute, Prepare, read_command, read_name_list
 from proxy.types import Reason
-
-_SHAPELESS: Final = frozenset(
-    (
-        "application_name",
-        "client_connection_check_interval",
-        "client_min_messages",
-        "idle_in_transaction_session_timeout",
-        "idle_session_timeout",
-        "lock_timeout",
-        "log_min_duration_statement",
-        "log_statement",
-        "statement_timeout",
-        "synchronous_commit",
-        "tcp_keepalives_count",
-        "tcp_keepalives_idle",
-        "tcp_keepalives_interval",
-        "tcp_user_timeout",
-    )
-)
-"""Settings that cannot change a byte of a result: they don't part the cache. All others do."""
+from proxy.wire.postgres.requests import Sense
 
 _UNREADABLE_ENCODINGS: Final = frozenset(
     (
@@ -101,11 +83,13 @@ class Profile:
     """A session's state, and what follows from it. See the module.
 
     Attributes:
+        startup: What it has said of settings when it came.
         state: What the client has set, its startup parameters included.
         scope: What names mean.
         context: What is cached for sessions like this; None where nothing may be.
         blocked: Why no read of this session may leave the primary; None when one may.
         is_readable: Whether texts mean what they look like to us.
+        sense: What prepared texts depend on; None where we can't tell what they mean.
         fires_others: Whether changes set off other triggers than the catalog says.
     """
 
@@ -114,13 +98,14 @@ class Profile:
         "_defaults",
         "_group",
         "_planner",
-        "_startup",
         "blocked",
         "context",
         "database",
         "fires_others",
         "is_readable",
         "scope",
+        "sense",
+        "startup",
         "state",
         "user",
     )
@@ -139,7 +124,7 @@ class Profile:
         self._planner = planner
         self._cache = cache
         self._group = group
-        self._startup = startup
+        self.startup = startup
         self._defaults = defaults
         self.user = user
         self.database = database
@@ -148,6 +133,7 @@ class Profile:
         self.context: Context | None = None
         self.blocked: Reason | None = None
         self.is_readable = True
+        self.sense: Sense | None = None
         self.fires_others = False
         self._renew()
 
@@ -173,31 +159,36 @@ class Profile:
 
     def reset(self, name: str) -> None:
         """The client has RESET something: its startup parameter counts again, if it sent one."""
-        self.become(self.state.with_setting(name, self._startup.get(name)))
+        self.become(self.state.with_setting(name, self.startup.get(name)))
 
     def reset_all(self) -> None:
         """RESET ALL leaves the role as it is, as the server does."""
         kept = {name: value for name, value in self.state.settings if name in (ROLE, AUTHORIZATION)}
-        self.become(self.state.with_settings({**dict(self._startup.settings), **kept}))
+        self.become(self.state.with_settings({**dict(self.startup.settings), **kept}))
 
     def prepared_body(self, execute: bytes) -> bytes | None:
         """Find what an EXECUTE runs; None: nothing that is known here."""
         command = read_command(execute)
         text = None
         if isinstance(command, Execute):
-            text = dict(self.state.statements).get(command.name)
+            text, _ = dict(self.state.statements).get(command.name, (None, ()))
         prepared = read_command(text.encode()) if text is not None else None
         return prepared.body.encode() if isinstance(prepared, Prepare) else None
 
     def discard_all(self) -> None:
         """DISCARD ALL: as at login."""
-        self.become(self._startup)
+        self.become(self.startup)
 
-    def adopt(self, rows: Iterable[Sequence[bytes | None]]) -> None:
+    def adopt(self, rows: Iterable[Sequence[bytes | None]]) -> SessionState:
         """Take the server's word for what is set: something may have set it unseen.
+
+        A startup parameter that is not set there was RESET: to the client it counts again.
 
         Args:
             rows: Name and value of each setting; a value of None: it is not set.
+
+        Returns:
+            What the server's session is like.
         """
         unset = ((ROLE, "none"), (AUTHORIZATION, self.user))
         settings: dict[str, str] = {}
@@ -208,7 +199,9 @@ class Profile:
             if name is None or value is None or (name, value) in unset:
                 continue
             settings[name.lower()] = written(name.lower(), value)
-        self.become(self.state.with_settings(settings))
+        there = self.state.with_settings(settings)
+        self.become(self.state.with_settings({**dict(self.startup.settings), **settings}))
+        return there
 
     def _renew(self) -> None:
         settings = dict(self.state.settings)
@@ -216,6 +209,7 @@ class Profile:
         role = settings.get(ROLE, "")
         authorization = settings.get(AUTHORIZATION, "")
         self.is_readable = self._is_readable(settings)
+        self.sense = _sense(self.state.settings) if self.is_readable else None
         self.fires_others = (
             _value(settings.get("session_replication_role"), "origin") not in _OWN_TRIGGERS
         )
@@ -244,7 +238,7 @@ class Profile:
 
     def _shape(self, settings: Mapping[str, str], role: str, authorization: str) -> Shape:
         shaping = tuple(
-            (name, value) for name, value in sorted(settings.items()) if name not in _SHAPELESS
+            (name, value) for name, value in sorted(settings.items()) if name not in SHAPELESS
         )
         return Shape(
             salt=int(self._defaults.shape or "0", 16),
@@ -257,6 +251,13 @@ class Profile:
             encoding=self._defaults.encoding,
             settings=shaping,
         )
+
+
+def _sense(settings: Settings) -> Sense:
+    return Sense(
+        tuple([item for item in settings if names_depend_on(item[0])]),
+        tuple([item for item in settings if constants_depend_on(item[0])]),
+    )
 
 
 def written(name: str, value: str) -> str:

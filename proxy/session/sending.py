@@ -16,11 +16,14 @@ from proxy.session.errand import Errand
 from proxy.session.meaning import only_prepares, plan_all, read, texts_of
 from proxy.session.phase import OPEN, RUNNING, SETTING
 from proxy.session.ports import Link
+from proxy.session.profile import AUTHORIZATION, ROLE
 from proxy.session.sequences import asks_sequences, touches_sequences
+from proxy.session.shaping import FIXED, constants_depend_on
+from proxy.session.state import Change, Settings, Verb
 from proxy.session.transaction import may_commit
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.exchange import Prelude
-from proxy.wire.postgres.requests import END_OPEN, END_READY, Item, Request
+from proxy.wire.postgres.requests import END_OPEN, END_READY, Item, Prepared, Request
 
 
 def send(session: Conversation, errand: Errand, link: Link) -> None:
@@ -31,6 +34,9 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     transaction = session.transaction
     if errand.need is None and is_outdated(session, errand):
         _plan_again(session, errand)
+    is_lost = transaction.are_constants_lost and exchange.status != tags.IDLE
+    if (request.is_foreign or is_lost) and _prepares(session, errand, link, is_lost=is_lost):
+        return
     pieces: list[bytes] = []
     if (changes := _changes(session, errand, link)) is not None:
         if errand.fast is None:
@@ -50,6 +56,7 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
         _account(session, errand.plans, errand.texts)
         if transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
             services.announce(errand, transaction, session.profile)
+    exchange.in_doubt = transaction.are_constants_lost or request.is_foreign
     sync = not in_transaction and only_prepares(request)
     pieces.append(exchange.begin(request, sync=sync))
     errand.sent_at = services.clock()
@@ -83,7 +90,8 @@ def _plan_again(session: Conversation, errand: Errand) -> None:
     errand.fast = None
     reader = session.reader
     readings = [read(reader, session.profile, item) for item in errand.request.executions]
-    errand.take_plans(plan_all(reader, session.planner, session.profile, readings))
+    cursors = session.engine.cursors
+    errand.take_plans(plan_all(reader, session.planner, session.profile, readings, cursors))
 
 
 def send_more(session: Conversation, request: Request) -> None:
@@ -104,7 +112,8 @@ def send_more(session: Conversation, request: Request) -> None:
         request = _end_of_batch()
     reader = session.reader
     readings = [read(reader, session.profile, execution) for execution in request.executions]
-    plans = plan_all(reader, session.planner, session.profile, readings)
+    cursors = session.engine.cursors
+    plans = plan_all(reader, session.planner, session.profile, readings, cursors)
     texts = texts_of(readings)
     errand.plans += plans
     errand.texts += texts
@@ -112,6 +121,7 @@ def send_more(session: Conversation, request: Request) -> None:
     in_transaction = exchange.status != tags.IDLE
     if session.transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
         _announce_more(session, errand)
+    exchange.in_doubt = session.transaction.are_constants_lost or request.is_foreign
     link.write(exchange.go_on(request))
     said = exchange.say_at_once()
     if said:
@@ -136,14 +146,81 @@ def give_up(session: Conversation, link: Link) -> None:
         session.phase = RUNNING
 
 
+def _prepares(session: Conversation, errand: Errand, link: Link, *, is_lost: bool) -> bool:
+    """Prepare what a connection lacks under the settings of then, whose constants it has.
+
+    For each of those once: where a connection can't hold all that it needs, what is left is
+    prepared under the settings of now.
+    """
+    exchange = link.exchange
+    now = session.profile.sense
+    if now is None or exchange.status == tags.FAILED:
+        return False
+    constants: Settings | None = None
+    lacking: list[Prepared] = []
+    for item in errand.request.items:
+        prepared = item.prepared
+        if prepared is None or prepared.sense is None or not exchange.lacks(item):
+            continue
+        its = prepared.sense.constants
+        is_other = is_lost or its != now.constants
+        if constants is None and is_other and its not in errand.foreign:
+            constants = its
+        if its == constants:
+            lacking.append(prepared)
+    if constants is None:
+        return False
+    commands = _way_back(errand)
+    changes = [Change(Verb.SET, name, value) for name, value in constants]
+    then = dict(constants)
+    if exchange.status == tags.IDLE:
+        state = session.profile.state
+        kept = {name: value for name, value in state.settings if not constants_depend_on(name)}
+        there = state.with_settings({**kept, **then})
+        changes = link.state.changes_to(there)
+        link.state = there
+    else:
+        others = {name for name, _ in now.constants if name not in then}
+        if is_lost:
+            others |= {name for name in FIXED if name not in then}
+        changes += [Change(Verb.RESET, name) for name in sorted(others)]
+        commands.append(b"SAVEPOINT tidegate")
+        errand.is_aside = True
+    if changes:
+        commands.append(session.services.dialect.apply(changes))
+    errand.foreign.append(constants)
+    errand.is_preparing = True
+    session.phase = SETTING
+    link.write(exchange.prepare(b"\n;".join(commands), lacking))
+    return True
+
+
+def _way_back(errand: Errand) -> list[bytes]:
+    """Say what takes settings back that were made for a moment, whatever they were before."""
+    if not errand.is_aside:
+        return []
+    errand.is_aside = False
+    return [b"ROLLBACK TO SAVEPOINT tidegate", b"RELEASE SAVEPOINT tidegate"]
+
+
 def _changes(session: Conversation, errand: Errand, link: Link) -> bytes | None:
     """Say what makes a connection's session the client's; None: it is, or can't be changed."""
     state = session.profile.state
-    if errand.is_plain and link.state is state:
+    commands = _way_back(errand)
+    if commands:
+        return b"\n;".join(commands)  # what else is to be changed comes after it
+    is_stained = link.stained_by is not None and link.stained_by is not session.belongings
+    if errand.is_plain and link.state is state and not is_stained:
         return None
     if link.exchange.status == tags.FAILED:
         return None
-    commands: list[bytes] = []
+    if is_stained:
+        commands.append(b"RESET ALL")
+        roles = {
+            name: value for name, value in link.state.settings if name in (ROLE, AUTHORIZATION)
+        }
+        link.state = link.state.with_settings(roles)
+        link.stained_by = None
     if link.state is not state:
         commands.append(session.services.dialect.apply(link.state.changes_to(state)))
         link.state = state

@@ -155,29 +155,53 @@ def _part(session: Conversation, link: Link, *, from_replica: bool = False) -> N
 
     One to a replica is never kept: a pinned client has its own beside it.
     """
+    belongings = session.belongings
+    if belongings.is_misled and not from_replica:
+        if link.state is not session.profile.state:
+            _bring_back(session, link)
+            return
+        belongings.is_misled = False
     session.link = None
     session.phase = FREE
-    if session.belongings.pins and not from_replica:
+    if belongings.pins and not from_replica:
         session.home = link
     else:
         session.give_back(link)
     after(session)
 
 
+def _bring_back(session: Conversation, link: Link) -> None:
+    """Set again what a reset has made a server's default, so that the client hears of it."""
+    session.phase = SETTING
+    changes = link.state.changes_to(session.profile.state)
+    link.state = session.profile.state
+    link.write(link.exchange.ask(session.services.dialect.apply(changes)))
+
+
 def _are_set(session: Conversation, link: Link) -> None:
     """The settings are made, or have been refused: the client must hear why."""
     errand = session.errand
-    if errand is None:
+    exchange = link.exchange
+    if session.is_gone:
         leave(session)
-    elif link.exchange.error is None:
-        send(session, errand, link)
-        pump(session)
-    else:
+        return
+    is_preparing = errand is not None and errand.is_preparing
+    if exchange.error is not None and not (is_preparing and not exchange.state_error):
         session.errand = None
         _refused_state(session, errand, link)
+        return
+    if session.belongings.is_misled and link.state is session.profile.state and not is_preparing:
+        session.belongings.is_misled = False
+        session.shell.write(exchange.reported)
+    if errand is None:
+        _part(session, link)
+    else:
+        errand.is_preparing = False  # where that went wrong, the statement's use will tell why
+        send(session, errand, link)
+        pump(session)
 
 
-def _refused_state(session: Conversation, errand: Errand, link: Link) -> None:
+def _refused_state(session: Conversation, errand: Errand | None, link: Link) -> None:
     """The server would not set what the client has set before: the client must hear why."""
     error = link.exchange.error or b""
     session.link = None
@@ -187,6 +211,9 @@ def _refused_state(session: Conversation, errand: Errand, link: Link) -> None:
         leave(session)
     elif session.belongings.pins:
         hang_up(session, "session settings were refused on a connection that had to be kept")
+    elif errand is None:
+        session.phase = FREE  # the client hears of it when it asks for something
+        after(session)
     else:
         session.shell.write(error)
         end_unserved(session, errand)

@@ -9,14 +9,20 @@ how to say them again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, unique
 from typing import Final, final
 from weakref import WeakValueDictionary
 
 from mypy_extensions import mypyc_attr
 
+from proxy.session.shaping import constants_depend_on, names_depend_on
+
 Settings = tuple[tuple[str, str], ...]
+Made = tuple[str, Settings]
+"""The text that prepared a statement, and what was set then, as far as texts depend on it."""
+
+Statements = tuple[tuple[str, Made], ...]
 
 
 @unique
@@ -31,11 +37,17 @@ class Verb(Enum):
 
 @dataclass(slots=True, frozen=True)
 class Change:
-    """One step from one state to another: `value` is SQL text, as it was said."""
+    """One step from one state to another.
+
+    Attributes:
+        value: SQL text, as it was said.
+        stage: Steps of one stage may be taken in any order that works; stages follow each other.
+    """
 
     verb: Verb
     name: str
     value: str = ""
+    stage: int = 0
 
 
 @mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
@@ -46,14 +58,14 @@ class SessionState:
     __slots__ = ("__weakref__", "settings", "statements")
 
     settings: Settings
-    statements: Settings
+    statements: Statements
 
-    def __init__(self, settings: Settings, statements: Settings) -> None:
+    def __init__(self, settings: Settings, statements: Statements) -> None:
         self.settings = settings
         self.statements = statements
 
     @staticmethod
-    def of(settings: Mapping[str, str], statements: Mapping[str, str]) -> SessionState:
+    def of(settings: Mapping[str, str], statements: Mapping[str, Made]) -> SessionState:
         """Find or make the state with these settings and prepared statements."""
         key = (tuple(sorted(settings.items())), tuple(sorted(statements.items())))
         found = _interned.get(key)
@@ -68,7 +80,12 @@ class SessionState:
 
     def with_setting(self, name: str, value: str | None) -> SessionState:
         """The state after `name` was set, or forgotten where `value` is None."""
-        return SessionState.of(_changed(self.settings, name, value), dict(self.statements))
+        settings = dict(self.settings)
+        if value is None:
+            settings.pop(name, None)
+        else:
+            settings[name] = value
+        return SessionState.of(settings, dict(self.statements))
 
     def with_settings(self, settings: Mapping[str, str]) -> SessionState:
         """The state with all settings replaced, and the prepared statements kept."""
@@ -76,40 +93,64 @@ class SessionState:
 
     def with_statement(self, name: str, text: str | None) -> SessionState:
         """The state after PREPARE `name`, or after its DEALLOCATE where `text` is None."""
-        return SessionState.of(dict(self.settings), _changed(self.statements, name, text))
+        statements = dict(self.statements)
+        if text is None:
+            statements.pop(name, None)
+        else:
+            made = tuple([item for item in self.settings if _shapes_texts(item[0])])
+            statements[name] = (text, made)
+        return SessionState.of(dict(self.settings), statements)
 
     def without_statements(self) -> SessionState:
         """The state after DEALLOCATE ALL."""
         return SessionState.of(dict(self.settings), {})
 
     def changes_to(self, wanted: SessionState) -> list[Change]:
-        """Say what turns a server connection in this state into one in `wanted`."""
-        changes: list[Change] = []
-        changes += _differences(self.statements, wanted.statements, Verb.PREPARE, Verb.DEALLOCATE)
-        changes += _differences(self.settings, wanted.settings, Verb.SET, Verb.RESET)
+        """Say what turns a server connection in this state into one in `wanted`.
+
+        What was prepared under other settings is prepared under those again.
+        """
+        held, statements = dict(self.statements), dict(wanted.statements)
+        changes = [
+            Change(Verb.DEALLOCATE, name)
+            for name, made in held.items()
+            if statements.get(name) != made
+        ]
+        by_settings: dict[Settings, list[Change]] = {}
+        others = {name: value for name, value in wanted.settings if not _shapes_texts(name)}
+        for name, made in statements.items():
+            if held.get(name) != made:
+                text, settings = made
+                then = tuple(sorted({**others, **dict(settings)}.items()))
+                by_settings.setdefault(then, []).append(Change(Verb.PREPARE, name, text))
+        have = self.settings
+        last = by_settings.pop(wanted.settings, [])
+        stage = 0
+        for settings, prepares in by_settings.items():
+            changes += _differences(have, settings, stage)
+            changes += [replace(change, stage=stage + 1) for change in prepares]
+            have = settings
+            stage += 2
+        changes += _differences(have, wanted.settings, stage)
+        changes += [replace(change, stage=stage + 1) for change in last]
         return changes
 
 
-_interned: WeakValueDictionary[tuple[Settings, Settings], SessionState] = WeakValueDictionary()
+_interned: WeakValueDictionary[tuple[Settings, Statements], SessionState] = WeakValueDictionary()
 
 UNTOUCHED: Final = SessionState.of({}, {})
 """A session that has set nothing: what a fresh server connection is in."""
 
 
-def _changed(items: Settings, name: str, value: str | None) -> dict[str, str]:
-    changed = dict(items)
-    if value is None:
-        changed.pop(name, None)
-    else:
-        changed[name] = value
-    return changed
+def _shapes_texts(name: str) -> bool:
+    return names_depend_on(name) or constants_depend_on(name)
 
 
-def _differences(have: Settings, want: Settings, put: Verb, drop: Verb) -> Iterable[Change]:
+def _differences(have: Settings, want: Settings, stage: int) -> Iterable[Change]:
     held, wanted = dict(have), dict(want)
-    for name, value in held.items():
-        if name not in wanted or (put is Verb.PREPARE and wanted[name] != value):
-            yield Change(drop, name)
+    for name in held:
+        if name not in wanted:
+            yield Change(Verb.RESET, name, stage=stage)
     for name, value in wanted.items():
         if held.get(name) != value:
-            yield Change(put, name, value)
+            yield Change(Verb.SET, name, value, stage)

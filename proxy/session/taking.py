@@ -22,8 +22,10 @@ from proxy.session.meaning import (
     texts_of,
     why_not_fast,
 )
+from proxy.session.names import are_constants_lost, moves
 from proxy.session.phase import FREE, OPEN, RUNNING
 from proxy.session.pins import HARMLESS
+from proxy.session.restoring import may_reset, restore
 from proxy.session.sending import send, send_more
 from proxy.session.transaction import has_control
 from proxy.session.way import read_fast, to_primary
@@ -61,15 +63,31 @@ def pump(session: Conversation) -> None:
 
 def _understand(session: Conversation, request: Request) -> bool:
     """Read a request, now that it is known what the ones before it have left of its names."""
-    session.engine.search_path = session.profile.scope.search_path
+    engine = session.engine
+    is_lost = session.link is not None and session.transaction.are_constants_lost
+    engine.sense = None if is_lost else session.profile.sense
     try:
-        session.engine.read(request)
+        engine.read(request)
+        if request.prepares_late and not is_lost and _sets_something(session, request):
+            engine.read_again(request)
     except RemoteProtocolError as error:
         session.intake.clear()
         session.shell.write(session.services.dialect.error(error))
         session.shell.close(error.message, error.fault)
         return False
     return True
+
+
+def _sets_something(session: Conversation, request: Request) -> bool:
+    """Tell whether literals may be read otherwise behind something that a batch runs."""
+    reader, profile = session.reader, session.profile
+    readings = [read(reader, profile, execution) for execution in request.executions]
+    plans = plan_all(reader, session.planner, profile, readings, session.engine.cursors)
+    is_touched = profile.state is not session.transaction.state
+    return any(
+        are_constants_lost(moves(plan, text, is_touched=is_touched))
+        for plan, text in zip(plans, texts_of(readings), strict=True)
+    )
 
 
 def after(session: Conversation) -> None:
@@ -177,8 +195,14 @@ def _begin(session: Conversation, request: Request) -> None:
         return
     profile = session.profile
     reader = session.reader
+    cursors = session.engine.cursors
     readings = [read(reader, profile, execution) for execution in request.executions]
-    plans = plan_all(reader, session.planner, profile, readings)
+    plans = plan_all(reader, session.planner, profile, readings, cursors)
+    if may_reset(request, plans) and restore(
+        request, plans, texts_of(readings), profile.startup, services.dialect
+    ):
+        readings = [read(reader, profile, execution) for execution in request.executions]
+        plans = plan_all(reader, session.planner, profile, readings, cursors)
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
     kind = plans[0].statement.kind if len(plans) == 1 else None

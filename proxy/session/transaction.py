@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from proxy.routing.plan import NOTHING, Plan
-from proxy.session.names import moves_names
+from proxy.session.names import are_constants_lost, are_names_lost, moves
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.statement import Kind
 from proxy.types import Table
@@ -22,8 +22,12 @@ class Transaction:
     """What it has written so far, and what the session was like when it began."""
 
     __slots__ = (
+        "are_constants_lost",
         "are_names_lost",
+        "constants_stay_lost",
         "generation",
+        "has_set",
+        "is_dark",
         "rows",
         "state",
         "stay_lost",
@@ -39,13 +43,17 @@ class Transaction:
         self.state: SessionState = UNTOUCHED  # to go back to on ROLLBACK
         self.are_names_lost = False  # whether they mean something else than plans take them for
         self.stay_lost = False  # and do so until the end
+        self.are_constants_lost = False  # the same of literals in what is prepared
+        self.constants_stay_lost = False
         self.unsure = False  # whether its end must be looked at, to know what is set
         self.tainted = False  # whether something ran in it that may have left anything behind
+        self.is_dark = False  # whether it may have made settings under names that nobody knows
+        self.has_set = False  # whether it has made settings at all, or taken some back
 
     def begin(self, state: SessionState) -> None:
         """Start anew."""
         self.chain(state)
-        self.unsure = self.tainted = False
+        self.unsure = self.tainted = self.is_dark = False
 
     def chain(self, state: SessionState) -> None:
         """Start anew on the same connection: what is unsure of it stays so."""
@@ -54,7 +62,9 @@ class Transaction:
             self.rows = {}
         self.generation = -1
         self.state = state
+        self.has_set = False
         self.are_names_lost = self.stay_lost = False
+        self.are_constants_lost = self.constants_stay_lost = False
 
     def add(
         self,
@@ -78,14 +88,25 @@ class Transaction:
                     self.writes |= anything
                 if self.generation < 0 or plan.generation < self.generation:
                     self.generation = plan.generation
-            if moves_names(plan, text, is_touched=state is not self.state):
+            moved = moves(plan, text, is_touched=self.has_set or state is not self.state)
+            is_followed = plan.statement.kind in _FOLLOWED
+            if are_names_lost(moved):
                 self.are_names_lost = True
-                if plan.statement.kind not in _FOLLOWED:
-                    self.stay_lost = True
+                self.stay_lost = self.stay_lost or not is_followed
+            if are_constants_lost(moved):
+                self.are_constants_lost = True
+                self.constants_stay_lost = self.constants_stay_lost or not is_followed
+
+    def doubt(self) -> None:
+        """Something was set, and it is not known what: the server is asked when it is over."""
+        self.unsure = self.is_dark = True
+        self.are_names_lost = self.stay_lost = True
+        self.are_constants_lost = self.constants_stay_lost = True
 
     def follow(self) -> None:
         """What was run has been drawn consequences from: plans made now know what was set."""
-        self.are_names_lost = self.stay_lost or self.unsure
+        self.are_names_lost = self.stay_lost
+        self.are_constants_lost = self.constants_stay_lost
 
     def count(self, plans: Sequence[Plan], tags: Sequence[bytes]) -> None:
         """Take in how many rows were written, where one table is all that was written to.

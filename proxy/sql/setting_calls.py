@@ -17,7 +17,7 @@ _SPACE: Final = r"[ \t\r\n\f]"
 _STRING: Final = r"'((?:[^']|'')*)'"
 _CALL: Final = (
     rf"(?:pg_catalog{_SPACE}*\.{_SPACE}*)?set_config{_SPACE}*\({_SPACE}*{_STRING}{_SPACE}*,"
-    rf"{_SPACE}*{_STRING}{_SPACE}*,{_SPACE}*(true|false){_SPACE}*\)"
+    rf"{_SPACE}*(?:{_STRING}|\$[0-9]+){_SPACE}*,{_SPACE}*(true|false){_SPACE}*\)"
     rf"(?:{_SPACE}+(?:as{_SPACE}+)?[a-z_][a-z0-9_]*)?{_SPACE}*"
 )
 _QUERY: Final = re.compile(
@@ -32,12 +32,13 @@ class SettingCall:
 
     Attributes:
         name: The setting, folded.
-        value: What it is set to, as the string says it; a list is still one text.
+        value: What it is set to, as the string says it; a list is still one text. None where that
+            is a parameter's.
         is_local: Only until the transaction ends.
     """
 
     name: str
-    value: str
+    value: str | None
     is_local: bool
 
 
@@ -55,8 +56,16 @@ def read_setting_calls(sql: bytes) -> tuple[SettingCall, ...] | None:
     return tuple(
         SettingCall(
             name=call[1].replace("''", "'").lower(),
-            value=call[2].replace("''", "'"),
+            value=None if call[2] is None else call[2].replace("''", "'"),
             is_local=call[3].lower() == "true",
         )
         for call in _EACH.finditer(match[1])
     )
+
+
+_CUSTOM: Final = re.compile(rb"'([A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+)'")
+
+
+def custom_names(sql: bytes) -> set[str]:
+    """List what may be names of custom settings among a text's strings, wherever they stand."""
+    return {name.decode().lower() for name in _CUSTOM.findall(sql[:LONGEST])}

@@ -286,3 +286,18 @@ def test_pg_prepared_statements_as_simple_queries_go_on(narrow: Application) -> 
             heard = client.ask(query(b"SELECT 1"), bind(b"", b"s", (b"%d" % i,)), execute(b""))
             assert rows(heard) == [["1"]]
             assert rows(client.ask(SYNC)) == [[str(i)]]
+
+
+@pytest.mark.parametrize("sql", [b"DEALLOCATE ALL", b"DISCARD ALL"])
+def test_the_unnamed_statement_outlives_what_forgets_all_others(
+    direct: Application, narrow: Application, sql: bytes
+) -> None:
+    for application in (direct, narrow):
+        with application.raw() as one, application.raw() as two:
+            one.ask(parse(b"all", sql), parse(b"", b"SELECT 'unnamed'"), SYNC)
+            assert command_tags(one.ask(bind(b"", b"all"), execute(b""), SYNC)) == [sql.decode()]
+            assert use(one, "") == [["unnamed"]]
+            assert sqlstates(one.ask(bind(b"", b"all"), SYNC)) == ["26000"]
+            assert sqlstates(two.ask(bind(b"", b""), SYNC)) == ["26000"]
+            one.query(sql.decode())
+            assert sqlstates(one.ask(bind(b"", b""), SYNC)) == ["26000"]

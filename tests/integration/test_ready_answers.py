@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.demo.processes import wait_until
-from proxy.wire.postgres.frontend import SYNC, bind, execute, parse
+from proxy.wire.postgres.frontend import SYNC, bind, execute, parse, query
 from tests.integration.application import Application
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.raw_client import RawClient, rows
@@ -72,3 +72,24 @@ def test_a_batch_that_names_a_statement_means_the_clients_own(
         request = parse(b"", texts[0]) + bind(b"", b"s", []) + execute(b"") + SYNC
         assert until_hit(module_proxy, one, request) == [["one", "7"]]
         assert rows(two.ask(request)) == [["two", "7"]]
+
+
+@pytest.mark.parametrize("in_one_batch", [False, True])
+def test_what_a_fetch_writes_is_seen_by_everybody(
+    app: Application, module_proxy: ProxyUnderTest, in_one_batch: bool
+) -> None:
+    """It runs a portal that an INSERT was bound to, and nothing has executed."""
+    insert = parse(b"", b"INSERT INTO answered VALUES (8) RETURNING n") + bind(b"c", b"")
+    fetch = parse(b"", b"FETCH ALL FROM c") + bind(b"", b"") + execute(b"")
+    with app.raw() as one, app.raw() as two:
+        request = query(b"SELECT count(*) FROM answered")
+        (before,) = until_hit(module_proxy, two, request)
+        if in_one_batch:
+            one.ask(insert + fetch, SYNC)
+        else:
+            one.query("BEGIN")
+            one.ask(insert, SYNC)
+            assert rows(one.query("FETCH ALL FROM c")) == [["8"]]
+            one.query("COMMIT")
+        (after,) = rows(two.ask(request))
+        assert int(after[0] or 0) == int(before[0] or 0) + 1

@@ -10,10 +10,11 @@ import pytest
 from psycopg import sql
 
 from proxy.demo.local_postgres import PostgresCluster
+from proxy.wire.postgres import backend
 from proxy.wire.postgres.frontend import SYNC, bind, execute, parse
 from tests.integration.application import PASSWORD, Application, Row
 from tests.integration.proxy_under_test import ProxyUnderTest
-from tests.integration.raw_client import rows, sqlstates
+from tests.integration.raw_client import Heard, command_tags, rows, sqlstates
 
 Connection = psycopg.Connection[Row]
 
@@ -49,12 +50,12 @@ def show(connection: Connection, name: str) -> object:
     return value(connection, f"SHOW {name}")
 
 
-def backend(connection: Connection) -> object:
+def process(connection: Connection) -> object:
     return value(connection, "SELECT pg_backend_pid() + 0 * txid_current()")
 
 
 def test_the_clients_share_one_connection(clients: list[Connection]) -> None:
-    assert len({backend(client) for client in clients}) == 1
+    assert len({process(client) for client in clients}) == 1
 
 
 @pytest.mark.parametrize(
@@ -378,3 +379,175 @@ def test_a_commit_that_fails_takes_back_what_was_set(clients: list[Connection]) 
     two.execute("SET search_path TO here")
     assert show(two, "search_path") == "here"
     assert show(one, "search_path") == '"$user", public'
+
+
+def believed(*answers: Heard) -> bytes | None:
+    """What a client is told last of its time zone."""
+    told = [
+        backend.read_parameter_status(m) for heard in answers for t, m in heard if t == ord("S")
+    ]
+    return dict(told).get(b"TimeZone")
+
+
+ONE_STATEMENT = [
+    "RESET ALL",
+    "RESET timezone",
+    "SET TIME ZONE DEFAULT",
+    "DISCARD ALL",
+    "DO 'BEGIN RESET timezone; END'",
+]
+SEVERAL = [
+    "ROLLBACK; RESET ALL",
+    "BEGIN; SET timezone = 'UTC'; ROLLBACK; RESET timezone",
+    "BEGIN; SET timezone = 'UTC'; COMMIT; RESET ALL",
+    "SELECT 1; RESET ALL; SELECT 2; RESET timezone; SELECT 3",
+]
+
+
+@pytest.mark.parametrize(
+    ("way", "prepared"),
+    [*[(way, True) for way in ONE_STATEMENT], *[(way, False) for way in ONE_STATEMENT + SEVERAL]],
+)
+def test_a_reset_leads_back_to_what_the_client_said_when_it_came(
+    direct: Application, narrow: Application, way: str, prepared: bool
+) -> None:
+    said = {"timezone": "Asia/Kathmandu", "my.own": "5"}
+    with narrow.raw() as other, narrow.raw(**said) as one, direct.raw(**said) as alone:
+        default = other.value("SHOW timezone")
+        for client in (alone, one):
+            client.query("SET timezone = 'America/New_York'")
+            first = (
+                client.ask(parse(b"", way.encode()), bind(b"", b""), execute(b""), SYNC)
+                if prepared
+                else client.query(way)
+            )
+            second = client.query("SHOW timezone")
+            assert rows(second) == [["Asia/Kathmandu"]]
+            assert believed(first, second) == b"Asia/Kathmandu"
+            assert client.value("SHOW my.own") == "5"
+        assert other.value("SHOW timezone") == default
+
+
+def test_a_reset_in_a_transaction_leads_back_as_well(
+    direct: Application, narrow: Application
+) -> None:
+    said = {"timezone": "Asia/Kathmandu"}
+    with narrow.raw() as other, narrow.raw(**said) as one, direct.raw(**said) as alone:
+        default = other.value("SHOW timezone")
+        for client in (alone, one):
+            client.query("SET timezone = 'America/New_York'")
+            for end, then in (("ROLLBACK", "America/New_York"), ("COMMIT", "Asia/Kathmandu")):
+                client.query("BEGIN")
+                reset = parse(b"", b"RESET timezone") + bind(b"", b"") + execute(b"")
+                heard = [client.ask(reset, SYNC), client.query("SHOW timezone")]
+                assert rows(heard[1]) == [["Asia/Kathmandu"]]
+                assert believed(*heard) == b"Asia/Kathmandu"
+                heard += [client.query(end), client.query("SHOW timezone")]
+                assert rows(heard[3]) == [[then]]
+                assert believed(*heard) == then.encode()
+        assert other.value("SHOW timezone") == default
+
+
+def test_what_follows_a_reset_finds_what_the_client_said_when_it_came(
+    direct: Application, narrow: Application
+) -> None:
+    texts = [
+        "RESET ALL; SHOW timezone",
+        "BEGIN; RESET timezone; SHOW timezone; SHOW work_mem; COMMIT",
+        "SELECT 1; SET TIME ZONE DEFAULT /* ; */; SELECT 2; RESET ALL -- ;\n; SHOW timezone",
+        "BEGIN; SET LOCAL timezone TO DEFAULT; SHOW timezone; COMMIT",
+        "RESET ALL; SELECT 1 / 0; SHOW timezone",
+        "ROLLBACK; RESET ALL; SHOW timezone",
+    ]
+    said = {"timezone": "Asia/Kathmandu", "work_mem": "3MB"}
+    with narrow.raw(**said) as one, direct.raw(**said) as alone, narrow.raw() as other:
+        default = other.value("SHOW timezone")
+        for text in texts:
+            heard, expected = [], []
+            for client, told in ((one, heard), (alone, expected)):
+                client.query("SET timezone = 'America/New_York'; SET work_mem = '1MB'")
+                answer = client.query(text)
+                told += [rows(answer), command_tags(answer), sqlstates(answer)]
+            assert heard == expected, text
+            assert one.value("SHOW timezone") == alone.value("SHOW timezone"), text
+            assert other.value("SHOW timezone") == default, text
+
+
+def test_a_local_setting_to_its_default_is_as_the_client_said_when_it_came(
+    narrow: Application,
+) -> None:
+    with narrow.raw(timezone="Asia/Kathmandu") as one:
+        one.query("SET timezone = 'America/New_York'")
+        one.query("BEGIN")
+        assert command_tags(one.query("SET LOCAL timezone TO DEFAULT")) == ["SET"]
+        assert one.value("SHOW timezone") == "Asia/Kathmandu"
+        one.query("COMMIT")
+        assert one.value("SHOW timezone") == "America/New_York"
+
+
+def test_what_is_prepared_in_sql_means_what_it_meant_wherever_it_is_prepared_again(
+    direct: Application, clients: list[Connection]
+) -> None:
+    one, two, _ = clients
+    date = "SELECT extract(month FROM '01/02/2024'::date), name FROM place"
+    two.execute("SET search_path = there; SET DateStyle = 'ISO, DMY'")
+    texts = [
+        "SET search_path = here",
+        "SET DateStyle = 'ISO, MDY'",
+        f"PREPARE p AS {date}",
+        "SET DateStyle = 'ISO, DMY'",
+        f"PREPARE q AS {date}",
+    ]
+    with direct.connect() as alone:
+        for client in (alone, one):
+            for text in texts:
+                client.execute(text.encode())
+        # Where names mean something else, a server reads the text again, with its literals.
+        for path, month in (("here", 1), ("here", 1), ("there", 2), ("there", 2)):
+            for client in (alone, one):
+                client.execute(f"SET search_path = {path}".encode())
+                assert value(two, "SELECT name FROM place") == "there"
+                found = [client.execute(f"EXECUTE {name}".encode()).fetchone() for name in "pq"]
+                assert found == [(month, path), (2, path)]
+
+
+@pytest.mark.parametrize(
+    ("way", "is_known"),
+    [
+        ("SET my.secret = 'x'", True),
+        ("SELECT set_config('my.secret', 'x', false)", True),
+        ("SELECT set_config('my.secret', 'x', false), 1", True),
+        ("SELECT set_config('my.secret', 'x', false) FROM generate_series(1, 1)", True),
+        ("BEGIN; SELECT set_config('my.secret', 'x', false); SELECT txid_current(); COMMIT", True),
+        ("SELECT set_config('my.' || 'secret', 'x', false)", False),
+        ("DO $$BEGIN PERFORM set_config('my.secret', 'x', false); END$$", False),
+        ("SELECT tells_secret()", False),
+    ],
+)
+def test_nobody_sees_the_value_of_anothers_custom_setting(
+    clients: list[Connection], way: str, is_known: bool
+) -> None:
+    """That there was one is seen, as docs/operating.md says."""
+    one, two, three = clients
+    one.execute(
+        "CREATE OR REPLACE FUNCTION tells_secret() RETURNS text LANGUAGE sql VOLATILE AS"
+        " $$SELECT set_config('my.' || 'secret', 'x', false)$$"
+    )
+    shown = "SELECT current_setting('my.secret', true) FROM pg_class LIMIT 1"
+    one.execute(way.encode())
+    for client in (two, three):
+        assert value(client, shown) in (None, "")
+        assert value(client, "SELECT current_setting('my.secret', true)") in (None, "")
+    if is_known:
+        assert value(one, shown) == "x"
+        assert value(two, shown) == ""
+
+
+def test_a_custom_setting_whose_name_is_a_parameter(narrow: Application) -> None:
+    with narrow.raw() as one, narrow.raw() as two:
+        text = parse(b"", b"SELECT set_config($1, $2, false)")
+        one.ask(text, bind(b"", b"", (b"my.parameter", b"x")), execute(b""), SYNC)
+        shown = "SELECT current_setting('my.parameter', true) FROM pg_class LIMIT 1"
+        assert two.value(shown) in (None, "")
+        assert one.value(shown) == "x"
+        assert two.value(shown) == ""

@@ -14,6 +14,7 @@ Sources: "Message Flow" in the PostgreSQL manual, "Extended Query" and "Pipelini
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from enum import Enum, unique
 from typing import Final, final
 
@@ -82,6 +83,7 @@ class Exchange:
         "_coming",
         "_copy_ended",
         "_discarding",
+        "_doubtful",
         "_editing",
         "_framer",
         "_owed",
@@ -96,10 +98,12 @@ class Exchange:
         "done",
         "error",
         "farewell",
+        "in_doubt",
         "parameters",
         "plain",
         "position_missing",
         "prepared",
+        "reported",
         "rows",
         "state_error",
         "status",
@@ -119,6 +123,7 @@ class Exchange:
         self._room = max_prepared
         self._stray: list[bytes] = []  # names to be closed at the next occasion
         self._coming: set[Prepared] = set()  # statements whose Parse is under way
+        self._doubtful: list[Prepared] = []  # prepared while nobody knew what was set
         self._copy_ended = False  # the client has said that it has no more rows to be copied
         self._sync_counts = False  # the Sync was sent behind that
         # Of the connection:
@@ -126,6 +131,7 @@ class Exchange:
         self.prepared: OrderedDict[Prepared, None] = OrderedDict()
         self.unnamed: Prepared | None = None
         self.status = tags.IDLE
+        self.in_doubt = False  # whether texts mean here what is thought
         # Of the request in flight:
         self.done = True
         self.plain = True  # nothing in the answer but the answer: no notice, no parameter
@@ -134,6 +140,7 @@ class Exchange:
         self.position_missing = False  # the replica is behind: the answer was thrown away
         self.tags: list[bytes] = []  # command tags, in order
         self.rows: list[list[bytes | None]] = []  # of a question of our own
+        self.reported = b""  # of settings, in the answer to one
         self.confirmed = 0  # entries of the request's undo list that are true on the server
         self.unnamed_is_lost = False  # a Parse failed that was to replace it
         self.copying_in = False
@@ -154,11 +161,29 @@ class Exchange:
         self._start()
         self.unnamed = None
         self.rows = []
+        self.reported = b""
         self._request = None
         self._discarding = True
         self._editing = False
         self._framer.watched = _WATCH_ROWS
         return frontend.query(sql)
+
+    def prepare(self, sql: bytes, statements: Iterable[Prepared]) -> bytes:
+        """Prepare statements under settings that `sql` makes; nothing of the answer goes on."""
+        self._start()
+        sent = [self.prelude(_STATE, sql)] if sql else []
+        self.reported = b""
+        self._request = None
+        self._discarding = True
+        self._editing = True
+        self.in_doubt = False
+        self._framer.watched = _WATCH_EDITED
+        self._close_strays(sent)
+        for prepared in statements:
+            self._want(prepared, sent)
+        self._owed.append(Owed(None, b"Z", forward=False))
+        sent.append(frontend.SYNC)
+        return b"".join(sent)
 
     def begin(self, request: Request, *, sync: bool = False) -> bytes:
         """Start a request; returns what is to be sent.
@@ -241,13 +266,16 @@ class Exchange:
 
     def _edit(self, request: Request) -> bytes:
         sent: list[bytes] = []
-        strays, self._stray = self._stray, []
-        for name in strays:
-            self._inject(sent, frontend.close(tags.STATEMENT, name), b"3").closes = name
+        self._close_strays(sent)
         for item in request.items:
             handler = _EDITORS.get(item.tag, Exchange._edit_other)
             handler(self, item, sent)
         return b"".join(sent)
+
+    def _close_strays(self, sent: list[bytes]) -> None:
+        strays, self._stray = self._stray, []
+        for name in strays:
+            self._inject(sent, frontend.close(tags.STATEMENT, name), b"3").closes = name
 
     def _edit_parse(self, item: Item, sent: list[bytes]) -> None:
         prepared = item.prepared
@@ -267,6 +295,10 @@ class Exchange:
         self._inject(sent, item.message, b"1")
         self._forward(item, item.message, sent)
         self._stray.append(item.name)
+
+    def lacks(self, item: Item) -> bool:
+        """Whether an item uses a named statement that is not here."""
+        return bool(item.name) and _is_use(item) and item.prepared not in self.prepared
 
     def _edit_use(self, item: Item, sent: list[bytes]) -> None:
         """Bind or Describe: the statement must be there, under its shared name."""
@@ -437,6 +469,8 @@ class Exchange:
                 self.status = passed[start + 5]
                 self.done = True
                 self._framer.watched = _WATCH_PLAIN
+                if self.in_doubt or self._doubtful:
+                    self._drop_doubtful()
                 request = self._request
                 if request is not None and self.error is None:
                     self.confirmed = len(request.undo)
@@ -457,6 +491,8 @@ class Exchange:
         elif tag == tags.PARAMETER_STATUS:
             self._note_parameter(message)
             self.plain = False
+            if self._discarding:
+                self.reported += message
         elif tag in (tags.COPY_IN_RESPONSE, tags.COPY_BOTH_RESPONSE):
             self.copying_in = not self._copy_ended
             if not self._in_query() and not self._sync_counts:
@@ -492,6 +528,9 @@ class Exchange:
                     kept = stop
             if tag in (tags.COMMAND_COMPLETE, tags.READY_FOR_QUERY):
                 self._note(passed, [(tag, start, stop)])
+                if tag == tags.COMMAND_COMPLETE and self._is_hidden():
+                    pieces.append(passed[kept:start])
+                    kept = stop
                 while self.done and self._owed:
                     self._skip(self._owed.popleft())
             else:
@@ -524,9 +563,30 @@ class Exchange:
         if owed.prepared is not None:
             self.prepared[owed.prepared] = None
             self._coming.discard(owed.prepared)
+            if self.in_doubt:
+                self._doubtful.append(owed.prepared)
         item = owed.item
         if item is not None and item.prepared is not None and item.tag in _UNDOABLE:
             self.confirmed += 1
+
+    def _is_hidden(self) -> bool:
+        """Whether the statement that was just completed is one of ours, in a client's text."""
+        request = self._request
+        return request is not None and len(self.tags) - 1 in request.hidden
+
+    def _drop_doubtful(self) -> None:
+        """Let nobody else use what was prepared under settings that are not those of its sense.
+
+        Up to the end of its transaction it means to its client what it must.
+        """
+        self.unnamed = None
+        if self.status != tags.IDLE:
+            return
+        for prepared in self._doubtful:
+            if prepared in self.prepared:
+                del self.prepared[prepared]
+                self._stray.append(prepared.server_name)
+        self._doubtful.clear()
 
     def _in_query(self) -> bool:
         """Whether the server is at a message that ReadyForQuery follows without a Sync."""
@@ -566,9 +626,8 @@ class Exchange:
         return item is not None and item.tag == tags.PARSE and not item.name
 
     def forget_statements(self) -> None:
-        """Every prepared statement of this connection is gone (DISCARD ALL, DEALLOCATE ALL)."""
+        """What was prepared under a name here is gone (DISCARD ALL, DEALLOCATE ALL)."""
         self.prepared.clear()
-        self.unnamed = None
 
 
 def _is_use(item: Item) -> bool:

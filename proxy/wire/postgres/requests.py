@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, unique
-from typing import Final, final
+from typing import Final, NamedTuple, final
 from weakref import WeakValueDictionary
 
 from mypy_extensions import mypyc_attr
@@ -60,42 +60,64 @@ END_TERMINATE: Final = End.TERMINATE
 """Bound once: a member is looked up through its enum in 60 ns, a constant in 10."""
 
 
+class Sense(NamedTuple):
+    """What a text means beside its words: settings, by name and value, where they are set.
+
+    Attributes:
+        names: Those that a server looks at whenever it runs a prepared statement.
+        constants: Those that are fixed in it when it is prepared, in what its literals became.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    constants: tuple[tuple[str, str], ...]
+
+
+AS_AT_LOGIN: Final = Sense((), ())
+
+
 @mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
 @final
 class Prepared:
-    """One statement text with its parameter types, shared by every client that prepares it.
+    """One statement text with its parameter types, shared by every client that means the same.
 
     `meaning` is for the floors above: what they made of the text, so that it is thought once.
+    `sense` is None where nobody knows it: then one client alone has it.
     """
 
-    __slots__ = ("__weakref__", "meaning", "message", "oids", "server_name", "sql")
+    __slots__ = ("__weakref__", "meaning", "message", "oids", "sense", "server_name", "sql")
 
-    def __init__(self, sql: bytes, oids: tuple[int, ...], number: int) -> None:
+    def __init__(self, sql: bytes, oids: tuple[int, ...], sense: Sense | None, number: int) -> None:
         self.sql = sql
         self.oids = oids
+        self.sense = sense
         self.server_name = b"tidegate_%d" % number
         self.message = frontend.parse(self.server_name, sql, oids)
         self.meaning: object | None = None
 
 
 class Library:
-    """Finds the one `Prepared` for a text, its parameter types and what its names mean.
+    """Finds the one `Prepared` for a text, its parameter types and its sense.
 
     A server refuses to run a statement whose result has got other columns since it was prepared,
     and a driver prepares it again then. So what is prepared under another search path, or after a
-    definition may have changed, is another statement, even with the same text.
+    definition may have changed, is another statement, even with the same text. And so is what is
+    prepared under another time zone or date style: literals are read when a statement is prepared.
 
     Args:
         generation: Grows whenever a definition may have changed.
+        is_momentary: Whether a literal in a text means the moment at which it is prepared.
     """
 
-    __slots__ = ("_generation", "_known", "_made_in", "_number")
+    __slots__ = ("_generation", "_is_momentary", "_known", "_made_in", "_number")
 
-    def __init__(self, generation: Callable[[], int]) -> None:
-        self._known: WeakValueDictionary[
-            tuple[bytes, tuple[int, ...], tuple[str, ...]], Prepared
-        ] = WeakValueDictionary()
+    def __init__(
+        self, generation: Callable[[], int], is_momentary: Callable[[bytes], bool]
+    ) -> None:
+        self._known: WeakValueDictionary[tuple[bytes, tuple[int, ...], Sense], Prepared] = (
+            WeakValueDictionary()
+        )
         self._number = 0
+        self._is_momentary = is_momentary
         self._generation = generation
         self._made_in = generation()
 
@@ -103,19 +125,25 @@ class Library:
         """Find nothing that was made until now."""
         self._known.clear()
 
-    def find(self, sql: bytes, oids: tuple[int, ...], search_path: tuple[str, ...]) -> Prepared:
-        """Find or make a statement."""
+    def find(self, sql: bytes, oids: tuple[int, ...], sense: Sense | None) -> Prepared:
+        """Find or make a statement; one that nobody else has, where its sense is not known."""
+        if sense is None:
+            return self._make(sql, oids, sense)
         now = self._generation()
         if now != self._made_in:
             self._made_in = now
             self.forget()
-        key = (sql, oids, search_path)
+        key = (sql, oids, sense)
         found = self._known.get(key)
         if found is None:
-            self._number += 1
-            found = Prepared(sql, oids, self._number)
-            self._known[key] = found
+            found = self._make(sql, oids, sense)
+            if not self._is_momentary(sql):
+                self._known[key] = found
         return found
+
+    def _make(self, sql: bytes, oids: tuple[int, ...], sense: Sense | None) -> Prepared:
+        self._number += 1
+        return Prepared(sql, oids, sense, self._number)
 
 
 class Item:
@@ -143,6 +171,9 @@ class Execution:
         self.described = prepared is None
 
 
+_NONE: Final[frozenset[int]] = frozenset()
+
+
 class Request:
     """What a client wants answered before it reads on. See the module.
 
@@ -152,6 +183,9 @@ class Request:
         executions: What is run.
         chunk: As received, if it was one chunk and nothing else.
         edited: Whether it names a statement, so that its messages differ on a server connection.
+        hidden: Places of statements in a simple query that are not the client's.
+        is_foreign: Whether it uses a statement of other constants than what is set now.
+        prepares_late: Whether it prepares something behind what it runs.
         undo: Names to be restored on an error.
         is_cut: Whether of its last message, a large one, only the beginning is there.
         streams: Whether the rest of that follows in pieces.
@@ -162,9 +196,12 @@ class Request:
         "edited",
         "end",
         "executions",
+        "hidden",
         "is_cut",
+        "is_foreign",
         "items",
         "messages",
+        "prepares_late",
         "simple",
         "size",
         "streams",
@@ -179,15 +216,26 @@ class Request:
         self.executions: list[Execution] = []
         self.chunk: bytes | None = None
         self.edited = False
+        self.hidden = _NONE
         self.undo: list[tuple[bytes, Prepared | None]] = []
         self.size = 0
         self.is_cut = False
+        self.is_foreign = False
+        self.prepares_late = False
         self.streams = False
 
     @property
     def executes(self) -> bool:
         """Whether anything is run, as opposed to prepared, described or closed."""
         return bool(self.executions)
+
+    def say_instead(self, sql: bytes, hidden: frozenset[int]) -> None:
+        """Send another text than this simple query's: the client's, with statements of ours."""
+        self.items = [Item(tags.QUERY, frontend.query(sql), None, b"")]
+        self.executions = [Execution(sql, None, SIMPLE_TAIL)]
+        self.chunk = None
+        self.edited = True
+        self.hidden = hidden
 
     def note_chunk(self, data: bytes) -> None:
         """Keep `data` as this request's exact bytes, if that is what they are.
@@ -205,6 +253,11 @@ class ClientEngine:
 
     Neither `feed` nor `read` raises for what the client sent but `RemoteProtocolError`, and nothing
     can be fed or read after that.
+
+    Attributes:
+        sense: What the client has set, as far as texts depend on it; None: nobody knows.
+        statements: What it has prepared, by name.
+        cursors: What its named portals run, since the transaction began, by the statement.
     """
 
     __slots__ = (
@@ -216,7 +269,8 @@ class ClientEngine:
         "_splitter",
         "_unnamed",
         "_unread",
-        "search_path",
+        "cursors",
+        "sense",
         "statements",
     )
 
@@ -227,8 +281,9 @@ class ClientEngine:
         self._size = 0
         self._pieces: list[bytes] = []  # of a large Parse
         self._portals: dict[bytes, Execution] = {}
+        self.cursors: dict[Prepared | None, Execution] = {}
         self.statements: dict[bytes, Prepared] = {}
-        self.search_path: tuple[str, ...] = ()
+        self.sense: Sense | None = AS_AT_LOGIN
         self._unnamed: Prepared | None = None
         self._unread = b""  # an answered batch, whose Parse made the unnamed statement
 
@@ -238,7 +293,7 @@ class ClientEngine:
         if self._unread:
             data, self._unread = self._unread, b""
             _, sql, oids = frontend.read_parse(data[: 1 + read_int32(data, 1)])
-            self._unnamed = self._library.find(sql, oids, self.search_path)
+            self._unnamed = self._library.find(sql, oids, self.sense)
         return self._unnamed
 
     @unnamed.setter
@@ -332,6 +387,15 @@ class ClientEngine:
                 for place, item in enumerate(items)
             )
 
+    def read_again(self, request: Request) -> None:
+        """Read a request whose texts may depend on what it sets itself: nobody knows how."""
+        self.undo(request, 0)
+        request.undo.clear()
+        request.items.clear()
+        request.executions.clear()
+        self.sense = None
+        self.read(request)
+
     def find(self, name: bytes) -> Prepared | None:
         """Find what the client prepared under a name; b"" is the unnamed statement."""
         return self.statements.get(name) if name else self.unnamed
@@ -340,6 +404,8 @@ class ClientEngine:
         """The transaction is over: so are its portals."""
         if self._portals:
             self._portals.clear()
+        if self.cursors:
+            self.cursors.clear()
 
     def forget_texts(self) -> None:
         """What is prepared from now on is new, even where another client has the same text."""
@@ -350,9 +416,8 @@ class ClientEngine:
         return self.statements.pop(name, None) is not None
 
     def forget_statements(self) -> None:
-        """The client said DEALLOCATE ALL or DISCARD ALL."""
+        """The client said DEALLOCATE ALL or DISCARD ALL: the unnamed statement outlives both."""
         self.statements.clear()
-        self.unnamed = None
 
     def undo(self, request: Request, confirmed: int, *, unnamed_is_lost: bool = False) -> None:
         """Take back what `request` prepared beyond the first `confirmed` statements.
@@ -387,7 +452,9 @@ class ClientEngine:
 
     def _parse(self, request: Request, message: bytes) -> Item:
         name, sql, oids = frontend.read_parse(message)
-        prepared = self._library.find(sql, oids, self.search_path)
+        if request.executions:
+            request.prepares_late = True
+        prepared = self._library.find(sql, oids, self.sense)
         previous = self.find(name)
         request.undo.append((name, previous))
         if not name:
@@ -400,15 +467,21 @@ class ClientEngine:
 
     def _bind(self, request: Request, message: bytes) -> Item:
         portal, name, stop = frontend.read_bind_names(message)
-        prepared = self.find(name)
+        prepared = self._used(request, name)
         sql = prepared.sql if prepared is not None else None
-        self._portals[portal] = Execution(sql, prepared, message[stop:])
+        execution = Execution(sql, prepared, message[stop:])
+        if portal:
+            self.cursors[prepared] = execution
+            if portal in self._portals:
+                # The one that is there may be gone, by a CLOSE in SQL, or a savepoint; or not.
+                execution = Execution(None, None, b"")
+        self._portals[portal] = execution
         return Item(tags.BIND, message, prepared, name)
 
     def _describe(self, request: Request, message: bytes) -> Item:
         kind, name = frontend.read_describe(message)
         if kind == tags.STATEMENT:
-            return Item(tags.DESCRIBE, message, self.find(name), name)
+            return Item(tags.DESCRIBE, message, self._used(request, name), name)
         portal = self._portals.get(name)
         if portal is not None:
             portal.described = True
@@ -435,6 +508,27 @@ class ClientEngine:
             else:
                 self.unnamed = None
         return Item(tags.CLOSE, message, prepared, name)
+
+    def _used(self, request: Request, name: bytes) -> Prepared | None:
+        """Find what is to be run: as it was prepared, where its names mean what they meant.
+
+        Where they don't, a server reads the whole text again.
+        """
+        prepared = self.find(name)
+        if prepared is None:
+            return None
+        now, then = self.sense, prepared.sense
+        if now is None or then is None or then is now:
+            return prepared
+        if then.names != now.names:
+            prepared = self._library.find(prepared.sql, prepared.oids, now)
+            if name:
+                self.statements[name] = prepared
+            else:
+                self.unnamed = prepared
+        elif then.constants != now.constants:
+            request.is_foreign = True
+        return prepared
 
     # Cutting.
 

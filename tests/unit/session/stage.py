@@ -101,6 +101,10 @@ def notice(text: str = "mind") -> bytes:
     return backend.notice_response(b"NOTICE", b"00000", text.encode())
 
 
+def parameter(name: str, value: str) -> bytes:
+    return backend.parameter_status(name.encode(), value.encode())
+
+
 COLUMNS = backend.row_description([backend.Column(b"a")])
 
 
@@ -175,6 +179,7 @@ class Link:
         self.state: SessionState = UNTOUCHED
         self.shape = SHAPE
         self.sequences_of: object = None
+        self.stained_by: object = None
         self.user: Any = None
         self.knows_position = True
         self.verified_at: list[Position] = []
@@ -305,7 +310,9 @@ class Stage:
         self.ledger = Ledger(self.tokens())
         self.planner = Planner(self.ledger)
         self.reader = Reader()
-        self.library = Library(lambda: self.planner.generation)
+        self.library = Library(
+            lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
+        )
         self.catalog = Catalog("shop")
         self.planner.know("shop", self.catalog)  # type: ignore[arg-type]
         names = ["primary", "replica", *(f"replica{n}" for n in range(2, replicas + 1))]

@@ -11,6 +11,7 @@ from tests.unit.session.stage import (
     BOUND,
     FAILED,
     FLUSH,
+    GONE,
     IDLE,
     IN_TRANSACTION,
     PARSED,
@@ -24,7 +25,9 @@ from tests.unit.session.stage import (
     complete,
     error,
     execute,
+    hangs_up,
     marked,
+    parameter,
     parse,
     query,
     released,
@@ -170,7 +173,7 @@ def test_what_was_prepared_survives_a_rollback(stage: Stage) -> None:
     runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
     runs(stage, "PREPARE p AS SELECT 1", complete("PREPARE") + IN_TRANSACTION)
     runs(stage, "ROLLBACK", complete("ROLLBACK") + IDLE)
-    assert stage.session.profile.state.statements == (("p", "PREPARE p AS SELECT 1"),)
+    assert stage.session.profile.state.statements == (("p", ("PREPARE p AS SELECT 1", ())),)
     (link,) = stage.pools[stage.servers["primary"]].idle
     assert link.state.statements == stage.session.profile.state.statements
 
@@ -249,3 +252,169 @@ def test_triggers_that_replicas_fire_are_not_known() -> None:
     runs(stage, "SET session_replication_role TO replica", DONE)
     orders = stage.catalog.table("orders")
     stage >> client(INSERT) << marked(orders, *stage.planner.any_table("shop"))
+
+
+@pytest.fixture
+def berlin(stage: Stage) -> Stage:
+    """The client said in its startup packet where it is."""
+    startup = {"timezone": "'Europe/Berlin'"}
+    stage.session, stage.shell = stage.enter("client", startup)
+    return stage
+
+
+TOLD = parameter("TimeZone", "Europe/Berlin")
+SAID = "SET \"timezone\" TO 'Europe/Berlin'"
+AGAIN = query(SAID)
+
+
+def ready_for(stage: Stage, name: str) -> None:
+    """A server connection has the client's startup parameters."""
+    runs_with = stage.servers[name]
+    link = stage.pools[runs_with].open()
+    link.state = stage.session.profile.startup
+    stage.pools[runs_with].idle.append(link)
+
+
+@pytest.mark.parametrize(
+    ("sql", "tags"),
+    [
+        ("ROLLBACK; RESET ALL", ["ROLLBACK", "RESET"]),
+        ("BEGIN; ROLLBACK; RESET timezone", ["BEGIN", "ROLLBACK", "RESET"]),
+    ],
+)
+def test_startup_parameters_outlive_a_reset_behind_a_rollback(
+    berlin: Stage, sql: str, tags: list[str]
+) -> None:
+    ready_for(berlin, "primary")
+    berlin >> client(query(sql)) << asks("primary", query(sql + "\n;" + SAID))
+    reply = b"".join(complete(tag) for tag in tags)
+    berlin >> answers("primary", reply + DONE) << told(reply + IDLE) << asks("primary", question())
+    berlin >> answers("primary", says_what_is_set(TimeZone="Europe/Berlin")) << released("primary")
+    assert settings(berlin) == {"timezone": "'Europe/Berlin'"}
+
+
+def test_what_is_reset_unseen_is_as_the_client_said_when_it_came(berlin: Stage) -> None:
+    ready_for(berlin, "primary")
+    berlin >> client(query("DO 'BEGIN RESET timezone; END'"))
+    berlin.events.clear()
+    done = complete("DO") + IDLE
+    berlin >> answers("primary", done) << told(done) << settled(True)
+    berlin << asks("primary", question())
+    berlin >> answers("primary", says_what_is_set()) << asks("primary", AGAIN)
+    berlin >> answers("primary", complete("SET") + TOLD + IDLE) << told(TOLD) << released("primary")
+    assert settings(berlin) == {"timezone": "'Europe/Berlin'"}
+
+
+def test_the_client_hears_of_what_is_set_again_behind_a_reset(berlin: Stage) -> None:
+    ready_for(berlin, "primary")
+    berlin >> client(query("DISCARD ALL")) << asks("primary", query("DISCARD ALL"))
+    done = complete("DISCARD ALL") + parameter("TimeZone", "UTC") + IDLE
+    berlin >> answers("primary", done) << told(done) << asks("primary", AGAIN)
+    berlin >> client(INSERT)
+    berlin >> answers("primary", complete("SET") + TOLD + IDLE) << told(TOLD) << released("primary")
+    berlin << marked(berlin.catalog.table("orders")) << asks("primary", INSERT)
+
+
+def test_what_cannot_be_set_again_is_told_when_something_is_asked(berlin: Stage) -> None:
+    ready_for(berlin, "primary")
+    berlin >> client(query("DISCARD ALL")) << asks("primary", query("DISCARD ALL"))
+    done = complete("DISCARD ALL") + IDLE
+    berlin >> answers("primary", done) << told(done) << asks("primary", AGAIN)
+    refusal = error("22023")
+    berlin >> answers("primary", refusal + IDLE) << aborted("primary")
+    berlin >> client(INSERT) << asks("primary", AGAIN)
+    berlin >> answers("primary", refusal + IDLE) << aborted("primary") << told(refusal)
+    berlin << told(IDLE)
+    berlin.finish()
+
+
+def test_a_client_that_goes_while_a_setting_is_made_again(berlin: Stage) -> None:
+    ready_for(berlin, "primary")
+    berlin >> client(query("DISCARD ALL")) << asks("primary", query("DISCARD ALL"))
+    done = complete("DISCARD ALL") + IDLE
+    berlin >> answers("primary", done) << told(done) << asks("primary", AGAIN)
+    berlin >> hangs_up()
+    berlin >> answers("primary", DONE) << released("primary") << GONE
+    berlin.finish()
+
+
+@pytest.mark.parametrize(
+    ("sql", "sent", "tags"),
+    [
+        (
+            "RESET ALL; SELECT 1",
+            f"RESET ALL\n;{SAID}; SELECT 1",
+            ["RESET", "", "SELECT 1"],
+        ),
+        (
+            "/* RESET ALL */ SET TIME ZONE DEFAULT -- ;\n; SHOW timezone; RESET timezone",
+            f"/* RESET ALL */ SET TIME ZONE DEFAULT\n;{SAID} -- ;\n;"
+            f" SHOW timezone; RESET timezone\n;{SAID}",
+            ["SET", "", "SHOW", "RESET", ""],
+        ),
+        (
+            "SET LOCAL timezone TO DEFAULT",
+            "SET LOCAL timezone TO DEFAULT\n;SET LOCAL \"timezone\" TO 'Europe/Berlin'",
+            ["SET", ""],
+        ),
+        ("RESET timezone", f"RESET timezone\n;{SAID}", ["RESET", ""]),
+    ],
+)
+def test_what_follows_a_reset_finds_what_the_client_said_when_it_came(
+    berlin: Stage, sql: str, sent: str, tags: list[str]
+) -> None:
+    ready_for(berlin, "primary")
+    berlin >> client(query(sql)) << asks("primary", query(sent))
+    berlin >> answers("primary", *[complete(tag or "SET") for tag in tags], IDLE)
+    berlin << told(*[complete(tag) for tag in tags if tag], IDLE) << released("primary")
+    assert settings(berlin) == {"timezone": "'Europe/Berlin'"}
+    (link,) = berlin.pools[berlin.servers["primary"]].idle
+    assert link.state is berlin.session.profile.state
+
+
+def test_a_reset_of_what_the_client_never_said_is_sent_as_it_is(berlin: Stage) -> None:
+    ready_for(berlin, "primary")
+    text = query("RESET work_mem; SELECT 1")
+    berlin >> client(text) << asks("primary", text)
+
+
+def test_a_reset_behind_a_savepoint_that_is_taken_back(stage: Stage) -> None:
+    """What the session takes for set is as it was when the transaction began, and is not true."""
+    runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
+    runs(stage, "SET app.tenant TO '5'", complete("SET") + IN_TRANSACTION)
+    runs(stage, "SAVEPOINT a", complete("SAVEPOINT") + IN_TRANSACTION)
+    runs(stage, "RESET app.tenant", complete("RESET") + IN_TRANSACTION)
+    runs(stage, "ROLLBACK TO a", complete("ROLLBACK") + IN_TRANSACTION)
+    reply = complete("COMMIT") + IDLE
+    stage >> client(COMMIT) << asks("primary", COMMIT)
+    stage >> answers("primary", reply) << told(reply) << asks("primary", question())
+    stage >> answers("primary", says_what_is_set()) << released("primary")
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    assert link.stained_by is stage.session.belongings
+
+
+def test_custom_settings_that_nobody_can_name_are_reset_for_the_next(stage: Stage) -> None:
+    runs(stage, "SET timezone TO 'UTC'", DONE)
+    stage >> client(query("SELECT f()"))
+    stage.events.clear()
+    stage >> answers("primary", result("1")) << told(result("1")) << settled(True)
+    stage << asks("primary", question())
+    stage >> answers("primary", says_what_is_set(TimeZone="UTC")) << released("primary")
+    stage >> client(BEGIN) << asks("primary", BEGIN)
+    done = complete("ROLLBACK") + IDLE
+    stage >> answers("primary", done) << told(done) << released("primary")
+    other, _ = stage.enter("other", {"timezone": "'UTC'"})
+    all_anew = query("RESET ALL\n;SET \"timezone\" TO 'UTC'")
+    stage >> client(BEGIN, session=other) << asks("primary", all_anew)
+    stage >> answers("primary", complete("RESET") + DONE) << asks("primary", BEGIN)
+
+
+def test_custom_settings_that_have_names_stain_nothing(stage: Stage) -> None:
+    stage >> client(query("SELECT set_config('app.tenant', '5', false)"))
+    stage.events.clear()
+    stage >> answers("primary", result("5")) << told(result("5")) << settled(True)
+    stage << asks("primary", question("app.tenant"))
+    stage >> answers("primary", says_what_is_set(**{"app.tenant": "5"})) << released("primary")
+    assert settings(stage) == {"app.tenant": "'5'"}
+    (link,) = stage.pools[stage.servers["primary"]].idle
+    assert link.stained_by is None

@@ -23,6 +23,7 @@ from tests.unit.session.stage import (
     bind,
     breaks,
     client,
+    close_portal,
     complete,
     describe,
     error,
@@ -351,6 +352,20 @@ def test_a_local_setting_that_names_do_not_depend_on_changes_nothing(
     stage >> client(COMMIT) << marked(orders)
 
 
+def test_a_write_after_a_text_that_took_settings_back_counts_for_any_table(stage: Stage) -> None:
+    """In a transaction that the same text began."""
+    text = "BEGIN; SET search_path TO b; ROLLBACK; BEGIN"
+    tags = [complete(tag) for tag in ("BEGIN", "SET", "ROLLBACK", "BEGIN")]
+    stage >> client(query(text)) << asks("primary", query(text))
+    reply = b"".join(tags) + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    stage >> client(COMMIT)
+    kind, tables = stage.events.popleft()
+    assert kind == "marked"
+    assert {table.oid for table in stage.planner.any_table("shop")} <= tables
+
+
 def test_a_batch_that_moves_names_in_one_part_is_careful_in_the_next(stage: Stage) -> None:
     first = parse("", "SET search_path TO b") + bind("") + execute() + FLUSH
     stage >> client(first) << asks("primary", first)
@@ -386,3 +401,78 @@ def test_kinds_are_what_the_tests_take_them_for(stage: Stage) -> None:
     }
     for sql, kind in kinds.items():
         assert stage.reader.read(sql.encode()).statements[0].kind is kind
+
+
+PORTAL = parse("", "INSERT INTO orders VALUES (1) RETURNING a") + bind("", portal="c") + SYNC
+FETCHED = done("FETCH 1", IN_TRANSACTION)
+
+
+@pytest.mark.parametrize("sql", ["FETCH ALL FROM c", "MOVE c", "FETCH c"])
+def test_what_a_cursor_may_write_counts_when_it_is_fetched(
+    stage: Stage, orders: Table, sql: str
+) -> None:
+    """It is a portal of the protocol, of which nothing was run yet."""
+    begin(stage)
+    stage >> client(PORTAL)
+    stage.events.clear()
+    reply = PARSED + BOUND + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    runs(stage, sql, "FETCH 1")
+    stage >> client(COMMIT) << marked(orders)
+
+
+def test_what_a_declared_cursor_may_write_counts(stage: Stage) -> None:
+    begin(stage)
+    runs(stage, "DECLARE c CURSOR FOR SELECT f()", "DECLARE CURSOR")
+    runs(stage, "FETCH c", "FETCH 1")
+    stage >> client(COMMIT) << marked(*stage.planner.everything("shop"))
+
+
+def test_a_cursor_that_reads_counts_for_nothing(stage: Stage) -> None:
+    begin(stage)
+    runs(stage, "DECLARE c CURSOR FOR SELECT a FROM orders", "DECLARE CURSOR")
+    batch = parse("", "SELECT a FROM orders") + bind("", portal="d") + SYNC
+    stage >> client(batch)
+    stage.events.clear()
+    reply = PARSED + BOUND + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    runs(stage, "FETCH c", "FETCH 1")
+    runs(stage, "FETCH d", "FETCH 1")
+    stage >> client(COMMIT) << asks("primary", COMMIT)
+
+
+def test_a_fetch_in_the_batch_that_makes_its_cursor_is_marked(stage: Stage, orders: Table) -> None:
+    """Even where the cursor is closed in the same batch."""
+    batch = (
+        parse("", "INSERT INTO orders VALUES (1) RETURNING a")
+        + bind("", portal="c")
+        + parse("", "FETCH ALL FROM c")
+        + bind("")
+        + execute()
+        + close_portal("c")
+        + SYNC
+    )
+    stage >> client(batch) << marked(orders)
+
+
+def test_a_fetch_of_either_of_two_cursors_counts_for_everything(stage: Stage) -> None:
+    begin(stage)
+    for portal in (PORTAL, parse("", "SELECT f()") + bind("", portal="d") + SYNC):
+        stage >> client(portal)
+        stage.events.clear()
+        reply = PARSED + BOUND + IN_TRANSACTION
+        stage >> answers("primary", reply) << told(reply)
+    stage >> client(query("FETCH c")) << everything(stage) << asks("primary", query("FETCH c"))
+
+
+def test_a_cursor_is_forgotten_with_its_transaction(stage: Stage) -> None:
+    begin(stage)
+    stage >> client(PORTAL)
+    stage.events.clear()
+    reply = PARSED + BOUND + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    stage >> client(ROLLBACK) << asks("primary", ROLLBACK)
+    stage >> answers("primary", done("ROLLBACK")) << told(done("ROLLBACK")) << released("primary")
+    begin(stage)
+    runs(stage, "FETCH held", "FETCH 1")
+    stage >> client(COMMIT) << asks("primary", COMMIT)

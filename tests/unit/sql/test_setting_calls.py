@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sql.setting_calls import SettingCall, read_setting_calls
+from proxy.sql.setting_calls import SettingCall, custom_names, read_setting_calls
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,10 @@ from proxy.sql.setting_calls import SettingCall, read_setting_calls
             b"SELECT set_config('a', 'x, set_config(''b'', ''c'', false)', false)",
             [SettingCall("a", "x, set_config('b', 'c', false)", False)],
         ),
+        (
+            b"SELECT set_config('a', $1, true), set_config('b', $22 , true)",
+            [SettingCall("a", None, True), SettingCall("b", None, True)],
+        ),
     ],
 )
 def test_plain_calls_are_read(sql: bytes, calls: list[SettingCall]) -> None:
@@ -33,7 +37,9 @@ def test_plain_calls_are_read(sql: bytes, calls: list[SettingCall]) -> None:
     "sql",
     [
         b"SELECT 1",
-        b"SELECT set_config('a', $1, false)",
+        b"SELECT set_config($1, 'b', false)",
+        b"SELECT set_config('a', $1 || 'b', false)",
+        b"SELECT set_config('a', 'b', $1)",
         b"SELECT set_config('a', 'b', f())",
         b"SELECT set_config('a', E'b', false)",
         b"SELECT set_config('a', 'b' 'c', false)",
@@ -49,3 +55,8 @@ def test_plain_calls_are_read(sql: bytes, calls: list[SettingCall]) -> None:
 )
 def test_anything_else_is_not_read(sql: bytes) -> None:
     assert read_setting_calls(sql) is None
+
+
+def test_custom_names_are_found_wherever_they_stand() -> None:
+    sql = b"DO $$BEGIN PERFORM set_config('App.Tenant', '1.5', false), f('a.b.c', 'x', '.y'); END$$"
+    assert custom_names(sql) == {"app.tenant", "a.b.c"}

@@ -19,13 +19,21 @@ BAD_VALUE = b"bad"
 
 
 class ModelServer:
-    """One server session. `status` may be set from outside: a transaction keeps its portals."""
+    """One server session.
+
+    Attributes:
+        status: May be set from outside: a transaction keeps its portals.
+        in_doubt: Whether it has settings that nobody knows; may be set from outside.
+        doubtful: Names of statements that were prepared under such.
+    """
 
     def __init__(self) -> None:
         self.statements: dict[bytes, bytes] = {}
         self.portals: dict[bytes, bytes] = {}
         self.status = tags.IDLE
         self.is_skipping = False
+        self.in_doubt = False
+        self.doubtful: set[bytes] = set()
         self._splitter = Splitter(1 << 20)
 
     def say(self, data: bytes) -> bytes:
@@ -74,6 +82,7 @@ class ModelServer:
         if name in self.statements:
             raise Refused(b"42P05", b"prepared statement exists: " + name)
         self.statements[name] = sql
+        (self.doubtful.add if self.in_doubt else self.doubtful.discard)(name)
         return backend.PARSE_COMPLETE
 
     def _bind(self, message: bytes) -> bytes:

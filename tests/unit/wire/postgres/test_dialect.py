@@ -18,7 +18,7 @@ NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 def request(data: bytes) -> Request:
-    engine = ClientEngine(Library(lambda: 0))
+    engine = ClientEngine(Library(lambda: 0, lambda sql: False))
     (found,) = engine.feed(data)
     engine.read(found)
     return found
@@ -113,7 +113,22 @@ def test_a_changed_statement_is_made_anew() -> None:
     want = UNTOUCHED.with_statement("p", "PREPARE p AS SELECT 2")
     assert have.changes_to(want) == [
         Change(Verb.DEALLOCATE, "p"),
-        Change(Verb.PREPARE, "p", "PREPARE p AS SELECT 2"),
+        Change(Verb.PREPARE, "p", "PREPARE p AS SELECT 2", stage=1),
+    ]
+
+
+def test_a_statement_is_made_again_under_the_settings_that_it_was_made_under() -> None:
+    here = UNTOUCHED.with_setting("search_path", "here").with_setting("app.x", "1")
+    p = here.with_statement("p", "PREPARE p AS SELECT 1").with_setting("role", "new")
+    want = p.with_statement("q", "PREPARE q AS SELECT 2").with_setting("app.x", "2")
+    have = UNTOUCHED.with_setting("search_path", "there").with_setting("role", "old")
+    assert PostgresDialect().apply(have.changes_to(want)).decode().split("\n;") == [
+        'RESET "role"',
+        'SET "app"."x" TO 2',
+        'SET "search_path" TO here',
+        "PREPARE p AS SELECT 1",
+        "SET ROLE new",
+        "PREPARE q AS SELECT 2",
     ]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, frontend, tags
 from proxy.wire.postgres.exchange import Exchange, Prelude
-from proxy.wire.postgres.requests import ClientEngine, End, Library, Request
+from proxy.wire.postgres.requests import AS_AT_LOGIN, ClientEngine, End, Library, Request
 
 SYNC, FLUSH = frontend.SYNC, frontend.FLUSH
 IDLE = backend.READY_IDLE
@@ -36,7 +36,7 @@ class Side:
     """A client's engine and one server connection."""
 
     def __init__(self, room: int = 10) -> None:
-        self.library = Library(lambda: 0)
+        self.library = Library(lambda: 0, lambda sql: False)
         self.engine = ClientEngine(self.library)
         self.exchange = Exchange({}, room)
         self.told = b""
@@ -69,7 +69,7 @@ class Side:
         assert self.exchange.done
 
     def server_name(self, sql: bytes) -> bytes:
-        return self.library.find(sql, (), ()).server_name
+        return self.library.find(sql, (), AS_AT_LOGIN).server_name
 
 
 def cuts(answer: bytes) -> Iterator[list[bytes]]:

@@ -25,7 +25,7 @@ CLOSE = frontend.close(tags.PORTAL, b"")
 
 
 def request(data: bytes) -> Request:
-    engine = ClientEngine(Library(lambda: 0))
+    engine = ClientEngine(Library(lambda: 0, lambda sql: False))
     for earlier in engine.feed(frontend.parse(b"s", b"SELECT a") + SYNC + PARSE + SYNC):
         engine.read(earlier)
     (found,) = engine.feed(data)

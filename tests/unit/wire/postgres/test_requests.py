@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from proxy.errors import MessageTooLarge, RemoteProtocolError
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.requests import (
+    AS_AT_LOGIN,
     BATCH,
     GATHERED,
     LARGEST_PARSE,
@@ -21,6 +22,7 @@ from proxy.wire.postgres.requests import (
     Library,
     Prepared,
     Request,
+    Sense,
 )
 
 SYNC, FLUSH = frontend.SYNC, frontend.FLUSH
@@ -33,7 +35,7 @@ BATCHES = PARSE + BIND + EXECUTE + SYNC + QUERY + frontend.parse(b"s", b"SELECT 
 
 @pytest.fixture
 def engine() -> ClientEngine:
-    return ClientEngine(Library(lambda: 0))
+    return ClientEngine(Library(lambda: 0, lambda sql: False))
 
 
 def all_of(engine: ClientEngine, data: bytes) -> list[Request]:
@@ -68,7 +70,7 @@ def test_requests_are_found_however_they_come() -> None:
         (End.READY, SYNC, []),
     ]
     for chunks in cuts(BATCHES):
-        engine = ClientEngine(Library(lambda: 0))
+        engine = ClientEngine(Library(lambda: 0, lambda sql: False))
         found = [request for chunk in chunks for request in all_of(engine, chunk)]
         assert [(r.end, messages(r), [e.sql for e in r.executions]) for r in found] == expected
         assert engine.is_between
@@ -98,23 +100,99 @@ def test_one_text_with_one_list_of_types_is_one_statement(engine: ClientEngine) 
 
 def test_a_text_means_something_else_under_another_search_path(engine: ClientEngine) -> None:
     one(engine, frontend.parse(b"s", b"SELECT a") + SYNC)
-    engine.search_path = ("other",)
+    engine.sense = Sense((("search_path", "other"),), ())
     one(engine, frontend.parse(b"t", b"SELECT a") + SYNC)
     assert engine.statements[b"s"] is not engine.statements[b"t"]
 
 
+HERE = Sense((("search_path", "here"),), (("timezone", "UTC"),))
+THERE = Sense((("search_path", "there"),), (("timezone", "UTC"),))
+THEN = Sense((("search_path", "here"),), (("timezone", "CET"),))
+
+
+def test_a_text_means_something_else_under_another_time_zone(engine: ClientEngine) -> None:
+    for name, sense in ((b"s", HERE), (b"t", THEN), (b"u", HERE)):
+        engine.sense = sense
+        one(engine, frontend.parse(name, b"SELECT a") + SYNC)
+    assert engine.statements[b"s"] is not engine.statements[b"t"]
+    assert engine.statements[b"s"] is engine.statements[b"u"]
+
+
+def test_a_text_whose_sense_nobody_knows_is_shared_with_nobody(engine: ClientEngine) -> None:
+    engine.sense = None
+    one(engine, frontend.parse(b"s", b"SELECT a") + SYNC)
+    one(engine, frontend.parse(b"t", b"SELECT a") + SYNC)
+    assert engine.statements[b"s"] is not engine.statements[b"t"]
+
+
+def test_a_text_that_means_this_moment_is_shared_with_nobody() -> None:
+    library = Library(lambda: 0, lambda sql: b"'now'" in sql)
+    held = [library.find(b"SELECT 'now'", (), HERE) for _ in range(2)]
+    assert held[0] is not held[1]
+    same = [library.find(b"SELECT now()", (), HERE) for _ in range(2)]
+    assert same[0] is same[1]
+
+
+def test_a_statement_keeps_its_constants(engine: ClientEngine) -> None:
+    engine.sense = HERE
+    one(engine, frontend.parse(b"s", b"SELECT a") + SYNC)
+    before = engine.statements[b"s"]
+    engine.sense = THEN
+    request = one(engine, frontend.describe(tags.STATEMENT, b"s") + SYNC)
+    assert request.items[0].prepared is before
+    assert request.is_foreign
+    engine.sense = None
+    request = one(engine, frontend.bind(b"", b"s") + SYNC)
+    assert request.items[0].prepared is before
+    assert not request.is_foreign
+
+
+def test_a_statement_whose_names_mean_something_else_is_another(engine: ClientEngine) -> None:
+    engine.sense = THEN
+    one(engine, frontend.parse(b"s", b"SELECT a") + frontend.parse(b"", b"SELECT a") + SYNC)
+    engine.sense = THERE
+    request = one(engine, frontend.bind(b"", b"s") + SYNC)
+    assert request.items[0].prepared is engine.statements[b"s"]
+    assert engine.statements[b"s"].sense == THERE
+    assert not request.is_foreign
+    one(engine, frontend.bind(b"", b"") + SYNC)
+    assert engine.unnamed is engine.statements[b"s"]
+
+
+def test_what_is_read_again_is_shared_with_nobody(engine: ClientEngine) -> None:
+    one(engine, frontend.parse(b"gone", b"SELECT g") + SYNC)
+    batch = (
+        PARSE
+        + BIND
+        + EXECUTE
+        + frontend.parse(b"s", b"SELECT b")
+        + frontend.close(tags.STATEMENT, b"gone")
+        + SYNC
+    )
+    request = one(engine, batch)
+    assert request.prepares_late
+    shared = engine.statements[b"s"]
+    engine.read_again(request)
+    assert engine.statements[b"s"] is not shared
+    assert engine.statements[b"s"].sense is None
+    assert [item.tag for item in request.items] == list(b"PBEPCS")
+    assert [execution.sql for execution in request.executions] == [b"SELECT a"]
+    engine.undo(request, 0)
+    assert set(engine.statements) == {b"gone"}
+
+
 def test_a_text_is_new_when_definitions_may_have_changed() -> None:
     generation = 0
-    library = Library(lambda: generation)
-    before = library.find(b"SELECT a", (), ())
+    library = Library(lambda: generation, lambda sql: False)
+    before = library.find(b"SELECT a", (), AS_AT_LOGIN)
     generation = 1
-    assert library.find(b"SELECT a", (), ()) is not before
+    assert library.find(b"SELECT a", (), AS_AT_LOGIN) is not before
 
 
 def test_a_library_keeps_nothing_that_nobody_has() -> None:
-    library = Library(lambda: 0)
-    first = library.find(b"SELECT a", (), ()).server_name
-    assert library.find(b"SELECT a", (), ()).server_name != first
+    library = Library(lambda: 0, lambda sql: False)
+    first = library.find(b"SELECT a", (), AS_AT_LOGIN).server_name
+    assert library.find(b"SELECT a", (), AS_AT_LOGIN).server_name != first
 
 
 def test_a_bind_says_what_an_execute_runs(engine: ClientEngine) -> None:
@@ -124,6 +202,21 @@ def test_a_bind_says_what_an_execute_runs(engine: ClientEngine) -> None:
     assert execution.sql == b"SELECT a"
     assert execution.max_rows == 7
     assert execution.tail == bind[8:]
+
+
+def test_a_portal_that_may_be_either_of_two_is_not_known(engine: ClientEngine) -> None:
+    """The second Bind is refused, if the first one's portal is still there."""
+    other = frontend.parse(b"", b"SELECT b") + frontend.bind(b"p", b"") + SYNC
+    one(engine, PARSE + frontend.bind(b"p", b"") + SYNC)
+    request = one(engine, other)
+    assert request.items[1].prepared is engine.unnamed
+    (execution,) = one(engine, frontend.execute(b"p") + SYNC).executions
+    assert execution.sql is None
+    assert [found.sql for found in engine.cursors.values()] == [b"SELECT a", b"SELECT b"]
+    engine.forget_portals()
+    one(engine, other)
+    (execution,) = one(engine, frontend.execute(b"p") + SYNC).executions
+    assert execution.sql == b"SELECT b"
 
 
 def test_a_bind_of_nothing_ends_like_a_simple_query(engine: ClientEngine) -> None:
@@ -189,8 +282,10 @@ def test_deallocate_forgets(engine: ClientEngine) -> None:
     one(engine, frontend.parse(b"s", b"SELECT a") + frontend.parse(b"t", b"SELECT b") + SYNC)
     assert engine.deallocate(b"s")
     assert not engine.deallocate(b"s")
+    one(engine, frontend.parse(b"", b"SELECT c") + SYNC)
     engine.forget_statements()
     assert engine.find(b"t") is None
+    assert name_of(engine.unnamed) == b"SELECT c"
 
 
 def test_what_failed_is_taken_back(engine: ClientEngine) -> None:
@@ -340,7 +435,7 @@ def test_what_is_no_message_is_refused(engine: ClientEngine, data: bytes) -> Non
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_garbage_raises_nothing_else(chunks: list[bytes]) -> None:
-    engine = ClientEngine(Library(lambda: 0))
+    engine = ClientEngine(Library(lambda: 0, lambda sql: False))
     try:
         for chunk in chunks:
             all_of(engine, chunk)
@@ -357,7 +452,7 @@ BODIES = st.builds(
 
 @given(st.lists(BODIES, max_size=6))
 def test_messages_with_garbage_in_them_raise_nothing_else(found: list[bytes]) -> None:
-    engine = ClientEngine(Library(lambda: 0))
+    engine = ClientEngine(Library(lambda: 0, lambda sql: False))
     try:
         all_of(engine, b"".join(found))
     except RemoteProtocolError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import ClientEngine, End, Item, Library, Request
+from proxy.wire.postgres.requests import AS_AT_LOGIN, ClientEngine, End, Item, Library, Request
 from tests.unit.wire.postgres.model_server import BAD_TEXT, BAD_VALUE, FAILING, ModelServer
 
 NAMES = st.sampled_from([b"", b"s", b"t"])
@@ -40,6 +40,7 @@ class Turn:
     connection: int
     data: bytes
     chunk: int  # bytes of the server's answer that come at a time
+    in_doubt: bool = False  # whether anything may be set there
 
 
 TURNS = st.lists(
@@ -49,6 +50,7 @@ TURNS = st.lists(
         st.integers(0, CONNECTIONS - 1),
         st.one_of(BATCHES, BATCHES, QUERIES),
         st.sampled_from([1, 2, 7, 1000]),
+        st.booleans(),
     ),
     max_size=12,
 )
@@ -76,17 +78,19 @@ class Proxy:
     """What a session does with engines and exchanges, as far as it matters for names."""
 
     def __init__(self) -> None:
-        library = Library(lambda: 0)
+        library = Library(lambda: 0, lambda sql: False)
         self.engines = [ClientEngine(library) for _ in range(CLIENTS)]
         self.connections = [Connection() for _ in range(CONNECTIONS)]
 
     def say(self, turn: Turn) -> bytes:
         engine = self.engines[turn.client]
         connection = self.connections[turn.connection]
-        (request,) = engine.feed(turn.data)
-        engine.read(request)
-        told = connection.serve(request, turn.chunk)
         exchange = connection.exchange
+        (request,) = engine.feed(turn.data)
+        engine.sense = None if turn.in_doubt else AS_AT_LOGIN
+        engine.read(request)
+        exchange.in_doubt = turn.in_doubt
+        told = connection.serve(request, turn.chunk)
         if exchange.error is not None:
             engine.undo(request, exchange.confirmed, unnamed_is_lost=exchange.unnamed_is_lost)
         engine.forget_portals()
@@ -126,6 +130,25 @@ def test_every_client_is_answered_as_on_a_connection_of_its_own(turns: list[Turn
 
 
 @given(TURNS)
+@example(
+    [
+        Turn(0, 0, frontend.parse(b"s", b"A") + frontend.SYNC, 1000, in_doubt=True),
+        Turn(0, 0, frontend.parse(b"t", b"A") + frontend.SYNC, 1000, in_doubt=True),
+        Turn(1, 0, frontend.query(b"A"), 1000),
+    ]
+)
+def test_what_was_prepared_in_doubt_is_used_by_nobody_else(turns: list[Turn]) -> None:
+    proxy = Proxy()
+    for turn in turns:
+        server = proxy.connections[turn.connection].server
+        server.in_doubt = turn.in_doubt
+        proxy.say(turn)
+        exchange = proxy.connections[turn.connection].exchange
+        assert not server.doubtful & {prepared.server_name for prepared in exchange.prepared}
+        assert exchange.unnamed is None or b"" not in server.doubtful
+
+
+@given(TURNS.map(lambda turns: [replace(turn, in_doubt=False) for turn in turns]))
 def test_no_connection_keeps_more_statements_than_it_has_room_for(turns: list[Turn]) -> None:
     proxy = Proxy()
     for turn in turns:
