@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.routing.plan import Plan
 from proxy.session.belongings import Belongings
 from proxy.session.effects import COMMANDS, apply_effects
@@ -21,10 +22,11 @@ from proxy.session.pins import (
 )
 from proxy.session.ports import Link
 from proxy.session.transaction import has_control, has_ended
-from proxy.sql.statement import Kind
+from proxy.sql.statement import Effect, Kind
 from proxy.wire.postgres.exchange import Exchange
 
 _ROLLBACK_TO: Final = Kind.ROLLBACK_TO
+_SCHEMA: Final = schema_of(EVERY_DATABASE)
 
 
 def has_committed(plans: Sequence[Plan], exchange: Exchange) -> bool:
@@ -58,6 +60,10 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
         transaction.unsure = True
     for plan, text in zip(errand.plans, errand.texts, strict=True):
         apply_effects(belongings, link, plan.statement, text)
+        if _SCHEMA in plan.writes or Effect.TEMPORARY in plan.statement.effects:
+            belongings.engine.part()
+    if is_rollback_to and belongings.engine.is_apart:
+        belongings.engine.part()
     transaction.follow()
 
 
@@ -78,6 +84,7 @@ def chain(belongings: Belongings, errand: Errand, link: Link) -> None:
 def end(belongings: Belongings, errand: Errand, link: Link) -> None:
     """Nothing is open any more: what was rolled back takes along what was set in it."""
     exchange = link.exchange
+    belongings.rejoin()
     if len(errand.plans) > 1:
         if _may_have_lost_settings(belongings, errand.plans, exchange):
             belongings.transaction.unsure = True

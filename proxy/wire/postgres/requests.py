@@ -83,19 +83,21 @@ class Library:
 
     A server refuses to run a statement whose result has got other columns since it was prepared,
     and a driver prepares it again then. So what is prepared under another search path, or after a
-    definition may have changed, is another statement, even with the same text.
+    definition may have changed, is another statement, even with the same text. So is what a
+    client prepares while there are definitions that only its own session sees.
 
     Args:
         generation: Grows whenever a definition may have changed.
     """
 
-    __slots__ = ("_generation", "_known", "_made_in", "_number")
+    __slots__ = ("_generation", "_known", "_made_in", "_number", "_owners")
 
     def __init__(self, generation: Callable[[], int]) -> None:
         self._known: WeakValueDictionary[
-            tuple[bytes, tuple[int, ...], tuple[str, ...]], Prepared
+            tuple[bytes, tuple[int, ...], tuple[str, ...], int], Prepared
         ] = WeakValueDictionary()
         self._number = 0
+        self._owners = 0
         self._generation = generation
         self._made_in = generation()
 
@@ -103,13 +105,27 @@ class Library:
         """Find nothing that was made until now."""
         self._known.clear()
 
-    def find(self, sql: bytes, oids: tuple[int, ...], search_path: tuple[str, ...]) -> Prepared:
-        """Find or make a statement."""
+    def new_owner(self) -> int:
+        """Number a state of definitions that nobody else sees."""
+        self._owners += 1
+        return self._owners
+
+    def find(
+        self, sql: bytes, oids: tuple[int, ...], search_path: tuple[str, ...], owner: int = 0
+    ) -> Prepared:
+        """Find or make a statement.
+
+        Args:
+            sql: Its text.
+            oids: The types that the client gives its parameters.
+            search_path: Where names are looked for.
+            owner: Of `new_owner`; 0 where definitions are those that everybody sees.
+        """
         now = self._generation()
         if now != self._made_in:
             self._made_in = now
             self.forget()
-        key = (sql, oids, search_path)
+        key = (sql, oids, search_path, owner)
         found = self._known.get(key)
         if found is None:
             self._number += 1
@@ -210,6 +226,7 @@ class ClientEngine:
     __slots__ = (
         "_batch",
         "_library",
+        "_owner",
         "_pieces",
         "_portals",
         "_size",
@@ -222,6 +239,7 @@ class ClientEngine:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self._owner = 0  # of the definitions that it sees
         self._splitter = Splitter(GATHERED)
         self._batch: list[tuple[int, bytes]] = []
         self._size = 0
@@ -238,7 +256,7 @@ class ClientEngine:
         if self._unread:
             data, self._unread = self._unread, b""
             _, sql, oids = frontend.read_parse(data[: 1 + read_int32(data, 1)])
-            self._unnamed = self._library.find(sql, oids, self.search_path)
+            self._unnamed = self._library.find(sql, oids, self.search_path, self._owner)
         return self._unnamed
 
     @unnamed.setter
@@ -345,6 +363,19 @@ class ClientEngine:
         """What is prepared from now on is new, even where another client has the same text."""
         self._library.forget()
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether it may see definitions that nobody else does."""
+        return self._owner != 0
+
+    def part(self) -> None:
+        """Its session has changed a definition, and nobody else sees that."""
+        self._owner = self._library.new_owner()
+
+    def rejoin(self) -> None:
+        """It sees the definitions that everybody does."""
+        self._owner = 0
+
     def deallocate(self, name: bytes) -> bool:
         """Forget a statement by its name; False: the client has prepared none under it."""
         return self.statements.pop(name, None) is not None
@@ -387,7 +418,7 @@ class ClientEngine:
 
     def _parse(self, request: Request, message: bytes) -> Item:
         name, sql, oids = frontend.read_parse(message)
-        prepared = self._library.find(sql, oids, self.search_path)
+        prepared = self._library.find(sql, oids, self.search_path, self._owner)
         previous = self.find(name)
         request.undo.append((name, previous))
         if not name:
