@@ -85,6 +85,10 @@ def sqlalchemy(driver: str) -> Suite:
     )
 
 
+UNSTEADY: Final = "tests/test_pool.py::TestPool::test_pool_config_persistence"
+"""Fails directly too, in two runs of twenty: asyncpg closes a pool that is still connecting."""
+
+
 def _asyncpg(run: Run) -> Command:
     workshop = run.workshop
     # The sources hold the package too, uncompiled, where it would be found first.
@@ -97,6 +101,7 @@ def _asyncpg(run: Run) -> Command:
             run.report,
             *ONE_TEST,
             *("-c", str(HERE / "plain.ini"), "--rootdir", str(workshop.sources)),
+            *("--deselect", UNSTEADY),
             "tests",
         ),
         folder=workshop.sources,
