@@ -4,12 +4,13 @@
 BIN := .venv/bin
 SETUP_SERVERS := deploy/dev/setup-servers.sh
 
-.PHONY: help demo test lint bench build setup-servers clean
+.PHONY: help demo test suites lint bench build setup-servers clean
 .SILENT:
 
 help:
 	echo "make demo           a proxy over a primary and two replicas of its own (EXIT=1: ends by itself)"
 	echo "make test           lint, then all tests, on real servers"
+	echo "make suites         suites that others wrote, directly and through the proxy (ARGS=... for some)"
 	echo "make lint           ruff, mypy, the import contracts"
 	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner)"
 	echo "make build          .venv and the compiled modules"
@@ -27,6 +28,10 @@ test: lint
 		TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit; \
 	fi
 	$(BIN)/python -m pytest
+
+suites: build
+	$(SETUP_SERVERS) postgres
+	$(BIN)/python -m tests.suites $(ARGS)
 
 lint: build
 	mkdir -p build

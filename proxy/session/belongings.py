@@ -84,6 +84,11 @@ class Belongings:
         if self.profile.context is not self._named_in:
             self.named.clear()
 
+    def rejoin(self) -> None:
+        """No transaction is open: only a temporary table still hides what everybody sees."""
+        if PinReason.TEMPORARY_TABLE not in self.pins:
+            self.engine.rejoin()
+
     def take_word(self, link: Link, rows: Sequence[Sequence[bytes | None]]) -> None:
         """Take the server's word for what lives in its session.
 
@@ -96,6 +101,7 @@ class Belongings:
             return
         kept = self.pins & {PinReason.UNKNOWN}
         self.pins = kept | set(self.terms.pins) | read_answer(rows[0])
+        self.rejoin()
         if len(rows) > 1:
             link.state = self.profile.adopt(rows[1:])
             self.is_misled = link.state is not self.profile.state

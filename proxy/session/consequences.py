@@ -39,11 +39,11 @@ def has_committed(plans: Sequence[Plan], exchange: Exchange) -> bool:
     # A procedure may have committed before it failed, and so may a text with several statements,
     # or what changes definitions step by step; counting one commit too many costs a few cached
     # results.
-    return exchange.error is None or has_control(plans) or _defines(plans)
+    return exchange.error is None or has_control(plans) or any(map(_defines, plans))
 
 
-def _defines(plans: Sequence[Plan]) -> bool:
-    return any(table.oid == SCHEMA_OID for plan in plans for table in plan.writes)
+def _defines(plan: Plan) -> bool:
+    return any(table.oid == SCHEMA_OID for table in plan.writes)
 
 
 def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
@@ -68,6 +68,10 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
         apply_effects(belongings, link, plan.statement, text)
         if plan.statement.kind in COMMANDS:
             transaction.has_set = True
+        if _defines(plan) or Effect.TEMPORARY in plan.statement.effects:
+            belongings.engine.part()
+    if is_rollback_to and belongings.engine.is_apart:
+        belongings.engine.part()
     transaction.follow()
 
 
@@ -107,6 +111,7 @@ def chain(belongings: Belongings, errand: Errand, link: Link) -> None:
 def end(belongings: Belongings, errand: Errand, link: Link) -> None:
     """Nothing is open any more: what was rolled back takes along what was set in it."""
     exchange = link.exchange
+    belongings.rejoin()
     if len(errand.plans) > 1:
         if _may_have_lost_settings(belongings, errand.plans, exchange):
             belongings.transaction.unsure = True

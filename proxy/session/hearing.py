@@ -22,6 +22,8 @@ from proxy.wire.postgres import backend
 from proxy.wire.postgres.exchange import Exchange
 
 _CANCELED: Final = b"57014"
+_SEVERITY: Final = backend.SEVERITY_UNTRANSLATED
+_LAST_WORDS: Final = (b"FATAL", b"PANIC")
 
 
 def is_good(ledger: Ledger, errand: Errand, exchange: Exchange) -> bool:
@@ -54,6 +56,12 @@ def is_good(ledger: Ledger, errand: Errand, exchange: Exchange) -> bool:
 def is_canceled(error: bytes) -> bool:
     """Tell if a statement was stopped because somebody asked, or because it took too long."""
     return backend.read_error(error).get(backend.SQLSTATE) == _CANCELED
+
+
+def has_said_goodbye(exchange: Exchange) -> bool:
+    """Tell if the server has said why it hangs up: a second error would hide that from drivers."""
+    error = exchange.error
+    return error is not None and backend.read_error(error).get(_SEVERITY) in _LAST_WORDS
 
 
 def pass_on(session: Conversation, link: Link, passed: bytes) -> None:

@@ -29,7 +29,7 @@ from proxy.errors import (
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail, hang_up
-from proxy.session.hearing import go_on, overhear, pass_on
+from proxy.session.hearing import go_on, has_said_goodbye, overhear, pass_on
 from proxy.session.leaving import leave
 from proxy.session.phase import FREE, OPEN, OVER, RUNNING, SETTING, WAITING
 from proxy.session.ports import Link
@@ -265,5 +265,7 @@ class Session(Conversation):
             where = f"the outcome of the transaction is unknown: {where}"
             self.shell.write(self.services.dialect.error(OutcomeUnknown(where)))
             self.shell.close(where, Fault.OUTCOME_UNKNOWN)
-            return
-        hang_up(self, where, link.exchange.farewell)
+        elif (errand is None or errand.started) and has_said_goodbye(link.exchange):
+            self.shell.close(where, Fault.SERVER_LOST)
+        else:
+            hang_up(self, where, link.exchange.farewell)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
 from tests.integration.application import Application
 
 # ---- psql ----------------------------------------------------------------------------------
@@ -188,6 +188,51 @@ def test_pgbench_runs_pipelines(
     assert "number of transactions actually processed: 200/200" in text
 
 
+ASKING = r"""
+\set aid random(1, 100000)
+BEGIN;
+SELECT abalance, bid FROM pgbench_accounts WHERE aid = :aid FOR UPDATE \gset old_
+SELECT count(*) AS branches FROM pgbench_branches \aset
+\if :branches < 1 or :old_bid <> 1
+SELECT 1/0;
+\endif
+UPDATE pgbench_accounts SET abalance = :old_abalance + 1 WHERE aid = :aid;
+SELECT abalance - :old_abalance - 1 AS off FROM pgbench_accounts WHERE aid = :aid \gset
+\if :off <> 0
+SELECT 1/0;
+\endif
+END;
+"""
+"""What is read decides what is sent next; a wrong answer is a failed transaction."""
+
+
+@pytest.mark.parametrize("mode", ["simple", "extended", "prepared"])
+@pytest.mark.parametrize(
+    "pace",
+    [(), ("--connect",), ("--rate", "400", "--latency-limit", "5000"), ("--jobs", "4")],
+    ids=lambda pace: "".join(pace) or "plain",
+)
+def test_pgbench_acts_on_what_it_reads_at_any_pace(
+    app: Application,
+    bench: None,
+    shared_cluster: PostgresCluster,
+    tmp_path: Path,
+    mode: str,
+    pace: tuple[str, ...],
+) -> None:
+    script = tmp_path / "asking.sql"
+    script.write_text(ASKING)
+    text = run(
+        shared_cluster,
+        app.like(database="bench"),
+        "pgbench",
+        *("--protocol", mode, "--file", str(script), "--no-vacuum"),
+        *("--client", "8", "--transactions", "10", *pace),
+    )
+    assert "number of transactions actually processed: 80/80" in text
+    assert "failed transactions: 0 " in text
+
+
 # ---- pg_dump -------------------------------------------------------------------------------
 
 RICH = """
@@ -260,3 +305,15 @@ def test_a_dump_is_the_same_and_can_be_restored(
         *("--dbname", "copied", "--jobs", "3", "--exit-on-error", str(folder)),
     )
     assert dump(shared_cluster, direct.like(database="copied")) == expected
+
+
+def test_a_dump_of_everything_is_the_same(
+    direct: Application, app: Application, shared_cluster: PostgresCluster
+) -> None:
+    dumps = []
+    for application in (direct, app):
+        everyone = application.like(user=SUPERUSER, password=shared_cluster.password)
+        text = run(shared_cluster, everyone, "pg_dumpall", "--no-role-passwords")
+        dumps.append(re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.M))
+    assert dumps[1] == dumps[0]
+    assert "CREATE ROLE app" in dumps[0]

@@ -248,6 +248,51 @@ def test_a_definition_changed_behind_our_back_is_an_error_once_at_most(
         assert use(one, "again") == []
 
 
+@pytest.mark.parametrize("kind", ["", "TEMPORARY"])
+def test_what_is_prepared_beside_a_definition_that_only_its_session_sees_is_its_own(
+    narrow: Application, kind: str
+) -> None:
+    for kept, value in (("int", "1"), ("text", "a"), ("bigint", "1099511627776")):
+        with narrow.raw() as client:
+            client.query("BEGIN")
+            client.query(f"CREATE {kind} TABLE passing (a {kept})")
+            prepare(client, "put", "INSERT INTO passing VALUES ($1)")
+            use(client, "put", value)
+            prepare(client, "get", "SELECT a FROM passing")
+            assert use(client, "get") == [[value]]
+            client.query("ROLLBACK")
+
+
+def test_a_savepoint_takes_back_what_a_statement_was_prepared_beside(narrow: Application) -> None:
+    with narrow.raw() as client:
+        client.query("DROP TABLE IF EXISTS growing; CREATE TABLE growing (a int)")
+        client.query("BEGIN; SAVEPOINT before")
+        client.query("ALTER TABLE growing ADD COLUMN b int")
+        prepare(client, "wide", "SELECT * FROM growing FOR UPDATE")
+        client.query("ROLLBACK TO before")
+        prepare(client, "narrow", "SELECT * FROM growing FOR UPDATE")
+        assert use(client, "narrow") == []
+        client.query("ROLLBACK")
+
+
+def test_a_temporary_table_hides_another_from_later_statements_of_its_session_only(
+    narrow: Application, app: Application
+) -> None:
+    with app.raw() as one, app.raw() as two:
+        one.query("DROP TABLE IF EXISTS growing; CREATE TABLE growing AS SELECT 1 AS a")
+        for client in (one, two):
+            prepare(client, "before", "SELECT * FROM growing ORDER BY 1")
+            assert use(client, "before") == [["1"]]
+        one.query("CREATE TEMPORARY TABLE growing AS SELECT 'x' AS b, 'y' AS c")
+        prepare(one, "hidden", "SELECT * FROM growing ORDER BY 1")
+        prepare(two, "seen", "SELECT * FROM growing ORDER BY 1")
+        assert use(one, "hidden") == [["x", "y"]]
+        assert use(two, "seen") == [["1"]]
+        one.query("DROP TABLE growing")
+        prepare(one, "seen", "SELECT * FROM growing ORDER BY 1")
+        assert use(one, "seen") == [["1"]]
+
+
 async def test_asyncpg_prepares_again_after_a_definition_has_changed(narrow: Application) -> None:
     async with narrow.asyncpg() as one, narrow.asyncpg() as two:
         await one.execute("DROP TABLE IF EXISTS growing; CREATE TABLE growing (a int)")

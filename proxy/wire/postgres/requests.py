@@ -102,21 +102,22 @@ class Library:
     and a driver prepares it again then. So what is prepared under another search path, or after a
     definition may have changed, is another statement, even with the same text. And so is what is
     prepared under another time zone or date style: literals are read when a statement is prepared.
+    So is what a client prepares while there are definitions that only its own session sees.
 
     Args:
         generation: Grows whenever a definition may have changed.
         is_momentary: Whether a literal in a text means the moment at which it is prepared.
     """
 
-    __slots__ = ("_generation", "_is_momentary", "_known", "_made_in", "_number")
+    __slots__ = ("_generation", "_is_momentary", "_known", "_made_in", "_number", "_owners")
 
     def __init__(
         self, generation: Callable[[], int], is_momentary: Callable[[bytes], bool]
     ) -> None:
-        self._known: WeakValueDictionary[tuple[bytes, tuple[int, ...], Sense], Prepared] = (
+        self._known: WeakValueDictionary[tuple[bytes, tuple[int, ...], Sense, int], Prepared] = (
             WeakValueDictionary()
         )
-        self._number = 0
+        self._number = self._owners = 0
         self._is_momentary = is_momentary
         self._generation = generation
         self._made_in = generation()
@@ -125,15 +126,29 @@ class Library:
         """Find nothing that was made until now."""
         self._known.clear()
 
-    def find(self, sql: bytes, oids: tuple[int, ...], sense: Sense | None) -> Prepared:
-        """Find or make a statement; one that nobody else has, where its sense is not known."""
+    def new_owner(self) -> int:
+        """Number a state of definitions that nobody else sees."""
+        self._owners += 1
+        return self._owners
+
+    def find(
+        self, sql: bytes, oids: tuple[int, ...], sense: Sense | None, owner: int = 0
+    ) -> Prepared:
+        """Find or make a statement; one that nobody else has, where its sense is not known.
+
+        Args:
+            sql: Its text.
+            oids: The types that the client gives its parameters.
+            sense: What the text means beside its words.
+            owner: Of `new_owner`; 0 where definitions are those that everybody sees.
+        """
         if sense is None:
             return self._make(sql, oids, sense)
         now = self._generation()
         if now != self._made_in:
             self._made_in = now
             self.forget()
-        key = (sql, oids, sense)
+        key = (sql, oids, sense, owner)
         found = self._known.get(key)
         if found is None:
             found = self._make(sql, oids, sense)
@@ -263,6 +278,7 @@ class ClientEngine:
     __slots__ = (
         "_batch",
         "_library",
+        "_owner",
         "_pieces",
         "_portals",
         "_size",
@@ -276,6 +292,7 @@ class ClientEngine:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self._owner = 0  # of the definitions that it sees
         self._splitter = Splitter(GATHERED)
         self._batch: list[tuple[int, bytes]] = []
         self._size = 0
@@ -293,7 +310,7 @@ class ClientEngine:
         if self._unread:
             data, self._unread = self._unread, b""
             _, sql, oids = frontend.read_parse(data[: 1 + read_int32(data, 1)])
-            self._unnamed = self._library.find(sql, oids, self.sense)
+            self._unnamed = self._library.find(sql, oids, self.sense, self._owner)
         return self._unnamed
 
     @unnamed.setter
@@ -411,6 +428,19 @@ class ClientEngine:
         """What is prepared from now on is new, even where another client has the same text."""
         self._library.forget()
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether it may see definitions that nobody else does."""
+        return self._owner != 0
+
+    def part(self) -> None:
+        """Its session has changed a definition, and nobody else sees that."""
+        self._owner = self._library.new_owner()
+
+    def rejoin(self) -> None:
+        """It sees the definitions that everybody does."""
+        self._owner = 0
+
     def deallocate(self, name: bytes) -> bool:
         """Forget a statement by its name; False: the client has prepared none under it."""
         return self.statements.pop(name, None) is not None
@@ -454,7 +484,7 @@ class ClientEngine:
         name, sql, oids = frontend.read_parse(message)
         if request.executions:
             request.prepares_late = True
-        prepared = self._library.find(sql, oids, self.sense)
+        prepared = self._library.find(sql, oids, self.sense, self._owner)
         previous = self.find(name)
         request.undo.append((name, previous))
         if not name:
@@ -521,7 +551,7 @@ class ClientEngine:
         if now is None or then is None or then is now:
             return prepared
         if then.names != now.names:
-            prepared = self._library.find(prepared.sql, prepared.oids, now)
+            prepared = self._library.find(prepared.sql, prepared.oids, now, self._owner)
             if name:
                 self.statements[name] = prepared
             else:

@@ -164,7 +164,7 @@ class Catalog:
             if call.name.startswith("pg_"):
                 continue
             access.taints = True
-            access.exact = False
+            access.exact = access.exact and call.name == "set_config"
         return access
 
 

@@ -128,6 +128,18 @@ def test_what_a_server_says_in_an_idle_transaction_is_passed_on(stage: Stage) ->
     stage >> breaks("primary") << told(goodbye) << CLOSES
 
 
+def test_a_server_that_says_why_it_hangs_up_has_said_all(stage: Stage) -> None:
+    change = query("UPDATE orders SET id = 1")
+    begin = query("BEGIN")
+    reply = complete("BEGIN") + IN_TRANSACTION
+    stage >> client(begin) << asks("primary", begin)
+    stage >> answers("primary", reply) << told(reply)
+    stage >> client(change) << asks("primary", change)
+    goodbye = error("57P01", "terminating connection", "FATAL")
+    stage >> answers("primary", goodbye) << told(goodbye)
+    stage >> breaks("primary") << CLOSES
+
+
 def test_a_pinned_connection_that_is_lost_takes_its_client_along(listening: Stage) -> None:
     listening >> breaks("primary")
     kind, _, said = listening.events.popleft()

@@ -1,0 +1,50 @@
+"""Run suites that others wrote through the proxy: `python -m tests.suites --help`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tests.suites.catalogue import ALL
+from tests.suites.trial import SuiteFailed, suite_servers, try_suite
+from tests.suites.workshop import NotToBeHad, Workshop
+
+
+def main(
+    names: Annotated[
+        list[str] | None, typer.Argument(help=", ".join(suite.name for suite in ALL))
+    ] = None,
+) -> None:
+    """Run suites directly and through the proxy, and compare test by test."""
+    wanted = [suite for suite in ALL if not names or suite.name in names]
+    if names and len(wanted) < len(names):
+        raise typer.BadParameter(f"there are: {', '.join(suite.name for suite in ALL)}")
+    is_good = True
+    with suite_servers() as cluster:
+        for suite in wanted:
+            folder = _clean(Workshop.of(suite.name).folder / "reports")
+            try:
+                trial = try_suite(suite, cluster, folder)
+            except NotToBeHad as missing:
+                print(f"{suite.name}: skipped, {missing}", flush=True)
+            except SuiteFailed as failed:
+                print(f"{suite.name}: FAILED, {failed}", flush=True)
+                is_good = False
+            else:
+                print(trial, flush=True)
+                is_good = is_good and trial.verdict.is_good
+    sys.exit(not is_good)
+
+
+def _clean(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    return folder
+
+
+if __name__ == "__main__":
+    typer.run(main)

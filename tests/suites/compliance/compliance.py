@@ -1,0 +1,3 @@
+"""SQLAlchemy's compliance suite, collected from where it is installed."""
+
+from sqlalchemy.testing.suite import *  # noqa: F403

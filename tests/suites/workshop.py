@@ -1,0 +1,92 @@
+"""Where suites that others wrote are kept: their sources and what they need to run.
+
+All of it comes from the ordinary package index when it is wanted, into a folder that is not
+committed. Nothing is fetched twice.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.errors import ProxyError
+
+ROOT = Path(__file__).parents[2]
+
+
+class NotToBeHad(ProxyError):
+    """A suite's sources, or what it needs, could not be fetched; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A folder of its own for one suite."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, suite: str) -> Workshop:
+        """Find or make a suite's."""
+        folder = ROOT / "build" / "suites" / suite
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder)
+
+    @property
+    def sources(self) -> Path:
+        """The unpacked sdist."""
+        return self.folder / "sources"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that has what the suite needs."""
+        return self.folder / "venv" / "bin" / "python"
+
+    def equip(self, sdist: str, packages: Sequence[str]) -> None:
+        """Fetch what is not there yet.
+
+        Args:
+            sdist: Whose tests these are, with its version.
+            packages: What they need.
+
+        Raises:
+            NotToBeHad: Something of it is not to be had.
+        """
+        note = self.folder / "equipped"
+        wanted = "\n".join([sdist, *packages])
+        if note.exists() and note.read_text() == wanted:
+            return
+        for old in (self.sources, self.folder / "venv", self.folder / "sdist"):
+            shutil.rmtree(old, ignore_errors=True)
+        self._unpack(sdist)
+        _run(sys.executable, "-m", "venv", str(self.folder / "venv"))
+        _run(*_pip(self.python), "install", *packages)
+        note.write_text(wanted)
+
+    def _unpack(self, sdist: str) -> None:
+        into = self.folder / "sdist"
+        # Without isolation nothing is built just to know its name, which pip knows already.
+        options = ("--no-binary", ":all:", "--no-deps", "--no-build-isolation", "--dest", str(into))
+        _run(*_pip(Path(sys.executable)), "download", *options, sdist)
+        (archive,) = into.iterdir()
+        with tarfile.open(archive) as packed:
+            packed.extractall(into, filter="data")
+        (unpacked,) = (path for path in into.iterdir() if path.is_dir())
+        unpacked.rename(self.sources)
+
+
+def _pip(python: Path) -> tuple[str, ...]:
+    return (str(python), "-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        said = done.stdout.strip().splitlines()[-1:]
+        raise NotToBeHad(f"{' '.join(command[3:])}: {' '.join(said) or done.returncode}")
