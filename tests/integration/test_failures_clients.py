@@ -201,6 +201,17 @@ async def test_hundreds_that_vanish_at_once(
 
 # ---- clients that talk nonsense ------------------------------------------------------------
 
+MALFORMED: dict[str, bytes] = {
+    "a query without an end": message(tags.QUERY, b"SELECT 1"),
+    "a query with two ends": message(tags.QUERY, b"SELECT 1\0SELECT 2\0"),
+    "a parse that is cut": message(tags.PARSE, b"a\0SELECT 1\0\0\5"),
+    "a describe of nothing": message(tags.DESCRIBE),
+    "a describe of something else": message(tags.DESCRIBE, b"X\0"),
+    "a close of something else": message(tags.CLOSE, b"X\0"),
+    "an execute that is cut": message(tags.EXECUTE, b"\0\0\0"),
+}
+"""What is in a message is read when all in front of it is done, as a server does."""
+
 NONSENSE: dict[str, bytes] = {
     "an unknown tag": message(ord("?"), b"x"),
     "a server's message": message(tags.READY_FOR_QUERY, b"I"),
@@ -210,14 +221,8 @@ NONSENSE: dict[str, bytes] = {
     "a negative length": b"Q\xff\xff\xff\xff",
     "a sync of a gigabyte": b"S\x3f\xff\xff\xff",
     "a query of two gigabytes": b"Q\x7f\xff\xff\xff",
-    "a query without an end": message(tags.QUERY, b"SELECT 1"),
-    "a query with two ends": message(tags.QUERY, b"SELECT 1\0SELECT 2\0"),
-    "a parse that is cut": message(tags.PARSE, b"a\0SELECT 1\0\0\5"),
-    "a describe of nothing": message(tags.DESCRIBE),
-    "a describe of something else": message(tags.DESCRIBE, b"X\0"),
-    "a close of something else": message(tags.CLOSE, b"X\0"),
-    "an execute that is cut": message(tags.EXECUTE, b"\0\0\0"),
     "random bytes": bytes(range(1, 256)) * 3,
+    **MALFORMED,
 }
 
 
@@ -232,7 +237,7 @@ def test_nonsense_ends_its_own_connection_only(
         elif state == "in a batch":
             client.send(parse(b"", INSERT), bind(b"", b""))
         elif state == "behind a statement":
-            client.send(query(SLEEP))
+            client.send(query(b"SELECT pg_sleep(1)" if name in MALFORMED else SLEEP))
             wait_busy(shared_cluster)
         client.send(NONSENSE[name])
         try:
