@@ -57,6 +57,10 @@ QUICK_LAST: Final = 0.064
 """Seconds between two questions while somebody waits for a position: short at first, doubling,
 so that a replica that is long behind is not asked a thousand times a second."""
 
+RETRY_FIRST: Final = 0.05
+RETRY_LAST: Final = 1.0
+"""Seconds between two attempts to see a server again: doubling, as a restart takes half a second
+and a dead host minutes."""
 
 FAILURES: Final = (
     OSError,
@@ -185,8 +189,10 @@ class Witness:
 
     async def run(self) -> None:
         """Keep the server in sight until cancelled."""
+        retry = RETRY_FIRST
         while True:
             error = "lost"
+            seen_at = self._server.seen_at
             try:
                 await self._watch()
             except FAILURES as exc:
@@ -197,7 +203,10 @@ class Witness:
                 error = describe(exc)
             finally:
                 self._end(error)
-            await asyncio.sleep(min(1.0, self._control.interval))
+            if self._server.seen_at != seen_at:
+                retry = RETRY_FIRST  # it was there until now, and may be back at once
+            await asyncio.sleep(min(retry, self._control.interval))
+            retry = min(2 * retry, RETRY_LAST)
 
     async def _watch(self) -> None:
         connection = await connect(self._control, self._server)
