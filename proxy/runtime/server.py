@@ -129,7 +129,8 @@ class ServerConnection:
                 return
         if self.user is not None:
             self.user.server_data(self, data)
-            self._part_after_farewell()
+            if self.opened_at:
+                self._part_after_farewell()
         elif self._dialogue is not None:
             self._dialogue.feed(data)
         else:
