@@ -25,6 +25,11 @@ log = Logger("catalogs")
 AWAY: Final = 6.0
 """Seconds for which a server waits for others to leave a database, and one."""
 
+LONGEST_LOCK: Final = 500
+"""Milliseconds to wait for a definition that a client is changing. The text of a view locks what it
+reads, and two that wait for each other are a deadlock after `deadlock_timeout`, by default twice
+as long, which may well be ended at the client's expense."""
+
 
 class Taker(Protocol):
     """Who is told what is found."""
@@ -113,6 +118,9 @@ class CatalogKeeper:
             except asyncpg.InvalidCatalogNameError:
                 self._taker.gone(self.database)
                 return
+            except asyncpg.LockNotAvailableError:
+                log.info("catalog not read yet: a definition is locked", database=self.database)
+                await asyncio.sleep(self._interval)
             except FAILURES as error:
                 log.warning("catalog not read", database=self.database, error=describe(error))
                 await asyncio.sleep(self._interval)
@@ -165,6 +173,7 @@ class CatalogKeeper:
 
     async def _load(self, connection: asyncpg.Connection[Any]) -> Catalog:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(f"SET LOCAL lock_timeout = {LONGEST_LOCK}")
             rows = {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
         return Catalog.build(self.database, **rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import asyncpg
@@ -196,3 +197,27 @@ def test_a_database_that_nobody_uses_costs_no_connection(
             connection.execute("SELECT pg_sleep(1)")
             assert connections()  # its catalog is kept for as long as it is used
         wait_until(lambda: connections() == 0, "every connection to be closed")
+
+
+def test_a_client_that_changes_definitions_is_no_deadlock_with_us(
+    direct: Application, proxy: ProxyUnderTest, cluster: PostgresCluster, database: str
+) -> None:
+    """The catalog's reader locks what a view reads, and waits for what the client has locked."""
+    primary = cluster.primary
+    define = "GRANT ALL ON SCHEMA public TO PUBLIC; CREATE TABLE a (x int); CREATE TABLE b (x int);"
+    define += "CREATE VIEW first AS SELECT x FROM b; CREATE VIEW second AS SELECT x FROM a"
+    primary.execute(define, database=database)
+    application = direct.at(proxy.port).like(database=database)
+    with (
+        application.connect() as through,
+        psycopg.connect(primary.dsn(database), autocommit=True) as client,
+    ):
+        through.execute("SELECT 1")
+        client.execute("BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+        through.execute("CREATE TABLE c (x int)")  # all is read again
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: bool(primary.fetch_value(waiting)), "the catalog's reader to wait")
+        time.sleep(1.2)  # longer than deadlock_timeout: from now on it is found by who waits last
+        client.execute("LOCK TABLE b IN ACCESS EXCLUSIVE MODE")
+        client.execute("COMMIT")
+        through.execute("DROP TABLE c")
