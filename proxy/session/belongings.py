@@ -12,7 +12,7 @@ from typing import final
 
 from proxy.cache.entry import Answer
 from proxy.cache.key import Context
-from proxy.session.pins import HARMLESS, read_answer
+from proxy.session.pins import HARMLESS, read_answer, read_prepared
 from proxy.session.ports import Link, Terms
 from proxy.session.profile import Profile
 from proxy.session.transaction import Transaction
@@ -101,6 +101,7 @@ class Belongings:
             return
         kept = self.pins & {PinReason.UNKNOWN}
         self.pins = kept | set(self.terms.pins) | read_answer(rows[0])
+        link.exchange.keep_statements(read_prepared(rows[0]))
         self.rejoin()
         if len(rows) > 1:
             link.state = self.profile.adopt(rows[1:])

@@ -45,9 +45,12 @@ SELECT (SELECT count(*) FROM pg_catalog.pg_listening_channels()) > 0,
                WHERE relnamespace = pg_catalog.pg_my_temp_schema()),
        EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable),
        EXISTS (SELECT FROM pg_catalog.pg_locks
-               WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())
+               WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()),
+       (SELECT pg_catalog.string_agg(name, ' ') FROM pg_catalog.pg_prepared_statements
+        WHERE pg_catalog.left(name, 9) = 'tidegate_')
 """
-"""What lives in this session, in the order of `ANSWERS`."""
+"""What lives in this session, in the order of `ANSWERS`; then what is prepared there for all
+clients, as a function may have deallocated it."""
 
 ANSWERS: Final = (
     PinReason.LISTEN,
@@ -83,4 +86,9 @@ def may_have_unpinned(statement: Statement) -> bool:
 
 def read_answer(row: Sequence[bytes | None]) -> set[PinReason]:
     """Say which pins the server's answer to `QUESTION` stands for."""
-    return {reason for reason, value in zip(ANSWERS, row, strict=True) if value == b"t"}
+    return {reason for reason, value in zip(ANSWERS, row[:-1], strict=True) if value == b"t"}
+
+
+def read_prepared(row: Sequence[bytes | None]) -> frozenset[bytes]:
+    """Say which statements there are on the server, from the same answer."""
+    return frozenset((row[-1] or b"").split())

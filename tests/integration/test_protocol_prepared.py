@@ -181,6 +181,21 @@ def test_deallocate_all_and_discard_all(narrow: Application) -> None:
             assert use(two, "s") == [["mine"]]
 
 
+ONE_OF_THEM = "(SELECT min(name) FROM pg_prepared_statements WHERE name LIKE 'tidegate%')"
+
+
+@pytest.mark.parametrize("gone", ["'ALL'", ONE_OF_THEM])
+def test_a_block_that_deallocates_takes_nothing_from_others(narrow: Application, gone: str) -> None:
+    with narrow.raw() as one, narrow.raw() as two:
+        for number in range(3):
+            prepare(one, f"s{number}", f"SELECT 'kept {number}', $1::int")
+            assert use(one, f"s{number}", "1") == [[f"kept {number}", "1"]]
+        for _ in range(30):  # other tests have left some there
+            two.query(f"DO $$ BEGIN EXECUTE 'DEALLOCATE ' || {gone}; END $$")
+        for number in range(3):
+            assert use(one, f"s{number}", "2") == [[f"kept {number}", "2"]]
+
+
 def test_deallocate_of_a_statement_prepared_by_the_protocol(narrow: Application) -> None:
     with narrow.raw() as one, narrow.raw() as two:
         prepare(one, "S one", "SELECT 'mine'")

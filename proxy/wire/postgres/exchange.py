@@ -625,6 +625,11 @@ class Exchange:
             item = self._request.items[0]
         return item is not None and item.tag == tags.PARSE and not item.name
 
+    def keep_statements(self, names: frozenset[bytes]) -> None:
+        """Of the named statements of this connection only these are there."""
+        for prepared in [it for it in self.prepared if it.server_name not in names]:
+            del self.prepared[prepared]
+
     def forget_statements(self) -> None:
         """What was prepared under a name here is gone (DISCARD ALL, DEALLOCATE ALL)."""
         self.prepared.clear()

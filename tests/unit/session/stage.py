@@ -123,7 +123,9 @@ def result(*values: str) -> bytes:
 def says_what_is_set(**settings: str) -> bytes:
     """The server's answer to both questions."""
     two = [backend.Column(b"a"), backend.Column(b"b")]
-    pins = backend.row_description([backend.Column(b"a")] * 4) + backend.data_row([b"f"] * 4)
+    pins = backend.row_description([backend.Column(b"a")] * 5) + backend.data_row(
+        [*[b"f"] * 4, None]
+    )
     shown = b"".join(
         backend.data_row([name.encode(), value.encode()])
         for name, value in {"role": "none", "session_authorization": "ann", **settings}.items()

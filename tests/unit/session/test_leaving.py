@@ -311,7 +311,12 @@ def test_after_something_that_may_have_left_anything_behind(stage: Stage) -> Non
 def test_while_the_server_says_what_was_left_behind(stage: Stage) -> None:
     runs(stage, "SELECT f()", result("1"))
     stage >> hangs_up()
-    reply = backend.row_description([]) + backend.data_row([b"f"] * 4) + complete("SELECT 1") + IDLE
+    reply = (
+        backend.row_description([])
+        + backend.data_row([*[b"f"] * 4, None])
+        + complete("SELECT 1")
+        + IDLE
+    )
     stage >> answers("primary", reply) << asks("primary", DISCARD)
     stage >> answers("primary", complete("DISCARD ALL") + IDLE) << released("primary") << GONE
 

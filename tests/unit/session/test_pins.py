@@ -38,8 +38,10 @@ ASK_ALL = query((QUESTION + b";" + settings_question([])).decode())
 
 
 def says(*, listen: bool = False, temporary: bool = False, lock: bool = False) -> bytes:
+    values: list[bytes | None]
     values = [b"t" if value else b"f" for value in (listen, temporary, False, lock)]
-    columns = backend.row_description([backend.Column(b"a")] * 4)
+    values.append(None)
+    columns = backend.row_description([backend.Column(b"a")] * 5)
     return columns + backend.data_row(values) + complete("SELECT 1") + IDLE
 
 
