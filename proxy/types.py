@@ -88,7 +88,6 @@ class Reason(Enum):
     ROW_SECURITY = "row_security"
     SYSTEM_COLUMN = "system_column"
     PARAMETER = "parameter"
-    PARTIAL = "partial"
     TOO_LARGE = "too_large"
     NOT_WORTH = "not_worth"
 

@@ -71,7 +71,7 @@ class Entry:
         self.worth = worth
         self.heat = 0
         self.answers: tuple[Answer, ...] = ()
-        self.cost = ENTRY_BYTES + sum(map(len, key)) + sum(map(len, pieces))
+        self.cost = ENTRY_BYTES + sum(map(len, key[:-1])) + sum(map(len, pieces))
         self.queue: Queue | None = None
         self.newer: Entry | None = None
         self.older: Entry | None = None

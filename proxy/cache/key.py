@@ -55,14 +55,14 @@ class Key(NamedTuple):
     Attributes:
         statement: The exact text.
         types: Of the parameters, as declared.
-        parameters: Their formats and values.
-        formats: Of the result's columns.
+        parameters: Their formats and values, and the formats of the result's columns.
+        limit: How many rows; 0 for all of them.
     """
 
     statement: bytes
     types: bytes = b""
     parameters: bytes = b""
-    formats: bytes = b""
+    limit: int = 0
 
 
 @mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be

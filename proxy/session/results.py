@@ -183,8 +183,6 @@ def plain_bind_of(request: Request) -> Prepared | None:
 
 def _why_not(errand: Errand, execution: Execution) -> Reason | None:
     """Say why this very execution may not be answered from the cache, nor its answer kept."""
-    if execution.max_rows > 0:
-        return Reason.PARTIAL
     if errand.clock:
         return Reason.CLOCK
     if execution.tail is not SIMPLE_TAIL:
@@ -198,4 +196,5 @@ def _why_not(errand: Errand, execution: Execution) -> Reason | None:
 def _key_of(execution: Execution) -> Key:
     prepared = execution.prepared
     types = b"" if prepared is None or not prepared.oids else repr(prepared.oids).encode()
-    return Key(execution.sql or b"", types, execution.tail)
+    # The portal of a result that is not fetched to its end is gone with the batch.
+    return Key(execution.sql or b"", types, execution.tail, max(0, execution.max_rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -93,3 +94,16 @@ def test_what_a_fetch_writes_is_seen_by_everybody(
             one.query("COMMIT")
         (after,) = rows(two.ask(request))
         assert int(after[0] or 0) == int(before[0] or 0) + 1
+
+
+async def test_a_single_value_is_answered_from_memory_like_a_whole_result(
+    app: Application, module_proxy: ProxyUnderTest
+) -> None:
+    """asyncpg's fetchval asks for one row, and is told that there may be more."""
+    async with app.asyncpg() as connection, app.asyncpg() as writer:
+        for value in (7, 8, 7):
+            await writer.execute(f"UPDATE answered SET n = {value}")
+            before = hits(module_proxy)
+            async with asyncio.timeout(20):
+                while hits(module_proxy) < before + 3:
+                    assert await connection.fetchval("SELECT n FROM answered") == value

@@ -106,7 +106,7 @@ def test_another_form_of_a_request_finds_the_result_by_its_key(cache: Cache) -> 
         Key(b"SELECT 2"),
         Key(b"SELECT 1", types=b"\0\0\0\x17"),
         Key(b"SELECT 1", parameters=b"7"),
-        Key(b"SELECT 1", formats=b"\0\1"),
+        Key(b"SELECT 1", limit=1),
     ],
 )
 def test_what_was_asked_differently_is_another_result(cache: Cache, other: Key) -> None:

@@ -8,6 +8,7 @@ from proxy.cache.flight import NOT_STORED
 from proxy.errors import PoolTimeout
 from proxy.freshness.tables import everything_in, schema_of
 from proxy.types import Reason, Role
+from proxy.wire.postgres import backend
 from proxy.wire.postgres.errors import LoginRefused
 from tests.unit.session.stage import (
     BOUND,
@@ -162,6 +163,18 @@ def test_a_batch_that_does_more_than_read_is_not_answered_from_memory(
     filled: Stage, batch: bytes
 ) -> None:
     filled >> client(batch)
+    assert filled.events.popleft()[0] == "asks"
+
+
+def test_the_first_rows_of_a_result_are_kept_as_such(filled: Stage) -> None:
+    """Drivers fetch a single value so. The portal is gone with the batch that opened it."""
+    batch = parse("", TEXT) + bind("") + execute(rows=1) + SYNC
+    first = backend.data_row([b"1"]) + backend.PORTAL_SUSPENDED
+    answer = PARSED + BOUND + first + IDLE
+    filled >> client(batch) << asks("replica", batch)
+    filled >> answers("replica", answer) << told(answer) << released("replica")
+    filled >> client(batch) << told(answer)
+    filled >> client(parse("", TEXT) + bind("") + execute(rows=2) + SYNC)
     assert filled.events.popleft()[0] == "asks"
 
 
