@@ -261,11 +261,14 @@ class Session(Conversation):
         if errand is not None:
             self.land(errand, FAILED)
         where = f"server {link.server.name} was lost: {reason}"
+        fault = Fault.SERVER_LOST
         if mark is not None:
             where = f"the outcome of the transaction is unknown: {where}"
+            fault = Fault.OUTCOME_UNKNOWN
+        if (errand is None or errand.started) and has_said_goodbye(link.exchange):
+            self.shell.close(where, fault)
+        elif mark is not None:
             self.shell.write(self.services.dialect.error(OutcomeUnknown(where)))
-            self.shell.close(where, Fault.OUTCOME_UNKNOWN)
-        elif (errand is None or errand.started) and has_said_goodbye(link.exchange):
-            self.shell.close(where, Fault.SERVER_LOST)
+            self.shell.close(where, fault)
         else:
             hang_up(self, where, link.exchange.farewell)

@@ -85,8 +85,13 @@ def sqlalchemy(driver: str) -> Suite:
     )
 
 
-UNSTEADY: Final = "tests/test_pool.py::TestPool::test_pool_config_persistence"
-"""Fails directly too, in two runs of twenty: asyncpg closes a pool that is still connecting."""
+UNSTEADY: Final = (
+    # Fails directly too, in two runs of twenty: asyncpg closes a pool that is still connecting.
+    "tests/test_pool.py::TestPool::test_pool_config_persistence",
+    # Wants a driver that writes 4 MB in one batch to hear of an error before the end of it: a race
+    # between the two, which a proxy that takes bytes faster than a server makes the driver win.
+    "tests/test_execute.py::TestExecuteMany::test_executemany_server_failure_during_writes",
+)
 
 
 def _asyncpg(run: Run) -> Command:
@@ -101,7 +106,7 @@ def _asyncpg(run: Run) -> Command:
             run.report,
             *ONE_TEST,
             *("-c", str(HERE / "plain.ini"), "--rootdir", str(workshop.sources)),
-            *("--deselect", UNSTEADY),
+            *(f"--deselect={test}" for test in UNSTEADY),
             "tests",
         ),
         folder=workshop.sources,

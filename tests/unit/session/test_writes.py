@@ -203,6 +203,15 @@ def test_a_connection_lost_under_a_commit_leaves_its_outcome_open(
     assert stage.ledger.is_pending(orders)
 
 
+def test_a_server_that_says_why_it_ends_a_write_has_said_all(stage: Stage, orders: Table) -> None:
+    """What became of the write is open all the same."""
+    stage >> client(INSERT) << marked(orders) << asks("primary", INSERT)
+    goodbye = error("57P01", "terminating connection", "FATAL")
+    stage >> answers("primary", goodbye) << told(goodbye)
+    stage >> breaks("primary") << LOST << CLOSES
+    assert stage.ledger.is_pending(orders)
+
+
 def test_a_connection_lost_in_a_transaction_says_what_happened(stage: Stage) -> None:
     begin(stage)
     stage >> breaks("primary")
