@@ -528,7 +528,8 @@ class ClientEngine:
     def _close(self, request: Request, message: bytes) -> Item:
         kind, name = frontend.read_close(message)
         if kind != tags.STATEMENT:
-            self._portals.pop(name, None)
+            if name in self._portals:
+                self._portals[name] = Execution(None, None, b"")  # closed, or passed over
             return Item(tags.CLOSE, message, None, b"")
         prepared = self.find(name)
         if prepared is not None:

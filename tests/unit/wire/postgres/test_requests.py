@@ -248,6 +248,15 @@ def test_a_closed_portal_runs_nothing(engine: ClientEngine) -> None:
     assert one(engine, data).executions[0].sql is None
 
 
+def test_a_portal_whose_close_was_passed_over_is_not_known(engine: ClientEngine) -> None:
+    """It may be there still: a savepoint brings it back, and the Bind behind it is refused."""
+    one(engine, PARSE + frontend.bind(b"p", b"") + SYNC)
+    one(engine, frontend.bind(b"", b"nobody") + frontend.close(tags.PORTAL, b"p") + SYNC)
+    one(engine, frontend.parse(b"", b"SELECT b") + frontend.bind(b"p", b"") + SYNC)
+    (execution,) = one(engine, frontend.execute(b"p") + SYNC).executions
+    assert execution.sql is None
+
+
 # Names.
 
 
