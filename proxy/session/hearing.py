@@ -18,7 +18,8 @@ from proxy.session.ports import Link
 from proxy.session.sending import give_up
 from proxy.session.taking import pump, tell_notices
 from proxy.types import Reason
-from proxy.wire.postgres import backend
+from proxy.wire.postgres import backend, tags
+from proxy.wire.postgres.codec import HEADER, read_int32
 from proxy.wire.postgres.exchange import Exchange
 
 _CANCELED: Final = b"57014"
@@ -26,8 +27,8 @@ _SEVERITY: Final = backend.SEVERITY_UNTRANSLATED
 _LAST_WORDS: Final = (b"FATAL", b"PANIC")
 
 
-def is_good(ledger: Ledger, errand: Errand, exchange: Exchange) -> bool:
-    """Judge an answer when its first bytes are there; False: it is thrown away.
+def is_good(ledger: Ledger, errand: Errand, exchange: Exchange, passed: bytes) -> bool:
+    """Judge an answer when its first bytes, `passed`, are there; False: it is thrown away.
 
     A replica may be ahead of its primary, so what it says counts only if no commit on the
     tables was sent meanwhile (facts: "replica ahead", and freshness.md, read path, 4).
@@ -41,7 +42,11 @@ def is_good(ledger: Ledger, errand: Errand, exchange: Exchange) -> bool:
             errand.started = True
             return True
         errand.reason = Reason.REPLICA_FAILED
-    elif exchange.plain and ledger.answer_ok(plan.read_set, errand.version, errand.answered_at):
+    elif (
+        exchange.plain
+        and (errand.request.simple or has_snapshot(passed))
+        and ledger.answer_ok(plan.read_set, errand.version, errand.answered_at)
+    ):
         errand.started = True
         return True
     else:
@@ -51,6 +56,28 @@ def is_good(ledger: Ledger, errand: Errand, exchange: Exchange) -> bool:
     exchange.discard()
     errand.rejected = True
     return False
+
+
+def has_snapshot(passed: bytes) -> bool:
+    """Tell if the beginning of a batch's answer proves that the snapshot of its read was taken.
+
+    It is at Bind. A server sends what is in front of that when its buffer is full: a statement's
+    description may be larger (PostgreSQL, "exec_bind_message" and PQ_SEND_BUFFER_SIZE, 8 KB).
+    """
+    pos = 0
+    while pos + HEADER <= len(passed):
+        tag = passed[pos]
+        if tag == tags.BIND_COMPLETE:
+            return True
+        if tag not in _BEFORE_BIND:
+            return False
+        pos += 1 + read_int32(passed, pos + 1)
+    return False
+
+
+_BEFORE_BIND: Final = frozenset(
+    (tags.PARSE_COMPLETE, tags.PARAMETER_DESCRIPTION, tags.ROW_DESCRIPTION, tags.CLOSE_COMPLETE)
+)
 
 
 def is_canceled(error: bytes) -> bool:
@@ -72,7 +99,7 @@ def pass_on(session: Conversation, link: Link, passed: bytes) -> None:
         return
     if not errand.started:
         errand.answered_at = session.services.clock()
-    if errand.started or is_good(session.ledger, errand, link.exchange):
+    if errand.started or is_good(session.ledger, errand, link.exchange, passed):
         session.shell.write(passed)
         fill = errand.fill
         if fill is not None and not fill.add(passed):

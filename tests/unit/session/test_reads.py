@@ -6,6 +6,7 @@ import pytest
 
 from proxy.errors import PoolTimeout
 from proxy.types import PinReason, Reason, Role
+from proxy.wire.postgres import backend
 from tests.unit.session.stage import (
     BOUND,
     COLUMNS,
@@ -19,6 +20,7 @@ from tests.unit.session.stage import (
     breaks,
     client,
     describe,
+    describe_statement,
     elsewhere,
     error,
     execute,
@@ -113,6 +115,30 @@ def test_a_table_with_a_commit_on_its_way_is_read_at_the_primary(stage: Stage) -
     stage >> client(SELECT) << asks("primary", SELECT)
     stage >> answers("primary", result("1")) << told(result("1")) << released("primary")
     assert stage.reasons == [Reason.PENDING]
+
+
+DESCRIBED = parse("", "SELECT a FROM orders") + describe_statement("") + bind("") + execute() + SYNC
+
+
+def whole_of_described() -> bytes:
+    return PARSED + backend.parameter_description([]) + COLUMNS + BOUND + rows("1") + IDLE
+
+
+def test_a_description_does_not_prove_that_a_snapshot_was_taken(stage: Stage) -> None:
+    """A long one is sent when the server's buffer is full, before the statement is bound."""
+    stage >> client(DESCRIBED) << asks("replica", DESCRIBED)
+    stage >> answers("replica", PARSED + backend.parameter_description([]) + COLUMNS)
+    stage >> answers("replica", BOUND + rows("1") + IDLE)
+    stage << released("replica") << asks("primary", DESCRIBED)
+    stage >> answers("primary", whole_of_described()) << told(whole_of_described())
+    assert stage.reasons == [Reason.INVALIDATED]
+
+
+def test_a_description_in_front_of_a_bound_statement_is_passed_on(stage: Stage) -> None:
+    whole = whole_of_described()
+    stage >> client(DESCRIBED) << asks("replica", DESCRIBED)
+    stage >> answers("replica", whole) << told(whole) << released("replica")
+    assert stage.reasons == [Reason.REPLICA]
 
 
 def test_an_error_on_a_replica_is_not_the_clients(stage: Stage) -> None:
