@@ -26,8 +26,8 @@ from proxy.sql.resolution import Access
 from proxy.topology.group import Server, Sighting
 from proxy.types import Position, Role, Table
 from proxy.wire.postgres import backend, frontend
+from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import ClientEngine
 
 DATABASE: Final = "shop"
 USER: Final = "ann"

@@ -29,10 +29,10 @@ from proxy.session.session import Session
 from proxy.types import Ending
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.authentication import Authenticated, Claim, authenticate
+from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.codec import HEADER, read_int32
 from proxy.wire.postgres.errors import error_message
 from proxy.wire.postgres.packets import V3_2, CancelRequest
-from proxy.wire.postgres.requests import ClientEngine
 from proxy.wire.postgres.startup import Replication, Startup, TlsBegins, client_startup
 
 log = Logger("client")

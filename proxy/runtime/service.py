@@ -54,7 +54,7 @@ from proxy.types import Position, Reason, Table, Token
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import Library
+from proxy.wire.postgres.prepared import Library
 from proxy.wire.postgres.startup import Startup
 
 log = Logger("group")

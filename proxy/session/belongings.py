@@ -17,7 +17,7 @@ from proxy.session.ports import Link, Terms
 from proxy.session.profile import Profile
 from proxy.session.transaction import Transaction
 from proxy.types import PinReason, Reason
-from proxy.wire.postgres.requests import ClientEngine
+from proxy.wire.postgres.client_engine import ClientEngine
 
 
 @final

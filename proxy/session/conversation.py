@@ -25,7 +25,7 @@ from proxy.session.intake import Intake
 from proxy.session.phase import FREE, Phase
 from proxy.session.ports import Line, Link, Services, Shell, Terms
 from proxy.session.profile import Profile
-from proxy.wire.postgres.requests import ClientEngine
+from proxy.wire.postgres.client_engine import ClientEngine
 
 
 class Conversation(ABC):
@@ -93,7 +93,7 @@ class Conversation(ABC):
         self.profile = profile
         self.belongings = Belongings(engine, profile, terms)
         self.transaction = self.belongings.transaction
-        self.intake = Intake(engine)
+        self.intake = Intake()
         self.phase: Phase = FREE
         self.errand: Errand | None = None
         self.link: Link | None = None

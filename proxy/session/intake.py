@@ -12,7 +12,8 @@ from typing import final
 
 from proxy.session.ports import Link
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import ClientEngine, Request
+from proxy.wire.postgres.cutting import Cutter
+from proxy.wire.postgres.requests import Request
 
 
 @final
@@ -20,7 +21,6 @@ class Intake:
     """See the module.
 
     Attributes:
-        engine: Cuts the client's bytes into requests.
         queue: Requests that wait, first come first.
         queued: How many bytes they have.
         is_skipping: Whether everything up to a Sync is dropped, after an error in an open batch.
@@ -28,10 +28,10 @@ class Intake:
         sink: The connection that has a large message in part.
     """
 
-    __slots__ = ("engine", "is_pouring", "is_skipping", "queue", "queued", "sink")
+    __slots__ = ("_cutter", "is_pouring", "is_skipping", "queue", "queued", "sink")
 
-    def __init__(self, engine: ClientEngine) -> None:
-        self.engine = engine
+    def __init__(self) -> None:
+        self._cutter = Cutter()
         self.queue: deque[Request] = deque()
         self.queued = 0
         self.is_skipping = False
@@ -44,17 +44,22 @@ class Intake:
         Raises:
             RemoteProtocolError: They are not the protocol's.
         """
-        engine = self.engine
-        requests = engine.feed(data)
+        cutter = self._cutter
+        requests = cutter.feed(data)
         if not requests:
-            if engine.is_streaming:
+            if cutter.is_streaming:
                 self._pour()
             return
         self._append(requests)
 
+    @property
+    def is_between(self) -> bool:
+        """Whether nothing of a request has come without the rest of it."""
+        return self._cutter.is_between
+
     def is_full(self, limit: int) -> bool:
         """Tell if the client must be held back: too much waits, or what can't go on yet."""
-        return self.queued > limit or (not self.is_pouring and self.engine.is_streaming)
+        return self.queued > limit or (not self.is_pouring and self._cutter.is_streaming)
 
     def pour_into(self, link: Link | None) -> None:
         """Pass on the rest of a large message whose beginning was sent; None: drop it."""
@@ -83,17 +88,17 @@ class Intake:
 
     def _pour(self) -> None:
         """Pass on what has come of a large message."""
-        engine = self.engine
-        while engine.is_streaming and self.is_pouring:
-            piece = engine.take()
+        cutter = self._cutter
+        while cutter.is_streaming and self.is_pouring:
+            piece = cutter.take()
             if not piece:
                 return
             if self.sink is not None:
                 self.sink.write(piece)
-            if not engine.is_streaming:
+            if not cutter.is_streaming:
                 self.is_pouring = False
                 self.sink = None
-                self._append(engine.feed(b""))
+                self._append(cutter.feed(b""))
 
 
 def is_end_of_skipping(request: Request) -> bool:

@@ -17,7 +17,8 @@ from proxy.sql.session_commands import Deallocate, read_command
 from proxy.sql.statement import Kind
 from proxy.types import Reason
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import END_OPEN, END_READY, Execution, Prepared, Request
+from proxy.wire.postgres.prepared import Prepared
+from proxy.wire.postgres.requests import END_OPEN, END_READY, Execution, Request
 
 _EXECUTE: Final = Kind.EXECUTE
 _FETCH: Final = Kind.FETCH

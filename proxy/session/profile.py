@@ -14,7 +14,7 @@ from proxy.session.shaping import SHAPELESS, constants_depend_on, names_depend_o
 from proxy.session.state import SessionState, Settings
 from proxy.sql.session_commands import Execute, Prepare, read_command, read_name_list
 from proxy.types import Reason
-from proxy.wire.postgres.requests import Sense
+from proxy.wire.postgres.prepared import Sense
 
 _UNREADABLE_ENCODINGS: Final = frozenset(
     (

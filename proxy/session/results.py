@@ -19,8 +19,9 @@ from proxy.types import Reason
 from proxy.wire.postgres import tags
 from proxy.wire.postgres.codec import HEADER, read_formats, read_values
 from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.prepared import Prepared
 from proxy.wire.postgres.replies import Kept, only_reads, put_together, take_apart
-from proxy.wire.postgres.requests import SIMPLE_TAIL, Execution, Prepared, Request
+from proxy.wire.postgres.requests import SIMPLE_TAIL, Execution, Request
 
 
 class Follower(Protocol):

@@ -23,7 +23,8 @@ from proxy.session.state import Change, Settings, Verb
 from proxy.session.transaction import may_commit
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.exchange import Prelude
-from proxy.wire.postgres.requests import END_OPEN, END_READY, Item, Prepared, Request
+from proxy.wire.postgres.prepared import Prepared
+from proxy.wire.postgres.requests import END_OPEN, END_READY, Item, Request
 
 
 def send(session: Conversation, errand: Errand, link: Link) -> None:

@@ -32,13 +32,7 @@ from proxy.session.way import read_fast, to_primary
 from proxy.sql.statement import Kind
 from proxy.types import Ending, Reason
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import (
-    END_COPY,
-    END_COPY_END,
-    END_READY,
-    END_TERMINATE,
-    Request,
-)
+from proxy.wire.postgres.requests import END_COPY, END_COPY_END, END_READY, END_TERMINATE, Request
 
 _DEALLOCATE: Final = Kind.DEALLOCATE
 _PROXY: Final = Kind.PROXY
@@ -119,7 +113,7 @@ def _rest(session: Conversation) -> None:
         session.link is None
         and not session.intake.is_skipping
         and not session.is_slow
-        and session.engine.is_between
+        and session.intake.is_between
         and belongings.pins <= HARMLESS
     ):
         session.answers = session.profile.answers

@@ -22,7 +22,8 @@ from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, frontend, tags
 from proxy.wire.postgres.codec import HEADER
 from proxy.wire.postgres.framer import Framer, watch
-from proxy.wire.postgres.requests import END_COPY_END, END_OPEN, TAKEN, Item, Prepared, Request
+from proxy.wire.postgres.prepared import Prepared
+from proxy.wire.postgres.requests import END_COPY_END, END_OPEN, TAKEN, Item, Request
 
 _ONE_ROW: Final = backend.command_complete(b"SELECT 1")
 

@@ -38,8 +38,9 @@ from proxy.sql.statement import Kind, Statement
 from proxy.topology.group import Group, Server, Sighting
 from proxy.types import Ending, PinReason, Position, Reason, Role, Table, Token
 from proxy.wire.postgres import backend, frontend
+from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import ClientEngine, Library
+from proxy.wire.postgres.prepared import Library
 
 SHAPE = "0"
 DEFAULTS = Defaults(search_path="public", isolation="read committed", encoding="UTF8", shape=SHAPE)

@@ -11,7 +11,10 @@ from proxy.runtime.dialect import PostgresDialect
 from proxy.session.state import UNTOUCHED, Change, Verb
 from proxy.types import Position
 from proxy.wire.postgres import backend, dialect, frontend, tags
-from proxy.wire.postgres.requests import ClientEngine, Library, Request
+from proxy.wire.postgres.client_engine import ClientEngine
+from proxy.wire.postgres.cutting import Cutter
+from proxy.wire.postgres.prepared import Library
+from proxy.wire.postgres.requests import Request
 
 SYNC = frontend.SYNC
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
@@ -19,7 +22,7 @@ NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 def request(data: bytes) -> Request:
     engine = ClientEngine(Library(lambda: 0, lambda sql: False))
-    (found,) = engine.feed(data)
+    (found,) = Cutter().feed(data)
     engine.read(found)
     return found
 

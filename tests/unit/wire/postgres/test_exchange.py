@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, frontend, tags
+from proxy.wire.postgres.client_engine import ClientEngine
+from proxy.wire.postgres.cutting import Cutter
 from proxy.wire.postgres.exchange import Exchange, Prelude
-from proxy.wire.postgres.requests import AS_AT_LOGIN, ClientEngine, End, Library, Request
+from proxy.wire.postgres.prepared import AS_AT_LOGIN, Library
+from proxy.wire.postgres.requests import End, Request
 
 SYNC, FLUSH = frontend.SYNC, frontend.FLUSH
 IDLE = backend.READY_IDLE
@@ -42,7 +45,7 @@ class Side:
         self.told = b""
 
     def request(self, data: bytes) -> Request:
-        (request,) = self.engine.feed(data)
+        (request,) = Cutter().feed(data)
         self.engine.read(request)
         return request
 

@@ -7,8 +7,11 @@ from itertools import product
 import pytest
 
 from proxy.wire.postgres import backend, frontend, tags
+from proxy.wire.postgres.client_engine import ClientEngine
+from proxy.wire.postgres.cutting import Cutter
+from proxy.wire.postgres.prepared import Library
 from proxy.wire.postgres.replies import Kept, only_reads, put_together, take_apart
-from proxy.wire.postgres.requests import ClientEngine, Library, Request
+from proxy.wire.postgres.requests import Request
 
 SYNC = frontend.SYNC
 IDLE = backend.READY_IDLE
@@ -26,9 +29,9 @@ CLOSE = frontend.close(tags.PORTAL, b"")
 
 def request(data: bytes) -> Request:
     engine = ClientEngine(Library(lambda: 0, lambda sql: False))
-    for earlier in engine.feed(frontend.parse(b"s", b"SELECT a") + SYNC + PARSE + SYNC):
+    for earlier in Cutter().feed(frontend.parse(b"s", b"SELECT a") + SYNC + PARSE + SYNC):
         engine.read(earlier)
-    (found,) = engine.feed(data)
+    (found,) = Cutter().feed(data)
     engine.read(found)
     return found
 

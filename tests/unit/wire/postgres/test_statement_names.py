@@ -8,8 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.wire.postgres import frontend, tags
+from proxy.wire.postgres.client_engine import ClientEngine
+from proxy.wire.postgres.cutting import Cutter
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import AS_AT_LOGIN, ClientEngine, End, Item, Library, Request
+from proxy.wire.postgres.prepared import AS_AT_LOGIN, Library
+from proxy.wire.postgres.requests import End, Item, Request
 from tests.unit.wire.postgres.model_server import BAD_TEXT, BAD_VALUE, FAILING, ModelServer
 
 NAMES = st.sampled_from([b"", b"s", b"t"])
@@ -86,7 +89,7 @@ class Proxy:
         engine = self.engines[turn.client]
         connection = self.connections[turn.connection]
         exchange = connection.exchange
-        (request,) = engine.feed(turn.data)
+        (request,) = Cutter().feed(turn.data)
         engine.sense = None if turn.in_doubt else AS_AT_LOGIN
         engine.read(request)
         exchange.in_doubt = turn.in_doubt
@@ -197,7 +200,7 @@ def test_batches_that_come_in_parts_are_answered_alike(
         first: Request | None = None
         answer = told = b""
         for part in parts_of(data):
-            for request in engine.feed(part):
+            for request in Cutter().feed(part):
                 engine.read(request)
                 if first is None:
                     first = request

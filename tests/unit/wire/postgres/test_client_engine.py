@@ -1,36 +1,23 @@
-"""What a client wants answered before it reads on, found however its bytes come."""
+"""What a client's requests say, and what it has prepared."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import MessageTooLarge, RemoteProtocolError
+from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import frontend, tags
-from proxy.wire.postgres.requests import (
-    AS_AT_LOGIN,
-    BATCH,
-    GATHERED,
-    LARGEST_PARSE,
-    SIMPLE_TAIL,
-    TAKEN,
-    ClientEngine,
-    End,
-    Library,
-    Prepared,
-    Request,
-    Sense,
-)
+from proxy.wire.postgres.client_engine import ClientEngine
+from proxy.wire.postgres.cutting import GATHERED, Cutter
+from proxy.wire.postgres.prepared import AS_AT_LOGIN, Library, Prepared, Sense
+from proxy.wire.postgres.requests import SIMPLE_TAIL, TAKEN, Request
 
-SYNC, FLUSH = frontend.SYNC, frontend.FLUSH
+SYNC = frontend.SYNC
 EXECUTE = frontend.execute(b"")
 QUERY = frontend.query(b"SELECT 1")
 PARSE = frontend.parse(b"", b"SELECT a", (23,))
 BIND = frontend.bind(b"", b"", [b"1"])
-BATCHES = PARSE + BIND + EXECUTE + SYNC + QUERY + frontend.parse(b"s", b"SELECT b") + FLUSH + SYNC
 
 
 @pytest.fixture
@@ -40,7 +27,7 @@ def engine() -> ClientEngine:
 
 def all_of(engine: ClientEngine, data: bytes) -> list[Request]:
     """Cut and read everything."""
-    requests = engine.feed(data)
+    requests = Cutter().feed(data)
     for request in requests:
         engine.read(request)
     return requests
@@ -49,45 +36,6 @@ def all_of(engine: ClientEngine, data: bytes) -> list[Request]:
 def one(engine: ClientEngine, data: bytes) -> Request:
     (request,) = all_of(engine, data)
     return request
-
-
-def messages(request: Request) -> bytes:
-    return b"".join(item.message for item in request.items)
-
-
-def cuts(data: bytes) -> Iterator[list[bytes]]:
-    yield [data]
-    yield [data[at : at + 1] for at in range(len(data))]
-    for at in range(1, len(data)):
-        yield [data[:at], data[at:]]
-
-
-def test_requests_are_found_however_they_come() -> None:
-    expected = [
-        (End.READY, PARSE + BIND + EXECUTE + SYNC, [b"SELECT a"]),
-        (End.READY, QUERY, [b"SELECT 1"]),
-        (End.OPEN, frontend.parse(b"s", b"SELECT b") + FLUSH, []),
-        (End.READY, SYNC, []),
-    ]
-    for chunks in cuts(BATCHES):
-        engine = ClientEngine(Library(lambda: 0, lambda sql: False))
-        found = [request for chunk in chunks for request in all_of(engine, chunk)]
-        assert [(r.end, messages(r), [e.sql for e in r.executions]) for r in found] == expected
-        assert engine.is_between
-
-
-def test_a_request_in_one_chunk_keeps_it(engine: ClientEngine) -> None:
-    data = PARSE + BIND + EXECUTE + SYNC
-    assert one(engine, data).chunk == data
-    assert one(engine, QUERY).chunk == QUERY
-    assert [request.chunk for request in engine.feed(QUERY + QUERY)] == [None, None]
-
-
-def test_bytes_that_are_no_one_request_are_not_kept_as_one(engine: ClientEngine) -> None:
-    """A chunk of the same length could be the end of one message and the beginning of another."""
-    assert engine.feed(QUERY[:-1]) == []
-    (request,) = engine.feed(QUERY[-1:] + QUERY[:-1])
-    assert request.chunk is None
 
 
 def test_one_text_with_one_list_of_types_is_one_statement(engine: ClientEngine) -> None:
@@ -324,100 +272,16 @@ def test_a_batch_answered_unread_is_read_when_it_matters(engine: ClientEngine) -
     assert engine.unnamed is None
 
 
-# Batches that don't end with a Sync.
-
-
-def test_a_flush_is_never_swallowed(engine: ClientEngine) -> None:
-    assert one(engine, FLUSH).end is End.OPEN
-
-
 def test_a_query_in_a_batch_belongs_to_it(engine: ClientEngine) -> None:
     request = one(engine, PARSE + BIND + EXECUTE + QUERY)
-    assert request.end is End.READY
     assert [execution.sql for execution in request.executions] == [b"SELECT a", b"SELECT 1"]
     assert request.edited
 
 
-def test_copy_data_is_a_request_of_its_own(engine: ClientEngine) -> None:
-    row, done = frontend.copy_data(b"1\n"), frontend.COPY_DONE
-    ends = [request.end for request in all_of(engine, row + row + done + frontend.copy_fail(b"x"))]
-    assert ends == [End.COPY, End.COPY_END, End.COPY_END]
-    assert one(engine, frontend.TERMINATE).end is End.TERMINATE
-
-
-def test_a_long_batch_goes_on_in_parts(engine: ClientEngine) -> None:
-    row = BIND + EXECUTE
-    sent = b""
-    ends = []
-    for _ in range(2 * BATCH // len(row) // 100):
-        for request in all_of(engine, row * 100):
-            sent += messages(request)
-            ends.append(request.end)
-    request = one(engine, SYNC)
-    sent += messages(request)
-    assert set(ends) == {End.OPEN}
-    assert request.end is End.READY
-    assert len(sent) == len(row) * 100 * (2 * BATCH // len(row) // 100) + len(SYNC)
-
-
-# Large messages.
-
-
-def large(engine: ClientEngine, data: bytes, *, step: int = 200_000) -> tuple[bytes, list[Request]]:
-    """Feed a message as it comes, and pass it on as a session does."""
-    passed: list[bytes] = []
-    requests: list[Request] = []
-
-    def take(found: list[Request]) -> None:
-        for request in found:
-            requests.append(request)
-            passed.append(messages(request))
-
-    for start in range(0, len(data), step):
-        found = all_of(engine, data[start : start + step])
-        take(found)
-        while engine.is_streaming and (piece := engine.take()):
-            passed.append(piece)
-            if not engine.is_streaming:
-                take(all_of(engine, b""))
-    return b"".join(passed), requests
-
-
-@pytest.mark.parametrize("size", [GATHERED, GATHERED + 1, GATHERED + 150_000, 3 * GATHERED])
-@pytest.mark.parametrize("kind", ["query", "bind", "copy", "call"])
-def test_a_large_message_passes_through(engine: ClientEngine, kind: str, size: int) -> None:
-    body = b"x" * size
-    data = {
-        "query": frontend.query(body),
-        "bind": frontend.bind(b"", b"", [body]),
-        "copy": frontend.copy_data(body),
-        "call": frontend.function_call(1, [body]),
-    }[kind]
-    passed, requests = large(engine, data + QUERY)
-    assert passed == data + QUERY
-    assert [execution.sql for execution in requests[-1].executions] == [b"SELECT 1"]
-    assert engine.is_between
-    if kind in ("query", "call"):
-        assert requests[0].executions[0].sql is None
-
-
-def test_a_large_parse_is_gathered(engine: ClientEngine) -> None:
-    text = b"SELECT '" + b"x" * 2 * GATHERED + b"'"
-    data = frontend.parse(b"s", text) + frontend.bind(b"", b"s") + EXECUTE + SYNC
-    passed, requests = large(engine, data)
-    assert passed == data
-    assert [execution.sql for request in requests for execution in request.executions] == [text]
-
-
-def test_a_parse_has_a_limit(engine: ClientEngine) -> None:
-    header = b"P" + (LARGEST_PARSE + 10).to_bytes(4, "big")
-    with pytest.raises(MessageTooLarge):
-        engine.feed(header + b"s\0" + bytes(GATHERED))
-
-
-def test_a_message_that_may_not_be_large_is_refused(engine: ClientEngine) -> None:
-    with pytest.raises(MessageTooLarge):
-        engine.feed(b"S" + (20_000).to_bytes(4, "big"))
+def test_what_a_large_query_runs_is_not_known(engine: ClientEngine) -> None:
+    text = b"x" * GATHERED
+    for data in (frontend.query(text), frontend.function_call(1, [text])):
+        assert one(engine, data[:GATHERED]).executions[0].sql is None
 
 
 # Bad input.
@@ -440,16 +304,6 @@ def test_a_message_that_may_not_be_large_is_refused(engine: ClientEngine) -> Non
 def test_what_is_no_message_is_refused(engine: ClientEngine, data: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         all_of(engine, data + SYNC)
-
-
-@given(st.lists(st.binary(max_size=60), max_size=6))
-def test_garbage_raises_nothing_else(chunks: list[bytes]) -> None:
-    engine = ClientEngine(Library(lambda: 0, lambda sql: False))
-    try:
-        for chunk in chunks:
-            all_of(engine, chunk)
-    except RemoteProtocolError:
-        return
 
 
 BODIES = st.builds(
