@@ -109,7 +109,7 @@ class _Place:
         self.serve(frontend.parse(PREPARED, TEXT) + frontend.SYNC, PREPARED_REPLY)
         wanted = self.client.session.engine.statements[PREPARED]
         for link in self.links:
-            link.exchange.prepared[wanted] = None
+            link.exchange.editor.prepared[wanted] = None
 
     def warm(self, request: bytes, reply: bytes) -> None:
         """Ask until nobody has to be asked."""

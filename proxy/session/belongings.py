@@ -72,7 +72,7 @@ class Belongings:
     def forget_statements(self, link: Link) -> None:
         """Every named statement is gone, for the client and on the connection."""
         self.engine.forget_statements()
-        link.exchange.forget_statements()
+        link.exchange.editor.forget_statements()
 
     def name_answers(self, context: Context, name: bytes, answers: dict[bytes, Answer]) -> None:
         """Let a prepared statement's next Bind be answered without being read."""
@@ -101,7 +101,7 @@ class Belongings:
             return
         kept = self.pins & {PinReason.UNKNOWN}
         self.pins = kept | set(self.terms.pins) | read_answer(rows[0])
-        link.exchange.keep_statements(read_prepared(rows[0]))
+        link.exchange.editor.keep_statements(read_prepared(rows[0]))
         self.rejoin()
         if len(rows) > 1:
             link.state = self.profile.adopt(rows[1:])

@@ -121,7 +121,7 @@ class Farewell:
             if what is DISCARD:
                 link.state = UNTOUCHED
                 link.stained_by = None
-                exchange.forget_statements()
+                exchange.editor.forget_statements()
                 self._ask(link, what, b"DISCARD ALL")
                 return
             self._asked = None

@@ -57,7 +57,7 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
         _account(session, errand.plans, errand.texts)
         if transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
             services.announce(errand, transaction, session.profile)
-    exchange.in_doubt = transaction.are_constants_lost or request.is_foreign
+    exchange.editor.in_doubt = transaction.are_constants_lost or request.is_foreign
     sync = not in_transaction and only_prepares(request)
     pieces.append(exchange.begin(request, sync=sync))
     errand.sent_at = services.clock()
@@ -122,7 +122,7 @@ def send_more(session: Conversation, request: Request) -> None:
     in_transaction = exchange.status != tags.IDLE
     if session.transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
         _announce_more(session, errand)
-    exchange.in_doubt = session.transaction.are_constants_lost or request.is_foreign
+    exchange.editor.in_doubt = session.transaction.are_constants_lost or request.is_foreign
     link.write(exchange.go_on(request))
     said = exchange.say_at_once()
     if said:
@@ -161,7 +161,7 @@ def _prepares(session: Conversation, errand: Errand, link: Link, *, is_lost: boo
     lacking: list[Prepared] = []
     for item in errand.request.items:
         prepared = item.prepared
-        if prepared is None or prepared.sense is None or not exchange.lacks(item):
+        if prepared is None or prepared.sense is None or not exchange.editor.lacks(item):
             continue
         its = prepared.sense.constants
         is_other = is_lost or its != now.constants

@@ -1,11 +1,11 @@
 """The server's side of a conversation: requests out, answers in.
 
 `Exchange` belongs to one server connection. It turns a request into what must be sent on *this*
-connection (statements under their shared names, prepared first where they are missing), and
-the server's bytes into what may go on to the client, with the facts that matter pointed out.
+connection (`editing` finds the words), and the server's bytes into what may go on to the client,
+with the facts that matter pointed out.
 
 Most answers are passed on as they came: only ReadyForQuery, CommandComplete, ErrorResponse and
-a few more are looked at. Where a request was edited, a queue says what each message sent is owed:
+a few more are looked at. Where a request was edited, the answer to each message is what it is owed:
 passed on, kept back, or said in the server's place.
 
 Sources: "Message Flow" in the PostgreSQL manual, "Extended Query" and "Pipelining".
@@ -13,37 +13,23 @@ Sources: "Message Flow" in the PostgreSQL manual, "Extended Query" and "Pipelini
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from enum import Enum, unique
 from typing import Final, final
 
 from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, frontend, tags
-from proxy.wire.postgres.codec import HEADER
+from proxy.wire.postgres.editing import Editor, Owed
 from proxy.wire.postgres.framer import Framer, watch
 from proxy.wire.postgres.prepared import Prepared
-from proxy.wire.postgres.requests import END_COPY_END, END_OPEN, TAKEN, Item, Request
+from proxy.wire.postgres.requests import END_COPY_END, END_OPEN, TAKEN, Request
 
 _ONE_ROW: Final = backend.command_complete(b"SELECT 1")
 
 _WATCH_PLAIN: Final = watch(b"ZECSGWANK1")
 _WATCH_EDITED: Final = watch(b"ZECSGWANK123tTnsIV")
 _WATCH_ROWS: Final = watch(b"ZECSDA")
-
-_COMPLETES: Final = {
-    tags.PARSE: b"1",
-    TAKEN: b"1",
-    tags.BIND: b"2",
-    tags.CLOSE: b"3",
-    tags.DESCRIBE: b"Tn",
-    tags.EXECUTE: b"CsI",
-    tags.SYNC: b"Z",
-    tags.QUERY: b"Z",
-    tags.FUNCTION_CALL: b"Z",
-}
-"""Which answers say that a message sent has been dealt with. A Query's own CommandCompletes are
-several, so it counts as dealt with at ReadyForQuery."""
 
 
 @unique
@@ -58,20 +44,6 @@ _STATE: Final = Prelude.STATE
 _POSITION: Final = Prelude.POSITION
 
 
-class Owed:
-    """What the server still owes for one message that was sent to it."""
-
-    __slots__ = ("closes", "completes", "forward", "item", "prepared", "said")
-
-    def __init__(self, item: Item | None, completes: bytes, *, forward: bool) -> None:
-        self.item = item
-        self.completes = completes
-        self.forward = forward
-        self.prepared: Prepared | None = None  # is on the server once this is answered
-        self.closes: Prepared | bytes | None = None  # is not on it any more, then
-        self.said = b""  # said to the client in the server's place, right after
-
-
 @final
 class Exchange:
     """One server connection's protocol state. See the module.
@@ -81,58 +53,46 @@ class Exchange:
     """
 
     __slots__ = (
-        "_coming",
         "_copy_ended",
         "_discarding",
-        "_doubtful",
         "_editing",
         "_framer",
         "_owed",
         "_preludes",
         "_request",
-        "_room",
-        "_stray",
         "_sync_counts",
         "asynchronous",
         "confirmed",
         "copying_in",
         "done",
+        "editor",
         "error",
         "farewell",
-        "in_doubt",
         "parameters",
         "plain",
         "position_missing",
-        "prepared",
         "reported",
         "rows",
         "state_error",
         "status",
         "tags",
-        "unnamed",
         "unnamed_is_lost",
         "wants_sync",
     )
 
     def __init__(self, parameters: dict[bytes, bytes], max_prepared: int) -> None:
         self._framer = Framer(_WATCH_PLAIN)
-        self._owed: deque[Owed] = deque()
         self._preludes: deque[Prelude] = deque()
         self._editing = False
         self._discarding = False
         self._request: Request | None = None
-        self._room = max_prepared
-        self._stray: list[bytes] = []  # names to be closed at the next occasion
-        self._coming: set[Prepared] = set()  # statements whose Parse is under way
-        self._doubtful: list[Prepared] = []  # prepared while nobody knew what was set
         self._copy_ended = False  # the client has said that it has no more rows to be copied
         self._sync_counts = False  # the Sync was sent behind that
         # Of the connection:
         self.parameters = parameters
-        self.prepared: OrderedDict[Prepared, None] = OrderedDict()
-        self.unnamed: Prepared | None = None
+        self.editor = Editor(max_prepared)
+        self._owed = self.editor.owed
         self.status = tags.IDLE
-        self.in_doubt = False  # whether texts mean here what is thought
         # Of the request in flight:
         self.done = True
         self.plain = True  # nothing in the answer but the answer: no notice, no parameter
@@ -154,13 +114,13 @@ class Exchange:
     def prelude(self, prelude: Prelude, sql: bytes) -> bytes:
         """Send `sql` in front of the request that `begin` comes with; its answer is kept back."""
         self._preludes.append(prelude)
-        self.unnamed = None
+        self.editor.unnamed = None
         return frontend.query(sql)
 
     def ask(self, sql: bytes) -> bytes:
         """Ask a question of our own: nothing of its answer goes on, `rows` will hold it."""
         self._start()
-        self.unnamed = None
+        self.editor.unnamed = None
         self.rows = []
         self.reported = b""
         self._request = None
@@ -172,19 +132,14 @@ class Exchange:
     def prepare(self, sql: bytes, statements: Iterable[Prepared]) -> bytes:
         """Prepare statements under settings that `sql` makes; nothing of the answer goes on."""
         self._start()
-        sent = [self.prelude(_STATE, sql)] if sql else []
+        settings = self.prelude(_STATE, sql) if sql else b""
         self.reported = b""
         self._request = None
         self._discarding = True
         self._editing = True
-        self.in_doubt = False
+        self.editor.in_doubt = False
         self._framer.watched = _WATCH_EDITED
-        self._close_strays(sent)
-        for prepared in statements:
-            self._want(prepared, sent)
-        self._owed.append(Owed(None, b"Z", forward=False))
-        sent.append(frontend.SYNC)
-        return b"".join(sent)
+        return settings + self.editor.prepare(statements)
 
     def begin(self, request: Request, *, sync: bool = False) -> bytes:
         """Start a request; returns what is to be sent.
@@ -196,15 +151,17 @@ class Exchange:
         """
         self._start()
         self._request = request
-        self._editing = sync or request.end is END_OPEN or self._must_edit(request)
+        self._editing = sync or request.end is END_OPEN or self.editor.must_edit(request)
         self._framer.watched = _WATCH_EDITED if self._editing else _WATCH_PLAIN
         if not self._editing:
-            return self._as_it_is(request)
+            return self.editor.as_it_is(request)
         data = self._edit(request)
-        if sync:
-            self._owed.append(Owed(None, b"Z", forward=False))
-            data += frontend.SYNC
-        return data
+        return data + self.editor.sync() if sync else data
+
+    def _edit(self, request: Request) -> bytes:
+        if any(item.tag in _COPY_ENDS for item in request.items):
+            self._copy_ended = True
+        return self.editor.edit(request)
 
     def _start(self) -> None:
         self.done = False
@@ -223,8 +180,8 @@ class Exchange:
         """Send the next part of a batch that began as an open one."""
         self.wants_sync = False
         self._sync_counts = self._copy_ended
-        if not self._editing and not self._must_edit(request):
-            return self._as_it_is(request)
+        if not self._editing and not self.editor.must_edit(request):
+            return self.editor.as_it_is(request)
         if not self._editing:
             self._editing = True
             self._framer.watched = _WATCH_EDITED
@@ -240,136 +197,6 @@ class Exchange:
     def discard(self) -> None:
         """Throw away the rest of the answer: the client gets another one."""
         self._discarding = True
-
-    def _must_edit(self, request: Request) -> bool:
-        if request.edited or self._stray:
-            return True
-        if request.simple or not request.items:
-            return False
-        # The unnamed statement of an earlier batch may not be what this server has under no name.
-        return request.items[0].tag != tags.PARSE and any(
-            item.prepared is None or item.prepared is not self.unnamed
-            for item in request.items
-            if _is_use(item)
-        )
-
-    def _as_it_is(self, request: Request) -> bytes:
-        items = request.items
-        if request.simple:
-            self.unnamed = None
-        else:
-            for item in items:
-                if item.tag == tags.PARSE:
-                    self.unnamed = item.prepared
-        if request.chunk is not None:
-            return request.chunk
-        return b"".join([item.message for item in items])
-
-    def _edit(self, request: Request) -> bytes:
-        sent: list[bytes] = []
-        self._close_strays(sent)
-        for item in request.items:
-            handler = _EDITORS.get(item.tag, Exchange._edit_other)
-            handler(self, item, sent)
-        return b"".join(sent)
-
-    def _close_strays(self, sent: list[bytes]) -> None:
-        strays, self._stray = self._stray, []
-        for name in strays:
-            self._inject(sent, frontend.close(tags.STATEMENT, name), b"3").closes = name
-
-    def _edit_parse(self, item: Item, sent: list[bytes]) -> None:
-        prepared = item.prepared
-        if not item.name or prepared is None:
-            self.unnamed = prepared
-            self._forward(item, item.message, sent)
-        elif self._is_there(prepared):
-            self._say(item, backend.PARSE_COMPLETE)
-        else:
-            self._make_room(sent)
-            self._forward(item, prepared.message, sent).prepared = prepared
-            self._coming.add(prepared)
-
-    def _edit_taken(self, item: Item, sent: list[bytes]) -> None:
-        # Said twice under the client's own name: the second draws the server's own refusal,
-        # which also aborts an open transaction, as it must.
-        self._inject(sent, item.message, b"1")
-        self._forward(item, item.message, sent)
-        self._stray.append(item.name)
-
-    def lacks(self, item: Item) -> bool:
-        """Whether an item uses a named statement that is not here."""
-        return bool(item.name) and _is_use(item) and item.prepared not in self.prepared
-
-    def _edit_use(self, item: Item, sent: list[bytes]) -> None:
-        """Bind or Describe: the statement must be there, under its shared name."""
-        prepared = item.prepared
-        if prepared is None:
-            if _is_use(item) and not item.name:
-                # An unnamed statement that is there is somebody else's.
-                self._inject(sent, frontend.close(tags.STATEMENT, b""), b"3")
-                self.unnamed = None
-            self._forward(item, item.message, sent)
-            return
-        if not item.name:
-            if self.unnamed is not prepared:
-                self._inject(sent, frontend.parse(b"", prepared.sql, prepared.oids), b"1")
-                self.unnamed = prepared
-            self._forward(item, item.message, sent)
-            return
-        self._want(prepared, sent)
-        rename = frontend.rename_bind if item.tag == tags.BIND else frontend.rename_describe
-        self._forward(item, rename(item.message, prepared.server_name), sent)
-
-    def _edit_close(self, item: Item, sent: list[bytes]) -> None:
-        if item.prepared is not None and item.name:
-            self._say(item, backend.CLOSE_COMPLETE)  # it stays, for the others who use it
-        else:
-            if item.prepared is not None:
-                self.unnamed = None
-            self._forward(item, item.message, sent)
-
-    def _edit_other(self, item: Item, sent: list[bytes]) -> None:
-        if item.tag in _UNANSWERED:
-            self._copy_ended = self._copy_ended or item.tag in _COPY_ENDS
-            sent.append(item.message)
-        else:
-            self._forward(item, item.message, sent)
-
-    def _want(self, prepared: Prepared, sent: list[bytes]) -> None:
-        if not self._is_there(prepared):
-            self._make_room(sent)
-            self._inject(sent, prepared.message, b"1").prepared = prepared
-            self._coming.add(prepared)
-
-    def _is_there(self, prepared: Prepared) -> bool:
-        if prepared in self.prepared:
-            self.prepared.move_to_end(prepared)
-            return True
-        return prepared in self._coming
-
-    def _make_room(self, sent: list[bytes]) -> None:
-        while len(self.prepared) >= self._room:
-            oldest, _ = self.prepared.popitem(last=False)
-            close = frontend.close(tags.STATEMENT, oldest.server_name)
-            self._inject(sent, close, b"3").closes = oldest
-
-    def _forward(self, item: Item, message: bytes, sent: list[bytes]) -> Owed:
-        owed = Owed(item, _COMPLETES.get(item.tag, b""), forward=True)
-        self._owed.append(owed)
-        sent.append(message)
-        return owed
-
-    def _inject(self, sent: list[bytes], message: bytes, completes: bytes) -> Owed:
-        owed = Owed(None, completes, forward=False)
-        self._owed.append(owed)
-        sent.append(message)
-        return owed
-
-    def _say(self, item: Item, answer: bytes) -> None:
-        owed = Owed(item, b"", forward=True)
-        owed.said = answer
-        self._owed.append(owed)
 
     # Receiving.
 
@@ -470,8 +297,7 @@ class Exchange:
                 self.status = passed[start + 5]
                 self.done = True
                 self._framer.watched = _WATCH_PLAIN
-                if self.in_doubt or self._doubtful:
-                    self._drop_doubtful()
+                self.editor.drop_doubtful(self.status)
                 request = self._request
                 if request is not None and self.error is None:
                     self.confirmed = len(request.undo)
@@ -485,7 +311,7 @@ class Exchange:
             if self.error is None:
                 self.error = message
             self.copying_in = False
-            self.unnamed = None  # or not: it depends on where the error came
+            self.editor.unnamed = None  # or not: it depends on where the error came
             self.unnamed_is_lost = self.unnamed_is_lost or self._is_parse_of_unnamed()
         elif tag == tags.DATA_ROW:
             self.rows.append(backend.read_data_row(message))
@@ -533,7 +359,7 @@ class Exchange:
                     pieces.append(passed[kept:start])
                     kept = stop
                 while self.done and self._owed:
-                    self._skip(self._owed.popleft())
+                    self.editor.skip(self._owed.popleft())
             else:
                 self._note_other(tag, passed[start:stop])
             if self._owed and self._owed[0].said:
@@ -561,11 +387,7 @@ class Exchange:
             self._confirm(owed)
 
     def _confirm(self, owed: Owed) -> None:
-        if owed.prepared is not None:
-            self.prepared[owed.prepared] = None
-            self._coming.discard(owed.prepared)
-            if self.in_doubt:
-                self._doubtful.append(owed.prepared)
+        self.editor.confirm(owed)
         item = owed.item
         if item is not None and item.prepared is not None and item.tag in _UNDOABLE:
             self.confirmed += 1
@@ -574,20 +396,6 @@ class Exchange:
         """Whether the statement that was just completed is one of ours, in a client's text."""
         request = self._request
         return request is not None and len(self.tags) - 1 in request.hidden
-
-    def _drop_doubtful(self) -> None:
-        """Let nobody else use what was prepared under settings that are not those of its sense.
-
-        Up to the end of its transaction it means to its client what it must.
-        """
-        self.unnamed = None
-        if self.status != tags.IDLE:
-            return
-        for prepared in self._doubtful:
-            if prepared in self.prepared:
-                del self.prepared[prepared]
-                self._stray.append(prepared.server_name)
-        self._doubtful.clear()
 
     def _in_query(self) -> bool:
         """Whether the server is at a message that ReadyForQuery follows without a Sync."""
@@ -604,17 +412,8 @@ class Exchange:
         if self._in_query():
             return
         while self._owed and (b"Z" not in self._owed[0].completes or self._in_query()):
-            self._skip(self._owed.popleft())
+            self.editor.skip(self._owed.popleft())
         self.wants_sync = not self._owed
-
-    def _skip(self, owed: Owed) -> None:
-        """The server has passed over a message: what it was to close is still there."""
-        if owed.prepared is not None:
-            self._coming.discard(owed.prepared)
-        if isinstance(owed.closes, Prepared):
-            self.prepared[owed.closes] = None
-        elif owed.closes is not None:
-            self._stray.append(owed.closes)
 
     def _is_parse_of_unnamed(self) -> bool:
         """Whether the server is at a Parse without a name, which first drops what was there."""
@@ -626,36 +425,11 @@ class Exchange:
             item = self._request.items[0]
         return item is not None and item.tag == tags.PARSE and not item.name
 
-    def keep_statements(self, names: frozenset[bytes]) -> None:
-        """Of the named statements of this connection only these are there."""
-        for prepared in [it for it in self.prepared if it.server_name not in names]:
-            del self.prepared[prepared]
-
-    def forget_statements(self) -> None:
-        """What was prepared under a name here is gone (DISCARD ALL, DEALLOCATE ALL)."""
-        self.prepared.clear()
-
-
-def _is_use(item: Item) -> bool:
-    """Whether a statement is bound or described, and not a portal."""
-    tag = item.tag
-    return tag == tags.BIND or (tag == tags.DESCRIBE and item.message[HEADER] == tags.STATEMENT)
-
 
 _UNDOABLE: Final = frozenset((tags.PARSE, tags.CLOSE, TAKEN))
 
 _QUERIES: Final = frozenset((tags.QUERY, tags.FUNCTION_CALL))
 _COPY_ENDS: Final = frozenset((tags.COPY_DONE, tags.COPY_FAIL))
-_UNANSWERED: Final = _COPY_ENDS | {tags.FLUSH, tags.COPY_DATA}
-
 _NOT_OF_THE_ANSWER: Final = frozenset(
     (tags.NOTIFICATION_RESPONSE, tags.NOTICE_RESPONSE, tags.BACKEND_KEY_DATA)
 )
-
-_EDITORS: Final = {
-    tags.PARSE: Exchange._edit_parse,
-    TAKEN: Exchange._edit_taken,
-    tags.BIND: Exchange._edit_use,
-    tags.DESCRIBE: Exchange._edit_use,
-    tags.CLOSE: Exchange._edit_close,
-}

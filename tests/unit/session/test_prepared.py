@@ -130,11 +130,11 @@ def test_what_is_prepared_under_settings_that_nobody_knows_is_closed(
     own = stage.session.engine.statements[b"t"].server_name
     assert own != known
     (link,) = stage.links
-    assert {prepared.server_name for prepared in link.exchange.prepared} == {known, own}
+    assert {prepared.server_name for prepared in link.exchange.editor.prepared} == {known, own}
     stage >> client(query("ROLLBACK"))
     stage.events.clear()
     stage >> answers("primary", complete("ROLLBACK") + IDLE)
-    assert {prepared.server_name for prepared in link.exchange.prepared} == {known}
+    assert {prepared.server_name for prepared in link.exchange.editor.prepared} == {known}
 
 
 @pytest.mark.parametrize(

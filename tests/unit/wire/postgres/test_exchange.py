@@ -239,7 +239,7 @@ def test_an_error_in_a_parse_of_ours_is_the_clients() -> None:
 
     def judge(exchange: Exchange) -> None:
         assert exchange.error == ERROR
-        assert not exchange.prepared
+        assert not exchange.editor.prepared
 
     check(begin, ERROR + IDLE, ERROR + IDLE, judge)
 
@@ -253,7 +253,10 @@ def test_the_least_recently_used_statement_makes_room() -> None:
     gone, new = side.server_name(b"SELECT b"), side.server_name(b"SELECT c")
     assert sent == frontend.close(tags.STATEMENT, gone) + frontend.parse(new, b"SELECT c") + SYNC
     assert side.hears(CLOSED + PARSED + IDLE) == PARSED + IDLE
-    assert [prepared.sql for prepared in side.exchange.prepared] == [b"SELECT a", b"SELECT c"]
+    assert [prepared.sql for prepared in side.exchange.editor.prepared] == [
+        b"SELECT a",
+        b"SELECT c",
+    ]
 
 
 def test_a_close_of_a_named_statement_is_said_in_its_place() -> None:
@@ -265,7 +268,7 @@ def test_a_close_of_a_named_statement_is_said_in_its_place() -> None:
         return side
 
     def judge(exchange: Exchange) -> None:
-        assert len(exchange.prepared) == 1  # it stays, for the others
+        assert len(exchange.editor.prepared) == 1  # it stays, for the others
 
     check(begin, ROWS + ROWS + IDLE, ROWS + CLOSED + ROWS + IDLE, judge)
 
@@ -331,7 +334,7 @@ def test_what_follows_an_error_is_not_owed() -> None:
 
     def judge(exchange: Exchange) -> None:
         assert exchange.confirmed == 0
-        assert [prepared.sql for prepared in exchange.prepared] == [b"SELECT a"]
+        assert [prepared.sql for prepared in exchange.editor.prepared] == [b"SELECT a"]
 
     check(begin, BOUND + ERROR + IDLE, BOUND + ERROR + IDLE, judge)
 
@@ -350,7 +353,7 @@ def test_what_came_before_an_error_is_confirmed() -> None:
 
     def judge(exchange: Exchange) -> None:
         assert exchange.confirmed == 2
-        assert len(exchange.prepared) == 2
+        assert len(exchange.editor.prepared) == 2
 
     check(begin, PARSED * 2 + ERROR + IDLE, PARSED * 2 + ERROR + IDLE, judge)
 
@@ -567,9 +570,9 @@ def test_a_sync_in_front_of_the_rows_is_lost(name: bytes) -> None:
     side.hears(IDLE)
     assert side.exchange.done
     # Nothing is owed for the one that was lost.
-    side.exchange.prepared.clear()
+    side.exchange.editor.prepared.clear()
     side.runs(frontend.parse(b"x", b"SELECT x") + SYNC, PARSED + IDLE)
-    side.exchange.prepared.clear()
+    side.exchange.editor.prepared.clear()
     side.sends(frontend.bind(b"", b"x") + SYNC)
     assert side.hears(PARSED + BOUND + IDLE) == BOUND + IDLE
 

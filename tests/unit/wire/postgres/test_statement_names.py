@@ -92,7 +92,7 @@ class Proxy:
         (request,) = Cutter().feed(turn.data)
         engine.sense = None if turn.in_doubt else AS_AT_LOGIN
         engine.read(request)
-        exchange.in_doubt = turn.in_doubt
+        exchange.editor.in_doubt = turn.in_doubt
         told = connection.serve(request, turn.chunk)
         if exchange.error is not None:
             engine.undo(request, exchange.confirmed, unnamed_is_lost=exchange.unnamed_is_lost)
@@ -147,8 +147,8 @@ def test_what_was_prepared_in_doubt_is_used_by_nobody_else(turns: list[Turn]) ->
         server.in_doubt = turn.in_doubt
         proxy.say(turn)
         exchange = proxy.connections[turn.connection].exchange
-        assert not server.doubtful & {prepared.server_name for prepared in exchange.prepared}
-        assert exchange.unnamed is None or b"" not in server.doubtful
+        assert not server.doubtful & {prepared.server_name for prepared in exchange.editor.prepared}
+        assert exchange.editor.unnamed is None or b"" not in server.doubtful
 
 
 @given(TURNS.map(lambda turns: [replace(turn, in_doubt=False) for turn in turns]))
@@ -157,7 +157,7 @@ def test_no_connection_keeps_more_statements_than_it_has_room_for(turns: list[Tu
     for turn in turns:
         proxy.say(turn)
     for connection in proxy.connections:
-        known = {prepared.server_name for prepared in connection.exchange.prepared}
+        known = {prepared.server_name for prepared in connection.exchange.editor.prepared}
         there = {name for name in connection.server.statements if name.startswith(b"tidegate_")}
         assert known == there
 
