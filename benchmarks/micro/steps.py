@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from benchmarks.micro.replies import BY_KEY, COMPLETE, DESCRIPTION, READY, row
 from proxy.cache.admission import Worth
-from proxy.cache.key import Contexts, Key, Shape
+from proxy.cache.entry import Contexts
+from proxy.cache.key import Key, Shape
 from proxy.cache.store import Store
 from proxy.freshness.ledger import Ledger
 from proxy.sql.classify import classify

@@ -1,4 +1,4 @@
-"""A result that is kept, the answers made of it, and the queue it waits in.
+"""What is kept: results, the answers made of them, and where both are found and wait.
 
 The costs are what CPython 3.11 allocates for the objects, besides the text of keys and
 replies; `tests/unit/cache/test_cache_memory.py` measures them.
@@ -7,10 +7,17 @@ replies; `tests/unit/cache/test_cache_memory.py` measures them.
 from __future__ import annotations
 
 from typing import Final, final
+from weakref import WeakValueDictionary
+
+from mypy_extensions import mypyc_attr
 
 from proxy.cache.admission import Worth
-from proxy.cache.key import Context, Key
+from proxy.cache.key import Key, Shape
+from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import ReadSet
+
+CONTEXT_BYTES: Final = 832
+"""A context, its two dicts, its shape and its place among the others, without its settings."""
 
 ENTRY_BYTES: Final = 530
 """An entry, its key, its places in dict and queue, a ghost's, and the heads of two strings."""
@@ -108,6 +115,61 @@ class Answer:
             if not any(piece is other for other in shared)
         )
         return ANSWER_BYTES + len(self.request) + own
+
+
+@mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
+@final
+class Context:
+    """One way of being asked, and what is cached for it.
+
+    Held by the sessions that are in it and by the entries in it; with the last of them it
+    is gone. Only the store changes the dicts.
+
+    Attributes:
+        shape: What it stands for.
+        ledger: Judges its entries.
+        answers: Ready answers, by the request as it came.
+        entries: Results, by what was asked.
+    """
+
+    __slots__ = ("__weakref__", "answers", "entries", "ledger", "shape")
+
+    def __init__(self, shape: Shape, ledger: Ledger) -> None:
+        self.shape = shape
+        self.ledger = ledger
+        self.answers: dict[bytes, Answer] = {}
+        self.entries: dict[Key, Entry] = {}
+
+    @property
+    def cost(self) -> int:
+        """Bytes that the context itself takes."""
+        return CONTEXT_BYTES + sum(len(name) + len(value) for name, value in self.shape.settings)
+
+    def release(self) -> None:
+        """Give back the room of dicts that are empty now, and were large perhaps."""
+        for content in (self.entries, self.answers):
+            if not content:
+                content.clear()
+
+
+@final
+class Contexts:
+    """Interns contexts: sessions that are asked alike share one."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[Shape, Context] = WeakValueDictionary()
+
+    def intern(self, shape: Shape, ledger: Ledger) -> Context:
+        """Find the context of a shape: once at login, and whenever a setting changes."""
+        context = self._known.get(shape)
+        if context is None:
+            context = self._known[shape] = Context(shape, ledger)
+        return context
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 @final

@@ -3,23 +3,12 @@
 A result has two kinds of name. The *canonical* key says what was asked, whatever the
 protocol's form, so that what a simple query filled serves an extended one. The *request*,
 byte for byte as it came, finds a ready answer in one dict look-up. Both live in a
-`Context`, one per distinct way of being asked, so that neither repeats it.
+`Context` (`entry`), one per distinct way of being asked, so that neither repeats it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, final
-from weakref import WeakValueDictionary
-
-from mypy_extensions import mypyc_attr
-
-from proxy.freshness.ledger import Ledger
-
-if TYPE_CHECKING:
-    from proxy.cache.entry import Answer, Entry
-
-CONTEXT_BYTES: Final = 832
-"""A context, its two dicts, its shape and its place among the others, without its settings."""
+from typing import NamedTuple
 
 
 class Shape(NamedTuple):
@@ -63,58 +52,3 @@ class Key(NamedTuple):
     types: bytes = b""
     parameters: bytes = b""
     limit: int = 0
-
-
-@mypyc_attr(native_class=False)  # weakly referenced, which a native class can't be
-@final
-class Context:
-    """One way of being asked, and what is cached for it.
-
-    Held by the sessions that are in it and by the entries in it; with the last of them it
-    is gone. Only the store changes the dicts.
-
-    Attributes:
-        shape: What it stands for.
-        ledger: Judges its entries.
-        answers: Ready answers, by the request as it came.
-        entries: Results, by what was asked.
-    """
-
-    __slots__ = ("__weakref__", "answers", "entries", "ledger", "shape")
-
-    def __init__(self, shape: Shape, ledger: Ledger) -> None:
-        self.shape = shape
-        self.ledger = ledger
-        self.answers: dict[bytes, Answer] = {}
-        self.entries: dict[Key, Entry] = {}
-
-    @property
-    def cost(self) -> int:
-        """Bytes that the context itself takes."""
-        return CONTEXT_BYTES + sum(len(name) + len(value) for name, value in self.shape.settings)
-
-    def release(self) -> None:
-        """Give back the room of dicts that are empty now, and were large perhaps."""
-        for content in (self.entries, self.answers):
-            if not content:
-                content.clear()
-
-
-@final
-class Contexts:
-    """Interns contexts: sessions that are asked alike share one."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self) -> None:
-        self._known: WeakValueDictionary[Shape, Context] = WeakValueDictionary()
-
-    def intern(self, shape: Shape, ledger: Ledger) -> Context:
-        """Find the context of a shape: once at login, and whenever a setting changes."""
-        context = self._known.get(shape)
-        if context is None:
-            context = self._known[shape] = Context(shape, ledger)
-        return context
-
-    def __len__(self) -> int:
-        return len(self._known)

@@ -18,8 +18,8 @@ from collections import deque
 from typing import Final, final
 
 from proxy.cache.admission import Worth
-from proxy.cache.entry import Answer, Entry, Queue
-from proxy.cache.key import Context, Key
+from proxy.cache.entry import Answer, Context, Entry, Queue
+from proxy.cache.key import Key
 from proxy.freshness.tables import ReadSet
 
 SMALL_SHARE: Final = 10

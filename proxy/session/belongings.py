@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import final
 
-from proxy.cache.entry import Answer
-from proxy.cache.key import Context
+from proxy.cache.entry import Answer, Context
 from proxy.session.pins import HARMLESS, read_answer, read_prepared
 from proxy.session.ports import Link, Terms
 from proxy.session.profile import Profile

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import final
 
 from proxy.cache.admission import Worth
-from proxy.cache.key import Context, Key
+from proxy.cache.entry import Context
+from proxy.cache.key import Key
 
 
 @final

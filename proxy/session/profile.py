@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
 
-from proxy.cache.entry import Answer
-from proxy.cache.key import Context, Shape
+from proxy.cache.entry import Answer, Context
+from proxy.cache.key import Shape
 from proxy.routing.plan import Planner, Scope
 from proxy.session.shaping import SHAPELESS, constants_depend_on, names_depend_on
 from proxy.session.state import SessionState, Settings

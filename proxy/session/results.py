@@ -6,9 +6,9 @@ from typing import Final, Protocol, final
 from weakref import WeakKeyDictionary
 
 from proxy.cache.admission import Worth
-from proxy.cache.entry import Answer, Entry
+from proxy.cache.entry import Answer, Context, Contexts, Entry
 from proxy.cache.flight import FAILED, NOT_STORED, STORED, Flights, Landing
-from proxy.cache.key import Context, Contexts, Key, Shape
+from proxy.cache.key import Key, Shape
 from proxy.cache.store import Store
 from proxy.freshness.ledger import Ledger
 from proxy.session.errand import Errand

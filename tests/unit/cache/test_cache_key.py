@@ -7,7 +7,8 @@ import gc
 import pytest
 
 from proxy.cache.admission import Worth
-from proxy.cache.key import Contexts, Key, Shape
+from proxy.cache.entry import Contexts
+from proxy.cache.key import Key, Shape
 from proxy.cache.store import Store
 from proxy.freshness.ledger import Ledger
 from proxy.types import Position, Token

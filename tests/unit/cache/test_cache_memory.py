@@ -8,7 +8,8 @@ import tracemalloc
 import pytest
 
 from proxy.cache.admission import Worth
-from proxy.cache.key import Context, Contexts, Key, Shape
+from proxy.cache.entry import Context, Contexts
+from proxy.cache.key import Key, Shape
 from proxy.cache.store import Store
 from proxy.freshness.ledger import Ledger
 from proxy.types import Position, Table, Token

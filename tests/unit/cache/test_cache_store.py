@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from proxy.cache.admission import Worth
-from proxy.cache.entry import Answer, Entry, Queue
-from proxy.cache.key import Context, Contexts, Key, Shape
+from proxy.cache.entry import Answer, Context, Contexts, Entry, Queue
+from proxy.cache.key import Key, Shape
 from proxy.cache.store import MOST_ANSWERS, Store
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.rules import Rules
