@@ -174,6 +174,43 @@ SELECT castfunc::int8 FROM pg_catalog.pg_cast WHERE castfunc >= 16384
 """
 """Function of a cast."""
 
+IMPLICIT_CASTS: Final = """
+SELECT casttarget::int8 FROM pg_catalog.pg_cast
+WHERE oid >= 16384 AND castmethod = 'i' AND castcontext = 'i'
+"""
+"""Type that a value becomes by its text, without a word."""
+
+# The server's own date, time, timestamp and timestamptz, and arrays of them.
+_TIMES: Final = "(1082, 1083, 1114, 1184, 1182, 1183, 1115, 1185)"
+
+# A column of pg_range that version 13 does not have is read by way of JSON.
+TIME_TYPES: Final = f"""
+WITH RECURSIVE made_of (whole, part) AS MATERIALIZED (
+    SELECT oid, typelem FROM pg_catalog.pg_type WHERE typelem <> 0
+    UNION ALL SELECT oid, typbasetype FROM pg_catalog.pg_type WHERE typbasetype <> 0
+    UNION ALL SELECT rngtypid, rngsubtype FROM pg_catalog.pg_range
+    UNION ALL SELECT (pg_catalog.to_jsonb(r)->>'rngmultitypid')::pg_catalog.oid, rngsubtype
+    FROM pg_catalog.pg_range r
+    UNION ALL SELECT c.reltype, a.atttypid
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+    WHERE c.reltype <> 0 AND a.attnum > 0
+      AND (a.atttypid >= 12000 OR a.atttypid IN (1266, 1270) OR a.atttypid IN {_TIMES})),
+times (type) AS (
+    SELECT t.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_proc p ON p.oid = t.typinput
+    WHERE t.oid = 1266 OR t.oid IN {_TIMES} OR p.oid >= 16384 AND p.provolatile <> 'i'
+    UNION SELECT whole FROM made_of JOIN times ON part = type)
+SELECT oid::int8, typname::text FROM pg_catalog.pg_type JOIN times ON oid = type
+"""
+"""oid and name of every type that takes now in a text: dates and times, what is made of them, and
+types of extensions whose input is not IMMUTABLE."""
+
+TIME_COLUMNS: Final = f"""
+SELECT attrelid::int8, attname::text, atttypid IN {_TIMES} FROM pg_catalog.pg_attribute
+WHERE attrelid >= 16384 AND attnum > 0 AND NOT attisdropped AND attname IN (
+    SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND atttypid IN {_TIMES})
+"""
+"""Relation and column, and whether it holds dates or times; no names but those of such columns."""
+
 QUERIES: Final = {
     "relations": RELATIONS,
     "inheritance": INHERITANCE,
@@ -191,6 +228,9 @@ QUERIES: Final = {
     "aggregate_calls": AGGREGATE_CALLS,
     "operators": OPERATORS,
     "casts": CASTS,
+    "implicit_casts": IMPLICIT_CASTS,
+    "time_types": TIME_TYPES,
+    "time_columns": TIME_COLUMNS,
 }
 """Every query of a catalog, by the name under which its rows go to `Catalog.build`."""
 

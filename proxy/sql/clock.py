@@ -2,8 +2,8 @@
 
 PostgreSQL takes now, today, tomorrow and yesterday in the text of a date or a time ("Special
 Values" in the manual's chapter on date/time types), wherever that text comes from: a literal or
-a text parameter. What a result shows for them can't be kept. A text *column* that holds such
-a word, and is cast to a date by the statement, is not seen here.
+a text parameter. What a result shows for them can't be kept. What is cast to a date and is
+neither, such as a text column, is judged by the catalog (`times.py`).
 
 Compiled with mypyc together with `scanner`; runs unchanged without.
 """

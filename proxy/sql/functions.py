@@ -30,8 +30,7 @@ STABLE_DATA: Final = frozenset(
         *("json_object_agg_strict", "jsonb_object_agg_strict", "json_object_agg_unique"),
         *("jsonb_object_agg_unique", "json_object_agg_unique_strict"),
         *("jsonb_object_agg_unique_strict", "json_build_array", "jsonb_build_array"),
-        *("json_build_object", "jsonb_build_object", "json_populate_record"),
-        *("jsonb_populate_record", "json_populate_recordset", "jsonb_populate_recordset"),
+        *("json_build_object", "jsonb_build_object"),
         *("json_to_record", "jsonb_to_record", "json_to_recordset", "jsonb_to_recordset"),
         *("jsonb_path_exists_tz", "jsonb_path_match_tz", "jsonb_path_query_tz"),
         *("jsonb_path_query_array_tz", "jsonb_path_query_first_tz", "xml", "xml_is_well_formed"),
@@ -53,6 +52,20 @@ CLOCK: Final = frozenset(
     }
 )
 """What tells the time. A replica may serve it; a cache may not."""
+
+MAKES_TIMES: Final = frozenset(
+    {
+        *("json_populate_record", "jsonb_populate_record", "json_populate_recordset"),
+        "jsonb_populate_recordset",
+    }
+)
+"""What makes rows out of texts, of types that are not written down: `now` may be among them."""
+
+MAKES_TIMES_IN_EXTENSIONS: Final = frozenset({("hstore", "populate_record")})
+"""The same in the extensions PostgreSQL brings along."""
+
+CALLED_TYPES: Final = frozenset({"date", "time", "timestamp", "timestamptz"})
+"""Types that are also called, `date(x)`: with a text it is a cast."""
 
 AGE_SINCE_TODAY: Final = ("age", 1)
 """`age(x)` counts from today, `age(x, y)` does not."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.sql.functions import CALLED_TYPES
 from proxy.sql.relations import SYSTEM_SCHEMAS, Relation
 from proxy.sql.routines import Judgement, Verdict
 from proxy.sql.snapshot import Snapshot
-from proxy.sql.statement import Action, Kind, RelationName, Statement
+from proxy.sql.statement import Action, Kind, Origin, RelationName, Source, Statement
 from proxy.types import Reason, Table
 
 NOTHING: Final[frozenset[Table]] = frozenset()
@@ -76,15 +77,45 @@ class Resolution:
             self._take(snapshot.types[name])
         if statement.types & _CATALOG_TYPES:
             self._refuse(Reason.SYSTEM_CATALOG, ", ".join(statement.types & _CATALOG_TYPES))
+        relations = []
         for relation_name in statement.reads:
             for relation in self._find(relation_name, statement, path):
+                relations.append(relation.oid)
                 self._read(relation)
+        self._judge_casts(statement, relations, path)
         for relation_name in statement.writes:
             found = self._find(relation_name, statement, path)
             if not found:
                 self.access.exact = False
             for relation in found:
                 self._change(relation, statement.actions)
+
+    def _judge_casts(
+        self, statement: Statement, relations: list[int], path: tuple[str, ...]
+    ) -> None:
+        """A text may say now, which is another moment whenever it is cast."""
+        times = self._snapshot.times
+        for call in statement.functions:
+            name = call.name
+            if call.arguments == 1 and name in times.types and name not in CALLED_TYPES:
+                self._keep_out(Reason.CLOCK, name)
+        for name in statement.selections & times.types:
+            self._keep_out(Reason.CLOCK, name)
+        for cast in statement.casts:
+            if cast.type in times.types and not all(
+                self._is_no_text(source, relations, path) for source in cast.sources
+            ):
+                self._keep_out(Reason.CLOCK, cast.type)
+
+    def _is_no_text(self, source: Source, relations: list[int], path: tuple[str, ...]) -> bool:
+        snapshot = self._snapshot
+        if source.origin is Origin.COLUMN:
+            return snapshot.times.is_column(
+                source.name, relations
+            ) and not snapshot.routines.takes_row(source.name, path)
+        if source.origin is Origin.FUNCTION:
+            return snapshot.routines.is_builtin(source.name, path)
+        return snapshot.times.is_no_text(source)
 
     def _find(
         self, named: RelationName, statement: Statement, path: tuple[str, ...]

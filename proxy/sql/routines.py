@@ -128,6 +128,15 @@ class Routines:
             if routine.takes_row and routine.takes(1)
         )
 
+    def takes_row(self, name: str, search_path: tuple[str, ...]) -> bool:
+        """Tell whether `a.name` can call a function."""
+        return any(routine.takes_row for routine in self._candidates(None, name, search_path))
+
+    def is_builtin(self, name: str, search_path: tuple[str, ...]) -> bool:
+        """Tell whether a name means nobody's function but the server's own."""
+        candidates = self._candidates(None, name, search_path)
+        return all(routine.oid < FIRST_USER_OID for routine in candidates)
+
     def judge_selection(self, name: str, search_path: tuple[str, ...]) -> Judgement:
         """Judge `(a).name`, which can call any function of one argument."""
         return worst(
@@ -178,6 +187,8 @@ def _judge_builtin(name: str, volatility: str, count: int) -> Judgement:
         return GOOD
     if name in functions.CLOCK or (name, count) == functions.AGE_SINCE_TODAY:
         return Judgement(Verdict.CLOCK, name)
+    if name in functions.MAKES_TIMES:
+        return Judgement(Verdict.CLOCK, name)
     if name in functions.RANDOM:
         return Judgement(Verdict.DICE, name)
     if volatility == "s" and (
@@ -195,6 +206,8 @@ def _judge_foreign(routine: Routine) -> Judgement:
         if (routine.extension, routine.name) in functions.HARMLESS_IN_EXTENSIONS:
             return Judgement(Verdict.DICE, routine.name)
         return Judgement(Verdict.ANYTHING, routine.name, taints=True)
+    if (routine.extension, routine.name) in functions.MAKES_TIMES_IN_EXTENSIONS:
+        return Judgement(Verdict.CLOCK, routine.name)
     if routine.volatility == "i" or routine.extension in functions.STABLE_EXTENSIONS:
         return Judgement(Verdict.DATA, taints=routine.sets)
     # It may read tables that nobody told us of.

@@ -11,6 +11,7 @@ from proxy.sql.relations import Changes, Families, Names
 from proxy.sql.routines import Judgement, Routines, Verdict, worst
 from proxy.sql.scanner import CLOCK, scan
 from proxy.sql.statement import Statement
+from proxy.sql.times import Times
 
 Rows: TypeAlias = Iterable[Any]
 
@@ -35,6 +36,7 @@ class Snapshot:
         types: What calls something when a value becomes one of it, by the type's name.
         operators: Operators by their symbols.
         implicit: What every statement may call without a word: casts, common operators.
+        times: What reads text as a date or a time, and what is known to hold no text.
     """
 
     names: Names
@@ -47,6 +49,7 @@ class Snapshot:
     types: dict[str, Judgement]
     operators: dict[str, Judgement]
     implicit: Judgement
+    times: Times
     _read: dict[str, tuple[Statement, bool]] = field(default_factory=dict)
 
     def read(self, text: str) -> tuple[Statement, bool]:
@@ -77,6 +80,9 @@ def build(
     aggregate_calls: Rows,
     operators: Rows,
     casts: Rows,
+    implicit_casts: Rows,
+    time_types: Rows,
+    time_columns: Rows,
 ) -> Snapshot:
     """Sort the rows of `catalog_queries.QUERIES`, by their names there."""
     known = Routines(routines, aggregate_calls)
@@ -86,7 +92,14 @@ def build(
     for routine, type_oid in routine_types:
         if type_oid in unsafe:
             known.distrust(routine)
+    operators = list(operators)
     symbols = _judged(known, operators)
+    times = Times(
+        time_types,
+        time_columns,
+        own_types=(name for _, name, *_ in types),
+        own_operators=(symbol for symbol, _ in operators),
+    )
     written = [(relation, unsafe[oid]) for relation, oid in column_types if oid in unsafe]
     written += _judged(known, column_calls).items()
     implicit = [symbols[symbol] for symbol in IMPLICIT_OPERATORS if symbol in symbols]
@@ -100,7 +113,14 @@ def build(
         column_calls=_worst_by_key(written),
         types=_worst_by_key((name, unsafe[oid]) for oid, name, *_ in types if oid in unsafe),
         operators=symbols,
-        implicit=worst((*implicit, *(known.judge_oid(routine) for (routine,) in casts))),
+        implicit=worst(
+            (
+                *implicit,
+                *(known.judge_oid(routine) for (routine,) in casts),
+                *(times.judge_implicit(type_oid) for (type_oid,) in implicit_casts),
+            )
+        ),
+        times=times,
     )
 
 

@@ -116,11 +116,39 @@ class FunctionName(NamedTuple):
 
 ANY_ARGUMENTS: Final = -1
 
+
+@unique
+class Origin(Enum):
+    """What kind of thing a value is made of."""
+
+    COLUMN = "column"
+    FUNCTION = "function"
+    OPERATOR = "operator"
+    # Whatever it was, it has become one of this type.
+    TYPE = "type"
+    UNKNOWN = "unknown"
+
+
+class Source(NamedTuple):
+    """A part of what a value is made of, by its name there; functions are the server's own."""
+
+    origin: Origin
+    name: str
+
+
+class Cast(NamedTuple):
+    """A value that becomes one of a type, and what it is made of besides literals."""
+
+    type: str
+    sources: frozenset[Source]
+
+
 NO_NAMES: Final[frozenset[str]] = frozenset()
 NO_RELATIONS: Final[frozenset[RelationName]] = frozenset()
 NO_FUNCTIONS: Final[frozenset[FunctionName]] = frozenset()
 NO_ACTIONS: Final[frozenset[Action]] = frozenset()
 NO_EFFECTS: Final[frozenset[Effect]] = frozenset()
+NO_CASTS: Final[frozenset[Cast]] = frozenset()
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -141,6 +169,7 @@ class Statement:
         selections: Names after a bracket, `(a).b`: any function of one argument can.
         operators: Operator symbols, those that keywords stand for not included.
         types: Names of types that a cast or a typed literal mentions.
+        casts: Every cast of what is no literal and no parameter.
         local_names: Names of common table expressions: as relations they may mean nothing.
         reason: Why it is not a fast read; None for a proven read.
         detail: The name behind `reason`, for people.
@@ -160,6 +189,7 @@ class Statement:
     selections: frozenset[str] = NO_NAMES
     operators: frozenset[str] = NO_NAMES
     types: frozenset[str] = NO_NAMES
+    casts: frozenset[Cast] = NO_CASTS
     local_names: frozenset[str] = NO_NAMES
     reason: Reason | None = None
     detail: str = ""

@@ -34,6 +34,7 @@ def outline_of(tokens: list[Token]) -> Outline:
     """
     reader = ChangeReader()
     reader.query(grouped(tokens))
+    reader.outline.casts = reader.casts.found()
     return reader.outline
 
 

@@ -7,7 +7,9 @@ names more.
 
 from __future__ import annotations
 
+from proxy.sql.functions import CALLED_TYPES
 from proxy.sql.postgres import words
+from proxy.sql.postgres.casts import Casts, Scope, Sources, sources_as_type, sources_of
 from proxy.sql.postgres.groups import (
     Group,
     Item,
@@ -31,6 +33,8 @@ class ExpressionReader:
     def __init__(self) -> None:
         """Begin with nothing read."""
         self.outline = Outline()
+        self.casts = Casts()
+        self.scope = Scope()
 
     def query(self, items: list[Item]) -> None:
         """Read a query, a data-modifying statement included."""
@@ -39,8 +43,17 @@ class ExpressionReader:
     def expression(self, items: list[Item]) -> None:
         """Read any list of expressions, with the words between them."""
         at = 0
+        operand = 0  # where begins what a cast takes
+        chained: Sources | None = None  # what that is made of, once it is cast
         while at < len(items):
             item = items[at]
+            if item == "::":
+                sources = sources_of(items[operand:at]) if chained is None else chained
+                chained = sources_as_type(items, at + 1, sources)
+                at = self.cast(sources, items, at + 1)
+                continue
+            if not (isinstance(item, Group) and item.bracket == "["):
+                operand, chained = at, None
             if isinstance(item, Group):
                 self.bracket(item)
                 at = self._selection(items, at + 1)
@@ -50,8 +63,6 @@ class ExpressionReader:
                 at += 2  # a label, whatever word it is
             elif is_name(item):
                 at = self.word(items, at)
-            elif item == "::":
-                at = self.type_name(items, at + 1)
             else:
                 self._symbol(item)
                 at += 1
@@ -62,6 +73,11 @@ class ExpressionReader:
             self.query(group.items)
         else:
             self.expression(group.items)
+
+    def cast(self, sources: Sources, items: list[Item], at: int) -> int:
+        """Read the type at `at` that something becomes, and return where it ends."""
+        self.casts.note(next(reversed(dotted(items, at)[0]), ""), sources, self.scope)
+        return self.type_name(items, at)
 
     def type_name(self, items: list[Item], at: int) -> int:
         """Read the type that begins at `at`, and return where it ends."""
@@ -204,6 +220,8 @@ class ExpressionReader:
         assert isinstance(name, Token)
         self.outline.calls.add(name.at)
         self.outline.functions.add(FunctionName(schema, names[-1], count))
+        if count == 1 and names[-1] in CALLED_TYPES:
+            self.casts.note(names[-1], sources_of(group.items), self.scope)
         self.expression(group.items)
         return self._selection(items, at + 1)
 
@@ -219,7 +237,7 @@ class ExpressionReader:
             if cut < 0:
                 raise NotUnderstood("CAST without AS")
             self.expression(items[:cut])
-            self.type_name(items, cut + 1)
+            self.cast(sources_of(items[:cut]), items, cut + 1)
         else:
             self.expression(items)
 

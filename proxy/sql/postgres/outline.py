@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from proxy.sql.statement import Action, FunctionName, RelationName
+from proxy.sql.statement import Action, Cast, FunctionName, RelationName
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +31,7 @@ class Outline:
         selections: Names behind a bracket and a point, `(a).b`.
         operators: Operator symbols as written.
         types: Names of types.
+        casts: Casts of what is no literal and no parameter.
         actions: What is done to the targets.
         locks: Rows are locked.
         temporary: The table that is made is a temporary one.
@@ -51,6 +52,7 @@ class Outline:
     selections: set[str] = field(default_factory=set)
     operators: set[str] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
+    casts: frozenset[Cast] = frozenset()
     actions: set[Action] = field(default_factory=set)
     locks: bool = False
     temporary: bool = False

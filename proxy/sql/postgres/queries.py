@@ -40,6 +40,7 @@ def read_query(tokens: list[Token], text: bytes) -> Statement:
         selections=frozenset(outline.selections),
         operators=frozenset(outline.operators),
         types=frozenset(outline.types),
+        casts=outline.casts,
         local_names=frozenset(outline.local_names),
         reason=reason,
         detail=detail,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proxy.sql.postgres import words
+from proxy.sql.postgres.casts import UNKNOWN, Scope
 from proxy.sql.postgres.expressions import ExpressionReader, is_query
 from proxy.sql.postgres.groups import (
     Group,
@@ -42,10 +43,17 @@ class SelectReader(ExpressionReader):
             self._operand(operand)
 
     def _operand(self, items: list[Item]) -> None:
+        outer = self.scope
+        self.scope = Scope(outer)
+        self._operand_in(outer, items)
+        self.scope = outer
+
+    def _operand_in(self, outer: Scope, items: list[Item]) -> None:
         self.outline.returns_rows = True
         head = items[0] if items else None
         if isinstance(head, Group) and head.bracket == "(":
-            self.query(head.items)
+            self._query_in(outer, head)
+            self.scope.is_derived = True
             nothing, *clauses = split_before(items[1:], words.SELECT_CLAUSES)
             self.end(nothing)
             self._clauses(clauses)
@@ -141,7 +149,9 @@ class SelectReader(ExpressionReader):
         following = items[at + 1] if at + 1 < len(items) else None
         if isinstance(head, Group) and head.bracket == "(":
             if is_query(head):
-                self.query(head.items)
+                self.scope.is_derived = True
+                is_lateral = items[:at] == ["lateral"]
+                self._query_in(self.scope if is_lateral else self.scope.outer, head)
             else:
                 self.from_list(head.items)
             return at + 1
@@ -157,8 +167,16 @@ class SelectReader(ExpressionReader):
                 return at + 3
         _, after = dotted(items, at)
         if head in words.CALLS_WITHOUT_BRACKETS or is_group(item_at(items, after)):
+            self.scope.is_derived = True
             return self.word(items, at)
         return step_over(items, self._relation(items, at), "*")
+
+    def _query_in(self, outer: Scope | None, group: Group) -> None:
+        """Read a query that can name the columns of `outer`."""
+        scope = self.scope
+        self.scope = outer or Scope()
+        self.query(group.items)
+        self.scope = scope
 
     def alias(self, items: list[Item], at: int) -> int:
         """Read an alias, with or without AS, and the columns it lists or defines."""
@@ -173,9 +191,10 @@ class SelectReader(ExpressionReader):
         columns = item_at(items, at)
         if not isinstance(columns, Group) or columns.bracket != "(":
             return at
+        self.scope.is_derived = True
         for column in split_at(columns.items, ","):
             if len(column) > 1:
-                self.expression(column[self.type_name(column, 1) :])
+                self.expression(column[self.cast(UNKNOWN, column, 1) :])
         return at + 1
 
     def _sample(self, items: list[Item], at: int) -> int:
@@ -202,6 +221,8 @@ class SelectReader(ExpressionReader):
     def _relation(self, items: list[Item], at: int) -> int:
         name, at = self.name(items, at)
         self.outline.relations.add(name)
+        if name.name in self.outline.local_names:
+            self.scope.is_derived = True
         return at
 
     def name(self, items: list[Item], at: int) -> tuple[RelationName, int]:
