@@ -6,12 +6,13 @@ those has a mistake of its own, so that one mistake is not told twice.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from proxy.settings.model import ServerGroup, Settings, User
+from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User
 from proxy.settings.problems import Problem, Where
 from proxy.settings.values import Address, AuthType, SslMode
 
@@ -38,6 +39,7 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
         yield from _at(where, _check_group(group), wrong)
         for user, own in group.users.items():
             yield from _at((*where, "users", user), _check_user(own), wrong)
+    yield from _at(("log",), _check_log(settings.log), wrong)
     yield from _check_listeners(settings, wrong)
 
 
@@ -123,6 +125,22 @@ def _check_user(user: User) -> Iterator[Finding]:
         yield ("password", "verifier"), "give a password or a verifier, not both"
     if user.verifier is not None and not VERIFIER.fullmatch(user.verifier.get_secret_value()):
         yield ("verifier",), 'must look like "SCRAM-SHA-256$4096:...$...:..." or "md5..."'
+
+
+def _check_log(log: Log) -> Iterator[Finding]:
+    """Nothing is opened: a check must leave no file behind."""
+    if log.destination in STREAMS:
+        return
+    file = Path(log.destination)
+    if file.is_dir():
+        yield ("destination",), f'is a folder: "{file}"'
+    elif file.exists():
+        if not os.access(file, os.W_OK):
+            yield ("destination",), f'may not be written: "{file}"'
+    elif not file.parent.is_dir():
+        yield ("destination",), f'no such folder: "{file.parent}"'
+    elif not os.access(file.parent, os.W_OK | os.X_OK):
+        yield ("destination",), f'no file may be made in "{file.parent}"'
 
 
 def _check_listeners(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:

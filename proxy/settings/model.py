@@ -244,6 +244,10 @@ class Admin:
     """Where /metrics, /healthz and /readyz are answered."""
 
 
+STREAMS: Final = ("stderr", "stdout")
+"""Destinations of the log that are no files."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Log:
     """What is written down."""

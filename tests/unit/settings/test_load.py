@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -240,6 +241,26 @@ def test_certificate_files_are_looked_for_beside_the_file(tmp_path: Path) -> Non
 def test_log_file_is_beside_the_file_too(tmp_path: Path) -> None:
     settings = parse(group("[log]", 'destination = "t.log"'), {}, base=tmp_path)
     assert settings.log.destination == str(tmp_path / "t.log")
+    assert not (tmp_path / "t.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("destination", "problem"),
+    [("", 'is a folder: "{}"'), ("logs/t.log", 'no such folder: "{}/logs"')],
+)
+def test_log_file_needs_a_folder_to_be_in(tmp_path: Path, destination: str, problem: str) -> None:
+    text = group("[log]", f'destination = "{destination}"')
+    assert problems(text, tmp_path) == [f"log.destination: {problem.format(tmp_path)}"]
+
+
+def test_log_file_must_be_ours_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anything
+    text = group("[log]", 'destination = "t.log"')
+    assert problems(text, tmp_path) == [f'log.destination: no file may be made in "{tmp_path}"']
+    (tmp_path / "t.log").touch()
+    assert problems(text, tmp_path) == [
+        f'log.destination: may not be written: "{tmp_path / "t.log"}"'
+    ]
 
 
 @pytest.mark.parametrize(
