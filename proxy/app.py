@@ -16,7 +16,7 @@ from proxy.admin.http import make_app
 from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.rules import Rules
 from proxy.observe.export import Exporter
-from proxy.observe.logs import Logger, configure
+from proxy.observe.logs import Logger, configure, reopen
 from proxy.runtime.gauges import ServiceGauges
 from proxy.runtime.listener import bind, listen
 from proxy.runtime.security import make_security
@@ -124,6 +124,7 @@ async def _serve(settings: Settings) -> None:
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _hang_up)
+    loop.add_signal_handler(signal.SIGUSR1, _reopen_log, settings.log.destination)
     await application.start()
     await stop.wait()
     log.info("stopping")
@@ -133,6 +134,12 @@ async def _serve(settings: Settings) -> None:
 def _hang_up() -> None:
     """A terminal has gone, or somebody wants the file to be read again: neither is an end."""
     log.warning("SIGHUP changes nothing: the configuration is read at the start only")
+
+
+def _reopen_log(destination: str) -> None:
+    """Somebody has moved the log file away, and waits for it to be let go."""
+    reopen()
+    log.info("SIGUSR1: the log goes on", destination=destination)
 
 
 def _tame_collector() -> None:
