@@ -119,7 +119,7 @@ def _prepare(data: object, base: Path) -> Iterator[Problem]:
             yield Problem(("server_groups", name, "name"), "unknown setting")
         group["name"] = name
         for key, value in group.items():
-            if key.endswith("_file") and isinstance(value, str):
+            if key.endswith(("_file", "_dir")) and isinstance(value, str):
                 group[key] = str(base / value)
 
 

@@ -25,6 +25,7 @@ from proxy.settings.values import (
     Engine,
     LogFormat,
     LogLevel,
+    Mode,
     OutOfBand,
     PoolMode,
     Positive,
@@ -43,6 +44,7 @@ AUTH_QUERY: Final = (
 )
 
 File = Annotated[Path, "file"]
+Folder = Annotated[Path, "folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
@@ -76,6 +78,13 @@ class ServerGroup:
 
     listen: At = Address("127.0.0.1", 6432)
     """Where clients connect. `*` for the host listens on all addresses."""
+
+    unix_socket_dir: Folder | None = None
+    """The folder of a Unix socket for clients of this machine, beside the address; its name is
+    `.s.PGSQL.` and the port of `listen`, as libpq expects. Settings of TLS do not concern it."""
+
+    unix_socket_mode: Mode = 0o777
+    """The permissions of that socket: who may write to it may connect."""
 
     servers: tuple[At, ...] = ()
     """The servers, in any order: which one is the primary is asked, and asked again."""
@@ -220,6 +229,12 @@ class ServerGroup:
 
     tcp_user_timeout: Seconds = 0.0
     """How long sent data may go without acknowledgement. 0: the system's default."""
+
+    @property
+    def unix_socket(self) -> Path | None:
+        """The file that clients of this machine connect by."""
+        folder = self.unix_socket_dir
+        return folder and folder / f".s.PGSQL.{self.listen.port}"
 
     def pool_mode_of(self, user: str) -> PoolMode:
         listed = self.users.get(user)

@@ -1,4 +1,4 @@
-"""What a setting's text can mean: durations, sizes, addresses, names from a list.
+"""What a setting's text can mean: durations, sizes, addresses, permissions, names from a list.
 
 Each kind is a type for the model's fields, a parser, and where the example needs
 one, the way back to text. A parser raises ValueError with what is allowed; what
@@ -186,6 +186,13 @@ def parse_address(value: object) -> Address:
     return Address(host, int(port))
 
 
+def parse_mode(value: object) -> int:
+    """Read the permissions of a file, as "0770"."""
+    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value.strip()):
+        raise ValueError('permissions in quotes, as octal digits, like "0770"')
+    return int(value, 8)
+
+
 def parse_switch(value: object) -> bool:
     """Read true, false, "on" or "off"."""
     switches: dict[object, bool] = {"on": True, "off": False, "true": True, "false": False}
@@ -203,6 +210,11 @@ def parse_count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("a whole number")
     return value
+
+
+def format_mode(mode: int) -> str:
+    """Write permissions as `chmod` takes them."""
+    return f"{mode:04o}"
 
 
 def format_duration(seconds: float) -> str:
@@ -226,6 +238,7 @@ def format_size(size: int) -> str:
 Seconds = Annotated[float, BeforeValidator(parse_duration), "duration"]
 Size = Annotated[int, BeforeValidator(parse_size), "size"]
 Switch = Annotated[bool, BeforeValidator(parse_switch), "true or false"]
+Mode = Annotated[int, BeforeValidator(parse_mode), "permissions"]
 Count = Annotated[int, BeforeValidator(parse_count), Field(ge=0), "number"]
 Positive = Annotated[int, BeforeValidator(parse_count), Field(ge=1), "number"]
 At = Annotated[Address, BeforeValidator(parse_address), "address"]

@@ -13,6 +13,7 @@ from proxy.settings.values import (
     parse_address,
     parse_count,
     parse_duration,
+    parse_mode,
     parse_size,
     parse_switch,
 )
@@ -64,6 +65,17 @@ def test_size_is_read_in_bytes(text: object, size: int) -> None:
 def test_other_sizes_are_refused(text: object) -> None:
     with pytest.raises(ValueError, match="a size like"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(("text", "mode"), [("0770", 0o770), ("777", 0o777)])
+def test_permissions_are_read_as_chmod_reads_them(text: str, mode: int) -> None:
+    assert parse_mode(text) == mode
+
+
+@pytest.mark.parametrize("text", ["", "77", "0778", "1777", "rwx", 770, 0o770, True, None])
+def test_other_permissions_are_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="as octal digits"):
+        parse_mode(text)
 
 
 @given(st.integers(0, 10**6))
