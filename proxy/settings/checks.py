@@ -60,6 +60,9 @@ def _check_group(group: ServerGroup) -> Iterator[Finding]:
             yield ("servers",), f'"{address}" is listed more than once'
         if address.host == "*":
             yield ("servers",), f'"{address}" is no address to connect to'
+        path = address.unix_socket or ""
+        if (what := _why_too_long(path)) is not None:
+            yield ("servers",), what
     if not group.auth_user:
         yield ("auth_user",), "the name of the control user is needed"
     if "$1" not in group.auth_query:
@@ -130,11 +133,15 @@ def _check_socket(group: ServerGroup) -> Iterator[Finding]:
         return
     if (what := _why_no_file(socket)) is not None:
         yield ("unix_socket_dir", "listen"), what
-    if len(os.fsencode(socket)) > LONGEST_SOCKET:
-        yield (
-            ("unix_socket_dir", "listen"),
-            f'"{socket}" is longer than the {LONGEST_SOCKET} bytes that a socket may have',
-        )
+    if (what := _why_too_long(str(socket))) is not None:
+        yield ("unix_socket_dir", "listen"), what
+
+
+def _why_too_long(path: str) -> str | None:
+    """Say why a path can't be a Unix socket's."""
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+        return None
+    return f'"{path}" is longer than the {LONGEST_SOCKET} bytes that a socket may have'
 
 
 def _check_user(user: User) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ from proxy.settings.values import (
     Positive,
     PrimaryReads,
     Seconds,
+    ServerAt,
     Size,
     SslMode,
     Switch,
@@ -86,8 +87,9 @@ class ServerGroup:
     unix_socket_mode: Mode = 0o777
     """The permissions of that socket: who may write to it may connect."""
 
-    servers: tuple[At, ...] = ()
-    """The servers, in any order: which one is the primary is asked, and asked again."""
+    servers: tuple[ServerAt, ...] = ()
+    """The servers, in any order: which one is the primary is asked, and asked again. One of this
+    machine may be given by the folder of its Unix socket, as `/var/run/postgresql:5432`."""
 
     auth_user: str = ""
     """The control user: reads verifiers, positions and the catalog. The rights that it needs are

@@ -1,4 +1,4 @@
-"""Clients of the same machine, by a Unix socket."""
+"""Clients and servers of the same machine, by Unix sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from proxy.demo.certificates import Authority
-from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
+from proxy.demo.local_postgres import SUPERUSER, PostgresCluster, temporary_cluster
 from proxy.demo.processes import wait_until
 from proxy.wire.postgres.packets import SSL_REQUEST
 from tests.integration.application import Application
@@ -206,3 +206,49 @@ def test_a_client_that_hangs_up_at_once_does_no_harm(
         assert connection.execute("SELECT 1").fetchone() == (1,)
     os.kill(proxy.process.pid, signal.SIGTERM)
     assert proxy.process.wait(10) == 0
+
+
+def test_servers_are_reached_by_their_sockets(
+    direct: Application, start_proxy: StartProxy, cluster: PostgresCluster
+) -> None:
+    addresses = [f"{cluster.root}:{server.port}" for server in cluster.servers]
+    # As in libpq, what is asked of TLS does not concern a Unix socket.
+    proxy = start_proxy(*addresses, server_tls_sslmode="require")
+    with direct.at(proxy.port).connect() as connection:
+
+        def goes() -> str:
+            found = dict(connection.execute("EXPLAIN ROUTE SELECT b FROM by_socket").fetchall())
+            return str(found["goes to"])
+
+        connection.execute("CREATE TABLE by_socket AS SELECT 1 AS b")
+        assert connection.execute("SELECT inet_server_addr() IS NULL").fetchone() == (True,)
+        wait_until(lambda: goes().startswith("replica"), "reads to leave the primary")
+        assert connection.execute("SELECT b FROM by_socket").fetchone() == (1,)
+        stop = threading.Timer(0.3, connection.cancel)
+        stop.start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("SELECT pg_sleep(30)")
+        stop.join()
+        connection.execute("DROP TABLE by_socket")
+    assert {remote for _, remote, _ in proxy.sockets()}.isdisjoint(
+        server.port for server in cluster.servers
+    )
+
+
+def test_a_server_is_told_a_password_in_clear_by_its_socket(tmp_path: Path) -> None:
+    with temporary_cluster(replicas=0) as cluster:
+        access = cluster.primary.data / "pg_hba.conf"
+        cluster.account.write(access, "local all clear password\n" + access.read_text())
+        cluster.primary.execute("SELECT pg_reload_conf()")
+        cluster.primary.execute("CREATE ROLE clear LOGIN PASSWORD 'c'")
+        proxy = ProxyUnderTest(
+            tmp_path,
+            [f"{cluster.root}:{cluster.primary.port}"],
+            auth_user=SUPERUSER,
+            auth_password=cluster.password,
+            group={"users": {"clear": {"password": "c"}}},
+        )
+        with proxy:
+            clear = Application(proxy.port, user="clear", password="c", database="postgres")
+            with clear.connect() as connection:
+                assert connection.execute("SELECT current_user").fetchone() == ("clear",)

@@ -267,6 +267,15 @@ def test_unix_socket_has_a_path_that_the_system_can_take(tmp_path: Path) -> None
     ]
 
 
+def test_server_by_its_socket_has_a_path_that_the_system_can_take() -> None:
+    folder = "/" + "x" * 100
+    text = f'[server_groups.app]\nservers = ["{folder}:5432"]\nauth_user = "tidegate"\n'
+    assert problems(text) == [
+        f'server_groups.app.servers: "{folder}/.s.PGSQL.5432" is longer than the 107 bytes that'
+        " a socket may have"
+    ]
+
+
 def test_two_groups_cannot_have_one_unix_socket(tmp_path: Path) -> None:
     one = group(f'unix_socket_dir = "{tmp_path}"')
     two = one.replace(".app]", ".two]") + '\nlisten = "127.0.0.2:6432"'
