@@ -16,12 +16,13 @@ from proxy.admin.http import make_app
 from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.rules import Rules
 from proxy.observe.export import Exporter
-from proxy.observe.logs import Logger, configure
+from proxy.observe.logs import Logger, configure, reopen
 from proxy.runtime.gauges import ServiceGauges
-from proxy.runtime.listener import bind, listen
+from proxy.runtime.listener import bind, bind_local, listen
+from proxy.runtime.local_socket import LocalSocket
 from proxy.runtime.security import make_security
 from proxy.runtime.service import GroupService
-from proxy.settings import Settings, secrets
+from proxy.settings import ServerGroup, Settings, secrets
 from proxy.settings.values import Address
 
 log = Logger("app")
@@ -44,6 +45,7 @@ class Application:
         self.exporter = Exporter(__version__)
         self._rules = rules
         self._sockets: list[socket.socket] = []
+        self._local: list[LocalSocket] = []
         self._listeners: list[asyncio.Server] = []
         self._admin: uvicorn.Server | None = None
         self._admin_task: asyncio.Task[None] | None = None
@@ -75,13 +77,19 @@ class Application:
         address = self.settings.admin.listen
         admin_sockets = await self._bind("admin.listen", address)
         sockets = {
-            service: await self._bind(f"server_groups.{name}.listen", service.settings.listen)
+            service: await self._bind_group(name, service.settings)
             for name, service in self.services.items()
         }
         for service, taken in sockets.items():
+            settings = service.settings
             service.start()
             self._listeners += [await listen(service, one) for one in taken]
-            log.info("listening", group=service.settings.name, address=str(service.settings.listen))
+            log.info(
+                "listening",
+                group=settings.name,
+                address=str(settings.listen),
+                unix_socket=settings.unix_socket,
+            )
         self._admin = uvicorn.Server(
             uvicorn.Config(
                 make_app(self.exporter.render, readiness, lambda: self._is_stopping),
@@ -102,9 +110,23 @@ class Application:
         self._sockets += taken
         return taken
 
+    async def _bind_group(self, name: str, settings: ServerGroup) -> list[socket.socket]:
+        where = f"server_groups.{name}"
+        taken = await self._bind(f"{where}.listen", settings.listen)
+        if settings.unix_socket is not None:
+            local = bind_local(
+                f"{where}.unix_socket_dir", settings.unix_socket, settings.unix_socket_mode
+            )
+            self._local.append(local)
+            self._sockets.append(local.socket)
+            taken.append(local.socket)
+        return taken
+
     async def close(self) -> None:
         """Take no more clients, let go of those there are, and of the servers."""
         self._is_stopping = True
+        for local in self._local:
+            local.remove()  # before a port is free: who takes that next makes a file of its own
         for listener in self._listeners:
             listener.close()
         for taken in self._sockets:
@@ -124,6 +146,7 @@ async def _serve(settings: Settings) -> None:
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _hang_up)
+    loop.add_signal_handler(signal.SIGUSR1, _reopen_log, settings.log.destination)
     await application.start()
     await stop.wait()
     log.info("stopping")
@@ -133,6 +156,12 @@ async def _serve(settings: Settings) -> None:
 def _hang_up() -> None:
     """A terminal has gone, or somebody wants the file to be read again: neither is an end."""
     log.warning("SIGHUP changes nothing: the configuration is read at the start only")
+
+
+def _reopen_log(destination: str) -> None:
+    """Somebody has moved the log file away, and waits for it to be let go."""
+    reopen()
+    log.info("SIGUSR1: the log goes on", destination=destination)
 
 
 def _tame_collector() -> None:

@@ -128,8 +128,9 @@ def _summary(group: ServerGroup) -> list[str]:
     cache = format_size(group.cache_size_bytes) if group.cache else "off"
     users = f", {len(group.users)} users listed" if group.users else ""
     offered = "offered" if group.client_tls_cert_file else "no certificate"
+    local = f" and {group.unix_socket}" if group.unix_socket is not None else ""
     return [
-        f"group     {group.name}: {group.engine.value} on {group.listen}",
+        f"group     {group.name}: {group.engine.value} on {group.listen}{local}",
         f"servers   {' '.join(map(str, group.servers))}, {asked}",
         f"login     {group.auth_type.value}, verifiers read by {group.auth_user}{users}",
         f"tls       clients {group.client_tls_sslmode.value} ({offered}),"

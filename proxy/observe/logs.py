@@ -13,6 +13,7 @@ import logging.handlers
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, final
 
@@ -90,6 +91,14 @@ def configure(log: Log, secrets: Iterable[str] = ()) -> None:
         logger.refresh()
 
 
+def reopen() -> None:
+    """Open the file anew if it was moved away, be there a line to write or not."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _File):
+            with suppress(OSError):  # the next line says so
+                handler.reopenIfNeeded()
+
+
 def connection_ended(
     log: Logger,
     *,
@@ -130,7 +139,24 @@ class _Console(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class _File(logging.handlers.WatchedFileHandler):
-    """Our handler for a file, which may be moved away under it."""
+    """Our handler for a file, which may be moved away under it.
+
+    Where it can't be opened anew, lines go to stderr until it can: whoever writes one must go on.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8")
+        self._spare = _Console(sys.stderr)
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802
+        super().setFormatter(fmt)
+        self._spare.setFormatter(fmt)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:
+            self._spare.emit(record)
 
 
 _OURS = (_Console, _File)
@@ -143,7 +169,7 @@ def _handler(destination: str) -> logging.Handler:
         case "stdout":
             return _Console(sys.stdout)
         case path:
-            return _File(path, encoding="utf-8")
+            return _File(path)
 
 
 class _Lines(logging.Formatter):

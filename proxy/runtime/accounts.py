@@ -30,6 +30,14 @@ KNOWN: Final = 10_000
 _LASTING: Final = ("22", "28", "3D", "42")
 """Classes of SQLSTATEs that asking again does not change: no rights, no table, a wrong login."""
 
+_MAY_VACATE: Final = """
+SELECT FROM pg_database d, pg_roles r
+WHERE d.datname = $1 AND r.rolname = $2
+  AND (pg_has_role(r.oid, d.datdba, 'MEMBER') OR d.datistemplate AND r.rolcreatedb)
+"""
+"""Whoever is, or may become, the owner; a superuser is everybody. A template is anybody's to copy
+who may make databases."""
+
 
 @final
 class Accounts:
@@ -88,6 +96,16 @@ class Accounts:
             question.add_done_callback(self._heard)
         return await asyncio.shield(question)
 
+    async def may_vacate(self, database: str, role: str) -> bool:
+        """Tell if a role may drop or rename a database, or copy it; not known: it may not."""
+        try:
+            async with self._lock:
+                row = await self._fetch(_MAY_VACATE, database, role)
+        except FAILURES as error:
+            log.warning("rights not known", group=self._group.name, error=describe(error))
+            return False
+        return row is not None
+
     def learn(self, user: str, credentials: Credentials) -> None:
         """A client has proven who it is: this is what logs in to the servers."""
         self._credentials[user] = credentials
@@ -115,19 +133,25 @@ class Accounts:
         async with self._lock:
             # Who comes from now on asks anew: this answer may be older than that login.
             self._questions.pop(user, None)
-            for again in (True, False):
-                try:
-                    connection = await self._reach()
-                    row = await connection.fetchrow(self._settings.auth_query, user)
-                except FAILURES:
-                    self._drop()
-                    if not again:
-                        raise
-                else:
-                    break
+            row = await self._fetch(self._settings.auth_query, user)
         stored = row[1].encode() if row is not None and row[1] is not None else None
         self._note(user, stored)
         return stored
+
+    async def _fetch(self, question: str, *arguments: str) -> asyncpg.Record | None:
+        """Ask, and once more where the connection has been lost meanwhile."""
+        try:
+            return await self._fetch_once(question, *arguments)
+        except FAILURES:
+            return await self._fetch_once(question, *arguments)
+
+    async def _fetch_once(self, question: str, *arguments: str) -> asyncpg.Record | None:
+        try:
+            connection = await self._reach()
+            return await connection.fetchrow(question, *arguments)
+        except FAILURES:
+            self._drop()
+            raise
 
     def _note(self, user: str, stored: bytes | None) -> None:
         """Compare with what was stored the last time."""

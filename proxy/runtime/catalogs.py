@@ -115,6 +115,10 @@ class Catalogs:
         for keeper in self._keepers.values():
             keeper.check_now()
 
+    def keeps(self, database: str) -> bool:
+        """Tell if a database is looked at."""
+        return database in self._keepers
+
     def vacate(self, database: str) -> None:
         """Hang up, so that a database can be dropped."""
         keeper = self._keepers.get(database)

@@ -47,10 +47,17 @@ LONGEST_ANSWER: Final = 65_540
 
 @final
 class ClientConnection:
-    """See the module."""
+    """See the module.
 
-    def __init__(self, service: GroupService) -> None:
+    Args:
+        service: Of the group that it was accepted for.
+        is_local: Whether it came by a Unix socket: nobody else can listen in, and TLS is not
+            spoken there.
+    """
+
+    def __init__(self, service: GroupService, is_local: bool = False) -> None:
         self.service = service
+        self.is_local = is_local
         self.user = ""
         self.database = ""
         self.application = ""
@@ -79,7 +86,10 @@ class ClientConnection:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         peer = transport.get_extra_info("peername")
-        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
+        if self.is_local:
+            self.peer = "[local]"
+        else:
+            self.peer = f"{peer[0]}:{peer[1]}" if peer else "unknown"
         set_keepalive(transport, self.service.settings)
         self.began = self.service.clock()
         self.service.clients.add(self)
@@ -278,7 +288,7 @@ class ClientConnection:
         self.application = wish.settings.get(b"application_name", b"").decode("utf-8", "replace")
         if len(service.clients) > service.settings.max_client_conn:
             raise logins.full()
-        if self.tls is None and logins.requires_tls:
+        if self.tls is None and not self.is_local and logins.requires_tls:
             raise InvalidAuthorization("TLS is required on this port (client_tls_sslmode)")
         rest = wish.rest
         proven, rest = await self._authenticate(wish, rest)
@@ -316,7 +326,8 @@ class ClientConnection:
 
     async def _start(self) -> Startup | CancelRequest:
         """From the first byte to who wants what."""
-        dialogue = client_startup(tls=self.service.logins.tls is not None)
+        offers_tls = self.service.logins.tls is not None and not self.is_local
+        dialogue = client_startup(tls=offers_tls)
         answer = next(dialogue)
         while True:
             if isinstance(answer, TlsBegins):

@@ -8,10 +8,12 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, cast
 
 from proxy.errors import CannotListen
 from proxy.runtime.client import ClientConnection
+from proxy.runtime.local_socket import LocalSocket
 from proxy.runtime.service import GroupService
 from proxy.settings.values import Address
 
@@ -70,8 +72,17 @@ def _bind(family: int, where: tuple[object, ...]) -> socket.socket:
     return taken
 
 
+def bind_local(setting: str, path: Path, mode: int) -> LocalSocket:
+    """Make a Unix socket; see `LocalSocket`."""
+    return LocalSocket(setting, path, mode, BACKLOG)
+
+
 async def listen(service: GroupService, taken: socket.socket) -> asyncio.Server:
     """Begin to serve a group's clients."""
+    is_local = taken.family == socket.AF_UNIX
     # It has a protocol's methods and not its class: see `server`, which is made alike.
-    factory = cast("Callable[[], asyncio.Protocol]", lambda: ClientConnection(service))
-    return await asyncio.get_running_loop().create_server(factory, sock=taken, backlog=BACKLOG)
+    factory = cast("Callable[[], asyncio.Protocol]", lambda: ClientConnection(service, is_local))
+    loop = asyncio.get_running_loop()
+    if is_local:
+        return await loop.create_unix_server(factory, sock=taken, backlog=BACKLOG)
+    return await loop.create_server(factory, sock=taken, backlog=BACKLOG)

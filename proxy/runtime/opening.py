@@ -73,7 +73,8 @@ async def reach(
         ServerLost, OSError: It could not be reached, or broke.
         LoginRefused: The server said no; it has the server's own words.
     """
-    ways = _WAYS.get(address.sslmode, (True,))
+    is_local = address.server.unix_socket is not None  # TLS is not spoken there, as in libpq
+    ways = (False,) if is_local else _WAYS.get(address.sslmode, (True,))
     for encrypted in ways[:-1]:
         try:
             return await _log_in(address, parameters, credentials, encrypted=encrypted)
@@ -87,7 +88,11 @@ async def _connect(connection: ServerConnection) -> None:
     # It has a protocol's methods and not its class: see there.
     factory = cast("Callable[[], asyncio.Protocol]", lambda: connection)
     server = connection.server
-    await asyncio.get_running_loop().create_connection(factory, server.host, server.port)
+    loop = asyncio.get_running_loop()
+    if server.unix_socket is not None:
+        await loop.create_unix_connection(factory, server.unix_socket)
+    else:
+        await loop.create_connection(factory, server.host, server.port)
 
 
 async def _log_in(
@@ -107,7 +112,7 @@ async def _log_in(
             credentials,
             nonce=b64encode(secrets.token_bytes(18)),
             channel_binding=connection.channel_binding,
-            encrypted=connection.is_encrypted,
+            encrypted=connection.is_encrypted or address.server.unix_socket is not None,
         )
         welcome: Welcome = await connection.converse(dialogue)
     except BaseException:

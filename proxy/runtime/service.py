@@ -37,6 +37,7 @@ from proxy.runtime.primary_line import PrimaryLine
 from proxy.runtime.security import Security
 from proxy.runtime.server import ServerConnection
 from proxy.runtime.tunnel import Tunnel
+from proxy.runtime.vacating import Vacating
 from proxy.runtime.watcher import GroupWatcher
 from proxy.runtime.welcome import Welcomes
 from proxy.session.errand import Errand
@@ -178,6 +179,7 @@ class GroupService:
             self.metrics,
             self._replaced,
         )
+        self.vacating = Vacating(self.accounts, self.catalogs, self.pools)
         self.welcomes = Welcomes(self)
         self.logins = Logins(
             settings,
@@ -209,6 +211,7 @@ class GroupService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.commits.close()
+        self.vacating.close()
         self.accounts.close()
         self.catalogs.close()
         await self.pools.close()
@@ -252,7 +255,7 @@ class GroupService:
         """Mark what a commit that is about to be sent may change."""
         for plan in errand.plans:
             for database in plan.statement.vacated:
-                self._vacate(database)
+                self.vacating.wanted(database, profile.role)
         return self.commits.announce(errand, transaction, profile.database)
 
     def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
@@ -401,13 +404,6 @@ class GroupService:
         for pool in self.pools:
             if pool.database == database:
                 pool.retire()
-
-    def _vacate(self, database: str) -> None:
-        """Leave a database as far as no client is in it: a server waits for that, for 5 s."""
-        self.catalogs.vacate(database)
-        for pool in self.pools:
-            if pool.database == database:
-                pool.close_idle()
 
     def _schema_changed(self) -> None:
         self.catalogs.check_now()

@@ -25,6 +25,7 @@ from proxy.session.intake import Intake
 from proxy.session.phase import FREE, Phase
 from proxy.session.ports import Line, Link, Services, Shell, Terms
 from proxy.session.profile import Profile
+from proxy.session.restoring import say_default
 from proxy.wire.postgres.client_engine import ClientEngine
 
 
@@ -91,6 +92,9 @@ class Conversation(ABC):
         self.shell = shell
         self.engine = engine
         self.profile = profile
+        startup, dialect = profile.startup, services.dialect
+        if startup.settings:
+            engine.say_instead = lambda sql: say_default(sql, startup, dialect)
         self.belongings = Belongings(engine, profile, terms)
         self.transaction = self.belongings.transaction
         self.intake = Intake()

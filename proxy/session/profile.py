@@ -103,6 +103,7 @@ class Profile:
         "database",
         "fires_others",
         "is_readable",
+        "role",
         "scope",
         "sense",
         "startup",
@@ -129,6 +130,7 @@ class Profile:
         self.user = user
         self.database = database
         self.state = startup
+        self.role = user
         self.scope: Scope
         self.context: Context | None = None
         self.blocked: Reason | None = None
@@ -217,8 +219,8 @@ class Profile:
         if path is None:
             self.blocked = Reason.SETTINGS
             path = ()
-        user = _plain_name(role) or _plain_name(authorization) or self.user
-        self.scope = self._planner.scope(self.database, user, path)
+        self.role = _plain_name(role) or _plain_name(authorization) or self.user
+        self.scope = self._planner.scope(self.database, self.role, path)
         self.context = None
         if self._cache is not None and self.blocked is None:
             self.context = self._cache.context(self._shape(settings, role, authorization))

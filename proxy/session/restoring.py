@@ -3,11 +3,13 @@
 A server knows the defaults of its own connection only, which are not the client's. Behind a request
 the difference is made good before the next. Within a text it is made good at once, by statements of
 ours that the client hears nothing of: another statement may follow, and what the server reports of
-settings (ParameterStatus) the client believes.
+settings (ParameterStatus) the client believes. What is prepared is one statement, and says itself
+what its client said, where that can be.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from proxy.routing.plan import Plan
@@ -67,6 +69,24 @@ def restore(
     pieces.append(sql[start:])
     request.say_instead(b"".join(pieces), frozenset(hidden))
     return True
+
+
+def say_default(sql: bytes, startup: SessionState, dialect: Dialect) -> bytes:
+    """Say a SET ... TO DEFAULT that is prepared as what it means to its client.
+
+    It may stand in the middle of a batch, where no statement of ours can follow it. Any other text
+    comes back as it is: a RESET would be answered by another tag.
+    """
+    if _SET.match(sql) is None or not isinstance(read_command(sql), Set):
+        return sql
+    said = _again(sql, startup, dialect)
+    return said[0] if said else sql
+
+
+_SET: Final = re.compile(
+    rb"(?:\s+|--[^\n\r]*+|/\*[^*]*+\*+(?:[^/*][^*]*+\*+)*+/)*+set\b", re.IGNORECASE
+)
+"""A quick look, as every text that is prepared is asked."""
 
 
 def _again(text: bytes, startup: SessionState, dialect: Dialect) -> list[bytes]:

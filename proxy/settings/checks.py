@@ -6,17 +6,21 @@ those has a mistake of its own, so that one mistake is not told twice.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from proxy.settings.model import ServerGroup, Settings, User
+from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User
 from proxy.settings.problems import Problem, Where
 from proxy.settings.values import Address, AuthType, SslMode
 
 Finding: TypeAlias = tuple[tuple[str, ...], str]
 """The names of the settings, the one to report first, and what is wrong."""
+
+LONGEST_SOCKET: Final = 107
+"""Bytes in the path of a Unix socket, by Linux (unix(7))."""
 
 VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^$:]+\$[^$:]+:[^$:]+|md5[0-9a-f]{32}")
 
@@ -38,6 +42,7 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
         yield from _at(where, _check_group(group), wrong)
         for user, own in group.users.items():
             yield from _at((*where, "users", user), _check_user(own), wrong)
+    yield from _at(("log",), _check_log(settings.log), wrong)
     yield from _check_listeners(settings, wrong)
 
 
@@ -55,6 +60,9 @@ def _check_group(group: ServerGroup) -> Iterator[Finding]:
             yield ("servers",), f'"{address}" is listed more than once'
         if address.host == "*":
             yield ("servers",), f'"{address}" is no address to connect to'
+        path = address.unix_socket or ""
+        if (what := _why_too_long(path)) is not None:
+            yield ("servers",), what
     if not group.auth_user:
         yield ("auth_user",), "the name of the control user is needed"
     if "$1" not in group.auth_query:
@@ -75,6 +83,7 @@ def _check_group(group: ServerGroup) -> Iterator[Finding]:
     yield from _check_client_tls(group)
     yield from _check_server_tls(group)
     yield from _check_files(group)
+    yield from _check_socket(group)
 
 
 def _check_client_tls(group: ServerGroup) -> Iterator[Finding]:
@@ -118,6 +127,23 @@ def _check_files(group: ServerGroup) -> Iterator[Finding]:
                 yield (name,), f'no such file: "{file}"'
 
 
+def _check_socket(group: ServerGroup) -> Iterator[Finding]:
+    socket = group.unix_socket
+    if socket is None:
+        return
+    if (what := _why_no_file(socket)) is not None:
+        yield ("unix_socket_dir", "listen"), what
+    if (what := _why_too_long(str(socket))) is not None:
+        yield ("unix_socket_dir", "listen"), what
+
+
+def _why_too_long(path: str) -> str | None:
+    """Say why a path can't be a Unix socket's."""
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+        return None
+    return f'"{path}" is longer than the {LONGEST_SOCKET} bytes that a socket may have'
+
+
 def _check_user(user: User) -> Iterator[Finding]:
     if user.password is not None and user.verifier is not None:
         yield ("password", "verifier"), "give a password or a verifier, not both"
@@ -125,8 +151,40 @@ def _check_user(user: User) -> Iterator[Finding]:
         yield ("verifier",), 'must look like "SCRAM-SHA-256$4096:...$...:..." or "md5..."'
 
 
+def _check_log(log: Log) -> Iterator[Finding]:
+    """Nothing is opened: a check must leave no file behind."""
+    if log.destination in STREAMS:
+        return
+    file = Path(log.destination)
+    if file.is_dir():
+        yield ("destination",), f'is a folder: "{file}"'
+    elif file.exists():
+        if not os.access(file, os.W_OK):
+            yield ("destination",), f'may not be written: "{file}"'
+    elif (what := _why_no_file(file)) is not None:
+        yield ("destination",), what
+
+
+def _why_no_file(file: Path) -> str | None:
+    """Say why no file can be made at a place."""
+    if not file.parent.is_dir():
+        return f'no such folder: "{file.parent}"'
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        return f'no file may be made in "{file.parent}"'
+    return None
+
+
 def _check_listeners(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
-    """Two listeners on one port can't both start."""
+    """Two listeners on one port, or by one file, can't both start."""
+    files: dict[Path, Where] = {}
+    for name, group in settings.server_groups.items():
+        where: Where = ("server_groups", name, "unix_socket_dir")
+        socket = group.unix_socket
+        if socket is None or where in wrong or (*where[:2], "listen") in wrong:
+            continue
+        if socket in files:
+            yield Problem(where, f'"{socket}" is taken by {".".join(map(str, files[socket]))}')
+        files.setdefault(socket, where)
     taken: list[tuple[Address, Where]] = []
     listeners: list[tuple[Where, Address]] = [
         (("server_groups", name, "listen"), group.listen)

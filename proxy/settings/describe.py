@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from proxy.settings.model import SECTIONS, Admin, Log, ServerGroup, User, fields_of
-from proxy.settings.values import Address, format_duration, format_size
+from proxy.settings.values import Address, format_duration, format_mode, format_size
 
 WIDTH: Final = 98
 
@@ -143,6 +143,8 @@ def _default(info: FieldInfo) -> str:
             return f'"{default}"'
         case float(default) if "duration" in info.metadata:
             return f'"{format_duration(default)}"'
+        case int(default) if "permissions" in info.metadata:
+            return f'"{format_mode(default)}"'
         case int(default) if "size" in info.metadata:
             return f'"{format_size(default)}"'
         case int(default):

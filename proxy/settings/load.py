@@ -18,7 +18,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from proxy.errors import ConfigError
 from proxy.settings.checks import check
-from proxy.settings.model import Settings
+from proxy.settings.model import STREAMS, Settings
 from proxy.settings.problems import Problem, Where, explain, find
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -119,12 +119,12 @@ def _prepare(data: object, base: Path) -> Iterator[Problem]:
             yield Problem(("server_groups", name, "name"), "unknown setting")
         group["name"] = name
         for key, value in group.items():
-            if key.endswith("_file") and isinstance(value, str):
+            if key.endswith(("_file", "_dir")) and isinstance(value, str):
                 group[key] = str(base / value)
 
 
 def _destination(destination: str, base: Path) -> str:
-    return destination if destination in ("stderr", "stdout") else str(base / destination)
+    return destination if destination in STREAMS else str(base / destination)
 
 
 def _validate(data: object, raw: object, problems: list[Problem]) -> Settings:

@@ -25,11 +25,13 @@ from proxy.settings.values import (
     Engine,
     LogFormat,
     LogLevel,
+    Mode,
     OutOfBand,
     PoolMode,
     Positive,
     PrimaryReads,
     Seconds,
+    ServerAt,
     Size,
     SslMode,
     Switch,
@@ -43,6 +45,7 @@ AUTH_QUERY: Final = (
 )
 
 File = Annotated[Path, "file"]
+Folder = Annotated[Path, "folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
@@ -77,8 +80,16 @@ class ServerGroup:
     listen: At = Address("127.0.0.1", 6432)
     """Where clients connect. `*` for the host listens on all addresses."""
 
-    servers: tuple[At, ...] = ()
-    """The servers, in any order: which one is the primary is asked, and asked again."""
+    unix_socket_dir: Folder | None = None
+    """The folder of a Unix socket for clients of this machine, beside the address; its name is
+    `.s.PGSQL.` and the port of `listen`, as libpq expects. Settings of TLS do not concern it."""
+
+    unix_socket_mode: Mode = 0o777
+    """The permissions of that socket: who may write to it may connect."""
+
+    servers: tuple[ServerAt, ...] = ()
+    """The servers, in any order: which one is the primary is asked, and asked again. One of this
+    machine may be given by the folder of its Unix socket, as `/var/run/postgresql:5432`."""
 
     auth_user: str = ""
     """The control user: reads verifiers, positions and the catalog. The rights that it needs are
@@ -221,6 +232,12 @@ class ServerGroup:
     tcp_user_timeout: Seconds = 0.0
     """How long sent data may go without acknowledgement. 0: the system's default."""
 
+    @property
+    def unix_socket(self) -> Path | None:
+        """The file that clients of this machine connect by."""
+        folder = self.unix_socket_dir
+        return folder and folder / f".s.PGSQL.{self.listen.port}"
+
     def pool_mode_of(self, user: str) -> PoolMode:
         listed = self.users.get(user)
         return (listed and listed.pool_mode) or self.pool_mode
@@ -242,6 +259,10 @@ class Admin:
 
     listen: At = Address("127.0.0.1", 9127)
     """Where /metrics, /healthz and /readyz are answered."""
+
+
+STREAMS: Final = ("stderr", "stdout")
+"""Destinations of the log that are no files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)

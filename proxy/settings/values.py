@@ -1,4 +1,4 @@
-"""What a setting's text can mean: durations, sizes, addresses, names from a list.
+"""What a setting's text can mean: durations, sizes, addresses, permissions, names from a list.
 
 Each kind is a type for the model's fields, a parser, and where the example needs
 one, the way back to text. A parser raises ValueError with what is allowed; what
@@ -26,6 +26,7 @@ SIZE_UNITS: Final = {
     "GiB": 2**30,
 }
 
+_LOCAL = re.compile(r"(/[^:\0]*):(\d+)")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 
@@ -123,10 +124,19 @@ LATER: Final[dict[type[Enum], tuple[str, ...]]] = {
 
 
 class Address(NamedTuple):
-    """Where to listen or connect. The host `*` means all of this machine's addresses."""
+    """Where to listen or connect.
+
+    The host `*` means all of this machine's addresses; one that begins with / is the folder of a
+    Unix socket, as in libpq.
+    """
 
     host: str
     port: int
+
+    @property
+    def unix_socket(self) -> str | None:
+        """The path of the Unix socket that is meant."""
+        return f"{self.host}/.s.PGSQL.{self.port}" if self.host.startswith("/") else None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -186,6 +196,20 @@ def parse_address(value: object) -> Address:
     return Address(host, int(port))
 
 
+def parse_server(value: object) -> Address:
+    """Read an address to connect to, which may be a Unix socket's: "/var/run/postgresql:5432"."""
+    if isinstance(value, str) and (found := _LOCAL.fullmatch(value.strip())) is not None:
+        return parse_address(f"*:{found[2]}")._replace(host=found[1])
+    return parse_address(value)
+
+
+def parse_mode(value: object) -> int:
+    """Read the permissions of a file, as "0770"."""
+    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value.strip()):
+        raise ValueError('permissions in quotes, as octal digits, like "0770"')
+    return int(value, 8)
+
+
 def parse_switch(value: object) -> bool:
     """Read true, false, "on" or "off"."""
     switches: dict[object, bool] = {"on": True, "off": False, "true": True, "false": False}
@@ -203,6 +227,11 @@ def parse_count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("a whole number")
     return value
+
+
+def format_mode(mode: int) -> str:
+    """Write permissions as `chmod` takes them."""
+    return f"{mode:04o}"
 
 
 def format_duration(seconds: float) -> str:
@@ -226,6 +255,8 @@ def format_size(size: int) -> str:
 Seconds = Annotated[float, BeforeValidator(parse_duration), "duration"]
 Size = Annotated[int, BeforeValidator(parse_size), "size"]
 Switch = Annotated[bool, BeforeValidator(parse_switch), "true or false"]
+Mode = Annotated[int, BeforeValidator(parse_mode), "permissions"]
 Count = Annotated[int, BeforeValidator(parse_count), Field(ge=0), "number"]
 Positive = Annotated[int, BeforeValidator(parse_count), Field(ge=1), "number"]
 At = Annotated[Address, BeforeValidator(parse_address), "address"]
+ServerAt = Annotated[Address, BeforeValidator(parse_server), "address"]

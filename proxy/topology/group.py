@@ -80,6 +80,11 @@ class Server:
         self.goal_at = 0.0
         self.last_error = "not asked yet"
 
+    @property
+    def unix_socket(self) -> str | None:
+        """The path of its Unix socket, where that is how it is reached."""
+        return f"{self.host}/.s.PGSQL.{self.port}" if self.host.startswith("/") else None
+
     def __repr__(self) -> str:
         return f"<Server {self.name} {self.role.value}>"
 

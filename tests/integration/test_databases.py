@@ -167,6 +167,59 @@ def test_a_database_is_dropped_through_the_proxy_though_its_connections_are_kept
     assert whose(both[0].like(database="aside")) == "green"
 
 
+def test_a_member_of_the_owner_drops_a_database_through_the_proxy(
+    boss: Application, both: list[Application], cluster: PostgresCluster
+) -> None:
+    wait_until(lambda: is_read_away(both[0]), "the catalog to be read")
+    assert whose(both[0]) == "blue"
+    member = boss.like(user="member", password="m")
+    cluster.primary.execute(
+        f"CREATE ROLE member LOGIN NOINHERIT PASSWORD 'm'; GRANT {boss.user} TO member"
+    )
+    try:
+        with member.connect() as connection:
+            connection.execute(f"SET ROLE {boss.user}".encode())
+            connection.execute("DROP DATABASE blue")
+    finally:
+        cluster.primary.execute("DROP ROLE member")
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "DROP DATABASE blue",
+        "ALTER DATABASE blue RENAME TO aside",
+        "CREATE DATABASE aside TEMPLATE blue",
+    ],
+)
+def test_who_may_not_drop_a_database_disturbs_nobody_in_it(
+    direct: Application,
+    both: list[Application],
+    module_proxy: ProxyUnderTest,
+    cluster: PostgresCluster,
+    attempt: str,
+) -> None:
+    blue = both[0]
+    wait_until(lambda: is_read_away(blue), "the catalog to be read")
+    assert whose(blue) == "blue"
+    ours = (
+        "SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity WHERE datname = 'blue'"
+        " AND backend_type = 'client backend'"
+    )
+
+    def connections() -> list[object]:
+        return [server.fetch_value(ours) for server in cluster.servers]
+
+    before = connections()
+    with direct.at(module_proxy.port).connect() as nobody:
+        for _ in range(3):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                nobody.execute(attempt.encode())
+    time.sleep(0.3)  # whatever was to be closed would be by now
+    assert connections() == before
+    wait_until(lambda: is_read_away(blue), "reads to leave the primary still", timeout=3.0)
+
+
 def test_a_database_that_a_client_is_in_is_not_dropped(
     boss: Application, both: list[Application]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from proxy.demo.console import SUPERUSER
 from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.processes import wait_until
 from proxy.demo.programs import last_lines
 from tests.integration.application import Application
 from tests.integration.conftest import StartProxy
@@ -91,6 +92,36 @@ def test_a_hangup_of_the_terminal_ends_nothing(
     with direct.at(proxy.port).connect() as connection:
         proxy.process.send_signal(signal.SIGHUP)
         proxy.wait_logged("SIGHUP")
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_the_log_file_is_opened_anew_when_asked(
+    direct: Application, cluster: PostgresCluster, tmp_path: Path
+) -> None:
+    file = tmp_path / "proxy.log"
+    proxy = ProxyUnderTest(
+        tmp_path,
+        [cluster.primary.address],
+        auth_user=SUPERUSER,
+        auth_password=cluster.password,
+        sections={"log": {"destination": file.name}},
+    )
+    with proxy, direct.at(proxy.port).connect() as connection:
+        file.rename(tmp_path / "proxy.log.1")
+        proxy.process.send_signal(signal.SIGUSR1)
+        wait_until(file.exists, "the log file to be there again")
+        wait_until(lambda: "SIGUSR1" in file.read_text(), "a line about it")
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_log_that_is_no_file_goes_on_when_it_is_asked_to(
+    direct: Application, start_proxy: StartProxy
+) -> None:
+    proxy = start_proxy()
+    with direct.at(proxy.port).connect() as connection:
+        for number in (signal.SIGUSR1, signal.SIGPIPE):
+            proxy.process.send_signal(number)
+        proxy.wait_logged("SIGUSR1")
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

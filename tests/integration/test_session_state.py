@@ -11,7 +11,8 @@ from psycopg import sql
 
 from proxy.demo.local_postgres import PostgresCluster
 from proxy.wire.postgres import backend
-from proxy.wire.postgres.frontend import SYNC, bind, execute, parse
+from proxy.wire.postgres.frontend import SYNC, bind, close, execute, parse
+from proxy.wire.postgres.tags import STATEMENT
 from tests.integration.application import PASSWORD, Application, Row
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.raw_client import Heard, command_tags, rows, sqlstates
@@ -483,6 +484,36 @@ def test_a_local_setting_to_its_default_is_as_the_client_said_when_it_came(
         assert one.value("SHOW timezone") == "Asia/Kathmandu"
         one.query("COMMIT")
         assert one.value("SHOW timezone") == "America/New_York"
+
+
+@pytest.mark.parametrize("scope", ["LOCAL", "SESSION"])
+@pytest.mark.parametrize("name", [b"", b"s"], ids=["unnamed", "named"])
+def test_a_prepared_set_to_the_default_is_as_the_client_said_when_it_came(
+    direct: Application, narrow: Application, scope: str, name: bytes
+) -> None:
+    said = {"timezone": "Asia/Kathmandu"}
+    reset = f"/* again */ SET {scope} TIME ZONE DEFAULT".encode()
+    show = parse(b"", b"SHOW timezone") + bind(b"", b"") + execute(b"")
+    with narrow.raw(**said) as one, direct.raw(**said) as alone, narrow.raw() as other:
+        default = other.value("SHOW timezone")
+        heard: list[list[object]] = [[], []]
+        for client, told in zip((one, alone), heard, strict=True):
+            client.query("SET timezone = 'America/New_York'")
+            for _ in range(2):
+                client.query("BEGIN")
+                answer = client.ask(
+                    parse(name, reset),
+                    bind(b"", name),
+                    execute(b""),
+                    show,
+                    close(STATEMENT, name),
+                    SYNC,
+                )
+                told += [rows(answer), command_tags(answer), believed(answer)]
+                told += [client.value("SHOW timezone"), command_tags(client.query("COMMIT"))]
+                told.append(client.value("SHOW timezone"))
+        assert heard[0] == heard[1]
+        assert other.value("SHOW timezone") == default
 
 
 def test_what_is_prepared_in_sql_means_what_it_meant_wherever_it_is_prepared_again(

@@ -93,6 +93,23 @@ def test_serve_refuses_a_wrong_configuration_before_anything_runs(
     assert run("serve", five_mistakes) == 2
 
 
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_log_file_that_cannot_be_written_is_a_wrong_configuration(
+    run: Run,
+    good: str,
+    tmp_path: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    install(monkeypatch, "proxy.app", lambda _: pytest.fail("it ran"))
+    Path(good).write_text(GOOD + '[log]\ndestination = "gone/t.log"')
+    assert run(command, good) == 2
+    folder = tmp_path / "gone"
+    assert capsys.readouterr().err == f'log.destination: no such folder: "{folder}"\n'
+    assert not folder.exists()
+
+
 def test_serve_runs_the_proxy_and_ends_with_its_status(
     run: Run, good: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

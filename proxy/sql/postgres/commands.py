@@ -151,7 +151,8 @@ def _change(tokens: list[Token], text: bytes) -> Statement:
     statement = _schema(tokens, text)
     if tokens[1:2] == ["database"]:
         at = 4 if tokens[2:4] == ["if", "exists"] else 2
-        if tokens[0] == "drop" or tokens[at + 1 : at + 2] in (["rename"], ["set"]):
+        change = tokens[at + 1 : at + 3]
+        if tokens[0] == "drop" or change in (["rename", "to"], ["set", "tablespace"]):
             statement.vacated = _name_at(tokens, at)
     return statement
 

@@ -25,6 +25,7 @@ class ClientEngine:
         sense: What the client has set, as far as texts depend on it; None: nobody knows.
         statements: What it has prepared, by name.
         cursors: What its named portals run, since the transaction began, by the statement.
+        say_instead: Says a text that is prepared as it must be said on a shared connection.
     """
 
     __slots__ = (
@@ -34,6 +35,7 @@ class ClientEngine:
         "_unnamed",
         "_unread",
         "cursors",
+        "say_instead",
         "sense",
         "statements",
     )
@@ -45,6 +47,7 @@ class ClientEngine:
         self.cursors: dict[Prepared | None, Execution] = {}
         self.statements: dict[bytes, Prepared] = {}
         self.sense: Sense | None = AS_AT_LOGIN
+        self.say_instead: Callable[[bytes], bytes] | None = None
         self._unnamed: Prepared | None = None
         self._unread = b""  # an answered batch, whose Parse made the unnamed statement
 
@@ -171,6 +174,12 @@ class ClientEngine:
 
     def _parse(self, request: Request, message: bytes) -> Item:
         name, sql, oids = frontend.read_parse(message)
+        if self.say_instead is not None:
+            said = self.say_instead(sql)
+            if said is not sql:
+                sql = said
+                message = frontend.parse(name, sql, oids)
+                request.chunk = None
         if request.executions:
             request.prepares_late = True
         prepared = self._library.find(sql, oids, self.sense, self._owner)

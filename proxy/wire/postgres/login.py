@@ -53,7 +53,8 @@ def log_in(
         credentials: What may be answered with.
         nonce: Fresh and random: printable ASCII without a comma, such as base64 of 18 bytes.
         channel_binding: The hash of the server's certificate, when TLS is spoken.
-        encrypted: Whether TLS is spoken: a password is never said in clear without it.
+        encrypted: Whether TLS is spoken, or nobody can listen in anyway: only then a password is
+            said in clear.
         version: The version of the protocol to ask for; an older server says what it speaks.
 
     Raises:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from proxy.observe.logs import Logger, configure, connection_ended
+from proxy.observe.logs import Logger, configure, connection_ended, reopen
 from proxy.observe.redaction import MASK, SHORTEST, Redactor
 from proxy.settings import Log, LogFormat, LogLevel
 
@@ -131,6 +131,30 @@ def test_configuring_again_does_not_write_twice(begin: Callable[..., Logger], li
     begin()
     begin().info("once")
     assert len(lines()) == 1
+
+
+def test_a_file_that_was_moved_away_is_there_again_once_it_is_reopened(
+    begin: Callable[..., Logger], tmp_path: Path
+) -> None:
+    begin().info("before")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    reopen()
+    assert (tmp_path / "log").read_text() == ""
+    assert "before" in (tmp_path / "log.1").read_text()
+
+
+def test_a_folder_that_is_gone_stops_nobody(
+    begin: Callable[..., Logger], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = begin()
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    tmp_path.rename(tmp_path.with_suffix(".gone"))
+    reopen()
+    log.info("unheard")
+    assert "INFO    unheard" in capsys.readouterr().err
+    tmp_path.with_suffix(".gone").rename(tmp_path)
+    log.info("after")
+    assert "after" in (tmp_path / "log").read_text()
 
 
 def test_bug_is_written_with_its_traceback(begin: Callable[..., Logger], lines: Lines) -> None:

@@ -7,6 +7,7 @@ import pytest
 from proxy.session.pins import QUESTION, settings_question
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.types import PinReason
+from proxy.wire.postgres.cutting import Cutter
 from tests.unit.session.stage import (
     BOUND,
     FAILED,
@@ -370,6 +371,32 @@ def test_what_follows_a_reset_finds_what_the_client_said_when_it_came(
     assert settings(berlin) == {"timezone": "'Europe/Berlin'"}
     (link,) = berlin.pools[berlin.servers["primary"]].idle
     assert link.state is berlin.session.profile.state
+
+
+@pytest.mark.parametrize(
+    ("sql", "sent"),
+    [
+        ("SET LOCAL timezone TO DEFAULT", "SET LOCAL \"timezone\" TO 'Europe/Berlin'"),
+        ("/* set */ -- it\n set time zone default", SAID),
+        ("SET timezone TO 'UTC'", "SET timezone TO 'UTC'"),
+        ("SET work_mem TO DEFAULT", "SET work_mem TO DEFAULT"),
+        ("RESET timezone", "RESET timezone"),
+        ("SELECT 'SET timezone TO DEFAULT'", "SELECT 'SET timezone TO DEFAULT'"),
+        ("SETTING", "SETTING"),
+    ],
+)
+@pytest.mark.parametrize("name", ["", "s"])
+def test_a_prepared_set_to_the_default_says_what_the_client_said(
+    berlin: Stage, sql: str, sent: str, name: str
+) -> None:
+    engine = berlin.session.engine
+    (request,) = Cutter().feed(parse(name, sql) + SYNC)
+    engine.read(request)
+    prepared = engine.find(name.encode())
+    assert prepared is not None
+    assert prepared.sql.decode() == sent
+    assert request.items[0].message == parse(name, sent)
+    assert (request.chunk is None) == (sql != sent)
 
 
 def test_a_reset_of_what_the_client_never_said_is_sent_as_it_is(berlin: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -237,9 +238,76 @@ def test_certificate_files_are_looked_for_beside_the_file(tmp_path: Path) -> Non
     ]
 
 
+def test_unix_socket_is_named_as_libpq_expects(tmp_path: Path) -> None:
+    text = group('unix_socket_dir = "run"', 'unix_socket_mode = "0770"', 'listen = "*:7000"')
+    (tmp_path / "run").mkdir()
+    app = parse(text, {}, base=tmp_path).server_groups["app"]
+    assert app.unix_socket == tmp_path / "run" / ".s.PGSQL.7000"
+    assert app.unix_socket_mode == 0o770
+    assert parse(group(), {}).server_groups["app"].unix_socket is None
+
+
+def test_unix_socket_needs_a_folder_to_be_in(tmp_path: Path) -> None:
+    text = group('unix_socket_dir = "run"')
+    assert problems(text, tmp_path) == [
+        f'server_groups.app.unix_socket_dir: no such folder: "{tmp_path / "run"}"'
+    ]
+
+
+def test_unix_socket_has_a_path_that_the_system_can_take(tmp_path: Path) -> None:
+    name = "/.s.PGSQL.6432"
+    longest = tmp_path / ("x" * (107 - len(str(tmp_path)) - 1 - len(name)))
+    longer = tmp_path / f"{longest.name}x"
+    for folder in (longest, longer):
+        folder.mkdir()
+    parse(group(f'unix_socket_dir = "{longest}"'), {})
+    assert problems(group(f'unix_socket_dir = "{longer}"')) == [
+        f'server_groups.app.unix_socket_dir: "{longer}{name}" is longer than the 107 bytes that'
+        " a socket may have"
+    ]
+
+
+def test_server_by_its_socket_has_a_path_that_the_system_can_take() -> None:
+    folder = "/" + "x" * 100
+    text = f'[server_groups.app]\nservers = ["{folder}:5432"]\nauth_user = "tidegate"\n'
+    assert problems(text) == [
+        f'server_groups.app.servers: "{folder}/.s.PGSQL.5432" is longer than the 107 bytes that'
+        " a socket may have"
+    ]
+
+
+def test_two_groups_cannot_have_one_unix_socket(tmp_path: Path) -> None:
+    one = group(f'unix_socket_dir = "{tmp_path}"')
+    two = one.replace(".app]", ".two]") + '\nlisten = "127.0.0.2:6432"'
+    assert problems(f"{one}\n{two}") == [
+        f'server_groups.two.unix_socket_dir: "{tmp_path}/.s.PGSQL.6432" is taken by'
+        " server_groups.app.unix_socket_dir"
+    ]
+
+
 def test_log_file_is_beside_the_file_too(tmp_path: Path) -> None:
     settings = parse(group("[log]", 'destination = "t.log"'), {}, base=tmp_path)
     assert settings.log.destination == str(tmp_path / "t.log")
+    assert not (tmp_path / "t.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("destination", "problem"),
+    [("", 'is a folder: "{}"'), ("logs/t.log", 'no such folder: "{}/logs"')],
+)
+def test_log_file_needs_a_folder_to_be_in(tmp_path: Path, destination: str, problem: str) -> None:
+    text = group("[log]", f'destination = "{destination}"')
+    assert problems(text, tmp_path) == [f"log.destination: {problem.format(tmp_path)}"]
+
+
+def test_log_file_must_be_ours_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anything
+    text = group("[log]", 'destination = "t.log"')
+    assert problems(text, tmp_path) == [f'log.destination: no file may be made in "{tmp_path}"']
+    (tmp_path / "t.log").touch()
+    assert problems(text, tmp_path) == [
+        f'log.destination: may not be written: "{tmp_path / "t.log"}"'
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from proxy.settings.values import (
     parse_address,
     parse_count,
     parse_duration,
+    parse_mode,
+    parse_server,
     parse_size,
     parse_switch,
 )
@@ -66,6 +68,32 @@ def test_other_sizes_are_refused(text: object) -> None:
         parse_size(text)
 
 
+def test_server_may_be_given_by_the_folder_of_its_socket() -> None:
+    address = parse_server("/var/run/postgresql:5432")
+    assert address == Address("/var/run/postgresql", 5432)
+    assert address.unix_socket == "/var/run/postgresql/.s.PGSQL.5432"
+    assert str(address) == "/var/run/postgresql:5432"
+    assert parse_server("db:5432") == Address("db", 5432)
+    assert Address("db", 5432).unix_socket is None
+
+
+@pytest.mark.parametrize("text", ["/tmp", "/tmp:", "/tmp:0", "/tmp:65536", "/a:b:1", "tmp/x:1"])
+def test_other_folders_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="an address like"):
+        parse_server(text)
+
+
+@pytest.mark.parametrize(("text", "mode"), [("0770", 0o770), ("777", 0o777)])
+def test_permissions_are_read_as_chmod_reads_them(text: str, mode: int) -> None:
+    assert parse_mode(text) == mode
+
+
+@pytest.mark.parametrize("text", ["", "77", "0778", "1777", "rwx", 770, 0o770, True, None])
+def test_other_permissions_are_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="as octal digits"):
+        parse_mode(text)
+
+
 @given(st.integers(0, 10**6))
 def test_duration_survives_being_written_and_read(milliseconds: int) -> None:
     seconds = milliseconds / 1000
@@ -96,6 +124,7 @@ def test_address_is_read_and_written_back(text: str, address: Address) -> None:
     [
         "",
         "localhost",
+        "/tmp:5432",
         ":6432",
         "::1:6432",
         "[::zz]:1",

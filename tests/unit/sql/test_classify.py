@@ -299,6 +299,7 @@ def test_arguments_of_execute_are_evaluated() -> None:
         ("CREATE DATABASE green WITH OWNER bob TEMPLATE = blue", {"blue"}),
         ("CREATE DATABASE green", set()),
         ("ALTER DATABASE blue OWNER TO bob", set()),
+        ("ALTER DATABASE blue SET work_mem = '8MB'", set()),
         ("DROP TABLE blue", set()),
         ("DROP DATABASE", set()),
     ],
