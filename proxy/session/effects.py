@@ -12,6 +12,7 @@ from proxy.session.belongings import Belongings
 from proxy.session.pins import BY_EFFECT
 from proxy.session.ports import Link
 from proxy.session.profile import AUTHORIZATION, ROLE
+from proxy.session.shaping import OF_TRANSACTION
 from proxy.session.state import UNTOUCHED
 from proxy.sql.session_commands import (
     Command,
@@ -84,7 +85,7 @@ def _apply_prepare(belongings: Belongings, link: Link, command: Prepare) -> None
 
 
 def _apply_set(belongings: Belongings, link: Link, command: Set) -> None:
-    if command.is_local:
+    if command.is_local or command.name in OF_TRANSACTION:
         return
     name, value = command.name, command.value
     if value.lower() == "default" or (name == ROLE and value.lower() == "none"):

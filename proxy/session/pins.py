@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from proxy.session.profile import quote
+from proxy.session.shaping import OF_TRANSACTION
 from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import PinReason
 
@@ -60,10 +61,12 @@ ANSWERS: Final = (
 )
 
 _SET: Final = b"""
-SELECT name, setting FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'
+SELECT name, setting FROM pg_catalog.pg_settings
+WHERE source OPERATOR(pg_catalog.=) 'session'
+  AND name OPERATOR(pg_catalog.<>) ALL ('{%b}')
 UNION ALL SELECT 'role', pg_catalog.current_setting('role')
 UNION ALL SELECT 'session_authorization', pg_catalog.current_setting('session_authorization')
-"""
+""" % ",".join(OF_TRANSACTION).encode()
 
 
 def settings_question(names: Iterable[str]) -> bytes:

@@ -34,6 +34,14 @@ _LOOKED_AT_AGAIN: Final = frozenset(
 """What a server looks at whenever it runs a prepared statement, which it plans anew if need be."""
 
 
+OF_TRANSACTION: Final = (
+    "transaction_isolation",
+    "transaction_read_only",
+    "transaction_deferrable",
+)
+"""Settings that last as long as a transaction, by whatever they are set."""
+
+
 def names_depend_on(name: str) -> bool:
     """Tell whether a setting decides what the names in a prepared statement mean."""
     return name in _LOOKED_AT_AGAIN

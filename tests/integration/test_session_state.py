@@ -118,6 +118,23 @@ def test_every_way_to_go_back(clients: list[Connection]) -> None:
         assert show(one, "work_mem") == default, way
 
 
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_what_is_set_for_a_transaction_ends_with_it(clients: list[Connection], end: str) -> None:
+    """The server says of them that they were set in its session."""
+    client = clients[0]
+    for way in (
+        "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",
+        "BEGIN; SET transaction_read_only = on",
+        "BEGIN; SELECT set_config('transaction_read_only', 'on', false)",
+    ):
+        client.execute(way.encode())
+        client.execute("SELECT pg_current_xact_id_if_assigned()")
+        client.execute(end.encode())
+        assert show(client, "transaction_read_only") == "off"
+        assert show(client, "transaction_isolation") == "read committed"
+        assert value(client, "SELECT name FROM here.place") == "here"
+
+
 def test_special_ways_to_set(clients: list[Connection]) -> None:
     one, two, _ = clients
     for way, name, expected in [
