@@ -56,6 +56,7 @@ class Editor:
         prepared: The statements that are on the connection, the one used last behind.
         unnamed: The one that it has under no name, if that is known.
         in_doubt: Whether texts mean here what is thought.
+        is_refusing: Whether the transaction has failed, so that the server refuses what is new.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Editor:
         "_room",
         "_stray",
         "in_doubt",
+        "is_refusing",
         "owed",
         "prepared",
         "unnamed",
@@ -74,6 +76,7 @@ class Editor:
         self.prepared: OrderedDict[Prepared, None] = OrderedDict()
         self.unnamed: Prepared | None = None
         self.in_doubt = False
+        self.is_refusing = False
         self._room = max_prepared
         self._stray: list[bytes] = []  # names to be closed at the next occasion
         self._coming: set[Prepared] = set()  # statements whose Parse is under way
@@ -138,6 +141,10 @@ class Editor:
         if not item.name or prepared is None:
             self.unnamed = prepared
             self._forward(item, item.message, sent)
+        elif self.is_refusing and prepared in self.prepared:
+            # It is there, and yet to be judged.
+            self.unnamed = prepared
+            self._forward(item, frontend.parse(b"", prepared.sql, prepared.oids), sent)
         elif self._is_there(prepared):
             self._say(item, backend.PARSE_COMPLETE)
         else:

@@ -161,6 +161,7 @@ class Exchange:
     def _edit(self, request: Request) -> bytes:
         if any(item.tag in _COPY_ENDS for item in request.items):
             self._copy_ended = True
+        self.editor.is_refusing = self.status == tags.FAILED
         return self.editor.edit(request)
 
     def _start(self) -> None:

@@ -259,6 +259,18 @@ def test_the_least_recently_used_statement_makes_room() -> None:
     ]
 
 
+def test_a_parse_in_a_failed_transaction_is_for_the_server_to_judge() -> None:
+    """A statement that is there already would be said to be prepared, where a server refuses."""
+    side = Side()
+    side.runs(NAMED, PARSED + IDLE)
+    side.runs(frontend.query(b"SELECT b"), ERROR + backend.READY_FAILED)
+    one_more = frontend.parse(b"t", b"SELECT a")
+    assert side.sends(one_more + SYNC) == frontend.parse(b"", b"SELECT a") + SYNC
+    refused = ERROR + backend.READY_FAILED
+    assert side.hears(refused) == refused
+    assert side.exchange.confirmed == 0
+
+
 def test_a_close_of_a_named_statement_is_said_in_its_place() -> None:
     def begin() -> Side:
         side = Side()
