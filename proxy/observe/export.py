@@ -109,6 +109,19 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
         (((group.name,), group.writes) for group in groups),
     )
     yield _counter(
+        "transactions",
+        "Transactions whose BEGIN was held back: opened at the primary after all, or spared it.",
+        ("group", "outcome"),
+        (
+            ((group.name, outcome), count)
+            for group in groups
+            for outcome, count in (
+                ("opened", group.transactions_opened),
+                ("spared", group.transactions_spared),
+            )
+        ),
+    )
+    yield _counter(
         "foreign_writes",
         "Rows written past the proxy, by table.",
         ("group", "table"),

@@ -49,6 +49,8 @@ class GroupMetrics:
         "login_failures",
         "name",
         "servers",
+        "transactions_opened",
+        "transactions_spared",
         "uncached",
         "writes",
     )
@@ -57,6 +59,8 @@ class GroupMetrics:
         self.name = name
         self.servers: dict[str, ServerMetrics] = {}
         self.writes = 0  # statements
+        self.transactions_opened = 0  # at the primary, after their BEGIN was held back
+        self.transactions_spared = 0  # that ended before they had to be
         self.uncached = Counters(Reason)  # reads that were served and not kept, and why
         self.cache_hits = 0
         self.cache_misses = 0

@@ -43,6 +43,7 @@ class Plan:
         counts: The one table whose rows its command tag counts; None where it may be several.
         may_commit: Whether it may commit by itself, in the middle of what it does.
         taints: Whether it may leave something in the session that nobody declared.
+        tells_time: Whether its result is of the moment, which stands still in a transaction.
         is_plain: Whether it reads, and nothing else: nothing is left of it to be thought of.
         generation: Of the catalogs, when this was made.
     """
@@ -58,6 +59,7 @@ class Plan:
         "statement",
         "statistics",
         "taints",
+        "tells_time",
         "uncached",
         "writes",
     )
@@ -77,6 +79,7 @@ class Plan:
             or Effect.UNTRACKED in statement.effects
             or any(name == "pg_settings" for _, name in statement.writes)  # a way to SET
         )
+        self.tells_time = statement.cache_reason is Reason.CLOCK
         self.is_plain = False
         self.statistics: object | None = None  # of the cache's admission
 
@@ -212,6 +215,7 @@ class Planner:
             if plan.statement.kind is Kind.WRITE and len(access.write_set) == 1:
                 (plan.counts,) = access.write_set
         plan.taints = plan.taints or access.taints
+        plan.tells_time = plan.tells_time or access.clock
         if plan.statement.kind is not Kind.READ:
             return
         if access.replica is not None:

@@ -40,6 +40,16 @@ class PostgresDialect:
         """Whether a replica has replayed a position."""
         return dialect.reached(position)
 
+    def opening(
+        self, begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_failed: bool
+    ) -> bytes:
+        """SQL that begins what was held back."""
+        return dialect.opening(begin, savepoints, has_read=has_read, is_failed=is_failed)
+
+    def with_status(self, reply: bytes, status: int) -> bytes:
+        """A reply with another status at its end."""
+        return dialect.with_status(reply, status)
+
     def said(self, request: Request, tag: bytes, status: int) -> bytes:
         """A reply that something was done."""
         return dialect.said(request, tag, status)

@@ -48,7 +48,7 @@ from proxy.session.results import Results
 from proxy.session.session import Session
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import PrimaryReads
+from proxy.settings.values import PrimaryReads, Transactions
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
 from proxy.types import Position, Reason, Table, Token
@@ -125,6 +125,7 @@ class GroupService:
             self.results = Results(store, self.ledger, single_flight=settings.single_flight)
         self.dialect: Dialect = PostgresDialect()
         self.max_queued = MAX_QUEUED
+        self.late_begin = settings.transactions is Transactions.LATE
         self.idle_transaction_timeout = settings.idle_transaction_timeout
         self.client_idle_timeout = settings.client_idle_timeout
 
@@ -304,6 +305,13 @@ class GroupService:
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache."""
         self._from_cache.count(Reason.HIT)
+
+    def held_back(self, *, opened: bool) -> None:
+        """A transaction that was held back has been opened, or has ended without."""
+        if opened:
+            self.metrics.transactions_opened += 1
+        else:
+            self.metrics.transactions_spared += 1
 
     def find_answer(self, answers: dict[bytes, Answer], request: bytes) -> bytes | None:
         """Find the ready answer to a whole request: the hot path."""

@@ -22,10 +22,12 @@ from proxy.errors import ClientVisibleError
 from proxy.session.belongings import Belongings
 from proxy.session.errand import Errand
 from proxy.session.intake import Intake
+from proxy.session.late import Late
 from proxy.session.phase import FREE, Phase
 from proxy.session.ports import Line, Link, Services, Shell, Terms
 from proxy.session.profile import Profile
 from proxy.session.restoring import say_default
+from proxy.wire.postgres import tags
 from proxy.wire.postgres.client_engine import ClientEngine
 
 
@@ -36,6 +38,7 @@ class Conversation(ABC):
         phase: What is being done. `proxy.session.phase` says what may follow what.
         errand: The request being served, until its answer is whole.
         link: The connection in use, or kept for an open transaction.
+        late: A transaction that the client has begun, and no server knows of.
         home: The connection kept for a pinned client, while it is not in use.
         ledger, planner, reader, results, router: Of the services, at hand for every request.
         line: Where a connection or a primary is waited for.
@@ -59,6 +62,7 @@ class Conversation(ABC):
         "intake",
         "is_gone",
         "is_slow",
+        "late",
         "ledger",
         "line",
         "link",
@@ -102,6 +106,7 @@ class Conversation(ABC):
         self.errand: Errand | None = None
         self.link: Link | None = None
         self.home: Link | None = None
+        self.late: Late | None = None
         self.line: Line | None = None
         self.notices = b""
         self.is_gone = False
@@ -110,6 +115,15 @@ class Conversation(ABC):
         self.answers: dict[bytes, Answer] | None = profile.answers
         self.named = self.belongings.named
         self.idle_since = services.clock()
+
+    @property
+    def status(self) -> int:
+        """How the client's transaction stands, in the protocol's words."""
+        if self.link is not None:
+            return self.link.exchange.status
+        if self.late is not None:
+            return tags.FAILED if self.late.is_failed else tags.IN_TRANSACTION
+        return tags.IDLE
 
     def give_back(self, link: Link) -> None:
         """Let others have a connection."""

@@ -37,6 +37,8 @@ class Errand:
         uncached: Why its result is not kept.
         foreign: Constants that statements were prepared with for it, other than its client's now.
         is_preparing: Whether that is under way.
+        beside: Whether it is served beside the transaction that its client has begun.
+        is_opening: Whether that is being begun at the server, for it.
         is_aside: Whether that was done behind a savepoint, and is still to be taken back.
         attempts: How often it has been sent; a read is repeated once.
         sent_at: When it was sent, the last time.
@@ -49,6 +51,7 @@ class Errand:
         "alone",
         "answered_at",
         "attempts",
+        "beside",
         "checked",
         "clock",
         "fast",
@@ -56,6 +59,7 @@ class Errand:
         "flight",
         "foreign",
         "is_aside",
+        "is_opening",
         "is_plain",
         "is_preparing",
         "leads",
@@ -91,6 +95,8 @@ class Errand:
         self.foreign: list[Settings] = []
         self.is_preparing = False
         self.is_aside = False
+        self.beside = False
+        self.is_opening = False
         self.attempts = 0
         self.reason = _NOT_KNOWN
         self.server: Server | None = None

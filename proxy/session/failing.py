@@ -7,7 +7,6 @@ from proxy.errors import ClientVisibleError, Fault, ServerLost
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.phase import FREE, OVER
-from proxy.wire.postgres import tags
 from proxy.wire.postgres.requests import END_READY
 
 
@@ -31,8 +30,10 @@ def end_unserved(session: Conversation, errand: Errand) -> None:
     session.engine.undo(errand.request, 0)
     session.engine.forget_portals()
     session.land(errand, FAILED)
+    if session.late is not None:
+        session.late.is_failed = True
     if is_whole:
-        session.shell.write(session.services.dialect.ready(tags.IDLE))
+        session.shell.write(session.services.dialect.ready(session.status))
     if errand.request.streams:
         session.intake.pour_into(None)
 

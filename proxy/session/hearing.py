@@ -100,12 +100,23 @@ def pass_on(session: Conversation, link: Link, passed: bytes) -> None:
     if not errand.started:
         errand.answered_at = session.services.clock()
     if errand.started or is_good(session.ledger, errand, link.exchange, passed):
-        session.shell.write(passed)
+        session.shell.write(_as_in_block(session, link, passed) if errand.beside else passed)
         fill = errand.fill
         if fill is not None and not fill.add(passed):
             # It is too large to be kept: nobody waits for it.
             errand.uncached = Reason.TOO_LARGE
             session.land(errand, NOT_STORED)
+
+
+def _as_in_block(session: Conversation, link: Link, passed: bytes) -> bytes:
+    """Say at the end of an answer that the client is in a transaction, which no server knows of."""
+    late = session.late
+    if late is None or not link.exchange.done:
+        return passed
+    if link.exchange.error is not None:
+        late.is_failed = True
+    status = tags.FAILED if late.is_failed else tags.IN_TRANSACTION
+    return session.services.dialect.with_status(passed, status)
 
 
 def go_on(session: Conversation, link: Link) -> None:

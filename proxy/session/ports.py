@@ -129,6 +129,14 @@ class Dialect(Protocol):
     def reached(self, position: Position) -> bytes:
         """SQL with one row if the replica has replayed this position, and none otherwise."""
 
+    def opening(
+        self, begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_failed: bool
+    ) -> bytes:
+        """SQL that begins a transaction and brings it where one is that was held back."""
+
+    def with_status(self, reply: bytes, status: int) -> bytes:
+        """A whole reply, with another transaction status in the server's last word."""
+
     def said(self, request: Request, tag: bytes, status: int) -> bytes:
         """A whole reply that something was done."""
 
@@ -160,6 +168,7 @@ class Services(Protocol):
 
     Attributes:
         max_queued: Bytes of requests that may wait behind the one being served.
+        late_begin: Whether a transaction is begun at a server only when it must be.
     """
 
     planner: Planner
@@ -169,6 +178,7 @@ class Services(Protocol):
     router: Router
     dialect: Dialect
     max_queued: int
+    late_begin: bool
     idle_transaction_timeout: float
     client_idle_timeout: float
 
@@ -201,6 +211,9 @@ class Services(Protocol):
 
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache: count it."""
+
+    def held_back(self, *, opened: bool) -> None:
+        """A transaction that was held back has been opened, or has ended without: count it."""
 
     def cancel(self, link: Link) -> None:
         """Stop what a link runs; it is lent to nobody else before that has been heard."""

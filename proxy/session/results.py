@@ -186,12 +186,16 @@ def _why_not(errand: Errand, execution: Execution) -> Reason | None:
     """Say why this very execution may not be answered from the cache, nor its answer kept."""
     if errand.clock:
         return Reason.CLOCK
-    if execution.tail is not SIMPLE_TAIL:
-        _, pos = read_formats(execution.tail, 0)
-        parameters, _ = read_values(execution.tail, pos)
-        if any(value is not None and clock_word(value) for value in parameters):
-            return Reason.PARAMETER
-    return None
+    return Reason.PARAMETER if is_of_the_moment(execution) else None
+
+
+def is_of_the_moment(execution: Execution) -> bool:
+    """Tell if a parameter may mean another moment each time it is read."""
+    if execution.tail is SIMPLE_TAIL:
+        return False
+    _, pos = read_formats(execution.tail, 0)
+    parameters, _ = read_values(execution.tail, pos)
+    return any(value is not None and clock_word(value) for value in parameters)
 
 
 def _key_of(execution: Execution) -> Key:

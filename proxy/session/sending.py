@@ -46,6 +46,16 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
             link.write(exchange.ask(changes))
             return
         pieces.append(exchange.prelude(Prelude.STATE, changes))
+    late = session.late
+    if late is not None and not errand.beside:
+        errand.is_opening = True
+        transaction.begin(session.profile.state)
+        session.phase = SETTING
+        begin = services.dialect.opening(
+            late.begin.text, late.savepoints, has_read=late.has_read, is_failed=late.is_failed
+        )
+        link.write(exchange.ask(begin))
+        return
     if errand.need is not None and not link.believes(errand.need, session.ledger.epoch):
         question = services.dialect.reached(errand.need)
         pieces.append(exchange.prelude(Prelude.POSITION, question))

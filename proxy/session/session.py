@@ -130,7 +130,7 @@ class Session(Conversation):
             self._fly_alone()
         if self.phase is not FREE:
             return None
-        if self.link is not None:
+        if self.link is not None or self.late is not None:
             limit = services.idle_transaction_timeout
             if limit and idle >= limit:
                 return IdleTransactionTimeout(

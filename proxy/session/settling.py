@@ -185,6 +185,9 @@ def _are_set(session: Conversation, link: Link) -> None:
     if session.is_gone:
         leave(session)
         return
+    if errand is not None and errand.is_opening:
+        _is_open(session, errand, link)
+        return
     is_preparing = errand is not None and errand.is_preparing
     if exchange.error is not None and not (is_preparing and not exchange.state_error):
         session.errand = None
@@ -199,6 +202,22 @@ def _are_set(session: Conversation, link: Link) -> None:
         errand.is_preparing = False  # where that went wrong, the statement's use will tell why
         send(session, errand, link)
         pump(session)
+
+
+def _is_open(session: Conversation, errand: Errand, link: Link) -> None:
+    """The transaction that was held back is open now, or could not be opened."""
+    late = session.late
+    assert late is not None
+    errand.is_opening = False
+    wanted = tags.FAILED if late.is_failed else tags.IN_TRANSACTION
+    if link.exchange.status == wanted:
+        session.late = None
+        session.services.held_back(opened=True)
+        send(session, errand, link)
+        pump(session)
+    else:
+        session.errand = None
+        _refused_state(session, errand, link)
 
 
 def _refused_state(session: Conversation, errand: Errand | None, link: Link) -> None:

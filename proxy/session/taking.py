@@ -12,6 +12,7 @@ from proxy.errors import ClientVisibleError, Fault, RemoteProtocolError, Unsuppo
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail
+from proxy.session.holding import answer_held, hold_back, may_serve_beside
 from proxy.session.intake import is_end_of_skipping
 from proxy.session.leaving import leave
 from proxy.session.meaning import (
@@ -111,6 +112,7 @@ def _rest(session: Conversation) -> None:
     belongings = session.belongings
     if (
         session.link is None
+        and session.late is None
         and not session.intake.is_skipping
         and not session.is_slow
         and session.intake.is_between
@@ -176,7 +178,7 @@ def _skip(session: Conversation, request: Request) -> None:
         session.intake.pour_into(None)
     if is_end_of_skipping(request):
         session.intake.is_skipping = False
-        session.shell.write(session.services.dialect.ready(_status(session)))
+        session.shell.write(session.services.dialect.ready(session.status))
 
 
 def _begin(session: Conversation, request: Request) -> None:
@@ -219,7 +221,19 @@ def _begin(session: Conversation, request: Request) -> None:
     if session.belongings.terms.one_statement and has_control(plans):
         fail(session, errand, Unsupported("transactions are not possible in statement pool mode"))
         return
+    late = session.late
+    if late is not None:
+        if answer_held(session, late, errand):
+            session.errand = None
+            return
+        errand.beside = may_serve_beside(session, late, errand, readings)
+        late.has_read = late.has_read or bool(errand.beside and plans)
+    elif hold_back(session, errand):
+        session.errand = None
+        return
     reason = why_not_fast(request, plans, session.belongings)
+    if late is not None and not errand.beside:
+        reason = reason or _TRANSACTION
     if reason is not None:
         errand.reason = reason
         to_primary(session, errand)
@@ -235,7 +249,7 @@ def _needs_no_server(session: Conversation, request: Request) -> bool:
         return False
     tag = request.items[0].tag
     if tag == tags.SYNC and session.link is None:
-        session.shell.write(session.services.dialect.ready(tags.IDLE))
+        session.shell.write(session.services.dialect.ready(session.status))
         return True
     return tag == tags.FLUSH
 
@@ -245,7 +259,7 @@ def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
 
     The server knows it by another name, under which others use it: it is only forgotten here.
     """
-    status = _status(session)
+    status = session.status
     name = deallocated_name(errand.plans, errand.texts)
     if name is None or status == tags.FAILED:
         return False
@@ -259,7 +273,7 @@ def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
 
 def _answer_ourselves(session: Conversation, request: Request, asked: bytes) -> None:
     """The proxy itself is asked, whatever the state of a transaction."""
-    services, status = session.services, _status(session)
+    services, status = session.services, session.status
     why = session.belongings.why_at_primary if session.link is None else Reason.TRANSACTION
     try:
         columns, rows = services.explain(session.profile, asked, why)
@@ -272,8 +286,3 @@ def _answer_ourselves(session: Conversation, request: Request, asked: bytes) -> 
         session.shell.write(services.dialect.error(error) + ready)
     else:
         session.shell.write(services.dialect.table(request, columns, rows, status))
-
-
-def _status(session: Conversation) -> int:
-    """What a ReadyForQuery of ours must say."""
-    return tags.IDLE if session.link is None else session.link.exchange.status

@@ -35,6 +35,7 @@ from proxy.settings.values import (
     Size,
     SslMode,
     Switch,
+    Transactions,
 )
 
 CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -186,6 +187,11 @@ class ServerGroup:
     consistency: Consistency = Consistency.STRONG
     """What reads may count on. `strong`: each equals a read on the primary at some instant between
     request and reply."""
+
+    transactions: Transactions = Transactions.LATE
+    """What is done about BEGIN. `late`: it is kept until the first statement that writes, locks or
+    is not proven to be a read, and reads in front of that are served like any others; `primary`:
+    the whole transaction is served by the primary."""
 
     primary_reads: PrimaryReads = PrimaryReads.FALLBACK
     """When the primary serves reads that a replica may serve too: `fallback`: only when no replica

@@ -68,6 +68,14 @@ class SslMode(Enum):
 
 
 @unique
+class Transactions(Enum):
+    """What is done about BEGIN."""
+
+    LATE = "late"
+    PRIMARY = "primary"
+
+
+@unique
 class PrimaryReads(Enum):
     """When the primary serves reads that a replica may serve too."""
 

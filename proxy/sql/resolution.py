@@ -235,7 +235,6 @@ class Resolution:
         if judgement.taints:
             self.access.taints = True
         if verdict is Verdict.CLOCK:
-            self.access.clock = True
             self._keep_out(Reason.CLOCK, judgement.detail)
         elif verdict is Verdict.DICE:
             self._keep_out(Reason.VOLATILE, judgement.detail)
@@ -252,6 +251,8 @@ class Resolution:
         self._keep_out(reason, detail)
 
     def _keep_out(self, reason: Reason, detail: str) -> None:
+        if reason is Reason.CLOCK:
+            self.access.clock = True
         if self.access.cache is None:
             self.access.cache = reason
             self.access.detail = self.access.detail or detail

@@ -56,6 +56,29 @@ def reached(position: int) -> bytes:
     ).encode()
 
 
+def opening(begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_failed: bool) -> bytes:
+    """SQL that begins a transaction and brings it where a client's is that was held back.
+
+    Args:
+        begin: What the client said.
+        savepoints: Those it has set since.
+        has_read: Whether it has read something: some options can't be set behind a query.
+        is_failed: Whether something in it has failed. Then the SQL does too.
+    """
+    commands = [begin.decode()]
+    if has_read:
+        commands.append("SELECT")
+    commands += [f"SAVEPOINT {quote_name(name)}" for name in savepoints]
+    if is_failed:
+        commands.append('ROLLBACK TO SAVEPOINT "tidegate: the transaction had failed before"')
+    return ";".join(commands).encode()
+
+
+def with_status(reply: bytes, status: int) -> bytes:
+    """A whole reply, with another transaction status in its ReadyForQuery."""
+    return reply[: -len(backend.READY_IDLE)] + ready(status)
+
+
 def said(request: Request, tag: bytes, status: int) -> bytes:
     """A whole reply that something was done, in the protocol that the request came in."""
     return _reply(request, backend.NO_DATA, backend.command_complete(tag), status)

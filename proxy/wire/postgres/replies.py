@@ -41,6 +41,11 @@ def only_reads(request: Request) -> bool:
     return is_bound
 
 
+def binds_unnamed(request: Request) -> bool:
+    """Tell if every portal that a request makes is the unnamed one."""
+    return not any(item.tag == tags.BIND and item.message[HEADER] for item in request.items)
+
+
 def take_apart(reply: bytes, request: Request) -> Kept | None:
     """Keep the result in a whole reply; None when there is something else in it.
 

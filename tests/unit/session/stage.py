@@ -161,6 +161,7 @@ class Catalog:
         if statement.kind is not Kind.READ:
             access.replica = statement.reason or Reason.UTILITY
         for call in statement.functions:
+            access.clock = access.clock or call.name == "now"
             if call.name in ("count", "now"):
                 continue
             access.replica = access.cache = Reason.FUNCTION
@@ -301,6 +302,7 @@ class Stage:
         replicas: int = 1,
         pins: Iterable[PinReason] = (),
         one_statement: bool = False,
+        late_begin: bool = False,
         size: int = 100,
         room: int = 100,
     ) -> None:
@@ -331,6 +333,7 @@ class Stage:
         self.dialect = PostgresDialect()
         self.terms = Terms(frozenset(pins), one_statement)
         self.max_queued = 1 << 20
+        self.late_begin = late_begin
         self.idle_transaction_timeout = 10.0
         self.client_idle_timeout = 100.0
         self.pools = {server: Pool(self, server, size) for server in self.servers.values()}
@@ -339,6 +342,7 @@ class Stage:
         self.marks: list[Mark] = []
         self.rows: list[Mapping[Table, int]] = []
         self.reasons: list[Reason] = []
+        self.held: list[bool] = []  # transactions that were held back: whether they were opened
         self.session, self.shell = self.enter("client")
 
     def see(self, server: Server, role: Role, position: int = 100, timeline: int = 1) -> None:
@@ -456,6 +460,9 @@ class Stage:
 
     def hit(self, errand: Errand) -> None:
         self.reasons.append(Reason.HIT)
+
+    def held_back(self, *, opened: bool) -> None:
+        self.held.append(opened)
 
     def cancel(self, link: Link) -> None:
         self.did("cancelled", link.name)
