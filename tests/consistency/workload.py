@@ -220,7 +220,7 @@ class Client:
 
 
 class Reader(Client):
-    """Reads, mostly in autocommit, now and then in a transaction."""
+    """Reads, mostly in autocommit, often in a transaction, which the proxy may hold back."""
 
     def __init__(self, load: Load, history: History, number: int) -> None:
         place = number % len(load.read_dsns)
@@ -235,10 +235,10 @@ class Reader(Client):
 
     async def act(self, door: Door) -> None:
         manner = self.draw.random()
-        if manner < 0.06:
+        if manner < 0.2:
             begin = self.draw.choice(("BEGIN", "BEGIN READ ONLY"))
             await self._read_in_transaction(door, begin, one_snapshot=False)
-        elif manner < 0.08:
+        elif manner < 0.22:
             begin = "BEGIN ISOLATION LEVEL REPEATABLE READ"
             await self._read_in_transaction(door, begin, one_snapshot=True)
         else:
