@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import asyncpg
 import psycopg
@@ -11,11 +12,14 @@ import pytest
 
 from proxy.demo.local_postgres import PostgresCluster
 from proxy.demo.processes import wait_until
+from proxy.wire.postgres.frontend import query
 from tests.integration.application import Application
 from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ProxyUnderTest
 
 READS = "SELECT whose FROM place"
+SLOW = "SELECT count(*) FROM place, generate_series(1, 300000) number WHERE number"
+AT_ONCE = 8
 NAMES = ("blue", "green")
 _numbers = iter(range(1, 1_000_000))
 
@@ -67,9 +71,14 @@ def read_everywhere(
     ports = [server.port for server in cluster.servers]
 
     def servers() -> int:
-        with application.connect() as connection:
-            # Another text each time, so that the cache does not answer.
-            connection.execute(f"{READS} WHERE {next(_numbers)} > 0".encode())
+        # So many at once that whoever is the fastest has too much of them; another text each
+        # time, so that the cache does not answer.
+        with ExitStack() as clients:
+            busy = [clients.enter_context(application.raw()) for _ in range(AT_ONCE)]
+            for client in busy:
+                client.send(query(f"{SLOW} > {next(_numbers)}".encode()))
+            for client in busy:
+                client.hear()
         kind = {"user": application.user, "database": application.database}
         return sum(
             proxy.metric("tidegate_pool_sv_idle", server=f"127.0.0.1:{port}", **kind) > 0
