@@ -77,6 +77,7 @@ class ClientConnection:
         self._is_lost = False
         self._is_paused = False
         self.received = 0  # bytes
+        self._received_before = 0  # when it was last looked at
         self.sent = 0
 
     # asyncio.Protocol
@@ -198,6 +199,17 @@ class ClientConnection:
             self.session.cancel()
         elif self._tunnel is not None:
             self._tunnel.cancel()
+
+    def why_overdue(self, now: float) -> ClientVisibleError | None:
+        """Say why the client must go, if it has been idle for too long; about once a second."""
+        session = self.session
+        if session is None:
+            return None
+        if self.received != self._received_before:
+            # What is answered from the cache at once leaves no trace in the session.
+            self._received_before = self.received
+            session.idle_since = now
+        return session.tick(now)
 
     # The hot path
 

@@ -45,7 +45,6 @@ from proxy.session.explain import answer_for_proxy
 from proxy.session.ports import Dialect, Line, Link, Shell, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
-from proxy.session.session import Session
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import PrimaryReads, Transactions
@@ -73,10 +72,6 @@ class Client(Protocol):
     """Who is served: a client's connection."""
 
     @property
-    def session(self) -> Session | None:
-        """Its conversation, once it has logged in."""
-
-    @property
     def database(self) -> str:
         """What it asked for; empty before it has."""
 
@@ -87,6 +82,9 @@ class Client(Protocol):
     @property
     def sent(self) -> int:
         """Bytes that went to it."""
+
+    def why_overdue(self, now: float, /) -> ClientVisibleError | None:
+        """Say why it must go, if it has been idle for too long."""
 
     def refuse(self, error: ClientVisibleError, /) -> None:
         """Tell it why it must go, and hang up."""
@@ -234,8 +232,7 @@ class GroupService:
             now = self.clock()
             self.pools.upkeep(now)
             for client in list(self.clients):
-                session = client.session
-                if session is not None and (error := session.tick(now)) is not None:
+                if (error := client.why_overdue(now)) is not None:
                     client.refuse(error)
             self.line.end_long_waits(now)
             self.watcher.look_at_banned(now)

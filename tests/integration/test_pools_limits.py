@@ -129,6 +129,17 @@ def test_a_client_that_idles_is_sent_away(direct: Application, strict: ProxyUnde
         assert time.monotonic() - started > 0.7
 
 
+def test_a_client_that_is_served_by_the_cache_does_not_idle(
+    direct: Application, strict: ProxyUnderTest
+) -> None:
+    with direct.at(strict.port).raw() as client:
+        client.query("CREATE TABLE IF NOT EXISTS cached (a int)")
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            assert rows(client.query("SELECT count(*) FROM cached")) == [["0"]]
+        assert strict.metric("tidegate_cache_hits_total") > 100
+
+
 def test_connections_that_nobody_needs_are_closed(
     direct: Application, strict: ProxyUnderTest
 ) -> None:
