@@ -117,7 +117,7 @@ class ClientConnection:
             if answer is not None:
                 if self._engine is not None:
                     self._engine.answered(data)
-                self.write(answer)
+                self.write(answer if session.late is None else session.beside(answer))
                 return
         try:
             session.receive(data)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.routing.reading import Reading
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.late import Late
@@ -17,26 +16,70 @@ from proxy.session.meaning import why_not_fast
 from proxy.session.results import is_of_the_moment
 from proxy.sql.statement import Kind
 from proxy.sql.transaction_control import read_begin, read_end, read_savepoint
-from proxy.wire.postgres.replies import binds_unnamed, only_reads
-from proxy.wire.postgres.requests import END_READY
+from proxy.wire.postgres.replies import (
+    binds_unnamed,
+    has_no_parameters,
+    only_reads,
+    place_of_second,
+)
+from proxy.wire.postgres.requests import END_READY, Request
 
 
-def hold_back(session: Conversation, errand: Errand) -> bool:
-    """Answer a BEGIN, and keep it; False: a server must hear it."""
-    if not session.services.late_begin or not _is_control(errand):
-        return False
-    statement = errand.plans[0].statement
-    if statement.kind is not Kind.BEGIN or session.belongings.why_at_primary is not None:
-        return False
-    begin = read_begin(statement.text)
+def hold(session: Conversation, errand: Errand) -> Errand | None:
+    """See to an errand while no transaction is open at a server.
+
+    Returns:
+        What is left to be done: `beside` the transaction, or to open it; None: nothing.
+    """
+    late = session.late
+    if late is None:
+        return _begin(session, errand) if _may_begin(session, errand) else errand
+    if _answer_held(session, late, errand):
+        return None
+    _judge(session, late, errand)
+    return errand
+
+
+def _may_begin(session: Conversation, errand: Errand) -> bool:
+    """Tell if a request begins with a BEGIN, in a session whose reads may leave the primary."""
+    return (
+        bool(errand.plans)
+        and errand.plans[0].statement.kind is _BEGIN
+        and errand.request.end is END_READY
+        and session.services.late_begin
+        and session.belongings.why_at_primary is None
+    )
+
+
+def _begin(session: Conversation, errand: Errand) -> Errand | None:
+    """Answer a BEGIN, and keep it, if it is alone or what comes with it is a read.
+
+    Otherwise all of it is for a server, to which a batch is one trip.
+    """
+    begin = read_begin(errand.plans[0].statement.text)
     if begin is None or begin.isolation not in _HELD:
-        return False
-    session.late = Late(begin)
-    _say(session, errand, begin.tag)
-    return True
+        return errand
+    late = Late(begin)
+    first, rest = errand.request, None
+    if len(errand.plans) == 2:
+        place = place_of_second(first)
+        if not place:
+            return errand
+        rest = Errand(first.behind(place), errand.plans[1:])
+        rest.texts = errand.texts[1:]
+        rest.clock = errand.clock
+        _judge(session, late, rest)
+        if not rest.beside:
+            return errand
+        first = Request(END_READY, first.items[:place])
+    elif not _is_control(errand):
+        return errand
+    session.late = late
+    session.shell.write(session.services.dialect.said(first, begin.tag, session.status))
+    return rest
 
 
-def answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
+def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
     """Answer what ends or divides a transaction that is held back; False: it is no such thing."""
     if not _is_control(errand):
         return False
@@ -63,13 +106,16 @@ def answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
             tag = b"SAVEPOINT"
         else:
             return False
-    _say(session, errand, tag)
+    session.shell.write(session.services.dialect.said(errand.request, tag, session.status))
     return True
 
 
-def may_serve_beside(
-    session: Conversation, late: Late, errand: Errand, readings: list[Reading]
-) -> bool:
+def _judge(session: Conversation, late: Late, errand: Errand) -> None:
+    errand.beside = _may_be_beside(session, late, errand)
+    late.has_read = late.has_read or bool(errand.beside and errand.plans)
+
+
+def _may_be_beside(session: Conversation, late: Late, errand: Errand) -> bool:
     """Tell if a request may be served as if no transaction had begun.
 
     What tells the time must tell that of the transaction. A portal with a name outlives its
@@ -83,7 +129,7 @@ def may_serve_beside(
         return binds_unnamed(request)
     if why_not_fast(request, errand.plans, session.belongings) is not None:
         return False
-    if errand.plans[0].tells_time or readings[0].clock:
+    if errand.plans[0].tells_time or errand.clock:
         return False
     return binds_unnamed(request) and not is_of_the_moment(request.executions[0])
 
@@ -93,13 +139,8 @@ def _is_control(errand: Errand) -> bool:
     request = errand.request
     if len(errand.plans) != 1 or request.end is not END_READY or not only_reads(request):
         return False
-    return request.executions[0].tail.startswith(_NO_PARAMETERS)
+    return has_no_parameters(request.executions[0])
 
 
-def _say(session: Conversation, errand: Errand, tag: bytes) -> None:
-    session.shell.write(session.services.dialect.said(errand.request, tag, session.status))
-
-
+_BEGIN: Final = Kind.BEGIN
 _HELD: Final = ("", "read committed")
-_NO_PARAMETERS: Final = bytes(4)
-"""No formats and no values, at the beginning of what a Bind says behind its names."""

@@ -12,7 +12,7 @@ from proxy.errors import ClientVisibleError, Fault, RemoteProtocolError, Unsuppo
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail
-from proxy.session.holding import answer_held, hold_back, may_serve_beside
+from proxy.session.holding import hold
 from proxy.session.intake import is_end_of_skipping
 from proxy.session.leaving import leave
 from proxy.session.meaning import (
@@ -112,7 +112,7 @@ def _rest(session: Conversation) -> None:
     belongings = session.belongings
     if (
         session.link is None
-        and session.late is None
+        and not (session.late is not None and session.late.is_failed)
         and not session.intake.is_skipping
         and not session.is_slow
         and session.intake.is_between
@@ -201,6 +201,7 @@ def _begin(session: Conversation, request: Request) -> None:
         plans = plan_all(reader, session.planner, profile, readings, cursors)
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
+    errand.clock = any(reading.clock for reading in readings)
     kind = plans[0].statement.kind if len(plans) == 1 else None
     if kind is _DEALLOCATE and _deallocate_ours(session, errand):
         return
@@ -221,26 +222,22 @@ def _begin(session: Conversation, request: Request) -> None:
     if session.belongings.terms.one_statement and has_control(plans):
         fail(session, errand, Unsupported("transactions are not possible in statement pool mode"))
         return
-    late = session.late
-    if late is not None:
-        if answer_held(session, late, errand):
-            session.errand = None
-            return
-        errand.beside = may_serve_beside(session, late, errand, readings)
-        late.has_read = late.has_read or bool(errand.beside and plans)
-    elif hold_back(session, errand):
-        session.errand = None
-        return
-    reason = why_not_fast(request, plans, session.belongings)
-    if late is not None and not errand.beside:
+    left = hold(session, errand)
+    session.errand = left
+    if left is not None:
+        _send_its_way(session, left)
+
+
+def _send_its_way(session: Conversation, errand: Errand) -> None:
+    reason = why_not_fast(errand.request, errand.plans, session.belongings)
+    if session.late is not None and not errand.beside:
         reason = reason or _TRANSACTION
-    if reason is not None:
+    if reason is None:
+        errand.fast = errand.plans[0]
+        read_fast(session, errand)
+    else:
         errand.reason = reason
         to_primary(session, errand)
-        return
-    errand.fast = plans[0]
-    errand.clock = readings[0].clock
-    read_fast(session, errand)
 
 
 def _needs_no_server(session: Conversation, request: Request) -> bool:

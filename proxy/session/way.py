@@ -118,9 +118,7 @@ def _hit(session: Conversation, errand: Errand, answer: bytes) -> None:
     """Answer from the cache."""
     session.errand = None
     session.services.hit(errand)
-    if session.late is not None:
-        answer = session.services.dialect.with_status(answer, session.status)
-    session.shell.write(answer)
+    session.shell.write(session.beside(answer))
     session.engine.forget_portals()
     prepared = plain_bind_of(errand.request)
     context = session.profile.context

@@ -81,7 +81,12 @@ def scripts() -> Iterator[list[bytes]]:
         dice = random.Random(seed)
         script: list[bytes] = []
         for _ in range(dice.randint(2, 4)):
-            script.append(said(dice, dice.choice(BEGINS)))
+            begin = dice.choice(BEGINS)
+            if dice.random() < 0.25:
+                behind = dice.choice([READ, READ, *INSIDE])
+                script.append(run(begin).removesuffix(SYNC) + run(behind))
+            else:
+                script.append(said(dice, begin))
             for _ in range(dice.randint(0, 6)):
                 choice = dice.random()
                 if choice < 0.35:

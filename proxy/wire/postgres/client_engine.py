@@ -11,7 +11,14 @@ from typing import Final, final
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.codec import read_int32
 from proxy.wire.postgres.prepared import AS_AT_LOGIN, Library, Prepared, Sense
-from proxy.wire.postgres.requests import SIMPLE_TAIL, TAKEN, Execution, Item, Request
+from proxy.wire.postgres.requests import (
+    SIMPLE_TAIL,
+    TAKEN,
+    Execution,
+    Item,
+    Request,
+    must_be_edited,
+)
 
 
 @final
@@ -90,11 +97,7 @@ class ClientEngine:
                 items.append(Item(tag, message, None, b""))
             else:
                 items.append(reader(self, request, message))
-        if len(items) > 1 or items[0].tag == tags.BIND:
-            request.edited = any(
-                item.name or item.tag in _TRACKED or (item.tag == tags.PARSE and place)
-                for place, item in enumerate(items)
-            )
+        request.edited = must_be_edited(items)
 
     def read_again(self, request: Request) -> None:
         """Read a request whose texts may depend on what it sets itself: nobody knows how."""
@@ -259,11 +262,6 @@ class ClientEngine:
             request.is_foreign = True
         return prepared
 
-
-_TRACKED: Final = frozenset((TAKEN, tags.CLOSE, tags.QUERY, tags.FUNCTION_CALL))
-"""What makes the answers of a batch be told apart: a Close may be of the unnamed statement, and an
-error in front of a Query makes the server pass over it. So does a second Parse: which one failed
-decides what is left."""
 
 _READERS: Final[dict[int, Callable[[ClientEngine, Request, bytes], Item]]] = {
     tags.QUERY: ClientEngine._query,

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.codec import HEADER, read_int32
-from proxy.wire.postgres.requests import Item, Request
+from proxy.wire.postgres.requests import Execution, Item, Request
 
 
 class Kept(NamedTuple):
@@ -44,6 +44,27 @@ def only_reads(request: Request) -> bool:
 def binds_unnamed(request: Request) -> bool:
     """Tell if every portal that a request makes is the unnamed one."""
     return not any(item.tag == tags.BIND and item.message[HEADER] for item in request.items)
+
+
+def has_no_parameters(execution: Execution) -> bool:
+    """Tell if a statement is run without parameters."""
+    return execution.tail.startswith(_NO_PARAMETERS)
+
+
+def place_of_second(request: Request) -> int:
+    """Find where a batch's second statement begins; 0: its first is not one without parameters."""
+    if request.simple or not request.executions:
+        return 0
+    statement = request.executions[0].prepared
+    if statement is None or not has_no_parameters(request.executions[0]):
+        return 0
+    for place, item in enumerate(request.items):
+        if item.tag == tags.EXECUTE:
+            return place + 1
+        is_its = item.tag in (tags.PARSE, tags.BIND) and item.prepared is statement
+        if not is_its and not _is_of_portal(item):
+            return 0
+    return 0
 
 
 def take_apart(reply: bytes, request: Request) -> Kept | None:
@@ -94,6 +115,10 @@ def put_together(kept: Kept, request: Request) -> bytes | None:
         else:
             pieces.append(_CONSTANT[item.tag])
     return b"".join(pieces)
+
+
+_NO_PARAMETERS: Final = bytes(4)
+"""No formats and no values, at the beginning of what a Bind says behind its names."""
 
 
 def _kept(columns: bytes, reply: bytes, start: int, behind: bytes) -> Kept | None:

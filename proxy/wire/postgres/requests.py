@@ -9,6 +9,7 @@ Sources: "Message Flow" and "Message Formats" in the PostgreSQL manual.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, unique
 from typing import Final
 
@@ -124,6 +125,19 @@ class Request:
         """Whether anything is run, as opposed to prepared, described or closed."""
         return bool(self.executions)
 
+    def behind(self, place: int) -> Request:
+        """What is left of a batch whose first statement is answered by itself.
+
+        Args:
+            place: Of the first item that is left; what stands in front of it runs one statement.
+        """
+        rest = Request(self.end, self.items[place:])
+        rest.executions = self.executions[1:]
+        rest.undo = self.undo[sum(item.tag == tags.PARSE for item in self.items[:place]) :]
+        rest.is_foreign = self.is_foreign
+        rest.edited = must_be_edited(rest.items)
+        return rest
+
     def say_instead(self, sql: bytes, hidden: frozenset[int]) -> None:
         """Send another text than this simple query's: the client's, with statements of ours."""
         self.items = [Item(tags.QUERY, frontend.query(sql), None, b"")]
@@ -140,3 +154,19 @@ class Request:
         """
         if len(data) == self.size and b"".join([message for _, message in self.messages]) == data:
             self.chunk = data
+
+
+def must_be_edited(items: Sequence[Item]) -> bool:
+    """Tell if a request's messages can't be sent as they came: it names statements, perhaps."""
+    if len(items) == 1 and items[0].tag != tags.BIND:
+        return False
+    return any(
+        item.name or item.tag in _TRACKED or (item.tag == tags.PARSE and place)
+        for place, item in enumerate(items)
+    )
+
+
+_TRACKED: Final = frozenset((TAKEN, tags.CLOSE, tags.QUERY, tags.FUNCTION_CALL))
+"""What makes the answers of a batch be told apart: a Close may be of the unnamed statement, and an
+error in front of a Query makes the server pass over it. So does a second Parse: which one failed
+decides what is left."""

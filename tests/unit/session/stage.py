@@ -503,7 +503,7 @@ def client(*messages: bytes, session: Session | None = None) -> Event:
         if answers is not None and data[:1] == b"Q" and (answer := answers.get(data)) is not None:
             entry = answer.entry
             if stage.ledger.fast_ok(entry.read_set, entry.version, stage.now):
-                stage.did("at once", answer.pieces[0])
+                stage.did("at once", who.beside(answer.pieces[0]))
                 return
         who.receive(data)
 

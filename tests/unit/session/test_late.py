@@ -56,6 +56,9 @@ def begin(stage: Stage, said: bytes = BEGIN) -> None:
     stage >> client(said) << told(BEGUN)
 
 
+FAILING = 'ROLLBACK TO SAVEPOINT "tidegate: the transaction had failed before"'
+
+
 def in_block(whole: bytes) -> bytes:
     return whole.removesuffix(IDLE) + IN_TRANSACTION
 
@@ -185,8 +188,7 @@ def test_an_error_aborts_it(stage: Stage) -> None:
 def test_the_server_refuses_what_comes_after_an_error(stage: Stage) -> None:
     begin(stage)
     fail(stage)
-    failing = 'begin;SELECT;ROLLBACK TO SAVEPOINT "tidegate: the transaction had failed before"'
-    stage >> client(SELECT) << asks("primary", query(failing))
+    stage >> client(SELECT) << asks("primary", query(f"begin;SELECT;{FAILING}"))
     stage >> answers("primary", complete("BEGIN") + error("3B001") + FAILED)
     stage << asks("primary", SELECT)
     refused = error("25P02") + FAILED
@@ -257,9 +259,8 @@ def test_a_failed_one_with_a_savepoint_is_opened_with_it(stage: Stage) -> None:
     begin(stage)
     savepoint(stage, "SAVEPOINT a", "SAVEPOINT")
     fail(stage)
-    failing = 'ROLLBACK TO SAVEPOINT "tidegate: the transaction had failed before"'
     release = query("RELEASE a")
-    stage >> client(release) << asks("primary", query(f'begin;SELECT;SAVEPOINT "a";{failing}'))
+    stage >> client(release) << asks("primary", query(f'begin;SELECT;SAVEPOINT "a";{FAILING}'))
 
 
 # The extended protocol.
@@ -321,9 +322,22 @@ def test_a_cached_result_says_that_a_transaction_is_open() -> None:
     stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
     stage >> client(SELECT) << at_once(result("1"))
     begin(stage)
-    stage >> client(SELECT) << told(in_block(result("1")))
+    stage >> client(SELECT) << at_once(in_block(result("1")))
     stage >> client(COMMIT) << told(complete("COMMIT") + IDLE)
     stage >> client(SELECT) << at_once(result("1"))
+
+
+def test_a_failed_transaction_is_told_nothing_from_the_cache() -> None:
+    stage = Stage(late_begin=True, cache=True)
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
+    begin(stage)
+    wrong = query("SELECT a FROM items")
+    stage >> client(wrong) << asks("replica", wrong)
+    stage >> answers("replica", error() + IDLE) << released("replica") << asks("primary", wrong)
+    stage >> answers("primary", error() + IDLE) << told(error() + FAILED) << released("primary")
+    stage >> client(SELECT)
+    stage << asks("primary", query(f"begin;SELECT;{FAILING}"))
 
 
 def test_idle_in_it_is_idle_in_a_transaction(stage: Stage) -> None:
@@ -349,3 +363,65 @@ def test_a_read_that_lost_its_replica_is_repeated_beside_it(stage: Stage) -> Non
     stage >> client(SELECT) << asks("replica", SELECT)
     stage >> breaks("replica") << asks("primary", SELECT)
     stage >> answers("primary", result("1")) << told(in_block(result("1"))) << released("primary")
+
+
+# BEGIN in one batch with what comes behind it.
+
+TOGETHER = parse("", "BEGIN") + bind("") + execute()
+ITS_BEGIN = PARSED + BOUND + complete("BEGIN")
+
+
+def test_a_read_that_comes_with_its_begin_is_served_beside_it(stage: Stage) -> None:
+    select = batch("SELECT a FROM orders", describe())
+    stage >> client(TOGETHER + select) << told(ITS_BEGIN) << asks("replica", select)
+    got = PARSED + BOUND + COLUMNS + rows("1")
+    stage >> answers("replica", got + IDLE) << told(got + IN_TRANSACTION) << released("replica")
+    stage >> client(COMMIT) << told(complete("COMMIT") + IDLE)
+
+
+def test_both_may_have_names(stage: Stage) -> None:
+    names = parse("b", "BEGIN") + parse("s", "SELECT a FROM orders") + SYNC
+    stage >> client(names)
+    stage.events.clear()
+    stage >> answers("primary", PARSED + PARSED + IDLE)
+    stage.events.clear()
+    stage >> client(bind("b") + execute() + bind("s") + execute() + SYNC)
+    stage << told(BOUND + complete("BEGIN"))
+    (event,) = stage.events
+    assert event[:2] == ("asks", "replica")
+    stage.events.clear()
+    stage >> answers("replica", PARSED + BOUND + rows("1") + IDLE)
+    stage << told(BOUND + rows("1") + IN_TRANSACTION) << released("replica")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        TOGETHER + batch("INSERT INTO orders VALUES (1)"),
+        TOGETHER + batch("SELECT a FROM orders WHERE b < 'now'"),
+        TOGETHER + TOGETHER + batch("SELECT a FROM orders"),
+        parse("", "BEGIN ISOLATION LEVEL SERIALIZABLE")
+        + bind("")
+        + execute()
+        + batch("SELECT a FROM orders"),
+        parse("", "BEGIN") + bind("", "1") + execute() + batch("SELECT a FROM orders"),
+        parse("", "BEGIN") + bind("") + parse("s", "SELECT 1") + execute() + batch("SELECT 1"),
+    ],
+    ids=["write", "clock", "twice", "serializable", "parameter", "between"],
+)
+def test_any_other_batch_goes_to_the_primary_whole(stage: Stage, said: bytes) -> None:
+    stage >> client(said)
+    event = stage.events.popleft()
+    while event[0] == "marked":
+        event = stage.events.popleft()
+    assert event[:2] == ("asks", "primary")
+    assert b"BEGIN" in event[2]
+    stage.events.clear()
+
+
+def test_a_read_that_fails_behind_its_begin_aborts_it(stage: Stage) -> None:
+    select = batch("SELECT a FROM orders")
+    stage >> client(TOGETHER + select) << told(ITS_BEGIN) << asks("replica", select)
+    stage >> answers("replica", error() + IDLE) << released("replica") << asks("primary", select)
+    stage >> answers("primary", error() + IDLE) << told(error() + FAILED) << released("primary")
+    stage >> client(COMMIT) << told(complete("ROLLBACK") + IDLE)
