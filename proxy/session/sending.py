@@ -103,6 +103,11 @@ def _plan_again(session: Conversation, errand: Errand) -> None:
     readings = [read(reader, session.profile, item) for item in errand.request.executions]
     cursors = session.engine.cursors
     errand.take_plans(plan_all(reader, session.planner, session.profile, readings, cursors))
+    if errand.beside:
+        # What is no plain read any more must be in the transaction.
+        errand.beside = all(
+            plan.read_set is not None and not plan.tells_time for plan in errand.plans
+        )
 
 
 def send_more(session: Conversation, request: Request) -> None:

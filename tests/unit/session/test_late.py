@@ -27,8 +27,10 @@ from tests.unit.session.stage import (
     complete,
     describe,
     describe_statement,
+    elsewhere,
     error,
     execute,
+    lends,
     marked,
     parse,
     query,
@@ -425,3 +427,13 @@ def test_a_read_that_fails_behind_its_begin_aborts_it(stage: Stage) -> None:
     stage >> answers("replica", error() + IDLE) << released("replica") << asks("primary", select)
     stage >> answers("primary", error() + IDLE) << told(error() + FAILED) << released("primary")
     stage >> client(COMMIT) << told(complete("ROLLBACK") + IDLE)
+
+
+def test_a_read_that_is_none_any_more_when_it_is_sent_opens_it() -> None:
+    """A view may have been redefined meanwhile, and what it calls be rolled back with the rest."""
+    stage = Stage(late_begin=True, size=0, replicas=0)
+    begin(stage)
+    stage >> client(SELECT) << waits("primary")
+    stage >> elsewhere(lambda s: s.planner.distrust())
+    stage >> lends("primary") << asks("primary", query("begin;SELECT"))
+    stage >> answers("primary", BEGUN) << asks("primary", SELECT)
