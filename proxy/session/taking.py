@@ -271,7 +271,8 @@ def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
 def _answer_ourselves(session: Conversation, request: Request, asked: bytes) -> None:
     """The proxy itself is asked, whatever the state of a transaction."""
     services, status = session.services, session.status
-    why = session.belongings.why_at_primary if session.link is None else Reason.TRANSACTION
+    is_there = session.link is not None or status == tags.FAILED
+    why = Reason.TRANSACTION if is_there else session.belongings.why_at_primary
     try:
         columns, rows = services.explain(session.profile, asked, why)
     except ClientVisibleError as error:

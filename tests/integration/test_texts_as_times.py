@@ -17,12 +17,12 @@ ASKED = 20
 def _table(direct: Application) -> Iterator[None]:
     with direct.connect() as connection:
         connection.execute(
-            "CREATE TABLE said AS SELECT 'now'::text AS w, '{now}'::text[] AS a, now() AS at"
+            "CREATE TABLE spoken AS SELECT 'now'::text AS w, '{now}'::text[] AS a, now() AS at"
         )
-        connection.execute("CREATE VIEW heard AS SELECT w::timestamptz AS at FROM said")
+        connection.execute("CREATE VIEW heard AS SELECT w::timestamptz AS at FROM spoken")
         connection.execute("CREATE TYPE saying AS (at timestamptz)")
         yield
-        connection.execute("DROP TABLE said CASCADE")
+        connection.execute("DROP TABLE spoken CASCADE")
         connection.execute("DROP TYPE saying")
 
 
@@ -41,23 +41,23 @@ def ask_until_hit(app: Application, proxy: ProxyUnderTest, sql: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT w::timestamptz FROM said",
-        "SELECT CAST(w AS timestamp) FROM said",
-        "SELECT timestamptz(w) FROM said",
-        "SELECT a::timestamptz[] FROM said",
-        "SELECT (array[w]::timestamptz[])[1] FROM said",
-        "SELECT row(w)::saying FROM said",
+        "SELECT w::timestamptz FROM spoken",
+        "SELECT CAST(w AS timestamp) FROM spoken",
+        "SELECT timestamptz(w) FROM spoken",
+        "SELECT a::timestamptz[] FROM spoken",
+        "SELECT (array[w]::timestamptz[])[1] FROM spoken",
+        "SELECT row(w)::saying FROM spoken",
         "SELECT at FROM heard",
-        "SELECT x.at FROM said, jsonb_to_recordset(jsonb_build_array(to_jsonb(said) - 'at'"
+        "SELECT x.at FROM spoken, jsonb_to_recordset(jsonb_build_array(to_jsonb(spoken) - 'at'"
         " || jsonb_build_object('at', w))) AS x(at timestamptz)",
-        "SELECT (jsonb_populate_record(null::saying, jsonb_build_object('at', w))).at FROM said",
-        "SELECT tstzrange('(' || w || ',)') FROM said",
+        "SELECT (jsonb_populate_record(null::saying, jsonb_build_object('at', w))).at FROM spoken",
+        "SELECT tstzrange('(' || w || ',)') FROM spoken",
     ],
 )
 def test_a_text_that_says_now_is_cast_anew_each_time(
     app: Application, module_proxy: ProxyUnderTest, sql: str
 ) -> None:
-    ask_until_hit(app, module_proxy, "SELECT w FROM said")
+    ask_until_hit(app, module_proxy, "SELECT w FROM spoken")
     with app.connect() as connection:
         answers = {str(connection.execute(sql).fetchall()) for _ in range(ASKED)}
     assert len(answers) == ASKED
@@ -66,8 +66,8 @@ def test_a_text_that_says_now_is_cast_anew_each_time(
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT at::date, count(*)::int FROM said GROUP BY at::date",
-        "SELECT date_trunc('day', at)::date FROM said WHERE date(at) >= '2024-01-01'::date",
+        "SELECT at::date, count(*)::int FROM spoken GROUP BY at::date",
+        "SELECT date_trunc('day', at)::date FROM spoken WHERE date(at) >= '2024-01-01'::date",
     ],
 )
 def test_a_time_that_is_cast_is_kept(
