@@ -121,9 +121,7 @@ class Conversation(ABC):
         """How the client's transaction stands, in the protocol's words."""
         if self.link is not None:
             return self.link.exchange.status
-        if self.late is not None:
-            return tags.FAILED if self.late.is_failed else tags.IN_TRANSACTION
-        return tags.IDLE
+        return tags.IDLE if self.late is None else self.late.status
 
     def beside(self, answer: bytes) -> bytes:
         """A cached answer, as a client hears it whose transaction is held back perhaps."""

@@ -115,8 +115,7 @@ def _as_in_block(session: Conversation, link: Link, passed: bytes) -> bytes:
         return passed
     if link.exchange.error is not None:
         late.is_failed = True
-    status = tags.FAILED if late.is_failed else tags.IN_TRANSACTION
-    return session.services.dialect.with_status(passed, status)
+    return session.services.dialect.with_status(passed, late.status)
 
 
 def go_on(session: Conversation, link: Link) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import final
 
 from proxy.sql.transaction_control import Begin
+from proxy.wire.postgres import tags
 
 
 @final
@@ -31,6 +32,11 @@ class Late:
         self.savepoints: list[str] = []
         self.has_read = False
         self.is_failed = False
+
+    @property
+    def status(self) -> int:
+        """What the client must be told of it, in the protocol's words."""
+        return tags.FAILED if self.is_failed else tags.IN_TRANSACTION
 
     def release(self, name: str) -> bool:
         """RELEASE a savepoint and all behind it; False: there is none of this name."""

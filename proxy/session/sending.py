@@ -13,6 +13,7 @@ from proxy.cache.flight import NOT_STORED
 from proxy.routing.plan import Plan
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
+from proxy.session.late import Late
 from proxy.session.meaning import only_prepares, plan_all, read, texts_of
 from proxy.session.phase import OPEN, RUNNING, SETTING
 from proxy.session.ports import Link
@@ -48,13 +49,7 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
         pieces.append(exchange.prelude(Prelude.STATE, changes))
     late = session.late
     if late is not None and not errand.beside:
-        errand.is_opening = True
-        transaction.begin(session.profile.state)
-        session.phase = SETTING
-        begin = services.dialect.opening(
-            late.begin.text, late.savepoints, has_read=late.has_read, is_failed=late.is_failed
-        )
-        link.write(exchange.ask(begin))
+        _open(session, errand, link, late)
         return
     if errand.need is not None and not link.believes(errand.need, session.ledger.epoch):
         question = services.dialect.reached(errand.need)
@@ -84,6 +79,17 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     session.shell.resume_reading()
     if request.streams:
         session.intake.pour_into(link)
+
+
+def _open(session: Conversation, errand: Errand, link: Link, late: Late) -> None:
+    """Begin at the server what was held back; the errand is sent when that is done."""
+    errand.is_opening = True
+    session.transaction.begin(session.profile.state)
+    session.phase = SETTING
+    begin = session.services.dialect.opening(
+        late.begin.text, late.savepoints, has_read=late.has_read, is_failed=late.is_failed
+    )
+    link.write(link.exchange.ask(begin))
 
 
 def is_outdated(session: Conversation, errand: Errand) -> bool:

@@ -209,8 +209,7 @@ def _is_open(session: Conversation, errand: Errand, link: Link) -> None:
     late = session.late
     assert late is not None
     errand.is_opening = False
-    wanted = tags.FAILED if late.is_failed else tags.IN_TRANSACTION
-    if link.exchange.status == wanted:
+    if link.exchange.status == late.status:
         session.late = None
         session.services.held_back(opened=True)
         send(session, errand, link)

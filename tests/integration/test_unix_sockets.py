@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psycopg
@@ -78,12 +79,17 @@ def test_programs_and_drivers_connect_by_the_folder(
     assert f'via socket in "{folder}"' in printed.stdout
     with connect(direct, proxy, folder) as connection:
         assert connection.execute("SELECT 'by psycopg'").fetchone() == ("by psycopg",)
-        stop = threading.Timer(0.3, connection.cancel)
-        stop.start()
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            connection.execute("SELECT pg_sleep(30)")
-        stop.join()
+        cancel_a_statement(connection)
     proxy.wait_logged("client=[local] user=app")
+
+
+def cancel_a_statement(connection: psycopg.Connection[Any]) -> None:
+    """Stop one while it runs."""
+    stop = threading.Timer(0.3, connection.cancel)
+    stop.start()
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        connection.execute("SELECT pg_sleep(30)")
+    stop.join()
 
 
 async def test_asyncpg_connects_by_the_folder(
@@ -224,11 +230,7 @@ def test_servers_are_reached_by_their_sockets(
         assert connection.execute("SELECT inet_server_addr() IS NULL").fetchone() == (True,)
         wait_until(lambda: goes().startswith("replica"), "reads to leave the primary")
         assert connection.execute("SELECT b FROM by_socket").fetchone() == (1,)
-        stop = threading.Timer(0.3, connection.cancel)
-        stop.start()
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            connection.execute("SELECT pg_sleep(30)")
-        stop.join()
+        cancel_a_statement(connection)
         connection.execute("DROP TABLE by_socket")
     assert {remote for _, remote, _ in proxy.sockets()}.isdisjoint(
         server.port for server in cluster.servers
