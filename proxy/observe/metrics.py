@@ -42,6 +42,7 @@ class GroupMetrics:
         "cache_hits",
         "cache_misses",
         "clients",
+        "commits",
         "ended",
         "foreign_writes",
         "gone_in",
@@ -59,6 +60,7 @@ class GroupMetrics:
         self.name = name
         self.servers: dict[str, ServerMetrics] = {}
         self.writes = 0  # statements
+        self.commits = Tally()  # that write, by how it was known what
         self.transactions_opened = 0  # at the primary, after their BEGIN was held back
         self.transactions_spared = 0  # that ended before they had to be
         self.uncached = Counters(Reason)  # reads that were served and not kept, and why

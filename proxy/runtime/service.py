@@ -50,7 +50,7 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import PrimaryReads, Transactions
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
-from proxy.types import Position, Reason, Table, Token
+from proxy.types import ALL_OID, Position, Reason, Table, Token
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated
 from proxy.wire.postgres.exchange import Exchange
@@ -254,7 +254,9 @@ class GroupService:
         for plan in errand.plans:
             for database in plan.statement.vacated:
                 self.vacating.wanted(database, profile.role)
-        return self.commits.announce(errand, transaction, profile.database)
+        mark = self.commits.announce(errand, transaction, profile.database)
+        self.metrics.commits.count(_how_known(mark, transaction))
+        return mark
 
     def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
         """Say what became of it, and how many rows it is known to have written."""
@@ -415,3 +417,10 @@ class GroupService:
 
     def _make_pool(self, server: Server, user: str, database: str) -> Pool:
         return self.maker.make(server, user, database)
+
+
+def _how_known(mark: Mark, transaction: Transaction) -> str:
+    """Say how it is known what a commit changes, for the metrics."""
+    if any(table.oid == ALL_OID for table in mark.tables):
+        return "everything"
+    return "discovered" if transaction.is_discovered else "planned"

@@ -12,6 +12,7 @@ from proxy.cache.flight import NOT_STORED
 from proxy.errors import RemoteProtocolError
 from proxy.freshness.ledger import Ledger
 from proxy.session.conversation import Conversation
+from proxy.session.discovering import close, is_rewritten
 from proxy.session.errand import Errand
 from proxy.session.phase import FREE
 from proxy.session.ports import Link
@@ -96,6 +97,9 @@ def pass_on(session: Conversation, link: Link, passed: bytes) -> None:
     errand = session.errand
     if errand is None:
         session.shell.write(passed)
+        return
+    if is_rewritten(errand):
+        close(session, errand, link, passed)
         return
     if not errand.started:
         errand.answered_at = session.services.clock()

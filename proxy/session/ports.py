@@ -134,6 +134,13 @@ class Dialect(Protocol):
     ) -> bytes:
         """SQL that begins a transaction and brings it where one is that was held back."""
 
+    @property
+    def written(self) -> bytes:
+        """SQL that asks what the open transaction has written; see `routing.discovery`."""
+
+    def closed(self, end: bytes, reply: bytes, refused: bytes | None) -> bytes:
+        """The end of an answer that was kept back until the commit behind it was answered."""
+
     def with_status(self, reply: bytes, status: int) -> bytes:
         """A whole reply, with another transaction status in the server's last word."""
 

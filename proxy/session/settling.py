@@ -11,7 +11,8 @@ from typing import Final
 
 from proxy.session import consequences
 from proxy.session.conversation import Conversation
-from proxy.session.errand import Errand
+from proxy.session.discovering import commit_of_ours, learn
+from proxy.session.errand import Ahead, Errand
 from proxy.session.failing import end_unserved, hang_up
 from proxy.session.hearing import is_canceled, note
 from proxy.session.leaving import leave
@@ -71,7 +72,11 @@ def done(session: Conversation, link: Link) -> None:
     else:
         consequences.chain(session.belongings, errand, link)
         session.phase = FREE
-        after(session)
+        if errand.is_wrapped and not session.is_gone:
+            session.errand = commit_of_ours(session, exchange.take_end())
+            send(session, session.errand, link)
+        else:
+            after(session)
 
 
 def _take_back(session: Conversation, errand: Errand, exchange: Exchange) -> None:
@@ -185,10 +190,17 @@ def _are_set(session: Conversation, link: Link) -> None:
     if session.is_gone:
         leave(session)
         return
-    if errand is not None and errand.is_opening:
+    ahead = None if errand is None else errand.ahead
+    if errand is not None and ahead is Ahead.OPENING:
         _is_open(session, errand, link)
         return
-    is_preparing = errand is not None and errand.is_preparing
+    if errand is not None and ahead is Ahead.DISCOVERING:
+        errand.ahead = None
+        learn(session, errand, link)
+        send(session, errand, link)
+        pump(session)
+        return
+    is_preparing = ahead is Ahead.PREPARING
     if exchange.error is not None and not (is_preparing and not exchange.state_error):
         session.errand = None
         _refused_state(session, errand, link)
@@ -199,7 +211,7 @@ def _are_set(session: Conversation, link: Link) -> None:
     if errand is None:
         _part(session, link)
     else:
-        errand.is_preparing = False  # where that went wrong, the statement's use will tell why
+        errand.ahead = None  # where that went wrong, the statement's use will tell why
         send(session, errand, link)
         pump(session)
 
@@ -208,7 +220,7 @@ def _is_open(session: Conversation, errand: Errand, link: Link) -> None:
     """The transaction that was held back is open now, or could not be opened."""
     late = session.late
     assert late is not None
-    errand.is_opening = False
+    errand.ahead = None
     if link.exchange.status == late.status:
         session.late = None
         session.services.held_back(opened=True)

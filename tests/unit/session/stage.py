@@ -142,7 +142,7 @@ def says_what_is_set(**settings: str) -> bytes:
 
 
 class Catalog:
-    """Tables by name and schema; functions, most of which may do anything."""
+    """Tables by name and schema; functions: most may do anything, `sets` whatever to settings."""
 
     def __init__(self, database: str) -> None:
         self.database = database
@@ -168,8 +168,14 @@ class Catalog:
             if call.name.startswith("pg_"):
                 continue
             access.taints = True
-            access.exact = access.exact and call.name == "set_config"
+            access.exact = access.exact and call.name in ("set_config", "sets")
         return access
+
+    def knows(self, oid: int) -> bool:
+        return oid < 16384 + len(self._oids)
+
+    def roots(self, oid: int) -> frozenset[Table]:
+        return frozenset((Table(self.database, oid),))
 
 
 class Link:
