@@ -120,15 +120,12 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
     )
     yield _counter(
         "transactions",
-        "Transactions whose BEGIN was held back: opened at the primary after all, or spared it.",
+        "Transactions whose BEGIN was held back: opened at the primary, spared it, or refused.",
         ("group", "outcome"),
         (
             ((group.name, outcome), count)
             for group in groups
-            for outcome, count in (
-                ("opened", group.transactions_opened),
-                ("spared", group.transactions_spared),
-            )
+            for outcome, count in group.transactions.counts.items()
         ),
     )
     yield _counter(

@@ -42,6 +42,7 @@ from proxy.runtime.watcher import GroupWatcher
 from proxy.runtime.welcome import Welcomes
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
+from proxy.session.late import Held
 from proxy.session.ports import Dialect, Line, Link, Shell, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
@@ -305,12 +306,9 @@ class GroupService:
         """A request was answered from the cache."""
         self._from_cache.count(Reason.HIT)
 
-    def held_back(self, *, opened: bool) -> None:
-        """A transaction that was held back has been opened, or has ended without."""
-        if opened:
-            self.metrics.transactions_opened += 1
-        else:
-            self.metrics.transactions_spared += 1
+    def held_back(self, outcome: Held) -> None:
+        """Something has become of a transaction that was held back."""
+        self.metrics.transactions.count(outcome.value)
 
     def find_answer(self, answers: dict[bytes, Answer], request: bytes) -> bytes | None:
         """Find the ready answer to a whole request: the hot path."""

@@ -24,6 +24,7 @@ class Ahead(Enum):
 
     PREPARING = "preparing"  # statements, under the settings of the time when they were prepared
     OPENING = "opening"  # the transaction that was held back
+    UNDOING = "undoing"  # the transaction that was opened, as it can't be of the same snapshot
     DISCOVERING = "discovering"  # the server is asked what the transaction has written
 
 

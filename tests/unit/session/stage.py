@@ -27,6 +27,7 @@ from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.runtime.dialect import PostgresDialect
 from proxy.session.errand import Errand
+from proxy.session.late import Held
 from proxy.session.ports import Terms, Waiter
 from proxy.session.profile import Defaults, Profile
 from proxy.session.results import Results
@@ -309,6 +310,7 @@ class Stage:
         pins: Iterable[PinReason] = (),
         one_statement: bool = False,
         late_begin: bool = False,
+        levels: Iterable[str] = ("read committed",),
         size: int = 100,
         room: int = 100,
     ) -> None:
@@ -340,6 +342,7 @@ class Stage:
         self.terms = Terms(frozenset(pins), one_statement)
         self.max_queued = 1 << 20
         self.late_begin = late_begin
+        self.levels = frozenset(levels)
         self.idle_transaction_timeout = 10.0
         self.client_idle_timeout = 100.0
         self.pools = {server: Pool(self, server, size) for server in self.servers.values()}
@@ -348,7 +351,7 @@ class Stage:
         self.marks: list[Mark] = []
         self.rows: list[Mapping[Table, int]] = []
         self.reasons: list[Reason] = []
-        self.held: list[bool] = []  # transactions that were held back: whether they were opened
+        self.held: list[Held] = []  # what has become of transactions that were held back
         self.session, self.shell = self.enter("client")
 
     def see(self, server: Server, role: Role, position: int = 100, timeline: int = 1) -> None:
@@ -375,6 +378,7 @@ class Stage:
             database="shop",
             startup=SessionState.of(settings or {}, {}),
             defaults=DEFAULTS,
+            levels=self.levels,
         )
         return Session(self, shell, ClientEngine(self.library), profile, self.terms), shell
 
@@ -467,8 +471,8 @@ class Stage:
     def hit(self, errand: Errand) -> None:
         self.reasons.append(Reason.HIT)
 
-    def held_back(self, *, opened: bool) -> None:
-        self.held.append(opened)
+    def held_back(self, outcome: Held) -> None:
+        self.held.append(outcome)
 
     def cancel(self, link: Link) -> None:
         self.did("cancelled", link.name)
