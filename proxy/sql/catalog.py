@@ -8,7 +8,7 @@ views, partitions, inheritance, row security and cascades, and every function on
 
 from __future__ import annotations
 
-from typing import final
+from typing import NamedTuple, final
 
 from proxy.sql import snapshot
 from proxy.sql.relations import tables
@@ -17,7 +17,21 @@ from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import Kind, Statement
 from proxy.types import Reason, Table
 
-__all__ = ["Access", "Catalog"]
+__all__ = ["Access", "Catalog", "Way"]
+
+
+class Way(NamedTuple):
+    """How a table comes into what a statement touches, for people.
+
+    Attributes:
+        table: Its name, with its schema: the root of its partitions or its inheritance.
+        path: By which way, as `view shop.v -> function shop.f`; `named` for what the text names.
+        is_written: Whether it is changed; if not, it is read.
+    """
+
+    table: str
+    path: str
+    is_written: bool
 
 
 @final
@@ -64,6 +78,22 @@ class Catalog:
         access.read_set = tables(self.database, resolution.reads)
         access.write_set = tables(self.database, resolution.writes)
         return access
+
+    def trace(self, statement: Statement, search_path: tuple[str, ...], user: str) -> list[Way]:
+        """Say by which way each table comes in: `resolve` once more, with a record kept.
+
+        Args:
+            statement: What the text says.
+            search_path: The session's, `"$user"` included.
+            user: Who `"$user"` is: the current role.
+
+        Returns:
+            Sorted by table; each is there once for what is read and once for what is written.
+        """
+        access = self.resolve(statement, search_path, user)
+        ways = [Way(self.name_of(table.oid), "named", False) for table in access.read_set]
+        ways += [Way(self.name_of(table.oid), "named", True) for table in access.write_set]
+        return sorted(ways)
 
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for."""
