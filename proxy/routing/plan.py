@@ -212,7 +212,8 @@ class Planner:
             plan.writes |= self.everything(scope.database)
         elif access.write_set:
             plan.writes |= access.write_set
-            if plan.statement.kind is Kind.WRITE and len(access.write_set) == 1:
+            is_counted = plan.statement.kind is Kind.WRITE and access.counted
+            if is_counted and len(access.write_set) == 1:
                 (plan.counts,) = access.write_set
         plan.taints = plan.taints or access.taints
         plan.tells_time = plan.tells_time or access.clock
