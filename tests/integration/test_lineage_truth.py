@@ -55,6 +55,7 @@ class Truth:
         for name in SCHEMAS:
             run(f"DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")
         run("SET search_path = s")
+        run("SET statement_timeout = '1s'")
         run("SET session_replication_role = replica")
         for statement in schema.ddl:
             try:
@@ -62,6 +63,7 @@ class Truth:
             except psycopg.Error:
                 self.counts["definitions refused"] += 1
         run("SET session_replication_role = origin")
+        run("SET statement_timeout = 0")
         for name in SCHEMAS:
             run(f"GRANT ALL ON SCHEMA {name} TO {USER}")
             run(f"GRANT ALL ON ALL TABLES IN SCHEMA {name} TO {USER}")
