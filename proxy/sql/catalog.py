@@ -8,16 +8,30 @@ views, partitions, inheritance, row security and cascades, and every function on
 
 from __future__ import annotations
 
-from typing import final
+from typing import NamedTuple, final
 
 from proxy.sql import snapshot
 from proxy.sql.relations import tables
-from proxy.sql.resolution import Access, Resolution
+from proxy.sql.resolution import Access, Frame, Resolution, Step
 from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import Kind, Statement
 from proxy.types import Reason, Table
 
-__all__ = ["Access", "Catalog"]
+__all__ = ["Access", "Catalog", "Way"]
+
+
+class Way(NamedTuple):
+    """How a table comes into what a statement touches, for people.
+
+    Attributes:
+        table: Its name, with its schema: the root of its partitions or its inheritance.
+        path: By which way, as `view shop.v -> function shop.f`; `named` for what the text names.
+        is_written: Whether it is changed; if not, it is read.
+    """
+
+    table: str
+    path: str
+    is_written: bool
 
 
 @final
@@ -49,21 +63,44 @@ class Catalog:
             search_path: The session's, `"$user"` included.
             user: Who `"$user"` is: the current role.
         """
-        kind = statement.kind
-        if kind is Kind.OPAQUE:
+        if statement.kind is Kind.OPAQUE:
             return _anything(statement)
-        path = tuple(user if schema == "$user" else schema for schema in search_path)
-        resolution = Resolution(self._snapshot)
+        resolution = Resolution(self._snapshot, Frame(search_path, frozenset((user,))))
+        return self._resolved(resolution, statement)
+
+    def _resolved(self, resolution: Resolution, statement: Statement) -> Access:
+        kind = statement.kind
         access = resolution.access
         if kind is not Kind.READ:
             access.replica = statement.reason or Reason.UTILITY
             access.detail = statement.detail
         access.cache = statement.cache_reason or access.replica
         access.schema = kind is Kind.SCHEMA
-        resolution.statement(statement, path)
+        resolution.whole(statement)
         access.read_set = tables(self.database, resolution.reads)
         access.write_set = tables(self.database, resolution.writes)
         return access
+
+    def trace(self, statement: Statement, search_path: tuple[str, ...], user: str) -> list[Way]:
+        """Say by which way each table comes in: `resolve` once more, with a record kept.
+
+        Args:
+            statement: What the text says.
+            search_path: The session's, `"$user"` included.
+            user: Who `"$user"` is: the current role.
+
+        Returns:
+            Sorted by table; each is there once for what is read and once for what is written.
+        """
+        if statement.kind is Kind.OPAQUE:
+            return []
+        resolution = Resolution(self._snapshot, Frame(search_path, frozenset((user,))))
+        resolution.ways = {}
+        self._resolved(resolution, statement)
+        return sorted(
+            Way(self.name_of(oid), _path(steps), written)
+            for (oid, written), steps in resolution.ways.items()
+        )
 
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for."""
@@ -77,6 +114,10 @@ class Catalog:
         """Name a relation for people; its number when it is not known."""
         relation = self._snapshot.names.get(oid)
         return f"{relation.schema}.{relation.name}" if relation else str(oid)
+
+
+def _path(steps: tuple[Step, ...]) -> str:
+    return " -> ".join(f"{kind} {name}" for kind, name in steps) or "named"
 
 
 def _anything(statement: Statement) -> Access:
