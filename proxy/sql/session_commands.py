@@ -207,9 +207,10 @@ def _set_plain(text: str, tokens: list[_Token], at: int, is_local: bool) -> Set 
 
 
 def _dotted(tokens: list[_Token], at: int) -> tuple[str | None, int]:
+    """Read the name of a setting; the server knows no case in it, not even in quotes."""
     parts: list[str] = []
     while at < len(tokens) and (part := tokens[at].name) is not None:
-        parts.append(part)
+        parts.append(fold(part))
         at += 1
         if at >= len(tokens) or tokens[at].text != ".":
             break

@@ -31,6 +31,8 @@ from proxy.sql.session_commands import (
         ("SET ROLE bob", Set("role", "bob")),
         ('SET SESSION AUTHORIZATION "Bob"', Set("session_authorization", '"Bob"')),
         ("SET SCHEMA 'a'", Set("search_path", "'a'")),
+        ('SET "Search_Path" TO a', Set("search_path", "a")),
+        ('RESET "App"."Tenant"', Reset("app.tenant")),
         ("RESET work_mem", Reset("work_mem")),
         ("RESET ALL", Reset(None)),
         ("RESET SESSION AUTHORIZATION", Reset("session_authorization")),
