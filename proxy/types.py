@@ -85,7 +85,6 @@ class Reason(Enum):
     CACHE_OFF = "cache_off"
     VOLATILE = "volatile"
     CLOCK = "clock"
-    ROW_SECURITY = "row_security"
     SYSTEM_COLUMN = "system_column"
     PARAMETER = "parameter"
     TOO_LARGE = "too_large"

@@ -12,7 +12,7 @@ from typing import Final, final
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, ReadSet, everything_in, schema_of
 from proxy.sql.catalog import Access, Catalog
-from proxy.sql.statement import Effect, Kind, Statement
+from proxy.sql.statement import NO_NAMES, Effect, Kind, Statement
 from proxy.types import Reason, Table
 
 NOTHING: Final[frozenset[Table]] = frozenset()
@@ -50,6 +50,8 @@ class Plan:
         taints: Whether it may leave something in the session that nobody declared.
         tells_time: Whether its result is of the moment, which stands still in a transaction.
         is_plain: Whether it reads, and nothing else: nothing is left of it to be thought of.
+        settings: Custom settings that the read asks for. It may leave the primary only where the
+            session has said what they are.
         generation: Of the catalogs, when this was made.
     """
 
@@ -63,6 +65,7 @@ class Plan:
         "may_commit",
         "read_set",
         "reason",
+        "settings",
         "statement",
         "statistics",
         "taints",
@@ -75,6 +78,7 @@ class Plan:
         self.statement = statement
         self.generation = generation
         self.read_set: ReadSet | None = None
+        self.settings: frozenset[str] = NO_NAMES
         self.reason = statement.reason or _BY_KIND.get(statement.kind, Reason.UTILITY)
         self.detail = statement.detail
         self.uncached: Reason | None = Reason.CACHE_OFF
@@ -235,4 +239,5 @@ class Planner:
             return
         plan.reason = Reason.REPLICA
         plan.read_set = self._ledger.read_set(scope.database, access.read_set)
+        plan.settings = access.settings
         plan.uncached = plan.statement.cache_reason or access.cache

@@ -122,6 +122,8 @@ def why_not_fast(
         return plans[0].reason
     if request.end is not END_READY:
         return Reason.PIPELINE
+    if plans[0].settings and not belongings.profile.has_set(plans[0].settings):
+        return Reason.SETTINGS
     return belongings.why_at_primary
 
 

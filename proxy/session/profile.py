@@ -177,6 +177,10 @@ class Profile:
             self.state = state
             self._renew()
 
+    def has_set(self, names: frozenset[str]) -> bool:
+        """Tell if the client has said what each of these settings is."""
+        return names <= {name for name, _ in self.state.settings}
+
     def set(self, name: str, value: str) -> None:
         """The client has SET something."""
         self.become(self.state.with_setting(name, value))

@@ -261,7 +261,6 @@ class Resolution:
         if relation.has_timetz:
             self._keep_out(Reason.CLOCK, relation.name)
         if relation.row_security:
-            self._keep_out(Reason.ROW_SECURITY, relation.name)
             for text in snapshot.policies.get(oid, ()):
                 self._definition(f"SELECT ({text})", "policy of", relation)
 
@@ -300,7 +299,7 @@ class Resolution:
             path = self._names
             self._has_bare_names = self._has_bare_names or self._is_bare(statement)
         self._depth += 1
-        self.statement(statement, path)
+        self.statement(statement, path, part.settings)
         self._depth -= 1
 
     def _is_bare(self, statement: Statement) -> bool:
