@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, final
 
 from proxy.sql.classify import classify
@@ -25,7 +26,7 @@ MAX_PARTS: Final = 500
 """Statements in one body: reading them for the first time takes up to 0.1 s."""
 
 KEPT: Final = 10_000
-"""Parts that are kept, at about 2 kB each."""
+"""Statements that are kept, at about 2 kB each; and how many parts of bodies."""
 
 _CHANGES_MEANING: Final = frozenset(
     {"role", "session_authorization", "standard_conforming_strings", "client_encoding"}
@@ -215,9 +216,15 @@ def read_parts(text: bytes, *, is_deparsed: bool = False) -> tuple[Part, ...]:
     return (_part(text, is_deparsed=is_deparsed),)
 
 
+@lru_cache(maxsize=KEPT)
+def _classified(fingerprint: bytes) -> Statement:
+    """Classify once, however often a catalog is read again."""
+    return classify(fingerprint)
+
+
 def _part(text: bytes, *, is_deparsed: bool) -> Part:
     found = scan(text)
-    statement = classify(found.fingerprint)
+    statement = _classified(found.fingerprint)
     settings: frozenset[str] | None = frozenset()
     sets_names = False
     called = {function.name for function in statement.functions}
