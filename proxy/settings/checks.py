@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from proxy.settings.function import check_functions
 from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User
 from proxy.settings.problems import Problem, Where
 from proxy.settings.values import Address, AuthType, SslMode
@@ -42,6 +43,8 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
         yield from _at(where, _check_group(group), wrong)
         for user, own in group.users.items():
             yield from _at((*where, "users", user), _check_user(own), wrong)
+        for place, what in check_functions(group.functions):
+            yield Problem((*where, "functions", *place), what)
     yield from _at(("log",), _check_log(settings.log), wrong)
     yield from _check_listeners(settings, wrong)
 

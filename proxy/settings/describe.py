@@ -16,6 +16,7 @@ from typing import Final
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from proxy.settings.function import Function
 from proxy.settings.model import SECTIONS, Admin, Log, ServerGroup, User, fields_of
 from proxy.settings.values import Address, format_duration, format_mode, format_size
 
@@ -75,11 +76,15 @@ def _example() -> Iterator[str]:
     for name, info in fields_of(ServerGroup).items():
         if name in SECTIONS:
             yield from ("", f"# --- {SECTIONS[name]} ---")
-        if name != "users":
+        if name not in ("users", "functions"):
             yield from _example_setting(name, info, GIVEN.get(name))
     yield from ("", "# --- Users with something of their own (as many tables as there are) ---")
     yield from ("", "#[server_groups.app.users.NAME]")
     for name, info in fields_of(User).items():
+        yield from _example_setting(name, info, None)
+    yield from ("", "# --- Functions whose text does not tell what they do ---")
+    yield from ("", '#[server_groups.app.functions."schema.name"]')
+    for name, info in fields_of(Function).items():
         yield from _example_setting(name, info, None)
     for title, table in (("admin", Admin), ("log", Log)):
         yield from ("", "", f"# {table.__doc__}", f"[{title}]")
@@ -107,6 +112,7 @@ def _reference() -> Iterator[str]:
         yield _row(name, info)
     for title, table in (
         ("[server_groups.NAME.users.NAME]", User),
+        ('[server_groups.NAME.functions."NAME"]', Function),
         ("[admin]", Admin),
         ("[log]", Log),
     ):

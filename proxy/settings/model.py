@@ -16,6 +16,7 @@ from pydantic import ConfigDict, SecretStr
 from pydantic.dataclasses import dataclass, is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 
+from proxy.settings.function import Function
 from proxy.settings.values import (
     Address,
     At,
@@ -112,6 +113,11 @@ class ServerGroup:
 
     users: dict[str, User] = field(default_factory=dict)
     """Users with a password or a pool of their own."""
+
+    functions: dict[str, Function] = field(default_factory=dict)
+    """Functions of which it is said here what they read and write, such as those in C or with SQL
+    that is made as text. Each is named `schema.name`, which stands for all of its overloads; what
+    is said is believed, and not compared with anything."""
 
     pool_mode: PoolMode = PoolMode.TRANSACTION
     """When a server connection goes back to the pool: at the end of the client's transaction,

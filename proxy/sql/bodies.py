@@ -8,10 +8,10 @@ forgotten is read again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from proxy.sql.classify import classify
 from proxy.sql.postgres import definitions
@@ -20,13 +20,16 @@ from proxy.sql.postgres.pieces import pieces_of
 from proxy.sql.postgres.plpgsql import FIELD, Script, read_plpgsql
 from proxy.sql.scanner import CLOCK, NOT_SURE, scan
 from proxy.sql.session_commands import read_name_list
-from proxy.sql.statement import Effect, Kind, Statement
+from proxy.sql.statement import Action, Effect, Kind, RelationName, Statement
+from proxy.types import Reason
 
 MAX_PARTS: Final = 500
 """Statements in one body: reading them for the first time takes up to 0.1 s."""
 
 KEPT: Final = 10_000
 """Statements that are kept, at about 2 kB each; and how many parts of bodies."""
+
+_CHANGES_ROWS: Final = frozenset({Action.INSERT, Action.UPDATE, Action.DELETE})
 
 _CHANGES_MEANING: Final = frozenset(
     {"role", "session_authorization", "standard_conforming_strings", "client_encoding"}
@@ -116,6 +119,24 @@ def _names_in(path: str) -> tuple[str, ...] | None:
     return () if path == '""' else read_name_list(path)
 
 
+class Declaration(NamedTuple):
+    """What somebody says that a function does.
+
+    Attributes:
+        reads: Relations that it reads.
+        writes: Relations that it writes to.
+        volatility: As in pg_proc; None: as it is there.
+    """
+
+    reads: frozenset[RelationName]
+    writes: frozenset[RelationName]
+    volatility: str | None = None
+
+
+Declarations: TypeAlias = Mapping[RelationName, Declaration]
+"""By schema and name of the function."""
+
+
 @final
 class Bodies:
     """The bodies of one database's functions.
@@ -124,13 +145,28 @@ class Bodies:
         rows: See `catalog_queries.BODIES`.
     """
 
-    __slots__ = ("_by_oid", "_held", "_meanings")
+    __slots__ = ("_by_oid", "_declared", "_held", "_meanings")
 
     def __init__(self, rows: Iterable[Iterable[Any]]) -> None:
         """Take them in unread."""
         self._by_oid = {body.oid: body for body in (Body(*row) for row in rows)}
         self._meanings: OrderedDict[int, Meaning] = OrderedDict()
+        self._declared: dict[int, Meaning] = {}
         self._held = 0
+
+    def declare(self, oid: int, declaration: Declaration, problem: str = "") -> None:
+        """Believe what is said of a function, or nothing of it if there is a problem."""
+        self._by_oid[oid] = Body(oid, "", None, None, None, None, None, None)
+        statement = Statement(
+            kind=Kind.WRITE if declaration.writes else Kind.READ,
+            text=b"",
+            reads=declaration.reads | declaration.writes,
+            writes=declaration.writes,
+            actions=_CHANGES_ROWS,
+            reason=Reason.WRITE if declaration.writes else None,
+        )
+        part = Part(statement, clock=False, is_deparsed=True)
+        self._declared[oid] = Meaning((part,), opaque=problem)
 
     def __contains__(self, oid: object) -> bool:
         """Whether a function has a text that may be understood."""
@@ -142,9 +178,10 @@ class Bodies:
 
     def meaning(self, oid: int) -> Meaning:
         """Read a body, once."""
-        known = self._meanings.get(oid)
+        known = self._declared.get(oid) or self._meanings.get(oid)
         if known is not None:
-            self._meanings.move_to_end(oid)
+            if oid in self._meanings:
+                self._meanings.move_to_end(oid)
             return known
         meaning = self._meanings[oid] = read_body(self._by_oid[oid])
         self._held += 1 + len(meaning.parts)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple, final
 
 from proxy.sql import snapshot
+from proxy.sql.bodies import Declarations
 from proxy.sql.relations import tables
 from proxy.sql.resolution import Access, Frame, Resolution, Step
 from proxy.sql.snapshot import Rows, Snapshot
@@ -46,14 +47,22 @@ class Catalog:
         self._snapshot = definitions
 
     @classmethod
-    def build(cls, database: str, **rows: Rows) -> Catalog:
+    def build(
+        cls, database: str, declarations: Declarations | None = None, **rows: Rows
+    ) -> Catalog:
         """Make a catalog.
 
         Args:
             database: Its name, as in `Table`.
+            declarations: What functions do, by those who know.
             rows: The rows of each of `catalog_queries.QUERIES`, by its name there.
         """
-        return cls(database, snapshot.build(**rows))
+        return cls(database, snapshot.build(declarations or {}, **rows))
+
+    @property
+    def problems(self) -> list[str]:
+        """What is said of functions and can't be true."""
+        return self._snapshot.problems
 
     def resolve(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Access:
         """Say what a statement touches. The same arguments always get the same answer.

@@ -130,6 +130,17 @@ class Routines:
         """Note what a function calls besides, by the types of its arguments."""
         self._arguments[oid] = worst((self._arguments.get(oid, GOOD), judgement))
 
+    def find(self, schema: str | None, name: str) -> list[Routine]:
+        """Find the functions of a name, all of its overloads."""
+        return [routine for routine in self._by_name.get(name, ()) if routine.schema == schema]
+
+    def relabel(self, routine: Routine, volatility: str | None) -> None:
+        """Judge a function by what is said of it, not by its extension."""
+        other = routine._replace(extension=None, volatility=volatility or routine.volatility)
+        self._by_oid[routine.oid] = other
+        named = self._by_name[routine.name]
+        named[named.index(routine)] = other
+
     def is_builtin_everywhere(self, name: str) -> bool:
         """Tell whether nobody has a function of this name but the server."""
         return all(routine.oid < FIRST_USER_OID for routine in self._by_name.get(name, ()))

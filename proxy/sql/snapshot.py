@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from proxy.sql.bodies import Bodies, Part, read_parts
+from proxy.sql.bodies import Bodies, Declarations, Part, read_parts
 from proxy.sql.postgres.groups import NotUnderstood
 from proxy.sql.relations import Changes, Families, Names
 from proxy.sql.routines import Judgement, Routines, worst
@@ -40,6 +40,7 @@ class Snapshot:
         operators: Operators by their symbols.
         implicit: What every statement may call without a word: casts, common operators.
         times: What reads text as a date or a time, and what is known to hold no text.
+        problems: What is said of functions and can't be true.
     """
 
     names: Names
@@ -54,6 +55,7 @@ class Snapshot:
     operators: dict[str, Judgement]
     implicit: Judgement
     times: Times
+    problems: list[str]
     _read: dict[str, tuple[Part, ...]] = field(default_factory=dict)
 
     def read(
@@ -84,6 +86,7 @@ UNREADABLE: Final = Part(
 
 
 def build(
+    declarations: Declarations,
     *,
     relations: Rows,
     inheritance: Rows,
@@ -106,9 +109,15 @@ def build(
     time_types: Rows,
     time_columns: Rows,
 ) -> Snapshot:
-    """Sort the rows of `catalog_queries.QUERIES`, by their names there."""
+    """Sort the rows of `catalog_queries.QUERIES`, by their names there.
+
+    Args:
+        declarations: What is said of functions.
+    """
     told = Bodies(bodies)
     known = Routines(routines, aggregate_calls, told)
+    names = Names(relations)
+    problems = list(_declare(declarations, names, known, told))
     types = list(types)
     column_types = list(column_types)
     unsafe = _unsafe_types(_judged(known, domain_calls), types, column_types)
@@ -127,7 +136,7 @@ def build(
     written += _judged(known, column_calls).items()
     implicit = [symbols[symbol] for symbol in IMPLICIT_OPERATORS if symbol in symbols]
     return Snapshot(
-        names=Names(relations),
+        names=names,
         families=Families(inheritance),
         changes=Changes(foreign_keys, triggers, rules),
         routines=known,
@@ -145,7 +154,26 @@ def build(
             )
         ),
         times=times,
+        problems=problems,
     )
+
+
+def _declare(
+    declarations: Declarations, names: Names, known: Routines, told: Bodies
+) -> Iterator[str]:
+    """Believe what is said of functions, and tell where it can't be true."""
+    for (schema, name), declaration in declarations.items():
+        unknown = [
+            f"{relation.schema}.{relation.name}"
+            for relation in sorted(declaration.reads | declaration.writes)
+            if not names.find(relation.schema, relation.name, ())
+        ]
+        problem = f"{schema}.{name}: there is no {', '.join(unknown)}" if unknown else ""
+        if problem:
+            yield problem
+        for routine in known.find(schema, name):
+            told.declare(routine.oid, declaration, problem)
+            known.relabel(routine, None if problem else declaration.volatility)
 
 
 def _judged(routines: Routines, calls: Rows) -> dict[Any, Judgement]:

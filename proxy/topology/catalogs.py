@@ -15,6 +15,7 @@ import asyncpg
 
 from proxy.observe.logs import Logger
 from proxy.sql import catalog_queries as queries
+from proxy.sql.bodies import Declarations
 from proxy.sql.catalog import Catalog
 from proxy.topology.group import Group
 from proxy.topology.witness import FAILURES, Control, connect, describe
@@ -69,6 +70,7 @@ class CatalogKeeper:
         *,
         interval: float,
         watch: bool,
+        declarations: Declarations | None = None,
     ) -> None:
         self.database = database
         self._control = control
@@ -76,6 +78,7 @@ class CatalogKeeper:
         self._taker = taker
         self._interval = interval
         self._watch = watch
+        self._declarations = declarations
         self._check = asyncio.Event()
         self._catalog: Catalog | None = None
         self._digest: object = None
@@ -175,7 +178,10 @@ class CatalogKeeper:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute(f"SET LOCAL lock_timeout = {LONGEST_LOCK}")
             rows = {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
-        return Catalog.build(self.database, **rows)
+        catalog = Catalog.build(self.database, self._declarations, **rows)
+        for problem in catalog.problems:
+            log.warning("function not as declared", database=self.database, problem=problem)
+        return catalog
 
     async def _rest(self, seconds: float | None = None) -> None:
         try:

@@ -361,3 +361,19 @@ def test_any_file_is_settings_or_problems(tree: dict[str, object]) -> None:
     except ConfigError as error:
         found = error.problems
     assert len(set(found)) == len(found)
+
+
+def test_a_function_is_named_with_its_schema() -> None:
+    table = '[server_groups.app.functions."{}"]'
+    text = group(table.format("app.price"), 'reads = ["public.rates"]', 'volatility = "stable"')
+    price = parse(text, {}).server_groups["app"].functions["app.price"]
+    assert price.reads == ("public.rates",)
+    assert price.writes == ()
+    assert problems(group(table.format("price"))) == [
+        "server_groups.app.functions.price: a function is named schema.name"
+    ]
+    for setting in ("reads", "writes"):
+        (problem,) = problems(group(table.format("app.price"), f'{setting} = ["rates"]'))
+        assert problem.endswith(f'{setting}: "rates" is not schema.name')
+    (problem,) = problems(group(table.format("app.price"), 'volatility = "sometimes"'))
+    assert "immutable" in problem

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from proxy.sql.bodies import Declaration
 from proxy.sql.catalog import Access, Catalog
 from proxy.sql.catalog_queries import QUERIES
 from proxy.sql.classify import classify
 from proxy.sql.scanner import scan
+from proxy.sql.statement import RelationName
 from proxy.types import Reason, Table
 
 FIRST = 16384
@@ -20,6 +22,7 @@ class Database:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in QUERIES}
+        self.declarations: dict[RelationName, Declaration] = {}
         self._next = FIRST
         for oid, name, volatility, arguments in (
             (1, "lower", "i", 1),
@@ -64,12 +67,35 @@ class Database:
         )  # fmt: skip
         return self._next
 
+    def body(
+        self, oid: int, source: str, language: str = "plpgsql", *,
+        settings: list[str] | None = None, owner: str | None = None,
+        definition: str | None = None, defaults: str | None = None,
+        signature: list[int] | None = None,
+    ) -> int:  # fmt: skip
+        self.rows["bodies"].append(
+            (oid, language, source, definition, settings, owner, defaults, signature)
+        )
+        return oid
+
+    def declare(
+        self, name: str, reads: str = "", writes: str = "", label: str | None = None
+    ) -> None:
+        self.declarations[RelationName("public", name)] = Declaration(
+            frozenset(RelationName("public", table) for table in reads.split()),
+            frozenset(RelationName("public", table) for table in writes.split()),
+            label,
+        )
+
     def add(self, query: str, *row: object) -> None:
         self.rows[query].append(row)
 
     def resolve(self, sql: str, path: tuple[str, ...] = ("public",)) -> Access:
         statement = classify(scan(sql.encode()).fingerprint)
-        return Catalog.build("db", **self.rows).resolve(statement, path, "bob")
+        return self.catalog().resolve(statement, path, "bob")
+
+    def catalog(self) -> Catalog:
+        return Catalog.build("db", self.declarations, **self.rows)
 
 
 @pytest.fixture
