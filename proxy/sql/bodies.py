@@ -209,8 +209,8 @@ def _read(body: Body) -> Meaning:
     if body.definition is not None:
         text = definitions.sql_body(body.definition.encode())
         return _with_parts(Meaning(), read_parts(text, is_deparsed=True))
-    if body.source is None:
-        raise NotUnderstood("the text is too long")
+    if not body.source:
+        raise NotUnderstood("a text that is too long, or was not there any more")
     if body.language == "sql":
         return _with_parts(Meaning(), read_parts(body.source.encode()))
     script = read_plpgsql(body.source.encode())
