@@ -197,7 +197,9 @@ class Planner:
             plan.writes = self._schema_writes(scope, statement)
             plan.taints = plan.taints or b"pg_temp" in statement.text
             plan.taints = plan.taints or "pg_temp" in scope.search_path
-        if not (statement.reads or statement.writes or statement.functions or kind is Kind.READ):
+        names_something = statement.reads or statement.writes or statement.functions
+        is_temporary = Effect.TEMPORARY in statement.effects  # which event triggers hear of
+        if not (names_something or is_temporary or kind is Kind.READ):
             return plan
         if catalog is None:
             return self._without_catalog(plan, scope)

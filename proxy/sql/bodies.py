@@ -29,6 +29,14 @@ MAX_PARTS: Final = 500
 KEPT: Final = 10_000
 """Statements that are kept, at about 2 kB each; and how many parts of bodies."""
 
+TOLD: Final = frozenset(
+    {
+        *(Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.SCHEMA, Kind.UTILITY, Kind.EXPLAIN, Kind.SHOW),
+        *(Kind.SET, Kind.SET_LOCAL, Kind.RESET, Kind.EMPTY),
+    }
+)
+"""What can be told of a statement inside of another; no function may run most of the others."""
+
 _CHANGES_ROWS: Final = frozenset({Action.INSERT, Action.UPDATE, Action.DELETE})
 
 _CHANGES_MEANING: Final = frozenset(
@@ -232,7 +240,10 @@ def _of_script(script: Script) -> Meaning:
 def _with_parts(meaning: Meaning, parts: tuple[Part, ...]) -> Meaning:
     if len(meaning.parts) + len(parts) > MAX_PARTS:
         raise NotUnderstood(f"more than {MAX_PARTS} statements")
-    return replace(meaning, parts=meaning.parts + parts)
+    hidden = [part for part in parts if part.statement.kind not in TOLD]
+    opaque = meaning.opaque or (hidden[0].statement.detail or "unparsed" if hidden else "")
+    told = tuple(part for part in parts if part.statement.kind in TOLD)
+    return replace(meaning, parts=meaning.parts + told, opaque=opaque)
 
 
 def read_parts(text: bytes, *, is_deparsed: bool = False) -> tuple[Part, ...]:

@@ -87,6 +87,11 @@ WHERE (NOT t.tgisinternal OR t.tgparentid <> 0) AND t.tgenabled <> 'D' AND t.tgf
 """Relation that has a trigger whose function is not the server's own, on which events, its
 function, whether it may run later, and the whole trigger if it has a condition."""
 
+EVENT_TRIGGERS: Final = """
+SELECT evtfoid::int8 FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'
+"""
+"""Function of an event trigger."""
+
 FOREIGN_KEYS: Final = """
 SELECT k.conrelid::int8, k.confrelid::int8, k.confupdtype::text, k.confdeltype::text,
        pg_catalog.pg_get_userbyid(c.relowner)::text
@@ -258,6 +263,7 @@ QUERIES: Final = {
     "policies": POLICIES,
     "rules": RULES,
     "triggers": TRIGGERS,
+    "event_triggers": EVENT_TRIGGERS,
     "foreign_keys": FOREIGN_KEYS,
     "column_calls": COLUMN_CALLS,
     "domain_calls": DOMAIN_CALLS,
@@ -312,6 +318,7 @@ FINGERPRINT: Final = "SELECT " + ",\n".join(
         _rows_of("pg_inherits", relation="inhrelid"),
         _rows_of("pg_rewrite", relation="ev_class"),
         _rows_of("pg_trigger", relation="tgrelid"),
+        _rows_of("pg_event_trigger", condition="true"),
         _rows_of("pg_attrdef", relation="adrelid"),
         _rows_of("pg_policy", relation="polrelid"),
         _rows_of("pg_constraint", relation="conrelid"),

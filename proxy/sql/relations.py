@@ -6,7 +6,7 @@ partitions or children: rows written to any of them can be read through the othe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from proxy.sql.statement import Action
@@ -191,9 +191,9 @@ class Names:
         return self._by_oid.get(oid)
 
     @property
-    def schemas(self) -> tuple[str, ...]:
+    def schemas(self) -> Set[str]:
         """Every schema that has a relation."""
-        return tuple(self._by_name)
+        return self._by_name.keys()
 
     def find(self, schema: str | None, name: str, search_path: tuple[str, ...]) -> list[Relation]:
         """Find every relation that a name can mean: rights may hide any of the path's schemas."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from proxy.sql.bodies import Body, Meaning, Part
+from proxy.sql.bodies import TOLD, Body, Meaning, Part
 from proxy.sql.functions import CALLED_TYPES
 from proxy.sql.postgres.definitions import rule_actions, trigger_condition
 from proxy.sql.relations import SYSTEM_SCHEMAS, ForeignKey, Relation, Trigger
@@ -126,7 +126,7 @@ class Resolution:
         """List the schemas in which a name without one may lie."""
         path = frame.path
         if path is None:
-            return self._snapshot.names.schemas
+            return self._snapshot.schemas
         if USER not in path:
             return path
         names: list[str] = []
@@ -159,6 +159,8 @@ class Resolution:
         """
         snapshot = self._snapshot
         self._take(snapshot.implicit)
+        if Effect.TEMPORARY in statement.effects or Action.REFRESH in statement.actions:
+            self._take(snapshot.definers)
         for call in statement.functions:
             if call.name == "current_setting" and self._is_custom(settings, path):
                 continue
@@ -280,10 +282,11 @@ class Resolution:
         statement = part.statement
         kind = statement.kind
         self._parts += 1
-        if kind not in _TOLD or self._depth == MAX_DEPTH or self._parts > MAX_PARTS:
-            self._cannot_tell(statement.reason or Reason.UNPARSED, name)
+        if kind not in TOLD or self._depth == MAX_DEPTH or self._parts > MAX_PARTS:
+            if not self._frame.trusts:
+                self._cannot_tell(statement.reason or Reason.UNPARSED, name)
             return
-        if kind is not Kind.READ and kind is not Kind.EMPTY:
+        if kind not in _READS and not self._frame.trusts:
             self._refuse(statement.reason or Reason.UTILITY, name)
         if kind is Kind.SCHEMA:
             self.access.exact = False
@@ -509,13 +512,9 @@ def _condition(definition: bytes) -> list[bytes]:
     return [] if condition is None else [condition]
 
 
-_SETS: Final = frozenset({Kind.SET, Kind.SET_LOCAL, Kind.RESET})
+_READS: Final = frozenset({Kind.READ, Kind.EMPTY})
 
-_TOLD: Final = _SETS | {
-    *(Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.SCHEMA, Kind.UTILITY, Kind.EXPLAIN, Kind.SHOW),
-    Kind.EMPTY,
-}
-"""What can be told of a statement inside of another; no function may run most of the others."""
+_SETS: Final = frozenset({Kind.SET, Kind.SET_LOCAL, Kind.RESET})
 
 _NO_TAINTS: Final = frozenset({Effect.SEQUENCE})
 

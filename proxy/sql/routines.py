@@ -7,7 +7,7 @@ server itself believes it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Set
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -121,6 +121,11 @@ class Routines:
             self._aggregates.setdefault(aggregate, []).append(part)
         self._told = told
         self._arguments: dict[int, Judgement] = {}
+
+    @property
+    def schemas(self) -> Set[str]:
+        """Every schema that has a function."""
+        return {routine.schema for routine in self._by_oid.values()}
 
     def get(self, oid: int) -> Routine | None:
         """Find a function."""

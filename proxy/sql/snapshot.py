@@ -40,6 +40,7 @@ class Snapshot:
         operators: Operators by their symbols.
         implicit: What every statement may call without a word: casts, common operators.
         times: What reads text as a date or a time, and what is known to hold no text.
+        definers: What event triggers call.
         problems: What is said of functions and can't be true.
     """
 
@@ -55,8 +56,14 @@ class Snapshot:
     operators: dict[str, Judgement]
     implicit: Judgement
     times: Times
+    definers: Judgement
     problems: list[str]
     _read: dict[str, tuple[Part, ...]] = field(default_factory=dict)
+
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """Every schema that has a relation or a function."""
+        return tuple(self.names.schemas | self.routines.schemas)
 
     def read(
         self, text: str, cut: Callable[[bytes], list[bytes]] | None = None
@@ -94,6 +101,7 @@ def build(
     policies: Rows,
     rules: Rows,
     triggers: Rows,
+    event_triggers: Rows,
     foreign_keys: Rows,
     column_calls: Rows,
     domain_calls: Rows,
@@ -154,6 +162,7 @@ def build(
             )
         ),
         times=times,
+        definers=worst(known.judge_oid(routine) for (routine,) in event_triggers),
         problems=problems,
     )
 

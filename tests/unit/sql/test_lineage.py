@@ -331,3 +331,26 @@ def test_the_way_to_each_table_is_told(database: Database) -> None:
         ("public.t", function, True),
         ("public.child", f"{function} -> cascade to public.child", True),
     }
+
+
+def test_a_stable_function_that_is_not_understood_stays_as_it_was(database: Database) -> None:
+    table = database.relation("t")
+    odd = "SELECT * FROM JSON_TABLE(x, '$' COLUMNS (a int)) j"
+    sql_function(database, "f", odd)
+    sql_function(database, "g", odd, "i")
+    access = database.resolve("SELECT f()")
+    assert access.replica is Reason.FUNCTION
+    assert access.exact
+    assert not access.taints
+    sql_function(database, "h", f"SELECT 1 FROM t; {odd}", "i")
+    assert database.resolve("SELECT g()").replica is None
+    assert database.resolve("SELECT h()").read_set == tables(table)
+
+
+def test_event_triggers_hear_of_temporary_tables(database: Database) -> None:
+    table = database.relation("t")
+    assert database.resolve("CREATE TEMP TABLE x (id int)").exact
+    database.add("event_triggers", block(database, "f", "INSERT INTO t VALUES (1);"))
+    access = database.resolve("CREATE TEMP TABLE x (id int)")
+    assert access.write_set == tables(table)
+    assert database.resolve("SELECT 1 FROM t").write_set == frozenset()
