@@ -8,16 +8,19 @@ views, partitions, inheritance, row security and cascades, and every function on
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from proxy.sql import snapshot
 from proxy.sql.relations import tables
 from proxy.sql.resolution import Access, Resolution
 from proxy.sql.snapshot import Rows, Snapshot
-from proxy.sql.statement import Kind, Statement
+from proxy.sql.statement import FunctionName, Kind, Statement
 from proxy.types import Reason, Table
 
 __all__ = ["Access", "Catalog"]
+
+_VOLATILITIES: Final = (("i", "immutable"), ("s", "stable"), ("v", "volatile"))
+"""As `pg_proc` has them, the worst last."""
 
 
 @final
@@ -52,7 +55,7 @@ class Catalog:
         kind = statement.kind
         if kind is Kind.OPAQUE:
             return _anything(statement)
-        path = tuple(user if schema == "$user" else schema for schema in search_path)
+        path = _path(search_path, user)
         resolution = Resolution(self._snapshot)
         access = resolution.access
         if kind is not Kind.READ:
@@ -65,6 +68,11 @@ class Catalog:
         access.write_set = tables(self.database, resolution.writes)
         return access
 
+    def volatility_of(self, call: FunctionName, search_path: tuple[str, ...], user: str) -> str:
+        """Name the volatility of a function for people; empty where there is none to be told."""
+        found = self._snapshot.routines.volatilities(call, _path(search_path, user))
+        return " or ".join(name for letter, name in _VOLATILITIES if letter in found)
+
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for."""
         return tables(self.database, self._snapshot.families.roots(oid))
@@ -73,6 +81,10 @@ class Catalog:
         """Name a relation for people; its number when it is not known."""
         relation = self._snapshot.names.get(oid)
         return f"{relation.schema}.{relation.name}" if relation else str(oid)
+
+
+def _path(search_path: tuple[str, ...], user: str) -> tuple[str, ...]:
+    return tuple(user if schema == "$user" else schema for schema in search_path)
 
 
 def _anything(statement: Statement) -> Access:

@@ -128,6 +128,12 @@ class Routines:
             if routine.takes_row and routine.takes(1)
         )
 
+    def volatilities(self, call: FunctionName, search_path: tuple[str, ...]) -> set[str]:
+        """List the volatilities of every overload that a call can mean, as `pg_proc` has them."""
+        candidates = self._candidates(call.schema, call.name, search_path)
+        meant = [routine for routine in candidates if routine.takes(call.arguments)]
+        return {routine.volatility for routine in meant or candidates}
+
     def takes_row(self, name: str, search_path: tuple[str, ...]) -> bool:
         """Tell whether `a.name` can call a function."""
         return any(routine.takes_row for routine in self._candidates(None, name, search_path))

@@ -1,0 +1,136 @@
+"""What is known of one statement, and what was decided on it, as facts for people.
+
+`tidegate explain` and EXPLAIN ROUTE say it through this one list, so that they can't differ in more
+than what each of them knows: the first has a catalog, the second the servers too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from proxy.routing.advice import ADVICE, MEANINGS, in_words
+from proxy.routing.plan import Plan, Scope
+from proxy.sql.catalog import Catalog
+from proxy.sql.statement import Statement
+from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
+
+
+KEPT: Final = "would be kept"
+"""What is said of the cache where nothing is in the way."""
+
+
+class Fact(NamedTuple):
+    """A line of the answer."""
+
+    name: str
+    value: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was decided, by whom it was asked.
+
+    Attributes:
+        goes_to: Who serves it.
+        reason: Why.
+        cache: What the cache has to do with it.
+        servers: What is known of each server, where they were looked at.
+    """
+
+    goes_to: str
+    reason: Reason
+    cache: str
+    servers: list[Fact] = field(default_factory=list)
+
+
+def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list[Fact]:
+    """List the facts, those on the text first.
+
+    Args:
+        plan: Of the statement.
+        scope: Where it was planned.
+        verdict: What was decided.
+        clock: Whether a literal in the text depends on the clock.
+    """
+    statement = plan.statement
+    catalog = scope.catalog
+    facts = [
+        Fact("statement", statement.text.decode("utf-8", "replace") or "(not read)"),
+        Fact("kind", statement.kind.value),
+        Fact("names", _names(statement)),
+        Fact("functions", _functions(statement, scope)),
+    ]
+    if plan.writes:
+        facts.append(Fact("writes", _tables(catalog, plan.writes)))
+    reads = _reads(plan, scope)
+    if reads is not None:
+        facts.append(Fact("reads", _tables(catalog, reads) or "no table"))
+    facts.append(Fact("goes to", verdict.goes_to))
+    detail = plan.detail if verdict.reason in (plan.reason, plan.uncached) else ""
+    facts.append(Fact("reason", in_words(verdict.reason, detail)))
+    facts.append(Fact("meaning", MEANINGS[verdict.reason]))
+    if verdict.reason in ADVICE:
+        facts.append(Fact("advice", ADVICE[verdict.reason]))
+    if plan.read_set is not None:
+        facts.append(Fact("in a transaction", _in_transaction(plan, clock=clock)))
+    facts.append(Fact("cache", verdict.cache))
+    return facts + verdict.servers
+
+
+def never_cached(plan: Plan, *, clock: bool) -> str | None:
+    """Say why no result of a statement is ever kept; None: one may be."""
+    if plan.read_set is None:
+        return "no"
+    uncached = plan.uncached or (Reason.CLOCK if clock else None)
+    return None if uncached is None else refused(uncached)
+
+
+def refused(reason: Reason) -> str:
+    """Say that a result is not kept, and why."""
+    return f"no ({reason.value})"
+
+
+def _in_transaction(plan: Plan, *, clock: bool) -> str:
+    if plan.tells_time or clock:
+        return "opens it at the primary, as it tells the time"
+    return "served beside it, in front of its first write"
+
+
+def _reads(plan: Plan, scope: Scope) -> Iterable[Table] | None:
+    if plan.read_set is not None:
+        return plan.read_set.tables
+    statement = plan.statement
+    if scope.catalog is None or not statement.reads - statement.writes:
+        return None
+    return scope.catalog.resolve(statement, scope.search_path, scope.user).read_set or None
+
+
+def _names(statement: Statement) -> str:
+    names = statement.reads | statement.writes
+    return ", ".join(sorted(f"{schema}.{name}" if schema else name for schema, name in names)) or (
+        "none"
+    )
+
+
+def _functions(statement: Statement, scope: Scope) -> str:
+    catalog = scope.catalog
+    shown = set()
+    for call in statement.functions:
+        name = f"{call.schema}.{call.name}" if call.schema else call.name
+        what = "" if catalog is None else catalog.volatility_of(call, scope.search_path, scope.user)
+        shown.add(f"{name} ({what})" if what else name)
+    return ", ".join(sorted(shown)) or "none"
+
+
+def _tables(catalog: Catalog | None, tables: Iterable[Table]) -> str:
+    return ", ".join(sorted({_table(catalog, table) for table in tables}))
+
+
+def _table(catalog: Catalog | None, table: Table) -> str:
+    database, oid = table
+    if oid > ALL_OID:
+        return str(oid) if catalog is None else catalog.name_of(oid)
+    what = "definitions" if oid == SCHEMA_OID else "any table"
+    return f"{what} of {database}" if database else what
