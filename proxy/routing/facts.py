@@ -16,6 +16,8 @@ from proxy.sql.catalog import Catalog
 from proxy.sql.statement import Statement
 from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
 
+NAMED: Final = "named"
+"""The way of a table that the text itself names."""
 
 KEPT: Final = "would be kept"
 """What is said of the cache where nothing is in the way."""
@@ -67,6 +69,9 @@ def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list
     reads = _reads(plan, scope)
     if reads is not None:
         facts.append(Fact("reads", _tables(catalog, reads) or "no table"))
+    ways = _ways(statement, scope)
+    if ways:
+        facts.append(Fact("by way of", ways))
     facts.append(Fact("goes to", verdict.goes_to))
     detail = plan.detail if verdict.reason in (plan.reason, plan.uncached) else ""
     facts.append(Fact("reason", in_words(verdict.reason, detail)))
@@ -105,6 +110,17 @@ def _reads(plan: Plan, scope: Scope) -> Iterable[Table] | None:
     if scope.catalog is None or not statement.reads - statement.writes:
         return None
     return scope.catalog.resolve(statement, scope.search_path, scope.user).read_set or None
+
+
+def _ways(statement: Statement, scope: Scope) -> str:
+    """Say by which way tables come in that the text does not name."""
+    if scope.catalog is None:
+        return ""
+    return "; ".join(
+        f"{way.table} {'written' if way.is_written else 'read'}: {way.path}"
+        for way in scope.catalog.trace(statement, scope.search_path, scope.user)
+        if way.path != NAMED
+    )
 
 
 def _names(statement: Statement) -> str:

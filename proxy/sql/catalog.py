@@ -8,7 +8,7 @@ views, partitions, inheritance, row security and cascades, and every function on
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import NamedTuple, final
 
 from proxy.sql import snapshot
 from proxy.sql.relations import tables
@@ -17,10 +17,21 @@ from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import FunctionName, Kind, Statement
 from proxy.types import Reason, Table
 
-__all__ = ["Access", "Catalog"]
+__all__ = ["Access", "Catalog", "Way"]
 
-_VOLATILITIES: Final = (("i", "immutable"), ("s", "stable"), ("v", "volatile"))
-"""As `pg_proc` has them, the worst last."""
+
+class Way(NamedTuple):
+    """How a table comes into what a statement touches, for people.
+
+    Attributes:
+        table: Its name, with its schema: the root of its partitions or its inheritance.
+        path: By which way, as `view shop.v -> function shop.f`; `named` for what the text names.
+        is_written: Whether it is changed; if not, it is read.
+    """
+
+    table: str
+    path: str
+    is_written: bool
 
 
 @final
@@ -55,7 +66,7 @@ class Catalog:
         kind = statement.kind
         if kind is Kind.OPAQUE:
             return _anything(statement)
-        path = _path(search_path, user)
+        path = tuple(user if schema == "$user" else schema for schema in search_path)
         resolution = Resolution(self._snapshot)
         access = resolution.access
         if kind is not Kind.READ:
@@ -68,10 +79,21 @@ class Catalog:
         access.write_set = tables(self.database, resolution.writes)
         return access
 
-    def volatility_of(self, call: FunctionName, search_path: tuple[str, ...], user: str) -> str:
-        """Name the volatility of a function for people; empty where there is none to be told."""
-        found = self._snapshot.routines.volatilities(call, _path(search_path, user))
-        return " or ".join(name for letter, name in _VOLATILITIES if letter in found)
+    def trace(self, statement: Statement, search_path: tuple[str, ...], user: str) -> list[Way]:
+        """Say by which way each table comes in: `resolve` once more, with a record kept.
+
+        Args:
+            statement: What the text says.
+            search_path: The session's, `"$user"` included.
+            user: Who `"$user"` is: the current role.
+
+        Returns:
+            Sorted by table; each is there once for what is read and once for what is written.
+        """
+        access = self.resolve(statement, search_path, user)
+        ways = [Way(self.name_of(table.oid), "named", False) for table in access.read_set]
+        ways += [Way(self.name_of(table.oid), "named", True) for table in access.write_set]
+        return sorted(ways)
 
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for."""
@@ -82,9 +104,10 @@ class Catalog:
         relation = self._snapshot.names.get(oid)
         return f"{relation.schema}.{relation.name}" if relation else str(oid)
 
-
-def _path(search_path: tuple[str, ...], user: str) -> tuple[str, ...]:
-    return tuple(user if schema == "$user" else schema for schema in search_path)
+    def volatility_of(self, call: FunctionName, search_path: tuple[str, ...], user: str) -> str:
+        """Name the volatility of a function for people; empty where there is none to be told."""
+        path = tuple(user if schema == "$user" else schema for schema in search_path)
+        return self._snapshot.routines.volatility(call, path)
 
 
 def _anything(statement: Statement) -> Access:
