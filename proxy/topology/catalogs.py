@@ -56,6 +56,13 @@ class Taker(Protocol):
         """The counters of rows written: table, rows, file node."""
 
 
+async def read_rows(connection: asyncpg.Connection[Any]) -> dict[str, list[asyncpg.Record]]:
+    """Read the rows of every query of a catalog, in one snapshot."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(f"SET LOCAL lock_timeout = {LONGEST_LOCK}")
+        return {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
+
+
 @final
 class CatalogKeeper:
     """Keeps one database's catalog. `run` is its task."""
@@ -172,10 +179,7 @@ class CatalogKeeper:
             await self._rest()
 
     async def _load(self, connection: asyncpg.Connection[Any]) -> Catalog:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await connection.execute(f"SET LOCAL lock_timeout = {LONGEST_LOCK}")
-            rows = {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
-        return Catalog.build(self.database, **rows)
+        return Catalog.build(self.database, **await read_rows(connection))
 
     async def _rest(self, seconds: float | None = None) -> None:
         try:
