@@ -142,6 +142,40 @@ def explain(
 
 
 @app.command()
+def doctor(
+    logs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOG...",
+            help="Statement logs (csvlog, jsonlog, plain; gzip too; - is stdin), or a"
+            " postgresql:// URL for its pg_stat_statements.",
+        ),
+    ],
+    file: ConfigurationOption = None,
+    group: GroupOption = "",
+    database: DatabaseOption = "",
+    user: UserOption = "",
+    search_path: PathOption = SEARCH_PATH,
+    catalog: CatalogOption = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The log_line_prefix of a plain log; else guessed."),
+    ] = None,
+    as_json: JsonOption = False,
+    write_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a configuration to start from.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let that overwrite a file.")] = False,
+) -> None:
+    """Say from a log what the proxy would do for an application, and what is in its way."""
+    from proxy.doctor import commands
+
+    source = commands.Source(file, group, database, user, search_path, catalog or [])
+    wishes = commands.Wishes(prefix, as_json, write_config, force)
+    commands.doctor(source, logs, wishes)
+
+
+@app.command()
 def version() -> None:
     """Say which version this is."""
     typer.echo(f"tidegate {distribution_version('tidegate')}")

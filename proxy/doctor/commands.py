@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from proxy.doctor import catalog_file
+from proxy.doctor import catalog_file, starting_config
+from proxy.doctor.events import Unread
 from proxy.doctor.explaining import explain as facts_of
+from proxy.doctor.files import Lines, open_log
+from proxy.doctor.model import Model
 from proxy.doctor.postgres.definitions import (
-    Catalogs,
     FetchedCatalogs,
     FiledCatalogs,
+    Way,
     fetch_rows,
     way_of,
+    way_to,
 )
-from proxy.doctor.show import show_facts
+from proxy.doctor.postgres.logs import read_log
+from proxy.doctor.postgres.totals import fetch_totals
+from proxy.doctor.report import Origin
+from proxy.doctor.show import Progress, show_facts, show_report
 from proxy.errors import ConfigError, Unanswerable
 from proxy.settings import ServerGroup, load
+from proxy.settings.values import Transactions
 from proxy.sql.catalog import Catalog
 from proxy.sql.session_commands import read_name_list
 
@@ -75,11 +83,15 @@ class Source:
             raise ConfigError([f"--search-path: not a list of names: {self.search_path}"])
         return names
 
-    def catalogs(self) -> Catalogs:
-        """Where definitions are found."""
+    def catalogs(self, way: Way | None = None) -> FiledCatalogs | FetchedCatalogs:
+        """Where definitions are found.
+
+        Args:
+            way: To the server that has them; None: the configuration's.
+        """
         if self.catalog_files:
-            return FiledCatalogs(map(_read, self.catalog_files))
-        return FetchedCatalogs(way_of(self.group), self.database)
+            return FiledCatalogs(map(_read, self.catalog_files), self.database)
+        return FetchedCatalogs(way or way_of(self.group), self.database)
 
     def catalog(self) -> Catalog:
         """The definitions of the database that is meant.
@@ -131,3 +143,94 @@ def explain(source: Source, sql: str, *, as_json: bool) -> None:
     group, names = source.group, source.names
     facts = facts_of(sql, source.catalog(), group, user=source.user, search_path=names)
     show_facts(facts, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is wanted of the doctor besides its report.
+
+    Attributes:
+        prefix: `log_line_prefix`; None: it is guessed.
+        as_json: Whether the report is for a machine.
+        configuration: Where to write a configuration to start from.
+        force: Whether that may overwrite a file.
+    """
+
+    prefix: str | None
+    as_json: bool
+    configuration: Path | None
+    force: bool
+
+
+def doctor(source: Source, logs: list[str], wishes: Wishes) -> None:
+    """Print what was found in logs, or in what a server has counted.
+
+    Raises:
+        Unanswerable: There is nothing to be found there.
+    """
+    if wishes.configuration is not None:
+        starting_config.refuse_existing(wishes.configuration, force=wishes.force)
+    urls = [log for log in logs if log.startswith(URLS)]
+    if urls and len(logs) > 1:
+        raise Unanswerable("a server is looked at by itself: name one connection string, or logs")
+    way = way_to(urls[0]) if urls else None
+    catalogs = source.catalogs(way)
+    model = Model(catalogs, user=source.user, search_path=source.names, late=_is_late(source, way))
+    origin = _replay(model, logs, wishes) if way is None else _add_up(model, way)
+    problems = () if isinstance(catalogs, FiledCatalogs) else tuple(catalogs.problems.values())
+    origin = replace(origin, problems=origin.problems + problems)
+    findings = model.findings
+    if not findings.statements and not findings.elsewhere:
+        raise Unanswerable(f"{origin.name}: no statement found; {_NOTHING}")
+    if not findings.statements and problems:
+        raise Unanswerable("; ".join(problems))
+    show_report(findings, origin, as_json=wishes.as_json)
+    if wishes.configuration is not None:
+        text = starting_config.text_of(findings, origin.name, _servers(source, way))
+        starting_config.write(wishes.configuration, text, force=wishes.force)
+
+
+def _replay(model: Model, logs: list[str], wishes: Wishes) -> Origin:
+    unread = Unread()
+    count = 0
+    with Progress() as progress:
+        for log in logs:
+            with open_log(log) as file:
+                lines = Lines(file, log, unread, progress.tick)
+                for event in read_log(lines, log, unread, wishes.prefix):
+                    model.take(event)
+            count += lines.count
+    name = logs[0] if len(logs) == 1 else f"{len(logs)} logs"
+    return Origin(name, count, unread)
+
+
+def _add_up(model: Model, way: Way) -> Origin:
+    found = fetch_totals(way)
+    for total in found.totals:
+        model.take_total(
+            total.text, total.user, total.database, calls=total.calls, seconds=total.seconds
+        )
+    hidden = f"{found.hidden:,} statements of other users are hidden: GRANT pg_read_all_stats"
+    return Origin(
+        f"{way.servers[0].name}, pg_stat_statements", None, Unread(), (hidden,)[: found.hidden]
+    )
+
+
+def _is_late(source: Source, way: Way | None) -> bool:
+    if way is not None:
+        return True
+    return source.group.transactions is Transactions.LATE
+
+
+def _servers(source: Source, way: Way | None) -> list[str]:
+    if way is not None:
+        return [server.name for server in way.servers]
+    return [str(address) for address in source.group.servers]
+
+
+URLS: Final = ("postgresql://", "postgres://")
+
+_NOTHING: Final = (
+    "log_statement = 'all' or log_min_duration_statement = 0 logs them, in English"
+    " (lc_messages = 'C'); --prefix says what log_line_prefix is"
+)

@@ -1,4 +1,4 @@
-"""Facts on a screen: a table on a terminal, plain lines elsewhere."""
+"""Facts and reports on a screen: with colours on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from proxy.doctor.findings import Findings
+from proxy.doctor.report import Origin, as_data, as_lines
 from proxy.routing.facts import Fact
 
 
@@ -21,9 +24,42 @@ def show_facts(facts: Sequence[Fact], *, as_json: bool) -> None:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in facts:
-            table.add_row(name, value.replace("[", "\\["))
+            table.add_row(Text(name), Text(value))
         Console().print(table)
     else:
         width = max(len(fact.name) for fact in facts) + 2
         for name, value in facts:
             print(f"{name:<{width}}{value}")
+
+
+def show_report(findings: Findings, origin: Origin, *, as_json: bool) -> None:
+    """Print what `doctor` found."""
+    if as_json:
+        print(json.dumps(as_data(findings, origin), indent=2, ensure_ascii=True))
+        return
+    console = Console() if sys.stdout.isatty() else None
+    for line in as_lines(findings, origin):
+        text = line.text.encode("utf-8", "replace").decode()
+        if console is None:
+            print(text)
+        else:
+            console.print(Text(text, style="bold" if line.is_heading else ""), overflow="fold")
+
+
+class Progress:
+    """How far the reading is, on a terminal: a line that goes when it is done."""
+
+    def __init__(self) -> None:
+        self._is_shown = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def tick(self, lines: int) -> None:
+        """So many lines of the present log have been read."""
+        if self._is_shown:
+            print(f"\r{lines:,} lines ...", end="", file=sys.stderr, flush=True)

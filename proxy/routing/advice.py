@@ -50,8 +50,7 @@ MEANINGS: Final[dict[Reason, str]] = {
 
 ADVICE: Final[dict[Reason, str]] = {
     Reason.LOCK: "leave FOR UPDATE or FOR SHARE out where the rows are not changed afterwards",
-    Reason.FUNCTION: "if the function reads nothing but its arguments and writes nothing,"
-    " declare it IMMUTABLE; else call it in a statement of its own",
+    Reason.FUNCTION: "declare it IMMUTABLE, if it reads nothing but its arguments",
     Reason.NODE: "write it in plainer SQL, or report its form",
     Reason.UNPARSED: "write it in plainer SQL, or report its form",
     Reason.SEVERAL: "send the statements one by one",

@@ -13,6 +13,7 @@ from typing import NamedTuple, final
 from proxy.sql import snapshot
 from proxy.sql.relations import tables
 from proxy.sql.resolution import Access, Resolution
+from proxy.sql.routines import Verdict
 from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import FunctionName, Kind, Statement
 from proxy.types import Reason, Table
@@ -108,6 +109,18 @@ class Catalog:
         """Name the volatility of a function for people; empty where there is none to be told."""
         path = tuple(user if schema == "$user" else schema for schema in search_path)
         return self._snapshot.routines.volatility(call, path)
+
+    def why_inexact(self, statement: Statement, search_path: tuple[str, ...], user: str) -> str:
+        """Name for people what makes a write count for every table, where it does."""
+        path = tuple(user if schema == "$user" else schema for schema in search_path)
+        for call in sorted(statement.functions, key=str):
+            if self._snapshot.routines.judge(call, path).verdict is Verdict.ANYTHING:
+                return f"function {call.name}"
+        for named in sorted(statement.writes, key=str):
+            for relation in self._snapshot.names.find(named.schema, named.name, path):
+                if self._snapshot.changes.is_opaque(relation.oid, statement.actions):
+                    return f"a trigger or a rule on {relation.schema}.{relation.name}"
+        return ", ".join(sorted(name for _, name in statement.writes)) or statement.kind.value
 
 
 def _anything(statement: Statement) -> Access:

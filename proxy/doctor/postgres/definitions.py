@@ -6,10 +6,12 @@ Adapter to asyncpg. Blocking, as nothing else goes on meanwhile.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
-from urllib.parse import unquote, urlsplit
+from getpass import getuser
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 
@@ -39,25 +41,24 @@ class Way:
     servers: tuple[Server, ...]
 
 
-class Catalogs(Protocol):
-    """Who has the definitions of databases."""
-
-    def find(self, database: str | None) -> Catalog | None:
-        """Find those of a database; of the only one there is, where none is named."""
-
-
 class FiledCatalogs:
-    """Those of files."""
+    """Those of files.
 
-    def __init__(self, catalogs: Iterable[Catalog]) -> None:
+    Args:
+        catalogs: As read.
+        default: The database that is meant where none is named; empty: the only one there is.
+    """
+
+    def __init__(self, catalogs: Iterable[Catalog], default: str = "") -> None:
         self._catalogs = {catalog.database: catalog for catalog in catalogs}
+        self._default = default
 
     def find(self, database: str | None) -> Catalog | None:
-        """See `Catalogs`."""
-        if database is None and len(self._catalogs) == 1:
-            (catalog,) = self._catalogs.values()
-            return catalog
-        return self._catalogs.get(database or "")
+        """See `proxy.doctor.model.Definitions`."""
+        name = database or self._default
+        if not name and len(self._catalogs) == 1:
+            (name,) = self._catalogs
+        return self._catalogs.get(name)
 
 
 class FetchedCatalogs:
@@ -78,7 +79,7 @@ class FetchedCatalogs:
         self._catalogs: dict[str, Catalog | None] = {}
 
     def find(self, database: str | None) -> Catalog | None:
-        """See `Catalogs`."""
+        """See `proxy.doctor.model.Definitions`."""
         name = database or self._default
         if not name:
             return None
@@ -118,22 +119,24 @@ def way_to(url: str) -> Way:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port or 5432
+        asked = dict(parse_qsl(parts.query))
+        host = parts.hostname or asked.get("host", "localhost")
+        port = parts.port or int(asked.get("port", "5432"))
     except ValueError:
         raise Unanswerable("not a connection string: postgresql://user@host:5432/database") from (
             None
         )
-    user = unquote(parts.username or "") or "postgres"
+    user = unquote(parts.username or "") or asked.get("user") or getuser()
     control = Control(
         user=user,
-        password=unquote(parts.password or ""),
+        password=unquote(parts.password or "") or os.environ.get("PGPASSWORD", ""),
         database=unquote(parts.path.lstrip("/")) or user,
         application_name="tidegate doctor",
-        tls="prefer",
+        tls=asked.get("sslmode", "prefer") if not host.startswith("/") else False,
         interval=1.0,
         timeout=5.0,
     )
-    return Way(control, (Server(unquote(parts.hostname or "localhost"), port),))
+    return Way(control, (Server(unquote(host), port),))
 
 
 def fetch_rows(way: Way, database: str) -> Rows:
