@@ -31,6 +31,7 @@ class Fault(Enum):
     UNKNOWN_PREPARED_STATEMENT = "unknown_prepared_statement"
     INVALID_SETTING = "invalid_setting"
     CANCELLED = "cancelled"
+    NOT_SERIALIZABLE = "not_serializable"
 
 
 class ProxyError(Exception):
@@ -185,6 +186,12 @@ class Cancelled(ClientVisibleError):
     """The client asked on another connection that its statement be stopped."""
 
     fault = Fault.CANCELLED
+
+
+class NotSerializable(ClientVisibleError):
+    """A transaction has read what was written since: it must be tried again."""
+
+    fault = Fault.NOT_SERIALIZABLE
 
 
 class IdleTimeout(ClientVisibleError):

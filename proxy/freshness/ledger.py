@@ -8,7 +8,7 @@ nothing and waits for nothing; whoever feeds it does. Theory and proof: docs/fre
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final, final
 
@@ -114,6 +114,19 @@ class Ledger:
         if not self.rules.fill:
             return self.version(read_set)  # as a cache would that stamps what it stores
         return version if self.fast_ok(read_set, version, now) else None
+
+    def all_hold(self, seen: Mapping[ReadSet, int], now: float) -> bool:
+        """Tell whether everything that was read is what the primary would answer now.
+
+        Then what is read now belongs to the same snapshot.
+
+        Args:
+            seen: What was read, each with its version then.
+            now: The time by which grants are counted.
+        """
+        if not self.rules.snapshot:
+            return True
+        return all(self.fast_ok(read_set, version, now) for read_set, version in seen.items())
 
     def version(self, read_set: ReadSet) -> int:
         """Name the content of a read set: take it before the read is sent."""

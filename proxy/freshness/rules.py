@@ -22,6 +22,7 @@ class Rules:
         validation: A replica's answer is validated when its first byte is there.
         fill: A result is validated again at its last byte, and stored under the version it
             was asked for at, not the one of that moment.
+        snapshot: What a transaction of one snapshot has read must not have been written since.
     """
 
     mark: bool = True
@@ -30,3 +31,4 @@ class Rules:
     need: bool = True
     validation: bool = True
     fill: bool = True
+    snapshot: bool = True

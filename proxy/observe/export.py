@@ -109,16 +109,23 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
         (((group.name,), group.writes) for group in groups),
     )
     yield _counter(
+        "commits",
+        "Commits that write: how it was known what, and so what they take from the cache.",
+        ("group", "tables"),
+        (
+            ((group.name, tables), count)
+            for group in groups
+            for tables, count in group.commits.counts.items()
+        ),
+    )
+    yield _counter(
         "transactions",
-        "Transactions whose BEGIN was held back: opened at the primary after all, or spared it.",
+        "Transactions whose BEGIN was held back: opened at the primary, spared it, or refused.",
         ("group", "outcome"),
         (
             ((group.name, outcome), count)
             for group in groups
-            for outcome, count in (
-                ("opened", group.transactions_opened),
-                ("spared", group.transactions_spared),
-            )
+            for outcome, count in group.transactions.counts.items()
         ),
     )
     yield _counter(

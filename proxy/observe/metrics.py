@@ -42,6 +42,7 @@ class GroupMetrics:
         "cache_hits",
         "cache_misses",
         "clients",
+        "commits",
         "ended",
         "foreign_writes",
         "gone_in",
@@ -49,8 +50,7 @@ class GroupMetrics:
         "login_failures",
         "name",
         "servers",
-        "transactions_opened",
-        "transactions_spared",
+        "transactions",
         "uncached",
         "writes",
     )
@@ -59,8 +59,8 @@ class GroupMetrics:
         self.name = name
         self.servers: dict[str, ServerMetrics] = {}
         self.writes = 0  # statements
-        self.transactions_opened = 0  # at the primary, after their BEGIN was held back
-        self.transactions_spared = 0  # that ended before they had to be
+        self.commits = Tally()  # that write, by how it was known what
+        self.transactions = Tally()  # whose BEGIN was held back, by what has become of them
         self.uncached = Counters(Reason)  # reads that were served and not kept, and why
         self.cache_hits = 0
         self.cache_misses = 0

@@ -22,6 +22,9 @@ PLANS: Final = 10_000
 
 _COMMITS_INSIDE: Final = frozenset((Kind.OPAQUE,))
 
+_DISCOVERED: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE))
+"""What runs in any transaction, to its end: the locks it has then are of all that it wrote."""
+
 _BY_KIND: Final = {
     Kind.LOCKING: Reason.LOCK,
     Kind.WRITE: Reason.WRITE,
@@ -40,6 +43,8 @@ class Plan:
         detail: The name behind `reason`.
         uncached: Why its result may not be kept; None when it may.
         writes: What a commit of it changes.
+        known: The part of `writes` that is certain, where it is all tables for want of knowledge.
+        discovers: Whether the server can say before the commit which tables it wrote.
         counts: The one table whose rows its command tag counts; None where it may be several.
         may_commit: Whether it may commit by itself, in the middle of what it does.
         taints: Whether it may leave something in the session that nobody declared.
@@ -51,8 +56,10 @@ class Plan:
     __slots__ = (
         "counts",
         "detail",
+        "discovers",
         "generation",
         "is_plain",
+        "known",
         "may_commit",
         "read_set",
         "reason",
@@ -72,6 +79,8 @@ class Plan:
         self.detail = statement.detail
         self.uncached: Reason | None = Reason.CACHE_OFF
         self.writes = NOTHING
+        self.known = NOTHING
+        self.discovers = False
         self.counts: Table | None = None
         self.may_commit = statement.kind in _COMMITS_INSIDE
         self.taints = (
@@ -210,6 +219,8 @@ class Planner:
     def _judge(self, plan: Plan, scope: Scope, access: Access) -> None:
         if not access.exact:
             plan.writes |= self.everything(scope.database)
+            plan.known = access.write_set
+            plan.discovers = plan.statement.kind in _DISCOVERED
         elif access.write_set:
             plan.writes |= access.write_set
             if plan.statement.kind is Kind.WRITE and len(access.write_set) == 1:

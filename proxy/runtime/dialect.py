@@ -46,6 +46,15 @@ class PostgresDialect:
         """SQL that begins what was held back."""
         return dialect.opening(begin, savepoints, has_read=has_read, is_failed=is_failed)
 
+    @property
+    def written(self) -> bytes:
+        """SQL that asks what the open transaction has written."""
+        return dialect.LOCKED
+
+    def closed(self, end: bytes, reply: bytes, refused: bytes | None) -> bytes:
+        """The end of an answer, behind a commit."""
+        return dialect.closed(end, reply, refused)
+
     def with_status(self, reply: bytes, status: int) -> bytes:
         """A reply with another status at its end."""
         return dialect.with_status(reply, status)

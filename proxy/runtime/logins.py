@@ -19,7 +19,7 @@ from proxy.runtime.welcome import Welcomes, startup_state
 from proxy.session.ports import Terms
 from proxy.session.profile import ContextFinder, Profile
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import PoolMode
+from proxy.settings.values import PoolMode, RepeatableRead
 from proxy.types import PinReason
 from proxy.wire.postgres.authentication import Chance, Method
 from proxy.wire.postgres.credentials import Credentials
@@ -120,6 +120,7 @@ class Logins:
             database=database,
             startup=state,
             defaults=greeting.defaults,
+            levels=_levels(self._settings),
         )
         self._want_catalog(database)
         return profile, greeting.parameters
@@ -147,3 +148,10 @@ class Logins:
         secret, client = self._keys.get(wish.pid, (b"", None))
         if client is not None and secrets.compare_digest(secret, wish.secret):
             client.cancel()
+
+
+def _levels(settings: ServerGroup) -> frozenset[str]:
+    """The levels of isolation at which reads may leave the primary."""
+    if settings.repeatable_read is RepeatableRead.VERSIONED:
+        return frozenset(("read committed", "repeatable read"))
+    return frozenset(("read committed",))

@@ -42,6 +42,7 @@ from proxy.runtime.watcher import GroupWatcher
 from proxy.runtime.welcome import Welcomes
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
+from proxy.session.late import Held
 from proxy.session.ports import Dialect, Line, Link, Shell, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
@@ -50,7 +51,7 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import PrimaryReads, Transactions
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
-from proxy.types import Position, Reason, Table, Token
+from proxy.types import ALL_OID, Position, Reason, Table, Token
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated
 from proxy.wire.postgres.exchange import Exchange
@@ -255,7 +256,9 @@ class GroupService:
         for plan in errand.plans:
             for database in plan.statement.vacated:
                 self.vacating.wanted(database, profile.role)
-        return self.commits.announce(errand, transaction, profile.database)
+        mark = self.commits.announce(errand, transaction, profile.database)
+        self.metrics.commits.count(_how_known(mark, transaction))
+        return mark
 
     def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
         """Say what became of it, and how many rows it is known to have written."""
@@ -304,12 +307,9 @@ class GroupService:
         """A request was answered from the cache."""
         self._from_cache.count(Reason.HIT)
 
-    def held_back(self, *, opened: bool) -> None:
-        """A transaction that was held back has been opened, or has ended without."""
-        if opened:
-            self.metrics.transactions_opened += 1
-        else:
-            self.metrics.transactions_spared += 1
+    def held_back(self, outcome: Held) -> None:
+        """Something has become of a transaction that was held back."""
+        self.metrics.transactions.count(outcome.value)
 
     def find_answer(self, answers: dict[bytes, Answer], request: bytes) -> bytes | None:
         """Find the ready answer to a whole request: the hot path."""
@@ -416,3 +416,10 @@ class GroupService:
 
     def _make_pool(self, server: Server, user: str, database: str) -> Pool:
         return self.maker.make(server, user, database)
+
+
+def _how_known(mark: Mark, transaction: Transaction) -> str:
+    """Say how it is known what a commit changes, for the metrics."""
+    if any(table.oid == ALL_OID for table in mark.tables):
+        return "everything"
+    return "discovered" if transaction.is_discovered else "planned"

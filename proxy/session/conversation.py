@@ -131,6 +131,16 @@ class Conversation(ABC):
         late.has_read = True
         return self.services.dialect.with_status(answer, self.status)
 
+    def sees(self, errand: Errand, now: float) -> bool:
+        """Take a read into its transaction's snapshot, if it has one; False: it is of another."""
+        seen = None if self.late is None else self.late.seen
+        if seen is None or errand.fast is None or errand.fast.read_set is None:
+            return True
+        if not self.ledger.all_hold(seen, now):
+            return False
+        seen[errand.fast.read_set] = errand.version
+        return True
+
     def give_back(self, link: Link) -> None:
         """Let others have a connection."""
         link.lend(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from enum import Enum, unique
 from typing import Final, final
 
 from proxy.freshness.mark import Mark
@@ -15,6 +16,16 @@ from proxy.types import Position, Reason
 from proxy.wire.postgres.requests import END_READY, Request
 
 _NOT_KNOWN: Final = Reason.OPAQUE
+
+
+@unique
+class Ahead(Enum):
+    """What is being done at the server, on the errand's connection, ahead of the errand."""
+
+    PREPARING = "preparing"  # statements, under the settings of the time when they were prepared
+    OPENING = "opening"  # the transaction that was held back
+    UNDOING = "undoing"  # the transaction that was opened, as it can't be of the same snapshot
+    DISCOVERING = "discovering"  # the server is asked what the transaction has written
 
 
 @final
@@ -36,9 +47,13 @@ class Errand:
         clock: Whether its text means another moment each time it is read.
         uncached: Why its result is not kept.
         foreign: Constants that statements were prepared with for it, other than its client's now.
-        is_preparing: Whether that is under way.
+        ahead: What is being done at the server before it is sent; None: nothing, or settings.
         beside: Whether it is served beside the transaction that its client has begun.
-        is_opening: Whether that is being begun at the server, for it.
+        is_wrapped: Whether it runs in a transaction of ours, which its client knows nothing of.
+        closes: The end of the answer to what ran in one, for this COMMIT to say; None: it is not
+            ours.
+        refused: What the server said against the commit before it was sent.
+        reply: What has come of the answer, where that is rewritten.
         is_aside: Whether that was done behind a savepoint, and is still to be taken back.
         attempts: How often it has been sent; a read is repeated once.
         sent_at: When it was sent, the last time.
@@ -48,26 +63,29 @@ class Errand:
     """
 
     __slots__ = (
+        "ahead",
         "alone",
         "answered_at",
         "attempts",
         "beside",
         "checked",
         "clock",
+        "closes",
         "fast",
         "fill",
         "flight",
         "foreign",
         "is_aside",
-        "is_opening",
         "is_plain",
-        "is_preparing",
+        "is_wrapped",
         "leads",
         "mark",
         "need",
         "plans",
         "reason",
+        "refused",
         "rejected",
+        "reply",
         "request",
         "sent_at",
         "server",
@@ -93,10 +111,13 @@ class Errand:
         self.uncached: Reason | None = None
         self.checked: int | None = None
         self.foreign: list[Settings] = []
-        self.is_preparing = False
+        self.ahead: Ahead | None = None
         self.is_aside = False
         self.beside = False
-        self.is_opening = False
+        self.is_wrapped = False
+        self.closes: bytes | None = None
+        self.refused: bytes | None = None
+        self.reply = b""
         self.attempts = 0
         self.reason = _NOT_KNOWN
         self.server: Server | None = None

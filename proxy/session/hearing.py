@@ -10,8 +10,8 @@ from typing import Final
 
 from proxy.cache.flight import NOT_STORED
 from proxy.errors import RemoteProtocolError
-from proxy.freshness.ledger import Ledger
 from proxy.session.conversation import Conversation
+from proxy.session.discovering import close, is_rewritten
 from proxy.session.errand import Errand
 from proxy.session.phase import FREE
 from proxy.session.ports import Link
@@ -27,7 +27,7 @@ _SEVERITY: Final = backend.SEVERITY_UNTRANSLATED
 _LAST_WORDS: Final = (b"FATAL", b"PANIC")
 
 
-def is_good(ledger: Ledger, errand: Errand, exchange: Exchange, passed: bytes) -> bool:
+def is_good(session: Conversation, errand: Errand, exchange: Exchange, passed: bytes) -> bool:
     """Judge an answer when its first bytes, `passed`, are there; False: it is thrown away.
 
     A replica may be ahead of its primary, so what it says counts only if no commit on the
@@ -45,7 +45,8 @@ def is_good(ledger: Ledger, errand: Errand, exchange: Exchange, passed: bytes) -
     elif (
         exchange.plain
         and (errand.request.simple or has_snapshot(passed))
-        and ledger.answer_ok(plan.read_set, errand.version, errand.answered_at)
+        and session.ledger.answer_ok(plan.read_set, errand.version, errand.answered_at)
+        and session.sees(errand, errand.answered_at)
     ):
         errand.started = True
         return True
@@ -97,9 +98,12 @@ def pass_on(session: Conversation, link: Link, passed: bytes) -> None:
     if errand is None:
         session.shell.write(passed)
         return
+    if is_rewritten(errand):
+        close(session, errand, link, passed)
+        return
     if not errand.started:
         errand.answered_at = session.services.clock()
-    if errand.started or is_good(session.ledger, errand, link.exchange, passed):
+    if errand.started or is_good(session, errand, link.exchange, passed):
         session.shell.write(_as_in_block(session, link, passed) if errand.beside else passed)
         fill = errand.fill
         if fill is not None and not fill.add(passed):

@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
-from proxy.session.late import Late
+from proxy.session.late import Held, Late
 from proxy.session.meaning import why_not_fast
 from proxy.session.results import is_of_the_moment
 from proxy.sql.statement import Kind
@@ -57,9 +57,11 @@ def _begin(session: Conversation, errand: Errand) -> Errand | None:
     Otherwise all of it is for a server, to which a batch is one trip.
     """
     begin = read_begin(errand.plans[0].statement.text)
-    if begin is None or begin.isolation not in _HELD:
+    profile = session.profile
+    level = begin.isolation or profile.isolation if begin is not None else ""
+    if begin is None or level not in profile.levels:
         return errand
-    late = Late(begin)
+    late = Late(begin, one_snapshot=level == _ONE_SNAPSHOT)
     first, rest = errand.request, None
     if len(errand.plans) == 2:
         place = place_of_second(first)
@@ -89,9 +91,9 @@ def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
         is_chained = read_end(text)
         if is_chained is None:
             return False
-        session.late = Late(late.begin) if is_chained else None
+        session.late = late.chain() if is_chained else None
         session.engine.forget_portals()
-        session.services.held_back(opened=False)
+        session.services.held_back(Held.SPARED)
         tag = b"ROLLBACK" if late.is_failed or kind is Kind.ROLLBACK else b"COMMIT"
     else:
         name = read_savepoint(text)
@@ -129,6 +131,8 @@ def _may_be_beside(session: Conversation, late: Late, errand: Errand) -> bool:
         return binds_unnamed(request)
     if why_not_fast(request, errand.plans, session.belongings) is not None:
         return False
+    if late.seen is not None and len(late.seen) >= MOST_SEEN:
+        return False
     if errand.plans[0].tells_time or errand.clock:
         return False
     return binds_unnamed(request) and not is_of_the_moment(request.executions[0])
@@ -143,4 +147,7 @@ def _is_control(errand: Errand) -> bool:
 
 
 _BEGIN: Final = Kind.BEGIN
-_HELD: Final = ("", "read committed")
+_ONE_SNAPSHOT: Final = "repeatable read"
+
+MOST_SEEN: Final = 1000
+"""Sets of tables, of which each has its version compared at every read."""

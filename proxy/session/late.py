@@ -4,14 +4,28 @@ In READ COMMITTED every statement has a snapshot of its own, so what is read in 
 write need not be read in the transaction: it is served *beside* it, like any other read. BEGIN is
 answered and kept; the first statement that writes, locks, or is not proven to be a read opens the
 transaction at the primary (docs/freshness.md, "Transactions").
+
+In REPEATABLE READ all reads are of one snapshot. What was read is of the snapshot of now for as
+long as nothing of it was written since, so reads are served beside it until then.
 """
 
 from __future__ import annotations
 
+from enum import Enum, unique
 from typing import final
 
+from proxy.freshness.tables import ReadSet
 from proxy.sql.transaction_control import Begin
 from proxy.wire.postgres import tags
+
+
+@unique
+class Held(Enum):
+    """What has become of a transaction that was held back."""
+
+    OPENED = "opened"
+    SPARED = "spared"
+    REFUSED = "refused"
 
 
 @final
@@ -23,12 +37,15 @@ class Late:
         savepoints: The names of those it has set, the latest last.
         has_read: Whether something was read beside it: some options can't be set behind a query.
         is_failed: Whether a statement in it has failed.
+        seen: What was read beside it, each with its version then, where all of that must be of one
+            snapshot; else None.
     """
 
-    __slots__ = ("begin", "has_read", "is_failed", "savepoints")
+    __slots__ = ("begin", "has_read", "is_failed", "savepoints", "seen")
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, *, one_snapshot: bool) -> None:
         self.begin = begin
+        self.seen: dict[ReadSet, int] | None = {} if one_snapshot else None
         self.savepoints: list[str] = []
         self.has_read = False
         self.is_failed = False
@@ -37,6 +54,15 @@ class Late:
     def status(self) -> int:
         """What the client must be told of it, in the protocol's words."""
         return tags.FAILED if self.is_failed else tags.IN_TRANSACTION
+
+    @property
+    def bears_ready_answers(self) -> bool:
+        """Whether a read may be answered as it is received, without being looked at."""
+        return self.seen is None and not self.is_failed
+
+    def chain(self) -> Late:
+        """Make the next one, which begins as this did."""
+        return Late(self.begin, one_snapshot=self.seen is not None)
 
     def release(self, name: str) -> bool:
         """RELEASE a savepoint and all behind it; False: there is none of this name."""

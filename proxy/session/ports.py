@@ -13,6 +13,7 @@ from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.session.errand import Errand
+from proxy.session.late import Held
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.state import Change, SessionState
@@ -134,6 +135,13 @@ class Dialect(Protocol):
     ) -> bytes:
         """SQL that begins a transaction and brings it where one is that was held back."""
 
+    @property
+    def written(self) -> bytes:
+        """SQL that asks what the open transaction has written; see `routing.discovery`."""
+
+    def closed(self, end: bytes, reply: bytes, refused: bytes | None) -> bytes:
+        """The end of an answer that was kept back until the commit behind it was answered."""
+
     def with_status(self, reply: bytes, status: int) -> bytes:
         """A whole reply, with another transaction status in the server's last word."""
 
@@ -212,8 +220,8 @@ class Services(Protocol):
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache: count it."""
 
-    def held_back(self, *, opened: bool) -> None:
-        """A transaction that was held back has been opened, or has ended without: count it."""
+    def held_back(self, outcome: Held) -> None:
+        """Something has become of a transaction that was held back: count it."""
 
     def cancel(self, link: Link) -> None:
         """Stop what a link runs; it is lent to nobody else before that has been heard."""

@@ -64,6 +64,9 @@ class ContextFinder(Protocol):
         """Find what is cached for sessions of this shape."""
 
 
+_LEVELS: Final = frozenset(("read committed",))
+
+
 @dataclass(slots=True, frozen=True)
 class Defaults:
     """What a login of this user to this database begins with, as the server said.
@@ -87,6 +90,8 @@ class Profile:
         state: What the client has set, its startup parameters included.
         scope: What names mean.
         context: What is cached for sessions like this; None where nothing may be.
+        levels: The levels of isolation at which reads may leave the primary.
+        isolation: The level of its transactions, where they name none.
         blocked: Why no read of this session may leave the primary; None when one may.
         is_readable: Whether texts mean what they look like to us.
         sense: What prepared texts depend on; None where we can't tell what they mean.
@@ -103,6 +108,8 @@ class Profile:
         "database",
         "fires_others",
         "is_readable",
+        "isolation",
+        "levels",
         "role",
         "scope",
         "sense",
@@ -121,10 +128,24 @@ class Profile:
         database: str,
         startup: SessionState,
         defaults: Defaults,
+        levels: frozenset[str] = _LEVELS,
     ) -> None:
+        """Begin.
+
+        Args:
+            planner: Finds what names mean.
+            cache: Finds what is cached.
+            group: The server group's name.
+            user: Who has logged in.
+            database: Where.
+            startup: What the client has said of settings when it came.
+            defaults: What a login begins with.
+            levels: The levels of isolation at which reads may leave the primary.
+        """
         self._planner = planner
         self._cache = cache
         self._group = group
+        self.levels = levels
         self.startup = startup
         self._defaults = defaults
         self.user = user
@@ -133,6 +154,7 @@ class Profile:
         self.role = user
         self.scope: Scope
         self.context: Context | None = None
+        self.isolation = ""
         self.blocked: Reason | None = None
         self.is_readable = True
         self.sense: Sense | None = None
@@ -215,7 +237,10 @@ class Profile:
         self.fires_others = (
             _value(settings.get("session_replication_role"), "origin") not in _OWN_TRIGGERS
         )
-        self.blocked = self._why_blocked(settings)
+        self.isolation = _value(
+            settings.get("default_transaction_isolation"), self._defaults.isolation
+        )
+        self.blocked = self._why_blocked()
         if path is None:
             self.blocked = Reason.SETTINGS
             path = ()
@@ -225,9 +250,8 @@ class Profile:
         if self._cache is not None and self.blocked is None:
             self.context = self._cache.context(self._shape(settings, role, authorization))
 
-    def _why_blocked(self, settings: Mapping[str, str]) -> Reason | None:
-        isolation = _value(settings.get("default_transaction_isolation"), self._defaults.isolation)
-        if isolation != "read committed":
+    def _why_blocked(self) -> Reason | None:
+        if self.isolation not in self.levels:
             return Reason.ISOLATION
         return None if self.is_readable else Reason.SETTINGS
 

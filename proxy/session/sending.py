@@ -12,7 +12,8 @@ from typing import Final
 from proxy.cache.flight import NOT_STORED
 from proxy.routing.plan import Plan
 from proxy.session.conversation import Conversation
-from proxy.session.errand import Errand
+from proxy.session.discovering import BEGIN, discovers, must_wrap
+from proxy.session.errand import Ahead, Errand
 from proxy.session.late import Late
 from proxy.session.meaning import only_prepares, plan_all, read, texts_of
 from proxy.session.phase import OPEN, RUNNING, SETTING
@@ -21,7 +22,7 @@ from proxy.session.profile import AUTHORIZATION, ROLE
 from proxy.session.sequences import asks_sequences, touches_sequences
 from proxy.session.shaping import FIXED, constants_depend_on
 from proxy.session.state import Change, Settings, Verb
-from proxy.session.transaction import may_commit
+from proxy.session.transaction import is_in_vain, may_commit
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.exchange import Prelude
 from proxy.wire.postgres.prepared import Prepared
@@ -58,13 +59,19 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     in_transaction = exchange.status != tags.IDLE
     if not in_transaction:
         transaction.begin(session.profile.state)
+        if must_wrap(errand):
+            errand.is_wrapped = in_transaction = True
+            pieces.append(exchange.prelude(Prelude.STATE, BEGIN))
+    elif discovers(session, errand, link):
+        return
     if not errand.is_plain:
         _account(session, errand.plans, errand.texts)
-        if transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
+        is_commit = may_commit(errand.plans, in_transaction=in_transaction)
+        if transaction.writes and is_commit and not is_in_vain(errand.plans, exchange.status):
             services.announce(errand, transaction, session.profile)
     exchange.editor.in_doubt = transaction.are_constants_lost or request.is_foreign
     sync = not in_transaction and only_prepares(request)
-    pieces.append(exchange.begin(request, sync=sync))
+    pieces.append(exchange.begin(request, sync=sync, keeps_end=errand.is_wrapped))
     errand.sent_at = services.clock()
     errand.attempts += 1
     errand.server = link.server
@@ -83,7 +90,7 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
 
 def _open(session: Conversation, errand: Errand, link: Link, late: Late) -> None:
     """Begin at the server what was held back; the errand is sent when that is done."""
-    errand.is_opening = True
+    errand.ahead = Ahead.OPENING
     session.transaction.begin(session.profile.state)
     session.phase = SETTING
     begin = session.services.dialect.opening(
@@ -211,7 +218,7 @@ def _prepares(session: Conversation, errand: Errand, link: Link, *, is_lost: boo
     if changes:
         commands.append(session.services.dialect.apply(changes))
     errand.foreign.append(constants)
-    errand.is_preparing = True
+    errand.ahead = Ahead.PREPARING
     session.phase = SETTING
     link.write(exchange.prepare(b"\n;".join(commands), lacking))
     return True

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.errors import NotSerializable
 from proxy.session import consequences
 from proxy.session.conversation import Conversation
-from proxy.session.errand import Errand
-from proxy.session.failing import end_unserved, hang_up
+from proxy.session.discovering import commit_of_ours, learn
+from proxy.session.errand import Ahead, Errand
+from proxy.session.failing import end_unserved, fail, hang_up
 from proxy.session.hearing import is_canceled, note
+from proxy.session.late import Held
 from proxy.session.leaving import leave
 from proxy.session.phase import ASKING, FREE, SETTING
 from proxy.session.ports import Link
@@ -25,6 +28,7 @@ from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.requests import END_OPEN
 
+_ROLLBACK: Final = b"ROLLBACK"
 _REVALIDATION: Final = b"RevalidateCachedQuery"
 """The routine in PostgreSQL that finds a prepared statement's result to be another than before."""
 
@@ -71,7 +75,11 @@ def done(session: Conversation, link: Link) -> None:
     else:
         consequences.chain(session.belongings, errand, link)
         session.phase = FREE
-        after(session)
+        if errand.is_wrapped and not session.is_gone:
+            session.errand = commit_of_ours(session, exchange.take_end())
+            send(session, session.errand, link)
+        else:
+            after(session)
 
 
 def _take_back(session: Conversation, errand: Errand, exchange: Exchange) -> None:
@@ -185,10 +193,20 @@ def _are_set(session: Conversation, link: Link) -> None:
     if session.is_gone:
         leave(session)
         return
-    if errand is not None and errand.is_opening:
+    ahead = None if errand is None else errand.ahead
+    if errand is not None and ahead is Ahead.OPENING:
         _is_open(session, errand, link)
         return
-    is_preparing = errand is not None and errand.is_preparing
+    if errand is not None and ahead is Ahead.UNDOING:
+        _is_undone(session, errand, link)
+        return
+    if errand is not None and ahead is Ahead.DISCOVERING:
+        errand.ahead = None
+        learn(session, errand, link)
+        send(session, errand, link)
+        pump(session)
+        return
+    is_preparing = ahead is Ahead.PREPARING
     if exchange.error is not None and not (is_preparing and not exchange.state_error):
         session.errand = None
         _refused_state(session, errand, link)
@@ -199,7 +217,7 @@ def _are_set(session: Conversation, link: Link) -> None:
     if errand is None:
         _part(session, link)
     else:
-        errand.is_preparing = False  # where that went wrong, the statement's use will tell why
+        errand.ahead = None  # where that went wrong, the statement's use will tell why
         send(session, errand, link)
         pump(session)
 
@@ -208,15 +226,33 @@ def _is_open(session: Conversation, errand: Errand, link: Link) -> None:
     """The transaction that was held back is open now, or could not be opened."""
     late = session.late
     assert late is not None
-    errand.is_opening = False
-    if link.exchange.status == late.status:
-        session.late = None
-        session.services.held_back(opened=True)
-        send(session, errand, link)
-        pump(session)
-    else:
+    errand.ahead = None
+    seen = late.seen if not late.is_failed else None
+    now = session.services.clock()
+    if link.exchange.status != late.status:
         session.errand = None
         _refused_state(session, errand, link)
+    elif seen and not session.ledger.all_hold(seen, now):
+        # Its snapshot was taken just now, and is another than that of what was read.
+        errand.ahead = Ahead.UNDOING
+        link.write(link.exchange.ask(_ROLLBACK))
+    else:
+        session.late = None
+        session.services.held_back(Held.OPENED)
+        send(session, errand, link)
+        pump(session)
+
+
+def _is_undone(session: Conversation, errand: Errand, link: Link) -> None:
+    """What was read was written since: the client must try its transaction again."""
+    session.link = None
+    if session.belongings.pins:
+        session.home = link
+    else:
+        session.give_back(link)
+    session.services.held_back(Held.REFUSED)
+    fail(session, errand, NotSerializable("could not serialize access due to concurrent update"))
+    pump(session)
 
 
 def _refused_state(session: Conversation, errand: Errand | None, link: Link) -> None:

@@ -119,7 +119,7 @@ def _rest(session: Conversation) -> None:
     belongings = session.belongings
     if (
         session.link is None
-        and not (session.late is not None and session.late.is_failed)
+        and (session.late is None or session.late.bears_ready_answers)
         and not session.intake.is_skipping
         and not session.is_slow
         and session.intake.is_between

@@ -10,6 +10,7 @@ from proxy.session.names import are_constants_lost, are_names_lost, moves
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.statement import Kind
 from proxy.types import Table
+from proxy.wire.postgres import tags
 
 _ENDS = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION))
 _FOLLOWED: Final = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.ROLLBACK))
@@ -25,9 +26,12 @@ class Transaction:
         "are_constants_lost",
         "are_names_lost",
         "constants_stay_lost",
+        "discovers",
         "generation",
         "has_set",
         "is_dark",
+        "is_discovered",
+        "known",
         "rows",
         "state",
         "stay_lost",
@@ -38,6 +42,9 @@ class Transaction:
 
     def __init__(self) -> None:
         self.writes: frozenset[Table] = NOTHING
+        self.known: frozenset[Table] = NOTHING  # of these, what is certain
+        self.discovers = False  # whether the server can say which of the others there are
+        self.is_discovered = False  # whether it has said so
         self.rows: dict[Table, int] = {}  # written, as the command tags said
         self.generation = -1  # of the oldest plan it ran; -1 while it has run none
         self.state: SessionState = UNTOUCHED  # to go back to on ROLLBACK
@@ -57,7 +64,8 @@ class Transaction:
 
     def chain(self, state: SessionState) -> None:
         """Start anew on the same connection: what is unsure of it stays so."""
-        self.writes = NOTHING
+        self.writes = self.known = NOTHING
+        self.discovers = self.is_discovered = False
         if self.rows:
             self.rows = {}
         self.generation = -1
@@ -84,8 +92,11 @@ class Transaction:
         for plan, text in zip(plans, texts, strict=True):
             if plan.writes:
                 self.writes |= plan.writes
+                self.known |= plan.known if plan.discovers else plan.writes
+                self.discovers = self.discovers or plan.discovers
                 if self.are_names_lost:
                     self.writes |= anything
+                    self.known |= anything
                 if self.generation < 0 or plan.generation < self.generation:
                     self.generation = plan.generation
             moved = moves(plan, text, is_touched=self.has_set or state is not self.state)
@@ -96,6 +107,18 @@ class Transaction:
             if are_constants_lost(moved):
                 self.are_constants_lost = True
                 self.constants_stay_lost = self.constants_stay_lost or not is_followed
+
+    def narrow(self, found: frozenset[Table], generation: int) -> None:
+        """Take the server's word for what has been written.
+
+        Args:
+            found: The tables.
+            generation: Of the catalogs that say which they are.
+        """
+        self.writes = self.known | found
+        self.discovers = False
+        self.is_discovered = True
+        self.generation = generation
 
     def doubt(self) -> None:
         """Something was set, and it is not known what: the server is asked when it is over."""
@@ -136,6 +159,11 @@ def may_commit(plans: Sequence[Plan], *, in_transaction: bool) -> bool:
     if Kind.COMMIT in kinds or any(plan.may_commit for plan in plans):
         return True
     return is_writing and not kinds.isdisjoint(_ENDS)
+
+
+def is_in_vain(plans: Sequence[Plan], status: int) -> bool:
+    """Tell if nothing but a COMMIT is run, in a transaction that has failed."""
+    return status == tags.FAILED and len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT
 
 
 def has_ended(plans: Sequence[Plan]) -> bool:

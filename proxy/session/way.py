@@ -34,7 +34,10 @@ def read_fast(session: Conversation, errand: Errand) -> None:
     if results is not None and errand.attempts == 0:
         answer = results.find(session.profile, errand, now)
         if answer is not None:
-            _hit(session, errand, answer)
+            if session.sees(errand, now):
+                _hit(session, errand, answer)
+            else:
+                to_primary(session, errand)
             return
         if results.join(errand, session):
             session.phase = WAITING
@@ -50,6 +53,12 @@ def read_fast(session: Conversation, errand: Errand) -> None:
 def to_primary(session: Conversation, errand: Errand) -> None:
     """Send an errand to the primary, on the connection kept for the client if there is one."""
     services = session.services
+    late = session.late
+    if late is not None and late.seen is not None and errand.beside and errand.fast is not None:
+        # Read beside the transaction it would be of another snapshot, perhaps.
+        errand.beside = False
+        errand.fast = None
+        session.land(errand, NOT_STORED)
     errand.server = errand.need = None
     errand.rejected = False
     if errand.fast is not None and errand.fast.read_set is not None:

@@ -30,6 +30,7 @@ from proxy.settings.values import (
     PoolMode,
     Positive,
     PrimaryReads,
+    RepeatableRead,
     Seconds,
     ServerAt,
     Size,
@@ -192,6 +193,11 @@ class ServerGroup:
     """What is done about BEGIN. `late`: it is kept until the first statement that writes, locks or
     is not proven to be a read, and reads in front of that are served like any others; `primary`:
     the whole transaction is served by the primary."""
+
+    repeatable_read: RepeatableRead = RepeatableRead.PRIMARY
+    """Where transactions in REPEATABLE READ are served. `primary`; `versioned`: their BEGIN is kept
+    too, and reads in front of the first write are served like any others for as long as none of
+    the tables that were read has been written since; else the client gets 40001, to try again."""
 
     primary_reads: PrimaryReads = PrimaryReads.FALLBACK
     """When the primary serves reads that a replica may serve too: `fallback`: only when no replica

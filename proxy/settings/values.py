@@ -76,6 +76,14 @@ class Transactions(Enum):
 
 
 @unique
+class RepeatableRead(Enum):
+    """What is done about transactions in REPEATABLE READ."""
+
+    PRIMARY = "primary"
+    VERSIONED = "versioned"
+
+
+@unique
 class PrimaryReads(Enum):
     """When the primary serves reads that a replica may serve too."""
 

@@ -100,6 +100,10 @@ class Catalog:
         """Find the tables that a change of a relation counts for."""
         return tables(self.database, self._snapshot.families.roots(oid))
 
+    def knows(self, oid: int) -> bool:
+        """Tell whether there is a relation of this number."""
+        return self._snapshot.names.get(oid) is not None
+
     def name_of(self, oid: int) -> str:
         """Name a relation for people; its number when it is not known."""
         relation = self._snapshot.names.get(oid)

@@ -25,6 +25,7 @@ class Kind(Enum):
     REORDERED = "two reads of a list disagree on its order"
     REPEATED = "a list holds an element twice"
     MISORDERED = "a write took its place before something that had ended when it began"
+    TORN = "what a read saw of several rows was never there at one instant"
     FORK = "two reads of several rows each lack what the other has"
 
 

@@ -68,6 +68,8 @@ class Yield:
         behind: Reads at the primary because replicas had not replayed what they needed.
         pending: Reads at the primary because of a commit under way.
         invalidated: Answers of replicas that were thrown away at their first byte.
+        spared: Transactions that ended before they had to be opened.
+        refused: Those that were refused, for what they had read had been written since.
     """
 
     hits: float
@@ -76,6 +78,8 @@ class Yield:
     behind: float
     pending: float
     invalidated: float
+    spared: float
+    refused: float
 
     @classmethod
     def of(cls, proxy: ProxyUnderTest, cluster: PostgresCluster) -> Yield:
@@ -90,4 +94,6 @@ class Yield:
             behind=proxy.metric("tidegate_reads_total", reason="behind"),
             pending=proxy.metric("tidegate_reads_total", reason="pending"),
             invalidated=proxy.metric("tidegate_reads_total", reason="invalidated"),
+            spared=proxy.metric("tidegate_transactions_total", outcome="spared"),
+            refused=proxy.metric("tidegate_transactions_total", outcome="refused"),
         )

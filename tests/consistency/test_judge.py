@@ -206,6 +206,30 @@ class TestForks:
         assert kinds(*self.WRITES, *reads, x=0, y=0) == [Kind.FORK]
 
 
+class TestSnapshots:
+    """What is read in one transaction of one snapshot is one read."""
+
+    def test_what_was_there_at_one_instant(self) -> None:
+        writes = write("a", 1, 2, x=1), write("b", 5, 6, y=1)
+        assert verdict(*writes, read("c", 0.5, 9, x=1, y=0), x=0, y=0)
+
+    def test_what_overlaps_may_have_been(self) -> None:
+        writes = write("a", 1, 5, x=1), write("b", 4, 6, y=1)
+        assert verdict(*writes, read("c", 0.5, 9, x=0, y=1), x=0, y=0)
+
+    def test_what_was_replaced_before_the_rest_was_there(self) -> None:
+        writes = write("a", 1, 2, x=1), write("b", 3, 4, y=1)
+        assert kinds(*writes, read("c", 0.5, 9, x=0, y=1), x=0, y=0) == [Kind.TORN]
+
+    def test_a_write_that_came_to_nothing_replaces_nothing(self) -> None:
+        writes = write("a", 1, 2, UNKNOWN, x=1), write("b", 3, 4, y=1)
+        assert verdict(*writes, read("c", 0.5, 9, x=0, y=1), x=0, y=0)
+
+    def test_the_same_thing_twice(self) -> None:
+        twice = Operation("c", Act.READ, 0.5, 9, OK, (("x", 0), ("x", 1)), "SELECT")
+        assert kinds(write("a", 1, 8, x=1), twice, x=0) == [Kind.TORN]
+
+
 def test_report_tells_who_when_and_what_befell_the_servers() -> None:
     operations = [
         *started_with([("cold:3", 0)], 100.0),

@@ -59,12 +59,15 @@ def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, commits: Comm
     names = [replica.name for replica in cluster.replicas]
     # A commit that waits for one of two replicas must find one.
     one_at_a_time = bool(commits.standbys)
-    with place.proxy() as (ground, proxy):
+    with place.proxy(repeatable_read="versioned") as (ground, proxy):
         for seed in range(SEED, SEED + RUNS):
             plans = plan(seed, LENGTH, names, one_at_a_time=one_at_a_time)
             verdict = ground.run(LENGTH, plans, seed=seed)
-            check(verdict, Yield.of(proxy, cluster), seed)
+            yielded = Yield.of(proxy, cluster)
+            check(verdict, yielded, seed)
             assert not verdict.history.errors, verdict.report()
+            assert yielded.spared > LENGTH, yielded
+            assert yielded.refused, yielded
 
 
 def test_nothing_is_stale_when_the_primary_crashes(place: Place) -> None:
@@ -75,7 +78,7 @@ def test_nothing_is_stale_when_the_primary_crashes(place: Place) -> None:
         Planned(at, 0.0 if kind is Fault.CRASH else 0.3, "primary", kind)
         for at, kind in zip(times, kinds, strict=False)
     ]
-    with place.proxy() as (ground, proxy):
+    with place.proxy(repeatable_read="versioned") as (ground, proxy):
         for seed in range(SEED, SEED + RUNS):
             lags = plan(seed, LENGTH, ["replica1"], [Fault.LAG])
             verdict = ground.run(LENGTH, [crashes, *lags], seed=seed)

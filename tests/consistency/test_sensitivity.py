@@ -30,7 +30,14 @@ ROUNDS = 6
 LAG = 0.3
 LAG_EVERY = 0.5
 
-TOO_OLD = {Kind.STALE, Kind.WENT_BACK, Kind.OWN_WRITE_MISSED, Kind.OWN_READ_UNDONE, Kind.FORK}
+TOO_OLD = {
+    Kind.TORN,
+    Kind.STALE,
+    Kind.WENT_BACK,
+    Kind.OWN_WRITE_MISSED,
+    Kind.OWN_READ_UNDONE,
+    Kind.FORK,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,12 @@ SLOW = Situation(
 )
 """Reads take long, so that commits are acknowledged while they run; and they are the same ones."""
 
+SNAPSHOTS = replace(
+    BEHIND,
+    load={"topics": ("warm", "cold", "transfer", "hot"), "snapshots": 0.5},
+)
+"""Many transactions read several tables, and what they have read is written meanwhile."""
+
 SITUATIONS = {
     "mark": AHEAD,
     "pending": AHEAD,
@@ -78,6 +91,7 @@ SITUATIONS = {
     "need": BEHIND,
     "validation": OVERTAKEN,
     "fill": SLOW,
+    "snapshot": SNAPSHOTS,
 }
 
 
@@ -93,7 +107,11 @@ async def test_missing_rule_is_found(place: Place, rule: str) -> None:
     assert verdict.kinds <= TOO_OLD, verdict.report()
 
 
-@pytest.mark.parametrize("situation", [AHEAD, OVERTAKEN, SLOW], ids=["ahead", "overtaken", "slow"])
+@pytest.mark.parametrize(
+    "situation",
+    [AHEAD, OVERTAKEN, SLOW, SNAPSHOTS],
+    ids=["ahead", "overtaken", "slow", "snapshots"],
+)
 async def test_nothing_is_found_with_all_rules(place: Place, situation: Situation) -> None:
     """Of replicas that are behind, `test_runs` has more than enough."""
     async with arranged(place, situation) as stage:
@@ -130,7 +148,7 @@ async def arranged(
             relay = await stack.enter_async_context(Relay(replica.port))
             relay.to_server.delay = situation.delay
             servers.append(relay.address)
-        proxy = place.proxy(servers, without, cache=situation.cache)
+        proxy = place.proxy(servers, without, cache=situation.cache, repeatable_read="versioned")
         ground, _ = await asyncio.to_thread(proxy.__enter__)
         stack.push_async_callback(asyncio.to_thread, proxy.__exit__, None, None, None)
         yield Stage(situation, ground)

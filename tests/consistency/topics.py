@@ -289,7 +289,7 @@ INSERT INTO cascaded SELECT k, 0 FROM generate_series(1, 6) k;
 AUDITED: Final = _register(
     "audited",
     keys=6,
-    pause=4.0,
+    pause=0.4,
     table="audit",
     writes=(
         Write((_update("audited"),)),

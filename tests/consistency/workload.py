@@ -27,6 +27,9 @@ ROTATION = 3.0
 RETRY = 0.05
 """Seconds between two attempts to connect."""
 
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+TRY_AGAIN = "40001"
+
 CHECK_OWN = 0.3
 """How often a writer reads back what it wrote."""
 
@@ -45,6 +48,7 @@ class Load:
         processes: How many there are.
         readers: How many connections only read.
         think: Seconds that a reader pauses, on average.
+        snapshots: The share of reads that are whole transactions in REPEATABLE READ.
         slowness: By how much slow reads are more frequent than usual.
         limit: How many operations are enough.
         seed: Of all that is random.
@@ -62,6 +66,7 @@ class Load:
     processes: int = 1
     readers: int = 8
     think: float = 0.001
+    snapshots: float = 0.08
     slowness: float = 1.0
     limit: int = 300_000
     seed: int = 0
@@ -169,6 +174,14 @@ class Client:
         rows: Sequence[Row],
     ) -> None:
         """Keep what a read returned."""
+        seen = self._interpreted(door, topic, read, key, rows)
+        self._keep(Act.READ, start, end, Outcome.OK, seen, f"{door.way}: {read.statement}")
+
+    @staticmethod
+    def _interpreted(
+        door: Door, topic: Topic, read: Read, key: int, rows: Sequence[Row]
+    ) -> tuple[tuple[str, Value], ...]:
+        """Say what rows tell about which objects."""
         try:
             seen = tuple(it for row in rows for it in read.interpret(row))
         except (ValueError, IndexError):
@@ -176,7 +189,7 @@ class Client:
             raise AssertionError(text) from None
         if not seen and "$1" in read.statement:
             seen = ((f"{topic.name}:{key}", topic.missing()),)
-        self._keep(Act.READ, start, end, Outcome.OK, seen, f"{door.way}: {read.statement}")
+        return seen
 
     def _values(self, read: Read, key: int) -> tuple[int, ...]:
         return (key, -self.draw.randrange(1, 1_000_000)) if read.varies else (key,)
@@ -236,26 +249,48 @@ class Reader(Client):
     async def act(self, door: Door) -> None:
         manner = self.draw.random()
         if manner < 0.2:
-            begin = self.draw.choice(("BEGIN", "BEGIN READ ONLY"))
-            await self._read_in_transaction(door, begin, one_snapshot=False)
-        elif manner < 0.22:
-            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ"
-            await self._read_in_transaction(door, begin, one_snapshot=True)
+            await self._read_in_transaction(door, self.draw.choice(("BEGIN", "BEGIN READ ONLY")))
+        elif manner < 0.2 + self.load.snapshots:
+            await self._read_one_snapshot(door)
         else:
             count = 3 if manner > 0.95 else 1
             await self.ask(door, [self._choose() for _ in range(count)])
 
-    async def _read_in_transaction(self, door: Door, begin: str, *, one_snapshot: bool) -> None:
+    async def _read_in_transaction(self, door: Door, begin: str) -> None:
         self._doing = f"{door.way}: {begin}"
         async with asyncio.timeout(PATIENCE):
             await door.execute(begin)
-            first = time.monotonic()
             for _ in range(2):
                 topic, read, key = self._choose()
-                start = first if one_snapshot else time.monotonic()
+                start = time.monotonic()
                 rows = await door.fetch(read.statement, *self._values(read, key))
                 self.saw(door, start, time.monotonic(), topic, read, key, rows)
             await door.execute("COMMIT")
+
+    async def _read_one_snapshot(self, door: Door) -> None:
+        """Read several things, some of them twice; all of it is one read, of one instant.
+
+        It may have to be given up. What was read until then is of one snapshot nevertheless.
+        """
+        choices = [self._choose() for _ in range(self.draw.randint(2, 4))]
+        choices.append(self.draw.choice(choices))
+        seen: list[tuple[str, Value]] = []
+        self._doing = f"{door.way}: {SNAPSHOT}"
+        end = ""
+        async with asyncio.timeout(PATIENCE):
+            await door.execute(SNAPSHOT)
+            start = stop = time.monotonic()
+            try:
+                for topic, read, key in choices:
+                    rows = await door.fetch(read.statement, *self._values(read, key))
+                    stop = time.monotonic()
+                    seen += self._interpreted(door, topic, read, key, rows)
+            except ERRORS as error:
+                if sqlstate(error) != TRY_AGAIN:
+                    raise
+                end = ", given up"
+            self._keep(Act.READ, start, stop, Outcome.OK, tuple(seen), self._doing + end)
+            await door.execute("ROLLBACK" if end else "COMMIT")
 
     def _choose(self) -> tuple[Topic, Read, int]:
         [topic] = self.draw.choices(self._topics, self._weights)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from proxy.wire.postgres import backend, tags
-from proxy.wire.postgres.codec import HEADER
+from proxy.wire.postgres.codec import HEADER, read_int32
 from proxy.wire.postgres.requests import Item, Request
 
 _READY: Final = {
@@ -74,9 +74,71 @@ def opening(begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_faile
     return ";".join(commands).encode()
 
 
+LOCKED: Final = b"""
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT CASE WHEN pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on'
+            THEN pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(o)
+                 OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_updated(o)
+                 OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_deleted(o)) END,
+       pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL
+FROM pg_catalog.unnest('{%b}'::pg_catalog.oid[]) o;
+SELECT l.relation, c.relkind, c.relpersistence
+FROM pg_catalog.pg_locks l
+     LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation
+WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+  AND l.locktype OPERATOR(pg_catalog.=) 'relation'
+  AND l.mode OPERATOR(pg_catalog.<>) ALL ('{AccessShareLock,RowShareLock}')
+""" % b",".join(
+    b"%d" % oid
+    for oid in (
+        *(1247, 1249, 1255, 1259, 1260, 1261, 1262, 1417, 1418, 2328, 2600, 2601, 2602, 2603),
+        *(2604, 2605, 2606, 2607, 2611, 2612, 2615, 2616, 2617, 2618, 2620, 2753, 2964, 3079),
+        *(3118, 3256, 3350, 3456, 3466, 3501, 3541, 3576, 3600, 3602, 3603, 3764, 6100),
+    )
+)
+"""What the open transaction has written: how many rows of the system catalogs that say what things
+mean, NULL where nobody counts; whether it has a number; then its locks for writing, with the kind
+and persistence of each relation, NULL where that is gone.
+
+Constraint triggers that wait for the commit run now: what they lock is seen as well. A count may
+hold rows of an earlier transaction of the same connection, so it is never too small."""
+
+
 def with_status(reply: bytes, status: int) -> bytes:
     """A whole reply, with another transaction status in its ReadyForQuery."""
     return reply[: -len(backend.READY_IDLE)] + ready(status)
+
+
+def closed(end: bytes, reply: bytes, refused: bytes | None) -> bytes:
+    """End an answer that was kept back until the commit behind it was answered.
+
+    Args:
+        end: What was kept back, from its CommandComplete or ReadyForQuery on; b"": nothing, the
+            commit is the client's own.
+        reply: The whole answer to the commit.
+        refused: The ErrorResponse that says why it could not be one, or None.
+    """
+    messages = list(_messages(reply))
+    has_failed = refused is not None or any(tag == tags.ERROR_RESPONSE for tag, _ in messages)
+    pieces = [
+        message
+        for tag, message in _messages(end)
+        if tag != tags.READY_FOR_QUERY and not (has_failed and tag == tags.COMMAND_COMPLETE)
+    ]
+    for tag, message in messages:
+        if tag != tags.COMMAND_COMPLETE or not (end or has_failed):
+            pieces.append(message)
+        elif refused is not None:
+            pieces.append(refused)
+    return b"".join(pieces)
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    pos = 0
+    while pos < len(data):
+        stop = pos + 1 + read_int32(data, pos + 1)
+        yield data[pos], data[pos:stop]
+        pos = stop
 
 
 def said(request: Request, tag: bytes, status: int) -> bytes:

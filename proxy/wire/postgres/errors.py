@@ -29,6 +29,7 @@ SQLSTATES: Final[dict[Fault, bytes]] = {
     Fault.UNKNOWN_PREPARED_STATEMENT: b"26000",
     Fault.INVALID_SETTING: b"22023",
     Fault.CANCELLED: b"57014",
+    Fault.NOT_SERIALIZABLE: b"40001",
 }
 
 _FAULTS: Final = {sqlstate: fault for fault, sqlstate in reversed(SQLSTATES.items())}

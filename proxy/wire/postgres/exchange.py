@@ -56,7 +56,9 @@ class Exchange:
         "_copy_ended",
         "_discarding",
         "_editing",
+        "_end",
         "_framer",
+        "_keeps_end",
         "_owed",
         "_preludes",
         "_request",
@@ -88,6 +90,8 @@ class Exchange:
         self._request: Request | None = None
         self._copy_ended = False  # the client has said that it has no more rows to be copied
         self._sync_counts = False  # the Sync was sent behind that
+        self._keeps_end = False
+        self._end = b""
         # Of the connection:
         self.parameters = parameters
         self.editor = Editor(max_prepared)
@@ -141,16 +145,20 @@ class Exchange:
         self._framer.watched = _WATCH_EDITED
         return settings + self.editor.prepare(statements)
 
-    def begin(self, request: Request, *, sync: bool = False) -> bytes:
+    def begin(self, request: Request, *, sync: bool = False, keeps_end: bool = False) -> bytes:
         """Start a request; returns what is to be sent.
 
         Args:
             request: The previous one must be `done`.
             sync: End an open batch here with a Sync of our own, so that the server is ready for
                 others; the client hears nothing of it.
+            keeps_end: Keep the end of the answer back, for `take_end`. It must be whole in itself
+                what the client is told of a commit: of a single statement in a simple query, the
+                CommandComplete and what follows; of a batch, ReadyForQuery.
         """
         self._start()
         self._request = request
+        self._keeps_end = keeps_end
         self._editing = sync or request.end is END_OPEN or self.editor.must_edit(request)
         self._framer.watched = _WATCH_EDITED if self._editing else _WATCH_PLAIN
         if not self._editing:
@@ -175,7 +183,12 @@ class Exchange:
         self.unnamed_is_lost = False
         self.copying_in = self.wants_sync = False
         self._copy_ended = self._sync_counts = False
-        self._discarding = False
+        self._discarding = self._keeps_end = False
+
+    def take_end(self) -> bytes:
+        """Hand out the end of the answer that was kept back."""
+        end, self._end = self._end, b""
+        return end
 
     def go_on(self, request: Request) -> bytes:
         """Send the next part of a batch that began as an open one."""
@@ -282,12 +295,30 @@ class Exchange:
 
     def _take(self, passed: bytes, found: list[tuple[int, int, int]], start: int) -> bytes:
         if self._owed:
-            return self._settle(passed, found, start)
-        if found:
-            self._note(passed, found)
-        if self._discarding:
-            return b""
-        return passed[start:] if start else passed
+            told = self._settle(passed, found, start)
+        else:
+            if found:
+                self._note(passed, found)
+            if self._discarding:
+                return b""
+            told = passed[start:] if start else passed
+        return self._keep_end(told, passed, found) if self._keeps_end else told
+
+    def _keep_end(self, told: bytes, passed: bytes, found: list[tuple[int, int, int]]) -> bytes:
+        """Keep back from the first message on that tells of a commit."""
+        request = self._request
+        cut = len(told)
+        if self._end:
+            cut = 0
+        elif request is not None and request.simple:
+            for tag, begin, _ in found:
+                if tag in _TELL_OF_COMMIT:
+                    cut -= len(passed) - begin
+                    break
+        elif self.done:
+            cut -= len(backend.READY_IDLE)
+        self._end += told[cut:]
+        return told[:cut]
 
     def _note(self, passed: bytes, found: list[tuple[int, int, int]]) -> None:
         """Point out what matters in an answer that is passed on as it came."""
@@ -429,6 +460,7 @@ class Exchange:
 
 _UNDOABLE: Final = frozenset((tags.PARSE, tags.CLOSE, TAKEN))
 
+_TELL_OF_COMMIT: Final = frozenset((tags.COMMAND_COMPLETE, tags.READY_FOR_QUERY))
 _QUERIES: Final = frozenset((tags.QUERY, tags.FUNCTION_CALL))
 _COPY_ENDS: Final = frozenset((tags.COPY_DONE, tags.COPY_FAIL))
 _NOT_OF_THE_ANSWER: Final = frozenset(

@@ -56,7 +56,8 @@ def test_reads_are_told_by_reason_and_server(metrics: GroupMetrics) -> None:
 
 def test_counters_of_a_group_are_told(metrics: GroupMetrics) -> None:
     metrics.writes = 1
-    metrics.transactions_opened, metrics.transactions_spared = 12, 13
+    metrics.transactions.count("opened", 12)
+    metrics.commits.count("discovered", 14)
     metrics.cache_hits, metrics.cache_misses = 2, 3
     metrics.cache_fills, metrics.cache_evictions = 4, 5
     metrics.clients = 6
@@ -71,7 +72,7 @@ def test_counters_of_a_group_are_told(metrics: GroupMetrics) -> None:
     expected = {
         ("tidegate_writes_total", "group=app"): 1,
         ("tidegate_transactions_total", "group=app", "outcome=opened"): 12,
-        ("tidegate_transactions_total", "group=app", "outcome=spared"): 13,
+        ("tidegate_commits_total", "group=app", "tables=discovered"): 14,
         ("tidegate_cache_hits_total", "group=app"): 2,
         ("tidegate_cache_misses_total", "group=app"): 3,
         ("tidegate_cache_fills_total", "group=app"): 4,

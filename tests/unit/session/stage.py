@@ -27,6 +27,7 @@ from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.runtime.dialect import PostgresDialect
 from proxy.session.errand import Errand
+from proxy.session.late import Held
 from proxy.session.ports import Terms, Waiter
 from proxy.session.profile import Defaults, Profile
 from proxy.session.results import Results
@@ -143,7 +144,7 @@ def says_what_is_set(**settings: str) -> bytes:
 
 
 class Catalog:
-    """Tables by name and schema; functions, most of which may do anything."""
+    """Tables by name and schema; functions: most may do anything, `sets` whatever to settings."""
 
     def __init__(self, database: str) -> None:
         self.database = database
@@ -169,8 +170,14 @@ class Catalog:
             if call.name.startswith("pg_"):
                 continue
             access.taints = True
-            access.exact = access.exact and call.name == "set_config"
+            access.exact = access.exact and call.name in ("set_config", "sets")
         return access
+
+    def knows(self, oid: int) -> bool:
+        return oid < 16384 + len(self._oids)
+
+    def roots(self, oid: int) -> frozenset[Table]:
+        return frozenset((Table(self.database, oid),))
 
 
 class Link:
@@ -304,6 +311,7 @@ class Stage:
         pins: Iterable[PinReason] = (),
         one_statement: bool = False,
         late_begin: bool = False,
+        levels: Iterable[str] = ("read committed",),
         size: int = 100,
         room: int = 100,
     ) -> None:
@@ -335,6 +343,7 @@ class Stage:
         self.terms = Terms(frozenset(pins), one_statement)
         self.max_queued = 1 << 20
         self.late_begin = late_begin
+        self.levels = frozenset(levels)
         self.idle_transaction_timeout = 10.0
         self.client_idle_timeout = 100.0
         self.pools = {server: Pool(self, server, size) for server in self.servers.values()}
@@ -343,7 +352,7 @@ class Stage:
         self.marks: list[Mark] = []
         self.rows: list[Mapping[Table, int]] = []
         self.reasons: list[Reason] = []
-        self.held: list[bool] = []  # transactions that were held back: whether they were opened
+        self.held: list[Held] = []  # what has become of transactions that were held back
         self.session, self.shell = self.enter("client")
 
     def see(self, server: Server, role: Role, position: int = 100, timeline: int = 1) -> None:
@@ -370,6 +379,7 @@ class Stage:
             database="shop",
             startup=SessionState.of(settings or {}, {}),
             defaults=DEFAULTS,
+            levels=self.levels,
         )
         return Session(self, shell, ClientEngine(self.library), profile, self.terms), shell
 
@@ -462,8 +472,8 @@ class Stage:
     def hit(self, errand: Errand) -> None:
         self.reasons.append(Reason.HIT)
 
-    def held_back(self, *, opened: bool) -> None:
-        self.held.append(opened)
+    def held_back(self, outcome: Held) -> None:
+        self.held.append(outcome)
 
     def cancel(self, link: Link) -> None:
         self.did("cancelled", link.name)

@@ -212,7 +212,7 @@ OPEN_BATCH = bind("s") + execute() + FLUSH + PREPARED_ANEW
         (query("SET timezone TO 'UTC'"), [complete("SET") + IDLE]),
         (query("DEALLOCATE ALL"), [complete("DEALLOCATE ALL") + IDLE]),
         (query("DEALLOCATE s"), []),
-        (query("SELECT f()"), [result("1"), says_what_is_set(timezone="UTC")]),
+        (query("SELECT sets()"), [result("1"), says_what_is_set(timezone="UTC")]),
     ],
     ids=["prepared anew", "in an open batch", "SET", "DEALLOCATE ALL", "DEALLOCATE", "function"],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import IdleTransactionTimeout, PoolTimeout
+from proxy.session.late import Held
 from proxy.types import PinReason, Reason
 from tests.unit.session.stage import (
     BOUND,
@@ -85,7 +86,7 @@ def test_a_transaction_that_only_reads_is_never_begun(stage: Stage) -> None:
     stage >> client(SELECT) << asks("replica", SELECT)
     stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
     assert stage.reasons == [Reason.REPLICA] * 3
-    assert stage.held == [False]
+    assert stage.held == [Held.SPARED]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_what_comes_after_is_in_it(stage: Stage) -> None:
     committed = complete("COMMIT") + IDLE
     stage >> answers("primary", committed)
     stage << told(committed) << settled(committed=True) << released("primary")
-    assert stage.held == [True]
+    assert stage.held == [Held.OPENED]
     assert stage.reasons == [Reason.REPLICA, Reason.WRITE, Reason.TRANSACTION, Reason.TRANSACTION]
 
 

@@ -116,7 +116,7 @@ def test_pinned_while_slow(stage: Stage) -> None:
 
 
 def test_while_slow_when_the_server_says_what_was_left_behind(stage: Stage) -> None:
-    stage >> client(query("SELECT f()"))
+    stage >> client(query("SELECT sets()"))
     stage.events.clear()
     stage.session.client_paused(True)
     stage >> answers("primary", result("1"))
@@ -309,7 +309,7 @@ def test_after_something_that_may_have_left_anything_behind(stage: Stage) -> Non
 
 
 def test_while_the_server_says_what_was_left_behind(stage: Stage) -> None:
-    runs(stage, "SELECT f()", result("1"))
+    runs(stage, "SELECT sets()", result("1"))
     stage >> hangs_up()
     reply = (
         backend.row_description([])
@@ -323,7 +323,7 @@ def test_while_the_server_says_what_was_left_behind(stage: Stage) -> None:
 
 def test_in_a_transaction_that_may_have_left_anything_behind(stage: Stage) -> None:
     runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
-    runs(stage, "SELECT f()", COLUMNS + rows("1") + IN_TRANSACTION)
+    runs(stage, "SELECT sets()", COLUMNS + rows("1") + IN_TRANSACTION)
     stage >> hangs_up() << asks("primary", ROLLBACK)
     stage >> answers("primary", complete("ROLLBACK") + IDLE) << asks("primary", DISCARD)
     stage >> answers("primary", complete("DISCARD ALL") + IDLE) << released("primary") << GONE

@@ -193,7 +193,7 @@ def test_a_connection_that_says_nonsense_while_it_is_kept_is_dropped(listening: 
 
 
 def test_a_cancel_that_comes_late_hits_our_question_and_pins_nobody(stage: Stage) -> None:
-    call = query("SELECT f()")
+    call = query("SELECT sets()")
     stage >> client(call)
     stage.events.clear()
     stage >> cancels() << cancelled("primary")
@@ -206,7 +206,7 @@ def test_a_cancel_that_comes_late_hits_our_question_and_pins_nobody(stage: Stage
 
 
 def test_a_question_that_is_stopped_by_nobodys_cancel_is_not_asked_again(stage: Stage) -> None:
-    stage >> client(query("SELECT f()"))
+    stage >> client(query("SELECT sets()"))
     stage.events.clear()
     stage >> answers("primary", result("1"))
     stage.events.clear()

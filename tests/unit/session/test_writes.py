@@ -167,9 +167,8 @@ def test_the_commit_of_a_failed_transaction_is_no_commit(stage: Stage, orders: T
     stage >> client(bad)
     stage.events.clear()
     stage >> answers("primary", error("22012") + FAILED) << told(error("22012") + FAILED)
-    stage >> client(COMMIT) << marked(orders) << asks("primary", COMMIT)
-    stage >> answers("primary", done("ROLLBACK")) << told(done("ROLLBACK"))
-    stage << settled(False) << released("primary")
+    stage >> client(COMMIT) << asks("primary", COMMIT)
+    stage >> answers("primary", done("ROLLBACK")) << told(done("ROLLBACK")) << released("primary")
     stage.finish()
 
 

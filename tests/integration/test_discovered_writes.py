@@ -1,0 +1,268 @@
+"""Writes that only the server can tell the tables of: triggers and functions with dynamic SQL.
+
+To the client there is no difference: random scripts are answered byte by byte as directly. And what
+was cached of other tables stays, while nothing that was written is read as it was before.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from psycopg import Connection as PsycopgConnection
+
+from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.processes import wait_until
+from proxy.wire.postgres import tags
+from proxy.wire.postgres.frontend import (
+    COPY_DONE,
+    FLUSH,
+    SYNC,
+    bind,
+    copy_data,
+    describe,
+    execute,
+    parse,
+    query,
+)
+from tests.integration.application import Application
+from tests.integration.proxy_under_test import ProxyUnderTest
+from tests.integration.raw_client import Heard
+
+Connection = PsycopgConnection[Any]
+
+SCRIPTS = 300
+
+PREPARE = """
+DROP VIEW IF EXISTS disc_view, disc_gone;
+DROP TABLE IF EXISTS disc_orders, disc_log, disc_other, disc_child CASCADE;
+CREATE TABLE disc_orders (id int PRIMARY KEY, note text);
+CREATE TABLE disc_log (n int);
+CREATE TABLE disc_other (n int);
+CREATE TABLE disc_child (id int REFERENCES disc_orders DEFERRABLE INITIALLY DEFERRED);
+CREATE VIEW disc_view AS SELECT 1 AS n;
+CREATE OR REPLACE FUNCTION disc_fires() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'INSERT INTO disc_log VALUES ($1)' USING NEW.id;
+    IF NEW.id < 0 THEN RAISE EXCEPTION 'no %', NEW.id USING HINT = 'positive'; END IF;
+    IF NEW.note = 'aloud' THEN RAISE NOTICE 'heard %', NEW.id; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER fires BEFORE INSERT OR UPDATE ON disc_orders
+    FOR EACH ROW EXECUTE FUNCTION disc_fires();
+CREATE OR REPLACE FUNCTION disc_later() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'INSERT INTO disc_other VALUES (-1)';
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER later AFTER DELETE ON disc_orders DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION disc_later();
+CREATE OR REPLACE FUNCTION disc_does(sql text) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN EXECUTE sql; RETURN 7; END $$;
+CREATE OR REPLACE FUNCTION disc_rows(n int) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1..n LOOP
+        EXECUTE 'INSERT INTO disc_log VALUES ($1)' USING i;
+        RETURN NEXT repeat('x', 500);
+    END LOOP;
+END $$;
+"""
+RESET = [
+    "DELETE FROM disc_child",
+    "DELETE FROM disc_orders",
+    "INSERT INTO disc_orders SELECT i, 'n' || i FROM generate_series(1, 3) i",
+    "DELETE FROM disc_log",
+    "DELETE FROM disc_other",
+]
+"""No TRUNCATE: it writes to a system catalog, which would count for what comes behind it."""
+LOOK = b"""SELECT (SELECT array_agg((id, note) ORDER BY id) FROM disc_orders),
+    (SELECT array_agg(n ORDER BY n) FROM disc_log),
+    (SELECT array_agg(n ORDER BY n) FROM disc_other),
+    (SELECT array_agg(id ORDER BY id) FROM disc_child)"""
+TEXTS = [
+    b"INSERT INTO disc_orders VALUES (10, 'ten')",
+    b"INSERT INTO disc_orders VALUES (1, 'twice')",
+    b"INSERT INTO disc_orders VALUES (-1, 'refused')",
+    b"INSERT INTO disc_orders VALUES (11, 'aloud') RETURNING id, note",
+    b"INSERT INTO disc_orders SELECT i, 'many' FROM generate_series(20, 25) i"
+    b" ON CONFLICT DO NOTHING",
+    b"UPDATE disc_orders SET note = note || '!' RETURNING *",
+    b"DELETE FROM disc_orders WHERE id = 2",
+    b"INSERT INTO disc_child VALUES (1)",
+    b"INSERT INTO disc_child VALUES (404)",
+    b"SELECT disc_does('INSERT INTO disc_child VALUES (404)')",
+    b"SELECT disc_does('INSERT INTO disc_other VALUES (5)')",
+    b"SELECT disc_does('INSERT INTO nowhere VALUES (5)')",
+    b"SELECT disc_does('SELECT 1 / 0')",
+    b"SELECT disc_does('SET LOCAL bytea_output TO escape')",
+    b"SELECT disc_does('SET timezone TO ''CET''')",
+    b"SELECT disc_does('SELECT 1')",
+    b"SELECT count(*), sum(length(r)) FROM disc_rows(100) r",
+    b"SELECT disc_rows(60)",
+    b"WITH w AS (INSERT INTO disc_orders VALUES (12, 'with') RETURNING id) SELECT id FROM w",
+    b"SELECT disc_does('INSERT INTO disc_log VALUES (9)'); SELECT 2",
+    b"INSERT INTO disc_orders VALUES (13, 'two'); INSERT INTO disc_child VALUES (404)",
+    b"SELECT disc_does('INSERT INTO disc_log VALUES (9)'); ROLLBACK",
+]
+INSIDE = [
+    *(b"SAVEPOINT a", b"ROLLBACK TO a", b"RELEASE a", b"SET CONSTRAINTS ALL IMMEDIATE"),
+    b"SELECT disc_does('SET CONSTRAINTS ALL DEFERRED')",
+]
+ENDS = [b"COMMIT", b"COMMIT", b"ROLLBACK", b"COMMIT AND CHAIN", b"END; SELECT 1"]
+
+
+def run(sql: bytes, *, max_rows: int = 0, end: bytes = SYNC) -> bytes:
+    return (
+        parse(b"", sql) + bind(b"", b"") + describe(tags.PORTAL, b"") + execute(b"", max_rows) + end
+    )
+
+
+def copy(*rows: bytes) -> bytes:
+    return b"".join(map(copy_data, rows)) + COPY_DONE
+
+
+def say(dice: random.Random, sql: bytes) -> bytes:
+    if b";" in sql or dice.random() < 0.5:
+        return query(sql)
+    choice = dice.random()
+    if choice < 0.15:
+        return run(sql, max_rows=2)
+    if choice < 0.3:
+        return run(sql, end=b"") + run(LOOK)
+    if choice < 0.4:
+        return run(sql, end=FLUSH) + SYNC
+    return run(sql)
+
+
+def scripts() -> Iterator[list[bytes]]:
+    for seed in range(SCRIPTS):
+        dice = random.Random(seed)
+        script: list[bytes] = []
+        for _ in range(dice.randint(2, 4)):
+            if dice.random() < 0.5:
+                script.append(say(dice, dice.choice(TEXTS)))
+            elif dice.random() < 0.1:
+                script.append(
+                    query(b"COPY disc_orders FROM STDIN")
+                    + copy(b"30\tcopied\n", dice.choice((b"31\tcopied\n", b"1\ttwice\n")))
+                )
+            else:
+                script.append(query(b"BEGIN"))
+                for _ in range(dice.randint(1, 4)):
+                    texts = INSIDE if dice.random() < 0.2 else TEXTS
+                    script.append(say(dice, dice.choice(texts)))
+                script += [say(dice, dice.choice(ENDS)), query(b"ROLLBACK")]
+            script.append(query(LOOK))
+        yield script
+
+
+def play(application: Application) -> list[list[Heard]]:
+    """Run every script from the same beginnings; what is heard is listed by script and step."""
+    answers = []
+    with application.raw() as resetter:
+        for script in scripts():
+            for statement in RESET:
+                resetter.query(statement)
+            with application.raw() as client:
+                answers.append([client.ask(said) for said in script])
+    return answers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _schema(direct: Application, shared_cluster: PostgresCluster) -> None:
+    with direct.connect() as connection:
+        connection.execute(PREPARE.encode())
+    shared_cluster.wait_replayed()
+
+
+def test_every_script_is_answered_as_directly(
+    direct: Application, app: Application, module_proxy: ProxyUnderTest
+) -> None:
+    expected = play(direct)
+    heard = play(app)
+    for number, script in enumerate(scripts()):
+        for step in range(len(script)):
+            assert heard[number][step] == expected[number][step], (number, step, script)
+    assert count_commits(module_proxy, "discovered") > SCRIPTS
+
+
+def count_commits(proxy: ProxyUnderTest, tables: str) -> float:
+    return proxy.metric("tidegate_commits_total", tables=tables)
+
+
+def until_cached(proxy: ProxyUnderTest, connection: Connection, *texts: bytes) -> None:
+    def are_hits() -> bool:
+        return all(is_hit(proxy, connection, text) for text in texts)
+
+    wait_until(are_hits, "answers from the cache")
+
+
+def is_hit(proxy: ProxyUnderTest, connection: Connection, text: bytes) -> bool:
+    before = proxy.metric("tidegate_reads_total", server="cache")
+    connection.execute(text).fetchall()
+    return proxy.metric("tidegate_reads_total", server="cache") > before
+
+
+LOG, OTHER = b"SELECT sum(n) FROM disc_log", b"SELECT sum(n) FROM disc_other"
+
+
+@pytest.mark.parametrize("in_block", [False, True], ids=["by itself", "in a transaction"])
+def test_what_was_not_written_stays_cached(
+    app: Application, module_proxy: ProxyUnderTest, in_block: bool
+) -> None:
+    with app.connect() as connection:
+        for statement in RESET:
+            connection.execute(statement.encode())
+        until_cached(module_proxy, connection, LOG, OTHER)
+        before = count_commits(module_proxy, "discovered")
+        with connection.transaction() if in_block else nullcontext():
+            connection.execute("INSERT INTO disc_orders VALUES (77, 'fires')")
+        assert count_commits(module_proxy, "discovered") == before + 1
+        assert is_hit(module_proxy, connection, OTHER)
+        assert not is_hit(module_proxy, connection, LOG)
+        assert connection.execute(LOG).fetchone() == (77,)
+
+
+def test_what_a_trigger_writes_at_the_commit_is_seen(
+    app: Application, module_proxy: ProxyUnderTest
+) -> None:
+    with app.connect() as connection:
+        for statement in RESET:
+            connection.execute(statement.encode())
+        until_cached(module_proxy, connection, LOG, OTHER)
+        connection.execute("DELETE FROM disc_orders WHERE id = 3")
+        assert connection.execute(OTHER).fetchone() == (-1,)
+
+
+DEFINES = [
+    "CREATE OR REPLACE VIEW disc_view AS SELECT 2 AS n",
+    "DROP VIEW disc_view; CREATE VIEW disc_view AS SELECT 3 AS n",
+    "ALTER VIEW disc_view RENAME TO disc_gone; CREATE VIEW disc_view AS SELECT 4 AS n",
+    "CREATE OR REPLACE FUNCTION disc_constant() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 5'",
+    "ALTER TABLE disc_other ENABLE ROW LEVEL SECURITY; ALTER TABLE disc_other FORCE ROW LEVEL"
+    " SECURITY; CREATE POLICY p ON disc_other USING (false)",
+    "GRANT SELECT ON disc_other TO PUBLIC",
+    "COMMENT ON TABLE disc_other IS 'x'",
+]
+
+
+@pytest.mark.parametrize("sql", DEFINES)
+def test_definitions_that_a_function_changes_are_seen_at_once(
+    direct: Application, app: Application, module_proxy: ProxyUnderTest, sql: str
+) -> None:
+    look = b"SELECT (SELECT n FROM disc_view), disc_constant(), (SELECT count(*) FROM disc_other)"
+    with direct.connect() as owner, app.connect() as connection:
+        owner.execute(PREPARE.encode())
+        owner.execute(
+            "CREATE OR REPLACE FUNCTION disc_constant() RETURNS int IMMUTABLE"
+            " LANGUAGE sql AS 'SELECT 1'"
+        )
+        owner.execute("INSERT INTO disc_other VALUES (1)")
+        until_cached(module_proxy, connection, look)
+        before = count_commits(module_proxy, "everything")
+        connection.execute("SELECT disc_does(%s)", (sql,))
+        assert count_commits(module_proxy, "everything") == before + 1
+        assert connection.execute(look).fetchall() == owner.execute(look).fetchall()
