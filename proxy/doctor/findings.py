@@ -104,6 +104,7 @@ class Findings:
         hits: Those that the cache would have answered.
         blocked: Why reads stay at the primary.
         uncached: Why reads that may leave it are not kept.
+        asked: Why the server would be asked before a commit what was written.
         unseen: What makes writes count for every table.
         tables: By database and oid.
         sessions: How many were seen.
@@ -122,6 +123,7 @@ class Findings:
     hits: Count = field(default_factory=Count)
     blocked: Causes = field(default_factory=Causes)
     uncached: Causes = field(default_factory=Causes)
+    asked: Causes = field(default_factory=Causes)
     unseen: Causes = field(default_factory=Causes)
     tables: dict[tuple[str, int], Traffic] = field(default_factory=dict)
     sessions: int = 0

@@ -25,6 +25,7 @@ LEFT_OUT: Final = (
     "whether replicas have replayed what a read must see: right behind a write they have not",
     "the size of the cache and of results, and how much a statement's results are worth keeping",
     "what several clients do at the same instant: statements count in the log's order",
+    "what triggers and functions write: the proxy asks the server, a log does not tell",
     "settings made by functions, and those a client sent when it connected",
 )
 
@@ -254,8 +255,8 @@ class Model:
         for table in known.written:
             table.writes += calls
         if known.why_unseen is not None:
-            cause = findings.unseen.find(plan.reason, known.why_unseen)
-            cause.add(known.shown, calls)
+            causes = findings.asked if plan.discovers else findings.unseen
+            causes.find(plan.reason, known.why_unseen).add(known.shown, calls)
         if kind not in _READS:
             return _Counted(count)
         findings.reads.add(calls)

@@ -22,13 +22,16 @@ SLOW: Final = 0.002
 """Seconds: where no statement of many is faster, the fast ones were not logged."""
 MANY: Final = 50
 
+EMPTIES: Final = "What empties the cache: it may have written to any table"
+SLOWS: Final = "What makes commits slower: the server must be asked what was written"
+
 UNSEEN: Final[dict[Reason, str]] = {
-    Reason.WRITE: "what it does besides can't be seen: do that in statements of their own,"
-    " where cached tables matter",
     Reason.SCHEMA: "change definitions in few steps, when it is quiet",
-    Reason.FUNCTION: ADVICE[Reason.FUNCTION],
 }
 _PLAIN: Final = "use plain statements in its place, where cached tables matter"
+
+ASKED: Final[dict[Reason, str]] = {Reason.FUNCTION: ADVICE[Reason.FUNCTION]}
+_NO_MATTER: Final = "nothing, if two more trips to the primary at its commit are no matter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def as_data(findings: Findings, origin: Origin) -> dict[str, Any]:
         "blocked": [_cause(cause) for cause in findings.blocked.top()],
         "not_cached": [_cause(cause) for cause in findings.uncached.top()],
         "counts_for_every_table": [_cause(cause) for cause in findings.unseen.top()],
+        "asked_of_the_server": [_cause(cause) for cause in findings.asked.top()],
         "tables": [
             {"name": table.name, "reads": table.reads, "writes": table.writes}
             for table in sorted(findings.tables.values(), key=lambda t: (-t.writes, -t.reads))
@@ -108,7 +112,8 @@ def as_lines(findings: Findings, origin: Origin) -> list[Line]:
         *_headline(findings, origin),
         *_causes("What keeps reads at the primary", findings.blocked.top(), findings),
         *_causes("What is not kept in the cache", findings.uncached.top(), findings),
-        *_unseen(findings),
+        *_unforeseen(EMPTIES, findings.unseen.top(), UNSEEN, _PLAIN),
+        *_unforeseen(SLOWS, findings.asked.top(), ASKED, _NO_MATTER),
         *_tables(findings),
         *_kinds(findings),
         *_limits(findings, origin),
@@ -195,14 +200,15 @@ def _causes(title: str, causes: Sequence[Cause], findings: Findings) -> Iterator
         yield from _remedy(ADVICE.get(group.reason), group.causes[0])
 
 
-def _unseen(findings: Findings) -> Iterator[Line]:
-    causes = findings.unseen.top()
+def _unforeseen(
+    title: str, causes: Sequence[Cause], advice: dict[Reason, str], otherwise: str
+) -> Iterator[Line]:
     if not causes:
         return
-    yield from _titled("What empties the cache: it may have written to any table")
+    yield from _titled(title)
     for group in _groups(causes):
         yield Line(f"  {group.calls:7,}  {MEANINGS[group.reason]}: {group.names}")
-        yield from _remedy(UNSEEN.get(group.reason, _PLAIN), group.causes[0])
+        yield from _remedy(advice.get(group.reason, otherwise), group.causes[0])
 
 
 def _remedy(advice: str | None, cause: Cause) -> Iterator[Line]:

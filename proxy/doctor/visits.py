@@ -103,13 +103,15 @@ class Visit:
             self._set(text)
         if plan.statement.effects & _PINNING:
             self.is_pinned = True
+        # What the server would be asked for, a log does not tell.
+        writes = plan.known if plan.discovers else plan.writes
         if self.standing is Standing.NONE:
-            return plan.writes
+            return writes
         if reason is not Reason.REPLICA and kind not in _SAVEPOINTS:
             self.standing = Standing.OPEN
         if plan.may_commit:
-            return plan.writes
-        self.writes |= plan.writes
+            return writes
+        self.writes |= writes
         return NOTHING
 
     def fail(self) -> None:

@@ -7,7 +7,6 @@ than what each of them knows: the first has a catalog, the second the servers to
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from proxy.routing.advice import ADVICE, MEANINGS, in_words
@@ -30,21 +29,18 @@ class Fact(NamedTuple):
     value: str
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What was decided, by whom it was asked.
 
     Attributes:
         goes_to: Who serves it.
         reason: Why.
         cache: What the cache has to do with it.
-        servers: What is known of each server, where they were looked at.
     """
 
     goes_to: str
     reason: Reason
     cache: str
-    servers: list[Fact] = field(default_factory=list)
 
 
 def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list[Fact]:
@@ -65,7 +61,7 @@ def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list
         Fact("functions", _functions(statement, scope)),
     ]
     if plan.writes:
-        facts.append(Fact("writes", _tables(catalog, plan.writes)))
+        facts.append(Fact("writes", _writes(plan, catalog)))
     reads = _reads(plan, scope)
     if reads is not None:
         facts.append(Fact("reads", _tables(catalog, reads) or "no table"))
@@ -81,7 +77,7 @@ def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list
     if plan.read_set is not None:
         facts.append(Fact("in a transaction", _in_transaction(plan, clock=clock)))
     facts.append(Fact("cache", verdict.cache))
-    return facts + verdict.servers
+    return facts
 
 
 def never_cached(plan: Plan, *, clock: bool) -> str | None:
@@ -110,6 +106,13 @@ def _reads(plan: Plan, scope: Scope) -> Iterable[Table] | None:
     if scope.catalog is None or not statement.reads - statement.writes:
         return None
     return scope.catalog.resolve(statement, scope.search_path, scope.user).read_set or None
+
+
+def _writes(plan: Plan, catalog: Catalog | None) -> str:
+    if not plan.discovers:
+        return _tables(catalog, plan.writes)
+    known = _tables(catalog, plan.known)
+    return f"{known + ', and ' if known else ''}what the server says before the commit"
 
 
 def _ways(statement: Statement, scope: Scope) -> str:

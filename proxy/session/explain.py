@@ -54,8 +54,8 @@ def explain_route(
     verdict = Verdict(
         goes_to, reason, _cache(services, profile, plan, asked, blocked, clock=reading.clock)
     )
-    verdict.servers = _servers(services, plan, blocked)
     facts = facts_of(plan, scope, verdict, clock=reading.clock)
+    facts += _servers(services, plan, blocked)
     return ["fact", "value"], [[name, value] for name, value in facts]
 
 

@@ -146,13 +146,18 @@ def test_what_blocks_a_read_has_a_reason_and_an_example_without_values(log: Log)
 
 
 def test_what_may_have_written_anywhere_ends_every_result(log: Log) -> None:
-    log.say(READ, "INSERT INTO watched VALUES (1)", READ, "SELECT touch(1)", READ)
-    log.say("CREATE TABLE t (a int)", READ)
+    log.say(READ, "CREATE TABLE t (a int)", READ, "DO $$ BEGIN END $$", READ)
     assert log.found.hits.calls == 0
-    assert {cause.detail for cause in log.found.unseen.top()} == {
+    assert {cause.detail for cause in log.found.unseen.top()} == {"create", "do"}
+
+
+def test_what_the_server_would_be_asked_for_ends_what_is_known_of_it(log: Log) -> None:
+    other = "SELECT a FROM watched"
+    log.say(READ, other, "INSERT INTO watched VALUES (1)", READ, other, "SELECT touch(1)", READ)
+    assert log.found.hits.calls == 2
+    assert {cause.detail for cause in log.found.asked.top()} == {
         "a trigger or a rule on public.watched",
         "touch",
-        "create",
     }
 
 
