@@ -23,9 +23,10 @@ from proxy.doctor.postgres.logs import read_log
 from proxy.doctor.postgres.totals import fetch_totals
 from proxy.doctor.report import Origin
 from proxy.doctor.show import Progress, show_facts, show_report
+from proxy.doctor.visits import READ_COMMITTED, REPEATABLE_READ, Terms
 from proxy.errors import ConfigError, Unanswerable
 from proxy.settings import ServerGroup, load
-from proxy.settings.values import Transactions
+from proxy.settings.values import RepeatableRead, Transactions
 from proxy.sql.catalog import Catalog
 from proxy.sql.session_commands import read_name_list
 
@@ -175,7 +176,7 @@ def doctor(source: Source, logs: list[str], wishes: Wishes) -> None:
         raise Unanswerable("a server is looked at by itself: name one connection string, or logs")
     way = way_to(urls[0]) if urls else None
     catalogs = source.catalogs(way)
-    model = Model(catalogs, user=source.user, search_path=source.names, late=_is_late(source, way))
+    model = Model(catalogs, user=source.user, search_path=source.names, terms=_terms(source, way))
     origin = _replay(model, logs, wishes) if way is None else _add_up(model, way)
     problems = () if isinstance(catalogs, FiledCatalogs) else tuple(catalogs.problems.values())
     origin = replace(origin, problems=origin.problems + problems)
@@ -216,10 +217,14 @@ def _add_up(model: Model, way: Way) -> Origin:
     )
 
 
-def _is_late(source: Source, way: Way | None) -> bool:
+def _terms(source: Source, way: Way | None) -> Terms:
     if way is not None:
-        return True
-    return source.group.transactions is Transactions.LATE
+        return Terms()
+    group = source.group
+    levels = {READ_COMMITTED}
+    if group.repeatable_read is RepeatableRead.VERSIONED:
+        levels.add(REPEATABLE_READ)
+    return Terms(frozenset(levels), group.transactions is Transactions.LATE)
 
 
 def _servers(source: Source, way: Way | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Final, Protocol, final
 
 from proxy.doctor.events import Began, Ended, Event, Failed, Ran, Timed
 from proxy.doctor.findings import TABLES, Count, Findings, Traffic, shorten
-from proxy.doctor.visits import Standing, Visit, are_unseen
+from proxy.doctor.visits import Standing, Terms, Visit, are_unseen
 from proxy.freshness.ledger import Ledger
 from proxy.routing.plan import Plan, Planner, Scope
 from proxy.routing.reading import Reader, Reading
@@ -85,17 +85,17 @@ class Model:
         definitions: Of the databases.
         user: Who runs what the log does not say it of.
         search_path: What names are looked up in, where a session has not said otherwise.
-        late: Whether transactions are held back.
+        terms: Of transactions.
     """
 
     def __init__(
-        self, definitions: Definitions, *, user: str, search_path: tuple[str, ...], late: bool
+        self, definitions: Definitions, *, user: str, search_path: tuple[str, ...], terms: Terms
     ) -> None:
         self.findings = Findings()
         self._definitions = definitions
         self._user = user
         self._search_path = search_path
-        self._late = late
+        self._terms = terms
         self._ledger = Ledger(Token(1))
         self._planner = Planner(self._ledger, STATEMENTS)
         self._reader = Reader(STATEMENTS)
@@ -134,7 +134,7 @@ class Model:
         visit = Visit()
         for statement in reading.statements:
             plan = self._planner.plan(scope, statement)
-            reason = visit.judge(plan, clock=reading.clock, is_several=False)
+            reason = visit.judge(plan, self._terms, clock=reading.clock, is_several=False)
             counted = self._count(scope, plan, reason, calls)
             for count in counted.counts:
                 count.time(seconds, calls)
@@ -184,7 +184,7 @@ class Model:
         counted = _Counted()
         for statement, text in zip(statements, reading.texts, strict=True):
             plan = self._planner.plan(scope, statement)
-            reason = visit.judge(plan, clock=reading.clock, is_several=is_several)
+            reason = visit.judge(plan, self._terms, clock=reading.clock, is_several=is_several)
             counted = self._count(scope, plan, reason, 1)
             if reason is Reason.REPLICA and self._is_hit(event, visit, scope, plan, reading):
                 self.findings.hits.add()
@@ -203,7 +203,7 @@ class Model:
 
     def _run(self, visit: Visit, plan: Plan, text: bytes, reason: Reason) -> None:
         standing = visit.standing
-        committed = visit.run(plan, text, reason, late=self._late)
+        committed = visit.run(plan, text, reason, self._terms)
         if plan.statement.kind in _TRANSACTIONS and visit.standing is Standing.NONE is not standing:
             self.findings.transactions += 1
             self.findings.spared += standing is Standing.HELD
@@ -294,14 +294,14 @@ class Model:
         known = self._known[plan] = _Known(shown, [], [])
         if catalog is None:
             return known
+        unseen = ""
         if statement.kind is not Kind.OPAQUE:
             access = catalog.resolve(statement, scope.search_path, scope.user)
+            unseen = access.unseen
             known.read = self._traffic(catalog, access.read_set - access.write_set)
             known.written = self._traffic(catalog, access.write_set)
         if are_unseen(plan.writes):
-            known.why_unseen = plan.detail or catalog.why_inexact(
-                statement, scope.search_path, scope.user
-            )
+            known.why_unseen = unseen or plan.detail or statement.kind.value
         return known
 
     def _traffic(self, catalog: Catalog, tables: frozenset[Table]) -> list[Traffic]:

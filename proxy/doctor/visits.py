@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, unique
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.routing.plan import NOTHING, Plan
 from proxy.sql.session_commands import Discard, Reset, Set, read_command, read_name_list
@@ -28,7 +28,22 @@ class Standing(Enum):
     OPEN = "open"  # at the primary
 
 
-_HELD: Final = ("", "read committed")
+READ_COMMITTED: Final = "read committed"
+REPEATABLE_READ: Final = "repeatable read"
+
+
+class Terms(NamedTuple):
+    """What the configuration says of transactions.
+
+    Attributes:
+        levels: The levels of isolation at which reads may leave the primary.
+        late: Whether transactions are held back.
+    """
+
+    levels: frozenset[str] = frozenset((READ_COMMITTED,))
+    late: bool = True
+
+
 _SAVEPOINTS: Final = frozenset((Kind.SAVEPOINT, Kind.RELEASE, Kind.ROLLBACK_TO))
 _ENDS: Final = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION))
 _SETTINGS: Final = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.SET_LOCAL))
@@ -48,7 +63,7 @@ class Visit:
         writes: What that has written so far.
         settings: What it has SET, by name.
         search_path: What names are looked up in; None: the default.
-        is_high: Whether its transactions have another isolation level than READ COMMITTED.
+        isolation: Of its transactions, where they name none.
         is_pinned: Whether something of it lives on one connection.
         ahead: Seconds that were spent on preparing the next statement.
         last: What its last statement was counted as, while no time is known of it.
@@ -60,12 +75,12 @@ class Visit:
     writes: frozenset[Table] = NOTHING
     settings: Settings = ()
     search_path: tuple[str, ...] | None = None
-    is_high: bool = False
+    isolation: str = READ_COMMITTED
     is_pinned: bool = False
     ahead: float = 0.0
     last: object | None = None
 
-    def judge(self, plan: Plan, *, clock: bool, is_several: bool) -> Reason:
+    def judge(self, plan: Plan, terms: Terms, *, clock: bool, is_several: bool) -> Reason:
         """Say where a statement would be served: REPLICA, or why at the primary."""
         if plan.read_set is None:
             return plan.reason
@@ -73,7 +88,7 @@ class Visit:
             return Reason.TRANSACTION
         if is_several:
             return Reason.SEVERAL
-        if self.is_high:
+        if self.isolation not in terms.levels:
             return Reason.ISOLATION
         if self.is_pinned:
             return Reason.PINNED
@@ -81,21 +96,21 @@ class Visit:
             return Reason.CLOCK
         return Reason.REPLICA
 
-    def run(self, plan: Plan, text: bytes, reason: Reason, *, late: bool) -> frozenset[Table]:
+    def run(self, plan: Plan, text: bytes, reason: Reason, terms: Terms) -> frozenset[Table]:
         """Take in a statement.
 
         Args:
             plan: Of it.
             text: As it was sent.
             reason: What `judge` said.
-            late: Whether transactions are held back at all.
+            terms: Of transactions.
 
         Returns:
             What it has committed.
         """
         kind = plan.statement.kind
         if kind is Kind.BEGIN:
-            self._begin(plan.statement.text, late=late)
+            self._begin(plan.statement.text, terms)
             return NOTHING
         if kind in _ENDS and self.standing is not Standing.NONE:
             return self._end(plan)
@@ -120,12 +135,13 @@ class Visit:
         if self.standing is Standing.HELD:
             self.standing = Standing.OPEN
 
-    def _begin(self, text: bytes, *, late: bool) -> None:
+    def _begin(self, text: bytes, terms: Terms) -> None:
         if self.standing is not Standing.NONE:
             return
         begin = read_begin(text)
-        is_held = late and begin is not None and begin.isolation in _HELD
-        self.standing = Standing.HELD if is_held and not self.is_high else Standing.OPEN
+        level = "" if begin is None else begin.isolation or self.isolation
+        is_held = terms.late and level in terms.levels and self.isolation in terms.levels
+        self.standing = Standing.HELD if is_held else Standing.OPEN
         self.writes = NOTHING
 
     def _end(self, plan: Plan) -> frozenset[Table]:
@@ -147,7 +163,7 @@ class Visit:
         elif isinstance(command, Reset) or command == Discard("all"):
             self.settings = ()
             self.search_path = None
-            self.is_high = False
+            self.isolation = READ_COMMITTED
             self.is_pinned = self.is_pinned and not isinstance(command, Discard)
         elif command == Discard("temp"):
             self.is_pinned = False
@@ -161,8 +177,7 @@ class Visit:
         if name == "search_path":
             self.search_path = None if value is None else read_name_list(value)
         elif name == "default_transaction_isolation":
-            plain = "" if value is None else value.strip("'\"").lower()
-            self.is_high = plain not in ("", "read committed")
+            self.isolation = READ_COMMITTED if value is None else value.strip("'\"").lower()
 
 
 def are_unseen(tables: Iterable[Table]) -> bool:

@@ -50,7 +50,7 @@ MEANINGS: Final[dict[Reason, str]] = {
 
 ADVICE: Final[dict[Reason, str]] = {
     Reason.LOCK: "leave FOR UPDATE or FOR SHARE out where the rows are not changed afterwards",
-    Reason.FUNCTION: "declare it IMMUTABLE, if it reads nothing but its arguments",
+    Reason.FUNCTION: "declare it STABLE, if it only reads; IMMUTABLE, if its arguments only",
     Reason.NODE: "write it in plainer SQL, or report its form",
     Reason.UNPARSED: "write it in plainer SQL, or report its form",
     Reason.SEVERAL: "send the statements one by one",

@@ -61,7 +61,7 @@ def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list
         Fact("functions", _functions(statement, scope)),
     ]
     if plan.writes:
-        facts.append(Fact("writes", _writes(plan, catalog)))
+        facts.append(Fact("writes", _writes(plan, scope)))
     reads = _reads(plan, scope)
     if reads is not None:
         facts.append(Fact("reads", _tables(catalog, reads) or "no table"))
@@ -108,11 +108,14 @@ def _reads(plan: Plan, scope: Scope) -> Iterable[Table] | None:
     return scope.catalog.resolve(statement, scope.search_path, scope.user).read_set or None
 
 
-def _writes(plan: Plan, catalog: Catalog | None) -> str:
-    if not plan.discovers:
+def _writes(plan: Plan, scope: Scope) -> str:
+    catalog = scope.catalog
+    if catalog is None or not plan.discovers:
         return _tables(catalog, plan.writes)
     known = _tables(catalog, plan.known)
-    return f"{known + ', and ' if known else ''}what the server says before the commit"
+    access = catalog.resolve(plan.statement, scope.search_path, scope.user)
+    unseen = f" ({access.unseen})" if access.unseen else ""
+    return f"{known + ', and ' if known else ''}what the server says before the commit{unseen}"
 
 
 def _ways(statement: Statement, scope: Scope) -> str:

@@ -223,7 +223,8 @@ class Planner:
             plan.discovers = plan.statement.kind in _DISCOVERED
         elif access.write_set:
             plan.writes |= access.write_set
-            if plan.statement.kind is Kind.WRITE and len(access.write_set) == 1:
+            is_counted = plan.statement.kind is Kind.WRITE and access.counted
+            if is_counted and len(access.write_set) == 1:
                 (plan.counts,) = access.write_set
         plan.taints = plan.taints or access.taints
         plan.tells_time = plan.tells_time or access.clock

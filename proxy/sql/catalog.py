@@ -12,8 +12,7 @@ from typing import NamedTuple, final
 
 from proxy.sql import snapshot
 from proxy.sql.relations import tables
-from proxy.sql.resolution import Access, Resolution
-from proxy.sql.routines import Verdict
+from proxy.sql.resolution import Access, Frame, Resolution, Step
 from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import FunctionName, Kind, Statement
 from proxy.types import Reason, Table
@@ -64,18 +63,20 @@ class Catalog:
             search_path: The session's, `"$user"` included.
             user: Who `"$user"` is: the current role.
         """
-        kind = statement.kind
-        if kind is Kind.OPAQUE:
+        if statement.kind is Kind.OPAQUE:
             return _anything(statement)
-        path = tuple(user if schema == "$user" else schema for schema in search_path)
-        resolution = Resolution(self._snapshot)
+        resolution = Resolution(self._snapshot, Frame(search_path, frozenset((user,))))
+        return self._resolved(resolution, statement)
+
+    def _resolved(self, resolution: Resolution, statement: Statement) -> Access:
+        kind = statement.kind
         access = resolution.access
         if kind is not Kind.READ:
             access.replica = statement.reason or Reason.UTILITY
             access.detail = statement.detail
         access.cache = statement.cache_reason or access.replica
         access.schema = kind is Kind.SCHEMA
-        resolution.statement(statement, path)
+        resolution.whole(statement)
         access.read_set = tables(self.database, resolution.reads)
         access.write_set = tables(self.database, resolution.writes)
         return access
@@ -91,10 +92,15 @@ class Catalog:
         Returns:
             Sorted by table; each is there once for what is read and once for what is written.
         """
-        access = self.resolve(statement, search_path, user)
-        ways = [Way(self.name_of(table.oid), "named", False) for table in access.read_set]
-        ways += [Way(self.name_of(table.oid), "named", True) for table in access.write_set]
-        return sorted(ways)
+        if statement.kind is Kind.OPAQUE:
+            return []
+        resolution = Resolution(self._snapshot, Frame(search_path, frozenset((user,))))
+        resolution.ways = {}
+        self._resolved(resolution, statement)
+        return sorted(
+            Way(self.name_of(oid), _path(steps), written)
+            for (oid, written), steps in resolution.ways.items()
+        )
 
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for."""
@@ -114,17 +120,9 @@ class Catalog:
         path = tuple(user if schema == "$user" else schema for schema in search_path)
         return self._snapshot.routines.volatility(call, path)
 
-    def why_inexact(self, statement: Statement, search_path: tuple[str, ...], user: str) -> str:
-        """Name for people what makes a write count for every table, where it does."""
-        path = tuple(user if schema == "$user" else schema for schema in search_path)
-        for call in sorted(statement.functions, key=str):
-            if self._snapshot.routines.judge(call, path).verdict is Verdict.ANYTHING:
-                return f"function {call.name}"
-        for named in sorted(statement.writes, key=str):
-            for relation in self._snapshot.names.find(named.schema, named.name, path):
-                if self._snapshot.changes.is_opaque(relation.oid, statement.actions):
-                    return f"a trigger or a rule on {relation.schema}.{relation.name}"
-        return ", ".join(sorted(name for _, name in statement.writes)) or statement.kind.value
+
+def _path(steps: tuple[Step, ...]) -> str:
+    return " -> ".join(f"{kind} {name}" for kind, name in steps) or "named"
 
 
 def _anything(statement: Statement) -> Access:

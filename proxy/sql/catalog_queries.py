@@ -62,23 +62,39 @@ WHERE e.expression IS NOT NULL
 )
 """Table, and an expression that row security evaluates on it."""
 
-RULES: Final = """
-SELECT ev_class::int8 FROM pg_catalog.pg_rewrite
-WHERE rulename <> '_RETURN' AND ev_enabled <> 'D' AND ev_class >= 16384
+RULES: Final = (
+    _WITH_EMPTY_PATH
+    + """
+SELECT r.ev_class::int8, r.ev_type::text,
+       CASE WHEN path.value = '' THEN pg_catalog.pg_get_ruledef(r.oid) END
+FROM path, pg_catalog.pg_rewrite r
+WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D' AND r.ev_class >= 16384
 """
-"""Relation that has a rule."""
+)
+"""Relation that has a rule, on which event, and the rule."""
 
-TRIGGERS: Final = """
-SELECT tgrelid::int8, tgtype::int4 FROM pg_catalog.pg_trigger
-WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgfoid >= 16384
+# A partition's copy of its parent's trigger is internal up to version 14, and is enabled by itself.
+TRIGGERS: Final = (
+    _WITH_EMPTY_PATH
+    + """
+SELECT t.tgrelid::int8, t.tgtype::int4, t.tgfoid::int8, t.tgdeferrable,
+       CASE WHEN path.value = '' AND t.tgqual IS NOT NULL
+            THEN pg_catalog.pg_get_triggerdef(t.oid) END
+FROM path, pg_catalog.pg_trigger t
+WHERE (NOT t.tgisinternal OR t.tgparentid <> 0) AND t.tgenabled <> 'D' AND t.tgfoid >= 16384
 """
-"""Relation that has a trigger whose function is not the server's own, and on which events."""
+)
+"""Relation that has a trigger whose function is not the server's own, on which events, its
+function, whether it may run later, and the whole trigger if it has a condition."""
 
 FOREIGN_KEYS: Final = """
-SELECT conrelid::int8, confrelid::int8, confupdtype::text, confdeltype::text
-FROM pg_catalog.pg_constraint WHERE contype = 'f'
+SELECT k.conrelid::int8, k.confrelid::int8, k.confupdtype::text, k.confdeltype::text,
+       pg_catalog.pg_get_userbyid(c.relowner)::text
+FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+WHERE k.contype = 'f'
 """
-"""Referencing table, referenced table, what follows an update and a delete there."""
+"""Referencing table, referenced table, what follows an update and a delete there, and the owner of
+the referencing table."""
 
 _CALLS: Final = """
 WITH calls AS (
@@ -154,6 +170,30 @@ WHERE classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND refobjid >= 16384
 """
 """Function, and a type in its signature that is not the server's own."""
 
+LONGEST_BODY: Final = 64 * 1024
+"""Bytes of a body that is read; twenty times what people write."""
+
+BODIES: Final = (
+    _WITH_EMPTY_PATH
+    + f"""
+SELECT p.oid::int8, l.lanname::text,
+       CASE WHEN octet_length(p.prosrc) <= {LONGEST_BODY} THEN p.prosrc END,
+       CASE WHEN path.value = '' AND p.prosrc = '' AND l.lanname = 'sql'
+            THEN pg_catalog.pg_get_functiondef(p.oid) END,
+       p.proconfig::text[],
+       CASE WHEN p.prosecdef THEN pg_catalog.pg_get_userbyid(p.proowner)::text END,
+       CASE WHEN path.value = '' AND strpos(p.proargdefaults::text, 'FUNC') > 0
+            THEN pg_catalog.pg_get_expr(p.proargdefaults, 0) END,
+       CASE WHEN l.lanname = 'plpgsql'
+            THEN p.prorettype::int8 || coalesce(p.proallargtypes, p.proargtypes::oid[])::int8[] END
+FROM path, pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p', 'w')
+"""
+)
+"""Function in a language that can be read, the language, its text, its whole definition where the
+text is no string, its own settings, whom it runs as if not as the caller, what the defaults of its
+arguments call, and the types in its signature, that of its result first."""
+
 AGGREGATE_CALLS: Final = """
 SELECT a.aggfnoid::int8, f.routine::int8
 FROM pg_catalog.pg_aggregate a, LATERAL (VALUES
@@ -225,6 +265,7 @@ QUERIES: Final = {
     "column_types": COLUMN_TYPES,
     "routines": ROUTINES,
     "routine_types": ROUTINE_TYPES,
+    "bodies": BODIES,
     "aggregate_calls": AGGREGATE_CALLS,
     "operators": OPERATORS,
     "casts": CASTS,

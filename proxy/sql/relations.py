@@ -6,8 +6,8 @@ partitions or children: rows written to any of them can be read through the othe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from proxy.sql.statement import Action
 from proxy.types import Reason, Table
@@ -21,6 +21,8 @@ _TRIGGER_BITS: Final = {
     Action.UPDATE: 16,
     Action.TRUNCATE: 32,
 }
+# pg_rewrite.ev_type
+_RULE_EVENTS: Final = {Action.UPDATE: "2", Action.INSERT: "3", Action.DELETE: "4"}
 # pg_constraint.confdeltype and confupdtype: cascade, set null, set default.
 _CASCADE: Final = "c"
 _SETS: Final = ("n", "d")
@@ -57,6 +59,7 @@ class ForeignKey(NamedTuple):
     child: int
     on_update: str
     on_delete: str
+    owner: str = ""  # of the child; what runs before its rows change runs as its owner
 
     def follows(self, action: Action) -> frozenset[Action]:
         """Tell what is done to the child."""
@@ -106,41 +109,67 @@ class Families:
         return members
 
 
+class Trigger(NamedTuple):
+    """A trigger whose function is a user's.
+
+    Attributes:
+        events: `tgtype`.
+        function: The oid of its function; 0 for one that nobody knows.
+        waits: Whether it may run as late as at COMMIT.
+        definition: What `pg_get_triggerdef` says, where it has a condition.
+    """
+
+    events: int
+    function: int = 0
+    waits: bool = False
+    definition: str | None = None
+
+    def fires(self, actions: Iterable[Action]) -> bool:
+        """Whether one of these sets it off."""
+        return any(self.events & _TRIGGER_BITS.get(action, 0) for action in actions)
+
+
 class Changes:
     """What happens besides when a table is changed.
 
     Args:
-        foreign_keys: Referencing, referenced, on update, on delete.
-        triggers: Relation and `tgtype` of triggers whose function is a user's.
-        rules: Relations with rules.
+        foreign_keys: See `catalog_queries.FOREIGN_KEYS`.
+        triggers: See `catalog_queries.TRIGGERS`.
+        rules: See `catalog_queries.RULES`.
     """
 
     __slots__ = ("_keys", "_rules", "_triggers")
 
     def __init__(
         self,
-        foreign_keys: Iterable[tuple[int, int, str, str]],
-        triggers: Iterable[tuple[int, int]],
-        rules: Iterable[tuple[int]],
+        foreign_keys: Iterable[Sequence[Any]],
+        triggers: Iterable[Sequence[Any]],
+        rules: Iterable[Sequence[Any]],
     ) -> None:
         """Sort them by the table that is changed."""
         self._keys: dict[int, list[ForeignKey]] = {}
-        for child, parent, on_update, on_delete in foreign_keys:
-            self._keys.setdefault(parent, []).append(ForeignKey(child, on_update, on_delete))
-        self._triggers: dict[int, int] = {}
-        for oid, events in triggers:
-            self._triggers[oid] = self._triggers.get(oid, 0) | events
-        self._rules = frozenset(oid for (oid,) in rules)
+        for child, parent, *rest in foreign_keys:
+            self._keys.setdefault(parent, []).append(ForeignKey(child, *rest))
+        self._triggers: dict[int, list[Trigger]] = {}
+        for oid, *rest in triggers:
+            self._triggers.setdefault(oid, []).append(Trigger(*rest))
+        self._rules: dict[int, list[tuple[str, str]]] = {}
+        for oid, event, definition in rules:
+            # A text that can't be had is one that can't be read.
+            self._rules.setdefault(oid, []).append((event, definition or "?"))
 
     def cascades(self, oid: int) -> list[ForeignKey]:
         """Find the keys that reference a table."""
         return self._keys.get(oid, [])
 
-    def is_opaque(self, oid: int, actions: Iterable[Action]) -> bool:
-        """Whether a trigger or a rule does what cannot be told when `oid` is changed so."""
-        events = self._triggers.get(oid, 0)
-        fires = any(events & _TRIGGER_BITS.get(action, 0) for action in actions)
-        return fires or oid in self._rules
+    def triggers(self, oid: int, actions: Iterable[Action]) -> list[Trigger]:
+        """Find the triggers that fire when `oid` is changed so."""
+        return [trigger for trigger in self._triggers.get(oid, ()) if trigger.fires(actions)]
+
+    def rules(self, oid: int, actions: Iterable[Action]) -> list[str]:
+        """Find the definitions of the rules that apply when `oid` is changed so."""
+        events = {_RULE_EVENTS[action] for action in actions if action in _RULE_EVENTS}
+        return [text for event, text in self._rules.get(oid, ()) if event in events]
 
 
 class Names:
@@ -160,6 +189,11 @@ class Names:
     def get(self, oid: int) -> Relation | None:
         """Find a relation by its oid."""
         return self._by_oid.get(oid)
+
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """Every schema that has a relation."""
+        return tuple(self._by_name)
 
     def find(self, schema: str | None, name: str, search_path: tuple[str, ...]) -> list[Relation]:
         """Find every relation that a name can mean: rights may hide any of the path's schemas."""

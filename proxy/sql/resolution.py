@@ -1,21 +1,35 @@
-"""From one statement's names to tables and verdicts: the walk that `Catalog.resolve` starts."""
+"""From one statement's names to tables and verdicts: the walk that `Catalog.resolve` starts.
+
+What runs beneath a statement is walked like the statement itself: queries of views, expressions of
+policies, bodies of functions, triggers and rules. A name in a body means what it means to whoever
+runs it, so the walk carries a `Frame`: the search path and the user as they are there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from proxy.sql.bodies import Body, Meaning, Part
 from proxy.sql.functions import CALLED_TYPES
-from proxy.sql.relations import SYSTEM_SCHEMAS, Relation
-from proxy.sql.routines import Judgement, Verdict
+from proxy.sql.postgres.definitions import rule_actions, trigger_condition
+from proxy.sql.relations import SYSTEM_SCHEMAS, ForeignKey, Relation, Trigger
+from proxy.sql.routines import Judgement, Routine, Verdict, judge_unread
 from proxy.sql.snapshot import Snapshot
-from proxy.sql.statement import Action, Kind, Origin, RelationName, Source, Statement
+from proxy.sql.statement import Action, Effect, Kind, Origin, RelationName, Source, Statement
 from proxy.types import Reason, Table
 
 NOTHING: Final[frozenset[Table]] = frozenset()
 
-MAX_VIEW_DEPTH: Final = 50
-"""Views upon views; far above what people write, far below our stack."""
+MAX_DEPTH: Final = 50
+"""Views and functions upon each other; far above what people write, far below our stack."""
+
+MAX_PARTS: Final = 2_000
+"""Statements beneath one statement: reading them for the first time takes up to half a second."""
+
+USER: Final = "$user"
 
 _MOVES_ROWS: Final = frozenset({Action.INSERT, Action.DELETE})
 """What an UPDATE that moves a row to another partition does there."""
@@ -29,43 +43,127 @@ class Access:
         read_set: Roots of every table it reads.
         write_set: Roots of every table it changes, as far as they can be told.
         exact: Whether `write_set` is all of it; if not, it may change any table.
+        unseen: What that is for, and by which way it comes in, for people.
+        counted: Whether what it writes are rows that its command tag counts.
         schema: Whether it may change definitions, rights or roles.
         replica: Why no replica may serve it; None when one may.
         cache: Why its result may not be kept; None when it may.
         detail: The name behind the reasons, for people.
         taints: Whether it calls something that may change the session's state.
         clock: Whether it tells the time, which stands still in a transaction.
+        settings: Custom settings that it asks for. Away from the primary, and in a cache, they are
+            there only where the session itself has said what they are.
     """
 
     read_set: frozenset[Table] = NOTHING
     write_set: frozenset[Table] = NOTHING
     exact: bool = True
+    unseen: str = ""
+    counted: bool = True
     schema: bool = False
     replica: Reason | None = None
     cache: Reason | None = None
     detail: str = ""
     taints: bool = False
     clock: bool = False
+    settings: frozenset[str] = frozenset()
+
+
+class Frame(NamedTuple):
+    """Where a body is run.
+
+    Attributes:
+        path: The search path, `"$user"` included; None: it may be any.
+        users: Who `"$user"` may be.
+        trusts: Whether something above is IMMUTABLE, and believed to be.
+    """
+
+    path: tuple[str, ...] | None
+    users: frozenset[str]
+    trusts: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether a name may be looked for in every schema."""
+        return self.path is None
+
+
+class Step(NamedTuple):
+    """A step on the way from a statement to a table, for people."""
+
+    kind: str
+    name: str
 
 
 class Resolution:
     """Gathers what a statement touches."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, frame: Frame) -> None:
         """Begin with nothing touched."""
         self._snapshot = snapshot
         self._depth = 0
-        self._seen: set[int] = set()
-        self._changed: set[tuple[int, frozenset[Action]]] = set()
+        self._parts = 0
+        self._frame = frame
+        self._names = self._names_of(frame)
+        self._seen: set[tuple[int, Frame]] = set()
+        self._called: set[tuple[int, Frame]] = set()
+        self._changed: set[tuple[int, frozenset[Action], Frame]] = set()
+        self._sets_names = False
+        self._has_bare_names = False
+        self._trail: list[Step] = []
+        self.ways: dict[tuple[int, bool], tuple[Step, ...]] | None = None
         self.reads: set[int] = set()
         self.writes: set[int] = set()
         self.access = Access()
 
-    def statement(self, statement: Statement, path: tuple[str, ...]) -> None:
-        """Take everything that a statement names."""
+    def whole(self, statement: Statement) -> None:
+        """Take everything that a statement names, and draw the sum."""
+        self.statement(statement, self._names)
+        sets_names = self._sets_names or Effect.SETTING in statement.effects
+        if sets_names and self._has_bare_names:
+            # In what runs after that, names mean something else.
+            self._cannot_tell(Reason.FUNCTION, "set_config")
+
+    def _names_of(self, frame: Frame) -> tuple[str, ...]:
+        """List the schemas in which a name without one may lie."""
+        path = frame.path
+        if path is None:
+            return self._snapshot.names.schemas
+        if USER not in path:
+            return path
+        names: list[str] = []
+        for name in path:
+            names.extend(sorted(frame.users) if name == USER else (name,))
+        return tuple(names)
+
+    @contextmanager
+    def _within(self, frame: Frame, kind: str, name: str) -> Iterator[None]:
+        outer, names = self._frame, self._names
+        if frame != outer:
+            self._frame, self._names = frame, self._names_of(frame)
+        self._trail.append(Step(kind, name))
+        yield
+        self._trail.pop()
+        self._frame, self._names = outer, names
+
+    def statement(
+        self,
+        statement: Statement,
+        path: tuple[str, ...],
+        settings: frozenset[str] | None = None,
+    ) -> None:
+        """Take everything that a statement names.
+
+        Args:
+            statement: What it does.
+            path: Where names without a schema are looked for.
+            settings: Custom settings that it asks for; None: it may ask for any.
+        """
         snapshot = self._snapshot
         self._take(snapshot.implicit)
         for call in statement.functions:
+            if call.name == "current_setting" and self._is_custom(settings, path):
+                continue
             self._take(snapshot.routines.judge(call, path))
         for name in statement.attributes:
             self._take(snapshot.routines.judge_attribute(name, path))
@@ -89,6 +187,13 @@ class Resolution:
                 self.access.exact = False
             for relation in found:
                 self._change(relation, statement.actions)
+
+    def _is_custom(self, settings: frozenset[str] | None, path: tuple[str, ...]) -> bool:
+        """Tell if nothing but custom settings is asked for, and note them."""
+        if settings is None or not self._snapshot.routines.is_builtin("current_setting", path):
+            return False
+        self.access.settings |= settings
+        return True
 
     def _judge_casts(
         self, statement: Statement, relations: list[int], path: tuple[str, ...]
@@ -137,13 +242,13 @@ class Resolution:
     def _read(self, relation: Relation) -> None:
         """Follow a relation that is read."""
         oid = relation.oid
-        if oid in self._seen:
+        if (oid, self._frame) in self._seen:
             return
-        self._seen.add(oid)
+        self._seen.add((oid, self._frame))
         snapshot = self._snapshot
         if relation.kind == "v" and relation.schema not in SYSTEM_SCHEMAS:
             for text in snapshot.definitions.get(oid, ["?"]):
-                self._definition(text, relation.name)
+                self._definition(text, "view", relation)
             return
         for below in snapshot.families.below(oid):
             member = snapshot.names.get(below)
@@ -151,29 +256,127 @@ class Resolution:
             reason = member.reason if member else Reason.TEMPORARY
             if reason is not None:
                 self._refuse(reason, relation.name)
-        self.reads |= snapshot.families.roots(oid)
+        roots = snapshot.families.roots(oid)
+        self.reads |= roots
+        if self.ways is not None:
+            self._record(roots, is_written=False)
         if relation.has_timetz:
             self._keep_out(Reason.CLOCK, relation.name)
         if relation.row_security:
             self._keep_out(Reason.ROW_SECURITY, relation.name)
             for text in snapshot.policies.get(oid, ()):
-                self._definition(f"SELECT ({text})", relation.name)
+                self._definition(f"SELECT ({text})", "policy of", relation)
 
-    def _definition(self, text: str, name: str) -> None:
+    def _record(self, oids: Iterable[int], *, is_written: bool) -> None:
+        assert self.ways is not None
+        for oid in oids:
+            self.ways.setdefault((oid, is_written), tuple(self._trail))
+
+    def _definition(self, text: str, kind: str, relation: Relation) -> None:
         """Follow what runs beneath a relation: a view's query, a policy's expression."""
-        statement, clock = self._snapshot.read(text)
-        if statement.kind is not Kind.READ:
-            self._refuse(statement.reason or Reason.UNPARSED, name)
-        if statement.kind is Kind.OPAQUE or self._depth == MAX_VIEW_DEPTH:
-            self._refuse(Reason.UNPARSED, name)
-            self.access.exact = False
-            self.access.taints = True
+        with self._within(self._frame, kind, f"{relation.schema}.{relation.name}"):
+            for part in self._snapshot.read(text):
+                self._part(part, relation.name)
+
+    def _part(self, part: Part, name: str) -> None:
+        """Follow a statement that runs beneath the one that was asked for."""
+        statement = part.statement
+        kind = statement.kind
+        self._parts += 1
+        if kind not in _TOLD or self._depth == MAX_DEPTH or self._parts > MAX_PARTS:
+            self._cannot_tell(statement.reason or Reason.UNPARSED, name)
             return
-        if clock or statement.cache_reason:
+        if kind is not Kind.READ and kind is not Kind.EMPTY:
+            self._refuse(statement.reason or Reason.UTILITY, name)
+        if kind is Kind.SCHEMA:
+            self.access.exact = False
+            self.access.schema = True
+        if kind in _SETS or not statement.effects <= _NO_TAINTS:
+            self.access.taints = True
+        if (part.clock or statement.cache_reason) and not self._frame.trusts:
             self._keep_out(statement.cache_reason or Reason.CLOCK, name)
+        self._sets_names = self._sets_names or part.sets_names
+        if part.is_deparsed:
+            path: tuple[str, ...] = ()
+        else:
+            path = self._names
+            self._has_bare_names = self._has_bare_names or self._is_bare(statement)
         self._depth += 1
-        self.statement(statement, ())
+        self.statement(statement, path)
         self._depth -= 1
+
+    def _is_bare(self, statement: Statement) -> bool:
+        """Tell if something is named without its schema that is not the server's own."""
+        routines = self._snapshot.routines
+        return any(
+            name.schema is None and name.name not in statement.local_names
+            for name in statement.reads
+        ) or any(
+            call.schema is None and not routines.is_builtin_everywhere(call.name)
+            for call in statement.functions
+        )
+
+    def _call(self, oid: int) -> None:
+        """Follow a function into what it runs."""
+        snapshot = self._snapshot
+        routine = snapshot.routines.get(oid)
+        if routine is None or (oid, self._frame) in self._called:
+            return
+        self._called.add((oid, self._frame))
+        body = snapshot.bodies[oid]
+        outer = self._frame
+        frame = Frame(
+            outer.path if body.search_path is None else body.search_path,
+            outer.users if body.owner is None else frozenset((body.owner,)),
+            outer.trusts or routine.volatility == "i",
+        )
+        with self._within(frame, "function", f"{routine.schema}.{routine.name}"):
+            if routine.volatility == "v" and not frame.trusts:
+                # Each statement in it has a snapshot of its own.
+                self._refuse(Reason.FUNCTION, routine.name)
+            meaning = snapshot.bodies.meaning(oid)
+            self._judge_body(routine, body, meaning)
+            for part in meaning.parts:
+                self._part(part, routine.name)
+
+    def _judge_body(self, routine: Routine, body: Body, meaning: Meaning) -> None:
+        """Judge what a body does besides its statements."""
+        snapshot = self._snapshot
+        if meaning.opaque:
+            self._take(judge_unread(routine))
+        if meaning.leaves_cursor:
+            self._refuse(Reason.FUNCTION, routine.name)
+        for name in meaning.types & snapshot.types.keys():
+            self._take(snapshot.types[name])
+        signature = body.signature or []
+        returned = signature[:1] if meaning.returns else []
+        assigned = signature if meaning.takes_signature else returned
+        # A text that is assigned is read, and may say now.
+        if not self._frame.trusts and (
+            meaning.takes_field
+            or meaning.types & snapshot.times.types
+            or any(snapshot.times.is_time(oid) for oid in assigned)
+        ):
+            self._keep_out(Reason.CLOCK, routine.name)
+
+    def _fire(self, trigger: Trigger, relation: Relation) -> None:
+        """Follow a trigger into its function."""
+        self.access.counted = False
+        frame = self._frame
+        if trigger.waits:
+            frame = Frame(None, frame.users, frame.trusts)
+        with self._within(frame, "trigger on", f"{relation.schema}.{relation.name}"):
+            if trigger.definition is not None:
+                for part in self._snapshot.read(trigger.definition, _condition):
+                    self._part(part, relation.name)
+            self._take(self._snapshot.routines.judge_oid(trigger.function))
+
+    def _apply(self, rule: str, relation: Relation) -> None:
+        """Follow a rule into its actions."""
+        self.access.counted = False
+        with self._within(self._frame, "rule on", f"{relation.schema}.{relation.name}"):
+            for part in self._snapshot.read(rule, rule_actions):
+                self._part(part, relation.name)
 
     def _change(self, relation: Relation, actions: frozenset[Action]) -> None:
         """Follow a relation that is changed."""
@@ -183,28 +386,48 @@ class Resolution:
         elif relation.kind == "v":
             self._change_view(relation, actions)
         elif relation.kind == "m":
-            self.writes.add(relation.oid)
-            for text in snapshot.definitions.get(relation.oid, ["?"]):
-                self._definition(text, relation.name)
+            self._write(relation.oid)
+            # It is filled by its owner, whoever that is.
+            frame = self._frame
+            path = frame.path
+            anybody = Frame(None if path and USER in path else path, frame.users, frame.trusts)
+            with self._within(anybody, "refresh of", relation.name):
+                for text in snapshot.definitions.get(relation.oid, ["?"]):
+                    self._definition(text, "materialized view", relation)
         else:
             for root in snapshot.families.roots(relation.oid):
                 self._change_family(root, actions)
 
+    def _write(self, oid: int) -> None:
+        self.writes.add(oid)
+        if self._depth:
+            self.access.counted = False
+        if self.ways is not None:
+            self._record((oid,), is_written=True)
+
     def _change_view(self, relation: Relation, actions: frozenset[Action]) -> None:
         """A view that is changed changes its tables, if no trigger or rule sees to it."""
         snapshot = self._snapshot
-        if (relation.oid, actions) in self._changed:
+        if (relation.oid, actions, self._frame) in self._changed:
             return
-        self._changed.add((relation.oid, actions))
-        if snapshot.changes.is_opaque(relation.oid, actions):
-            self.access.exact = False
-        for text in snapshot.definitions.get(relation.oid, ["?"]):
-            statement, _ = snapshot.read(text)
-            if statement.kind is Kind.OPAQUE:
-                self.access.exact = False
-            for name in statement.reads:
-                for beneath in self._find(name, statement, ()):
-                    self._change(beneath, actions)
+        self._changed.add((relation.oid, actions, self._frame))
+        self._follow_change(relation, actions)
+        with self._within(self._frame, "view", f"{relation.schema}.{relation.name}"):
+            for text in snapshot.definitions.get(relation.oid, ["?"]):
+                for part in snapshot.read(text):
+                    if part.statement.kind is Kind.OPAQUE:
+                        self._cannot_tell(Reason.UNPARSED, relation.name)
+                    for name in part.statement.reads:
+                        for beneath in self._find(name, part.statement, ()):
+                            self._change(beneath, actions)
+
+    def _follow_change(self, relation: Relation, actions: frozenset[Action]) -> None:
+        """Follow what a user has put on a relation."""
+        changes = self._snapshot.changes
+        for trigger in changes.triggers(relation.oid, actions):
+            self._fire(trigger, relation)
+        for rule in changes.rules(relation.oid, actions):
+            self._apply(rule, relation)
 
     def _change_family(self, root: int, actions: frozenset[Action]) -> None:
         """Change a root with all its members, and whatever follows from that."""
@@ -212,36 +435,65 @@ class Resolution:
         relation = snapshot.names.get(root)
         if relation is not None and relation.kind == "p" and Action.UPDATE in actions:
             actions |= _MOVES_ROWS
-        if (root, actions) in self._changed:
+        if (root, actions, self._frame) in self._changed:
             return
-        self._changed.add((root, actions))
-        self.writes.add(root)
+        self._changed.add((root, actions, self._frame))
+        self._write(root)
         for member in snapshot.families.below(root):
             found = snapshot.names.get(member)
-            if found is None or found.kind == "f" or snapshot.changes.is_opaque(member, actions):
+            if found is None or found.kind == "f":
                 self.access.exact = False
+            if found is not None:
+                self._follow_change(found, actions)
             judgement = snapshot.column_calls.get(member)
             if judgement is not None and actions & _WRITES_VALUES:
                 self._take(judgement)
             for key in snapshot.changes.cascades(member):
                 follows = frozenset().union(*(key.follows(action) for action in actions))
                 if follows:
-                    for child in snapshot.families.roots(key.child):
-                        self._change_family(child, follows)
+                    self._cascade(key, follows)
+
+    def _cascade(self, key: ForeignKey, actions: frozenset[Action]) -> None:
+        """Change a referencing table, which its owner does."""
+        snapshot = self._snapshot
+        frame = self._frame
+        if frame.path is not None and USER in frame.path:
+            frame = Frame(frame.path, frame.users | {key.owner}, frame.trusts)
+        for child in snapshot.families.roots(key.child):
+            relation = snapshot.names.get(child)
+            name = f"{relation.schema}.{relation.name}" if relation else str(child)
+            with self._within(frame, "cascade to", name):
+                self._change_family(child, actions)
 
     def _take(self, judgement: Judgement) -> None:
         """Draw the consequences of what is called."""
-        verdict = judgement.verdict
+        if judgement.is_good:
+            return
         if judgement.taints:
             self.access.taints = True
+        for oid in judgement.follow:
+            self._call(oid)
+        if self._frame.trusts:
+            return
+        verdict = judgement.verdict
         if verdict is Verdict.CLOCK:
             self._keep_out(Reason.CLOCK, judgement.detail)
         elif verdict is Verdict.DICE:
             self._keep_out(Reason.VOLATILE, judgement.detail)
-        elif verdict >= Verdict.PRIMARY:
+        elif verdict is Verdict.PRIMARY:
             self._refuse(Reason.FUNCTION, judgement.detail)
-            if verdict is Verdict.ANYTHING:
-                self.access.exact = False
+        elif verdict is Verdict.ANYTHING:
+            self._cannot_tell(Reason.FUNCTION, judgement.detail)
+
+    def _cannot_tell(self, reason: Reason, detail: str) -> None:
+        """Note that it may do anything, its definitions and its session included."""
+        self._refuse(reason, detail)
+        if not self.access.unseen:
+            steps = [f"{kind} {name}" for kind, name in self._trail]
+            self.access.unseen = " -> ".join([*steps, detail])
+        self.access.exact = False
+        self.access.schema = True
+        self.access.taints = True
 
     def _refuse(self, reason: Reason, detail: str) -> None:
         """Note why no replica may serve it; the first reason is the one that is told."""
@@ -257,6 +509,21 @@ class Resolution:
             self.access.cache = reason
             self.access.detail = self.access.detail or detail
 
+
+def _condition(definition: bytes) -> list[bytes]:
+    condition = trigger_condition(definition)
+    return [] if condition is None else [condition]
+
+
+_SETS: Final = frozenset({Kind.SET, Kind.SET_LOCAL, Kind.RESET})
+
+_TOLD: Final = _SETS | {
+    *(Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.SCHEMA, Kind.UTILITY, Kind.EXPLAIN, Kind.SHOW),
+    Kind.EMPTY,
+}
+"""What can be told of a statement inside of another; no function may run most of the others."""
+
+_NO_TAINTS: Final = frozenset({Effect.SEQUENCE})
 
 _WRITES_VALUES: Final = frozenset({Action.INSERT, Action.UPDATE})
 

@@ -7,7 +7,7 @@ server itself believes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -36,11 +36,21 @@ class Verdict(IntEnum):
 
 
 class Judgement(NamedTuple):
-    """A verdict, whose it is, and whether the session may be changed by it."""
+    """A verdict, whose it is, and whether the session may be changed by it.
+
+    Attributes:
+        follow: Functions that are judged by what they run, whenever they are called.
+    """
 
     verdict: Verdict
     detail: str = ""
     taints: bool = False
+    follow: frozenset[int] = frozenset()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing follows from it."""
+        return self.verdict is Verdict.DATA and not self.taints and not self.follow
 
 
 GOOD: Final = Judgement(Verdict.DATA)
@@ -70,14 +80,17 @@ class Routine(NamedTuple):
 
 
 def worst(judgements: Iterable[Judgement]) -> Judgement:
-    """Take the worst of several; it taints if any of them does."""
+    """Take the worst of several; it taints if any of them does, and follows what each does."""
     result = GOOD
     for judgement in judgements:
+        if judgement is GOOD:
+            continue
         taints = result.taints or judgement.taints
+        follow = result.follow | judgement.follow
         if judgement.verdict > result.verdict:
             result = judgement
-        if taints and not result.taints:
-            result = result._replace(taints=True)
+        if taints != result.taints or follow != result.follow:
+            result = result._replace(taints=taints, follow=follow)
     return result
 
 
@@ -87,12 +100,16 @@ class Routines:
     Args:
         rows: See `catalog_queries.ROUTINES`.
         aggregate_calls: See `catalog_queries.AGGREGATE_CALLS`.
+        told: Functions of which it can be told what they run.
     """
 
-    __slots__ = ("_aggregates", "_by_name", "_by_oid")
+    __slots__ = ("_aggregates", "_arguments", "_by_name", "_by_oid", "_told")
 
     def __init__(
-        self, rows: Iterable[Iterable[object]], aggregate_calls: Iterable[tuple[int, int]]
+        self,
+        rows: Iterable[Iterable[object]],
+        aggregate_calls: Iterable[tuple[int, int]],
+        told: Container[int] = frozenset(),
     ) -> None:
         """Sort them by name."""
         self._by_oid: dict[int, Routine] = {}
@@ -104,15 +121,20 @@ class Routines:
         self._aggregates: dict[int, list[int]] = {}
         for aggregate, part in aggregate_calls:
             self._aggregates.setdefault(aggregate, []).append(part)
+        self._told = told
+        self._arguments: dict[int, Judgement] = {}
 
-    def distrust(self, oid: int) -> None:
-        """Take a function for VOLATILE, whatever it says: its arguments call something."""
-        routine = self._by_oid.get(oid)
-        if routine is not None:
-            worse = routine._replace(volatility="v", extension=None)
-            self._by_oid[oid] = worse
-            named = self._by_name[routine.name]
-            named[named.index(routine)] = worse
+    def get(self, oid: int) -> Routine | None:
+        """Find a function."""
+        return self._by_oid.get(oid)
+
+    def add_call(self, oid: int, judgement: Judgement) -> None:
+        """Note what a function calls besides, by the types of its arguments."""
+        self._arguments[oid] = worst((self._arguments.get(oid, GOOD), judgement))
+
+    def is_builtin_everywhere(self, name: str) -> bool:
+        """Tell whether nobody has a function of this name but the server."""
+        return all(routine.oid < FIRST_USER_OID for routine in self._by_name.get(name, ()))
 
     def judge(self, call: FunctionName, search_path: tuple[str, ...]) -> Judgement:
         """Judge a call by every overload that it can mean."""
@@ -184,11 +206,15 @@ class Routines:
     def _judge(self, routine: Routine, count: int) -> Judgement:
         if routine.oid < FIRST_USER_OID:
             return _judge_builtin(routine.name, routine.volatility, count)
-        own = _judge_foreign(routine)
-        parts = self._aggregates.get(routine.oid)
-        if parts is None:
+        if routine.oid in self._told and not _is_known(routine):
+            own = Judgement(Verdict.DATA, follow=frozenset((routine.oid,)))
+        else:
+            own = judge_unread(routine)
+        arguments = self._arguments.get(routine.oid)
+        parts = self._aggregates.get(routine.oid, ())
+        if arguments is None and not parts:
             return own
-        return worst((own, *(self.judge_oid(part) for part in parts)))
+        return worst((own, arguments or GOOD, *(self.judge_oid(part) for part in parts)))
 
 
 def _judge_builtin(name: str, volatility: str, count: int) -> Judgement:
@@ -209,8 +235,18 @@ def _judge_builtin(name: str, volatility: str, count: int) -> Judgement:
     return Judgement(Verdict.PRIMARY, name, taints=functions.effect_of(name) is Effect.SETTING)
 
 
-def _judge_foreign(routine: Routine) -> Judgement:
-    """Judge a function that is not the server's own."""
+def _is_known(routine: Routine) -> bool:
+    """Whether it belongs to an extension whose functions are judged by their names."""
+    called = (routine.extension, routine.name)
+    return (
+        called in functions.HARMLESS_IN_EXTENSIONS
+        or called in functions.MAKES_TIMES_IN_EXTENSIONS
+        or routine.extension in functions.STABLE_EXTENSIONS
+    )
+
+
+def judge_unread(routine: Routine) -> Judgement:
+    """Judge a function that is not the server's own by what is written on it."""
     if routine.volatility == "v":
         if (routine.extension, routine.name) in functions.HARMLESS_IN_EXTENSIONS:
             return Judgement(Verdict.DICE, routine.name)

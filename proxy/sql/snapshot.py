@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from proxy.sql.classify import classify
+from proxy.sql.bodies import Bodies, Part, read_parts
+from proxy.sql.postgres.groups import NotUnderstood
 from proxy.sql.relations import Changes, Families, Names
-from proxy.sql.routines import Judgement, Routines, Verdict, worst
-from proxy.sql.scanner import CLOCK, scan
-from proxy.sql.statement import Statement
+from proxy.sql.routines import Judgement, Routines, worst
+from proxy.sql.statement import Kind, Statement
 from proxy.sql.times import Times
+from proxy.types import Reason
 
 Rows: TypeAlias = Iterable[Any]
+Cut: TypeAlias = Callable[[bytes], list[bytes]]
 
 IMPLICIT_OPERATORS: Final = frozenset(
     {"=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*", "~", "!~", "+", "-"}
@@ -30,6 +32,7 @@ class Snapshot:
         families: Who inherits from whom.
         changes: What a change of a table sets off.
         routines: Functions.
+        bodies: What they run, where it can be told.
         definitions: The queries of views and materialized views.
         policies: The expressions of row security.
         column_calls: What defaults, constraints and domains call when a row is written.
@@ -43,6 +46,7 @@ class Snapshot:
     families: Families
     changes: Changes
     routines: Routines
+    bodies: Bodies
     definitions: dict[int, list[str]]
     policies: dict[int, list[str]]
     column_calls: dict[int, Judgement]
@@ -50,16 +54,33 @@ class Snapshot:
     operators: dict[str, Judgement]
     implicit: Judgement
     times: Times
-    _read: dict[str, tuple[Statement, bool]] = field(default_factory=dict)
+    _read: dict[str, tuple[Part, ...]] = field(default_factory=dict)
 
-    def read(self, text: str) -> tuple[Statement, bool]:
-        """Classify a definition, once; and tell whether a literal in it depends on the clock."""
+    def read(
+        self, text: str, cut: Callable[[bytes], list[bytes]] | None = None
+    ) -> tuple[Part, ...]:
+        """Read what the server wrote of a definition, once.
+
+        Args:
+            text: The definition.
+            cut: How the statements are cut out of it; None: it is a statement as it is.
+        """
         known = self._read.get(text)
         if known is None:
-            found = scan(text.encode())
-            known = (classify(found.fingerprint), bool(found.flags & CLOCK))
+            try:
+                source = text.encode()
+                texts = [source] if cut is None else cut(source)
+                known = tuple(part for each in texts for part in read_parts(each, is_deparsed=True))
+            except NotUnderstood:
+                known = (UNREADABLE,)
             self._read[text] = known
         return known
+
+
+UNREADABLE: Final = Part(
+    Statement(kind=Kind.OPAQUE, text=b"", reason=Reason.UNPARSED), clock=True, is_deparsed=True
+)
+"""What nothing is known of."""
 
 
 def build(
@@ -77,6 +98,7 @@ def build(
     column_types: Rows,
     routines: Rows,
     routine_types: Rows,
+    bodies: Rows,
     aggregate_calls: Rows,
     operators: Rows,
     casts: Rows,
@@ -85,13 +107,14 @@ def build(
     time_columns: Rows,
 ) -> Snapshot:
     """Sort the rows of `catalog_queries.QUERIES`, by their names there."""
-    known = Routines(routines, aggregate_calls)
+    told = Bodies(bodies)
+    known = Routines(routines, aggregate_calls, told)
     types = list(types)
     column_types = list(column_types)
     unsafe = _unsafe_types(_judged(known, domain_calls), types, column_types)
     for routine, type_oid in routine_types:
         if type_oid in unsafe:
-            known.distrust(routine)
+            known.add_call(routine, unsafe[type_oid])
     operators = list(operators)
     symbols = _judged(known, operators)
     times = Times(
@@ -108,6 +131,7 @@ def build(
         families=Families(inheritance),
         changes=Changes(foreign_keys, triggers, rules),
         routines=known,
+        bodies=told,
         definitions=_texts(definitions),
         policies=_texts(policies),
         column_calls=_worst_by_key(written),
@@ -127,7 +151,7 @@ def build(
 def _judged(routines: Routines, calls: Rows) -> dict[Any, Judgement]:
     """Judge what each key calls; keys that call nothing but good functions are left out."""
     judged = _worst_by_key((key, routines.judge_oid(routine)) for key, routine in calls)
-    return {key: judgement for key, judgement in judged.items() if not _is_good(judgement)}
+    return {key: judgement for key, judgement in judged.items() if not judgement.is_good}
 
 
 def _worst_by_key(pairs: Iterable[tuple[Any, Judgement]]) -> dict[Any, Judgement]:
@@ -136,10 +160,6 @@ def _worst_by_key(pairs: Iterable[tuple[Any, Judgement]]) -> dict[Any, Judgement
         before = result.get(key)
         result[key] = judgement if before is None else worst((before, judgement))
     return result
-
-
-def _is_good(judgement: Judgement) -> bool:
-    return judgement.verdict is Verdict.DATA and not judgement.taints
 
 
 def _unsafe_types(

@@ -52,6 +52,10 @@ class Times:
         self._own_types = frozenset(own_types)
         self._own_operators = frozenset(own_operators)
 
+    def is_time(self, type_oid: int) -> bool:
+        """Tell whether a type reads text as a date or a time."""
+        return type_oid in self._oids
+
     def is_column(self, name: str, relations: list[int]) -> bool:
         """Tell whether a column of one of these relations holds a date or a time for sure."""
         here = self._columns.get(name, _NOWHERE)

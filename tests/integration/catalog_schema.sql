@@ -27,18 +27,18 @@ CREATE UNLOGGED TABLE shop.logs_1 PARTITION OF shop.logs
 
 CREATE FUNCTION shop.pure(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
 CREATE FUNCTION shop.looks(int) RETURNS int STABLE LANGUAGE sql AS 'SELECT id FROM shop.orders';
-CREATE FUNCTION shop.writes(int) RETURNS int LANGUAGE sql
-    AS 'INSERT INTO shop.notes VALUES ($1) RETURNING 1';
+CREATE FUNCTION shop.writes(int) RETURNS int LANGUAGE plpgsql
+    AS $$ BEGIN EXECUTE 'INSERT INTO shop.' || 'notes VALUES (1)'; RETURN 1; END $$;
 CREATE FUNCTION shop.sets(int) RETURNS text STABLE LANGUAGE sql
     AS $$ SELECT set_config('search_path', 'hidden', false) $$;
 CREATE FUNCTION shop.overloaded(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
-CREATE FUNCTION shop.overloaded(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION shop.overloaded(int, int) RETURNS int LANGUAGE sql AS 'SELECT shop.writes(1)';
 CREATE FUNCTION shop.filled(int, int DEFAULT shop.writes(1)) RETURNS int IMMUTABLE LANGUAGE sql
     AS 'SELECT 1';
-CREATE FUNCTION shop.of_row(shop.customers) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION shop.of_row(shop.customers) RETURNS int LANGUAGE sql AS 'SELECT shop.writes(1)';
 CREATE FUNCTION shop.trigger_function() RETURNS trigger LANGUAGE plpgsql
     AS 'BEGIN INSERT INTO shop.notes VALUES (1); RETURN NEW; END';
-CREATE FUNCTION hidden.lower(text) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$;
+CREATE FUNCTION hidden.lower(text) RETURNS text LANGUAGE sql AS 'SELECT shop.writes(1)::text';
 CREATE FUNCTION shop.writing_sum(int, int) RETURNS int LANGUAGE sql AS 'SELECT shop.writes($2)';
 CREATE AGGREGATE shop.total(int) (SFUNC = shop.writing_sum, STYPE = int);
 CREATE OPERATOR shop.!@# (LEFTARG = int, RIGHTARG = int, FUNCTION = shop.writing_sum);

@@ -40,7 +40,8 @@ WAYS = {
 SCHEMA = """
 CREATE TABLE notes (id int PRIMARY KEY, note text);
 CREATE TABLE watched (a int);
-CREATE FUNCTION touched(a int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1';
+CREATE FUNCTION touched(a int) RETURNS int LANGUAGE plpgsql VOLATILE AS
+    'BEGIN EXECUTE ''SELECT '' || a; RETURN a; END';
 CREATE VIEW all_notes AS SELECT note FROM notes;
 INSERT INTO notes VALUES (1, 'a'), (2, 'b');
 """
@@ -239,7 +240,7 @@ def test_the_report_is_read_by_people(logged: Logged, tmp_path: Path) -> None:
     assert SECRET not in done.stdout
     assert "77.8 % of reads can leave the primary (14 of 18)" in done.stdout
     assert "select touched ( 0 )" in done.stdout
-    assert "declare it IMMUTABLE" in done.stdout
+    assert "declare it STABLE" in done.stdout
     assert "2 of 5 transactions only read" in done.stdout
     assert tidegate("check", target).returncode == 0
     text = target.read_text()

@@ -15,6 +15,7 @@ from proxy.demo.local_postgres import PostgresCluster
 from proxy.wire.postgres import tags
 from proxy.wire.postgres.frontend import SYNC, bind, close, describe, execute, parse, query
 from tests.integration.application import Application
+from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.raw_client import Heard
 
@@ -113,6 +114,11 @@ def hold(application: Application) -> list[list[Heard]]:
             with application.raw() as client:
                 answers.append([client.ask(said) for said in script])
     return answers
+
+
+@pytest.fixture(scope="module")
+def module_proxy(start_module_proxy: StartProxy) -> ProxyUnderTest:
+    return start_module_proxy(repeatable_read="versioned")
 
 
 @pytest.fixture(scope="module", autouse=True)

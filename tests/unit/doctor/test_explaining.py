@@ -57,8 +57,8 @@ def test_a_function_that_may_write_has_advice(catalog: Catalog) -> None:
     assert found["functions"] == "touch (volatile)"
     assert found["reason"] == "function (touch)"
     assert found["reads"] == "public.orders"
-    assert found["writes"] == "what the server says before the commit"
-    assert "IMMUTABLE" in found["advice"]
+    assert found["writes"] == "what the server says before the commit (touch)"
+    assert "STABLE" in found["advice"]
 
 
 def test_what_tells_the_time_is_not_kept(catalog: Catalog) -> None:

@@ -8,16 +8,18 @@ from proxy.doctor.events import Began, Ended, Failed, Ran, Timed
 from proxy.doctor.findings import Findings
 from proxy.doctor.model import Model
 from proxy.doctor.postgres.definitions import FiledCatalogs
+from proxy.doctor.visits import READ_COMMITTED, REPEATABLE_READ, Terms
 from proxy.sql.catalog import Catalog
 from tests.unit.sql.test_catalog import Database
 
 READ = "SELECT a FROM orders WHERE id = $1"
+TERMS = Terms()
 
 
 class Log:
     """A log that is written as the test goes."""
 
-    def __init__(self, *, late: bool = True) -> None:
+    def __init__(self, terms: Terms = TERMS) -> None:
         database = Database()
         database.relation("orders")
         database.relation("items")
@@ -26,7 +28,7 @@ class Log:
         watched = database.relation("watched")
         database.rows["triggers"].append((watched, 4))
         catalogs = FiledCatalogs([Catalog.build("shop", **database.rows)])
-        self.model = Model(catalogs, user="app", search_path=("public",), late=late)
+        self.model = Model(catalogs, user="app", search_path=("public",), terms=terms)
 
     def say(self, *texts: str, session: str = "s", values: str = "1") -> Log:
         for text in texts:
@@ -99,7 +101,10 @@ def test_one_snapshot_for_all_is_at_the_primary(log: Log, begin: str) -> None:
 
 
 def test_the_setting_of_transactions_counts() -> None:
-    assert Log(late=False).say("BEGIN", READ, "COMMIT").blocked == {"transaction": 1}
+    assert Log(Terms(late=False)).say("BEGIN", READ, "COMMIT").blocked == {"transaction": 1}
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+    versioned = Terms(frozenset((READ_COMMITTED, REPEATABLE_READ)))
+    assert Log(versioned).say(begin, READ, "COMMIT").blocked == {}
 
 
 def test_an_error_keeps_the_rest_of_a_transaction_at_the_primary(log: Log) -> None:
@@ -156,7 +161,7 @@ def test_what_the_server_would_be_asked_for_ends_what_is_known_of_it(log: Log) -
     log.say(READ, other, "INSERT INTO watched VALUES (1)", READ, other, "SELECT touch(1)", READ)
     assert log.found.hits.calls == 2
     assert {cause.detail for cause in log.found.asked.top()} == {
-        "a trigger or a rule on public.watched",
+        "trigger on public.watched -> function 0",
         "touch",
     }
 

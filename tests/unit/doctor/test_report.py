@@ -39,7 +39,7 @@ def test_causes_of_one_reason_stand_together() -> None:
     (line,) = [line for line in report(log).splitlines() if "% " in line and "function" in line]
     assert "touch 1" in line
     assert "nope 1" in line
-    assert report(log).count("declare it IMMUTABLE") == 2  # for reads, and for commits
+    assert report(log).count("declare it STABLE") == 2  # for reads, and for commits
 
 
 def test_a_log_of_slow_statements_says_so() -> None:
