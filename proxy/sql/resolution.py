@@ -490,7 +490,9 @@ class Resolution:
         self._refuse(reason, detail)
         if not self.access.unseen:
             steps = [f"{kind} {name}" for kind, name in self._trail]
-            self.access.unseen = " -> ".join([*steps, detail])
+            if not (steps and steps[-1].endswith(detail)):
+                steps.append(detail)
+            self.access.unseen = " -> ".join(steps)
         self.access.exact = False
         self.access.schema = True
         self.access.taints = True

@@ -51,6 +51,8 @@ BY_ID = "SELECT note FROM notes WHERE id = %s"
 UNUSUAL = "%n|%-8p|%u/%d|"
 """A prefix that must be said."""
 
+UNSEEN = "function public.touched"
+
 LAST = "INSERT INTO watched"
 
 Row = tuple[Any, ...]
@@ -194,7 +196,7 @@ def test_every_format_gives_the_same_numbers(logged: Logged, database: str) -> N
         blocked = {(c["reason"], c["detail"]): c["calls"] for c in report["blocked"]}
         assert blocked == {("function", "touched"): 1, ("lock", ""): 1, ("transaction", ""): 2}
         assert {c["reason"]: c["calls"] for c in report["not_cached"]} == {"clock": 1}
-        assert [c["detail"] for c in report["asked_of_the_server"]] == ["touched"]
+        assert [c["detail"] for c in report["asked_of_the_server"]] == [UNSEEN]
         assert report["counts_for_every_table"] == []
         tables = {table["name"]: table for table in report["tables"]}
         assert tables["public.notes"] == {"name": "public.notes", "reads": 15, "writes": 2}
