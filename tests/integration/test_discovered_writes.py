@@ -46,26 +46,26 @@ CREATE TABLE disc_child (id int REFERENCES disc_orders DEFERRABLE INITIALLY DEFE
 CREATE VIEW disc_view AS SELECT 1 AS n;
 CREATE OR REPLACE FUNCTION disc_fires() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE 'INSERT INTO disc_log VALUES ($1)' USING NEW.id;
+    EXECUTE 'INSERT INTO ' || TG_ARGV[0] || ' VALUES ($1)' USING NEW.id;
     IF NEW.id < 0 THEN RAISE EXCEPTION 'no %', NEW.id USING HINT = 'positive'; END IF;
     IF NEW.note = 'aloud' THEN RAISE NOTICE 'heard %', NEW.id; END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER fires BEFORE INSERT OR UPDATE ON disc_orders
-    FOR EACH ROW EXECUTE FUNCTION disc_fires();
+    FOR EACH ROW EXECUTE FUNCTION disc_fires('disc_log');
 CREATE OR REPLACE FUNCTION disc_later() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE 'INSERT INTO disc_other VALUES (-1)';
+    EXECUTE 'INSERT INTO ' || TG_ARGV[0] || ' VALUES (-1)';
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER later AFTER DELETE ON disc_orders DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION disc_later();
+    FOR EACH ROW EXECUTE FUNCTION disc_later('disc_other');
 CREATE OR REPLACE FUNCTION disc_does(sql text) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN EXECUTE sql; RETURN 7; END $$;
-CREATE OR REPLACE FUNCTION disc_rows(n int) RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION disc_rows(n int, target text DEFAULT 'disc_log') RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1..n LOOP
-        EXECUTE 'INSERT INTO disc_log VALUES ($1)' USING i;
+        EXECUTE 'INSERT INTO ' || target || ' VALUES ($1)' USING i;
         RETURN NEXT repeat('x', 500);
     END LOOP;
 END $$;
