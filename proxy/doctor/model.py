@@ -25,7 +25,7 @@ LEFT_OUT: Final = (
     "whether replicas have replayed what a read must see: right behind a write they have not",
     "the size of the cache and of results, and how much a statement's results are worth keeping",
     "what several clients do at the same instant: statements count in the log's order",
-    "what triggers and functions write: the proxy asks the server, a log does not tell",
+    "what triggers and functions write unforeseen: the proxy asks the server for it",
     "settings made by functions, and those a client sent when it connected",
 )
 

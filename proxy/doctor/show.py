@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from textwrap import wrap
 
 from rich.console import Console
 from rich.table import Table
@@ -43,7 +44,14 @@ def show_report(findings: Findings, origin: Origin, *, as_json: bool) -> None:
         if console is None:
             print(text)
         else:
-            console.print(Text(text, style="bold" if line.is_heading else ""), overflow="fold")
+            style = "bold" if line.is_heading else ""
+            console.print(Text(_wrapped(text, console.width), style=style))
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Break a line between words, its further parts a little to the right."""
+    indent = len(text) - len(text.lstrip()) + 4
+    return "\n".join(wrap(text, max(width, 40), subsequent_indent=" " * indent)) or ""
 
 
 class Progress:

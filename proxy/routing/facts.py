@@ -67,7 +67,7 @@ def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list
         facts.append(Fact("reads", _tables(catalog, reads) or "no table"))
     ways = _ways(statement, scope)
     if ways:
-        facts.append(Fact("by way of", ways))
+        facts.append(Fact("ways", ways))
     facts.append(Fact("goes to", verdict.goes_to))
     detail = plan.detail if verdict.reason in (plan.reason, plan.uncached) else ""
     facts.append(Fact("reason", in_words(verdict.reason, detail)))
@@ -122,11 +122,12 @@ def _ways(statement: Statement, scope: Scope) -> str:
     """Say by which way tables come in that the text does not name."""
     if scope.catalog is None:
         return ""
-    return "; ".join(
-        f"{way.table} {'written' if way.is_written else 'read'}: {way.path}"
-        for way in scope.catalog.trace(statement, scope.search_path, scope.user)
-        if way.path != NAMED
-    )
+    ways: dict[str, list[str]] = {}
+    for way in scope.catalog.trace(statement, scope.search_path, scope.user):
+        if way.path != NAMED:
+            done = ways.setdefault(f"{way.path} -> {way.table}", [])
+            done.append("written" if way.is_written else "read")
+    return "; ".join(f"{way} {' and '.join(done)}" for way, done in ways.items())
 
 
 def _names(statement: Statement) -> str:
