@@ -21,7 +21,7 @@ from proxy.doctor.postgres.definitions import (
 )
 from proxy.doctor.postgres.logs import read_log
 from proxy.doctor.postgres.totals import fetch_totals
-from proxy.doctor.report import Origin
+from proxy.doctor.report import LOGGED, Origin
 from proxy.doctor.show import Progress, show_facts, show_report
 from proxy.doctor.visits import READ_COMMITTED, REPEATABLE_READ, Terms
 from proxy.errors import ConfigError, Unanswerable
@@ -235,7 +235,4 @@ def _servers(source: Source, way: Way | None) -> list[str]:
 
 URLS: Final = ("postgresql://", "postgres://")
 
-_NOTHING: Final = (
-    "log_statement = 'all' or log_min_duration_statement = 0 logs them, in English"
-    " (lc_messages = 'C'); --prefix says what log_line_prefix is"
-)
+_NOTHING: Final = f"{LOGGED}, in English (lc_messages = 'C'); --prefix says what log_line_prefix is"

@@ -112,6 +112,7 @@ class Findings:
         spared: How many of those no server would have known of.
         failed: Statements that failed.
         loose: Statements of which the log does not say in which session they were run.
+        valueless: Reads with parameters whose values are not in the log.
         elsewhere: Statements in databases that nothing is known of.
         is_ordered: Whether statements came one by one, in their order.
         shortest: Seconds that the fastest statement took.
@@ -131,6 +132,7 @@ class Findings:
     spared: int = 0
     failed: int = 0
     loose: int = 0
+    valueless: int = 0
     elsewhere: dict[str, int] = field(default_factory=dict)
     is_ordered: bool = True
     shortest: float | None = None

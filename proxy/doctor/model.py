@@ -43,6 +43,8 @@ LONGEST_TEXT: Final = 8_192
 STATEMENTS: Final = 3_000
 """Fingerprints and plans that are kept; each text may be long."""
 
+PARAMETER: Final = "$1"
+
 _READS: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.COPY_OUT))
 _TRANSACTIONS: Final = frozenset((Kind.COMMIT, Kind.ROLLBACK))
 
@@ -272,6 +274,9 @@ class Model:
     def _is_hit(self, event: Ran, visit: Visit, scope: Scope, plan: Plan, reading: Reading) -> bool:
         """Look a read up in the cache of the model, and put it there."""
         if plan.uncached is not None or reading.clock or plan.read_set is None:
+            return False
+        if not event.values and PARAMETER in event.text:
+            self.findings.valueless += 1
             return False
         version = self._ledger.version(plan.read_set)
         place = (scope.database, scope.user, scope.search_path, visit.settings)

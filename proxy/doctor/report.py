@@ -15,6 +15,8 @@ from proxy.types import Reason
 TOP: Final = 8
 """Tables that are shown."""
 
+LOGGED: Final = "log_statement = 'all' or log_min_duration_statement = 0 logs them"
+
 NAMES: Final = 4
 """Names that are shown behind a reason."""
 
@@ -82,6 +84,7 @@ def as_data(findings: Findings, origin: Origin) -> dict[str, Any]:
         "transactions_that_need_no_server": findings.spared if findings.is_ordered else None,
         "failed": findings.failed,
         "of_no_known_session": findings.loose,
+        "without_values": findings.valueless,
         "blocked": [_cause(cause) for cause in findings.blocked.top()],
         "not_cached": [_cause(cause) for cause in findings.uncached.top()],
         "counts_for_every_table": [_cause(cause) for cause in findings.unseen.top()],
@@ -127,7 +130,7 @@ def _headline(findings: Findings, origin: Origin) -> Iterator[Line]:
     yield Line(f"{origin.name}: {read}{_counted(findings.statements, 'statement')}{who}")
     yield Line("")
     if not reads.calls:
-        yield Line("There are no reads in it.", True)
+        yield Line(f"There are no reads in it: {LOGGED}.", True)
         return
     yield Line(
         f"{share(away.calls, reads.calls):.1f} % of reads can leave the primary"
@@ -256,6 +259,9 @@ def _limits(findings: Findings, origin: Origin) -> Iterator[Line]:
     if findings.loose:
         yield Line(f"  {_counted(findings.loose, 'statement')} of no known session (no process in")
         yield Line("  the prefix, or --prefix is needed): their transactions were not followed")
+    if findings.valueless:
+        reads = _counted(findings.valueless, "read")
+        yield Line(f"  {reads} without their values (log_error_verbosity = terse?): no hits")
     if findings.failed:
         errors = _counted(findings.failed, "error")
         yield Line(f"  {errors}: what follows one in a transaction counts for the primary")

@@ -25,12 +25,12 @@ def show_facts(facts: Sequence[Fact], *, as_json: bool) -> None:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in facts:
-            table.add_row(Text(name), Text(value))
+            table.add_row(Text(name), Text(_harmless(value)))
         Console().print(table)
     else:
         width = max(len(fact.name) for fact in facts) + 2
         for name, value in facts:
-            print(f"{name:<{width}}{value}")
+            print(f"{name:<{width}}{_harmless(value)}")
 
 
 def show_report(findings: Findings, origin: Origin, *, as_json: bool) -> None:
@@ -40,12 +40,17 @@ def show_report(findings: Findings, origin: Origin, *, as_json: bool) -> None:
         return
     console = Console() if sys.stdout.isatty() else None
     for line in as_lines(findings, origin):
-        text = line.text.encode("utf-8", "replace").decode()
+        text = _harmless(line.text)
         if console is None:
             print(text)
         else:
             style = "bold" if line.is_heading else ""
             console.print(Text(_wrapped(text, console.width), style=style))
+
+
+def _harmless(text: str) -> str:
+    """Take out what a terminal would obey: names may hold anything."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _wrapped(text: str, width: int) -> str:

@@ -195,11 +195,11 @@ def test_durations_go_to_the_statement_they_belong_to(log: Log) -> None:
 
 def test_sessions_begin_and_end(log: Log) -> None:
     log.model.take(Began("s", "app", "shop"))
-    log.model.take(Ran("s", None, None, READ))
+    log.model.take(Ran("s", None, None, READ, "1"))
     log.say("BEGIN", "UPDATE orders SET a = 1")
     log.model.take(Ended("s"))
     log.model.take(Began("s", "app", "shop"))
-    log.model.take(Ran("s", None, None, READ))
+    log.model.take(Ran("s", None, None, READ, "1"))
     assert log.reads == (2, 2, 1)
     assert log.found.sessions == 2
 
@@ -226,6 +226,11 @@ def test_totals_have_no_order(log: Log) -> None:
     assert (found.reads.seconds, found.away.seconds) == (6.0, 5.0)
     assert found.elsewhere == {"other": 2}
     assert not found.is_ordered
+
+
+def test_without_their_values_reads_are_no_hits(log: Log) -> None:
+    assert log.say(READ, READ, values="").reads == (2, 2, 0)
+    assert log.found.valueless == 2
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from proxy.doctor.events import Ran, Unread
 from proxy.doctor.report import Origin, as_data, as_lines
+from proxy.doctor.show import show_report
 from proxy.doctor.starting_config import text_of, write
 from proxy.errors import Unanswerable
 from proxy.settings.load import parse
@@ -52,7 +53,7 @@ def test_a_log_of_slow_statements_says_so() -> None:
 
 
 def test_there_may_be_no_reads() -> None:
-    assert "There are no reads in it." in report(Log().say("UPDATE orders SET a = 1"))
+    assert "There are no reads in it: log_statement" in report(Log().say("UPDATE orders SET a = 1"))
 
 
 def test_totals_say_nothing_of_the_cache() -> None:
@@ -107,3 +108,9 @@ def test_a_file_is_overwritten_on_demand_only(tmp_path: Path) -> None:
     assert target.read_text() == "one"
     write(target, "two", force=True)
     assert target.read_text() == "two"
+
+
+def test_nothing_in_a_name_is_obeyed_by_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log().say('SELECT a AS "\x1b[2J" FROM orders FOR UPDATE')
+    show_report(log.found, ORIGIN, as_json=False)
+    assert "\x1b" not in capsys.readouterr().out
