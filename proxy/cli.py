@@ -34,6 +34,28 @@ app = typer.Typer(
 config = typer.Typer(help="Write what can be set.", no_args_is_help=True)
 app.add_typer(config, name="config")
 
+SEARCH_PATH: Final = '"$user", public'
+
+ConfigurationOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration; else tidegate.toml."),
+]
+GroupOption = Annotated[
+    str, typer.Option(metavar="NAME", help="The server group, where there are several.")
+]
+DatabaseOption = Annotated[
+    str, typer.Option(metavar="NAME", help="The database whose definitions count.")
+]
+UserOption = Annotated[str, typer.Option(metavar="NAME", help="Who runs it.")]
+PathOption = Annotated[
+    str, typer.Option("--search-path", metavar="NAMES", help="What names are looked up in.")
+]
+CatalogOption = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Definitions from a file, in place of a server's."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
 ConfigurationFile = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration.")]
 
 
@@ -92,6 +114,65 @@ def check(file: ConfigurationFile) -> None:
     typer.echo(f"log       {log.level.value}, {log.format.value}, to {log.destination}")
     for note in _notes(settings):
         typer.echo(f"note: {note}")
+
+
+@app.command()
+def explain(
+    sql: Annotated[str, typer.Argument(help="One statement.")] = "",
+    file: ConfigurationOption = None,
+    group: GroupOption = "",
+    database: DatabaseOption = "",
+    user: UserOption = "",
+    search_path: PathOption = SEARCH_PATH,
+    catalog: CatalogOption = None,
+    save_catalog: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the definitions to a file, for --catalog."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where a statement would go, and why, without running it."""
+    from proxy.doctor import commands
+
+    source = commands.Source(file, group, database, user, search_path, catalog or [])
+    if save_catalog is not None:
+        commands.save_catalog(source, save_catalog)
+    if sql or save_catalog is None:
+        commands.explain(source, sql, as_json=as_json)
+
+
+@app.command()
+def doctor(
+    logs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOG...",
+            help="Statement logs (csvlog, jsonlog, plain; gzip too; - is stdin), or a"
+            " postgresql:// URL for its pg_stat_statements.",
+        ),
+    ],
+    file: ConfigurationOption = None,
+    group: GroupOption = "",
+    database: DatabaseOption = "",
+    user: UserOption = "",
+    search_path: PathOption = SEARCH_PATH,
+    catalog: CatalogOption = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The log_line_prefix of a plain log; else guessed."),
+    ] = None,
+    as_json: JsonOption = False,
+    write_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a configuration to start from.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let that overwrite a file.")] = False,
+) -> None:
+    """Say from a log what the proxy would do for an application, and what is in its way."""
+    from proxy.doctor import commands
+
+    source = commands.Source(file, group, database, user, search_path, catalog or [])
+    wishes = commands.Wishes(prefix, as_json, write_config, force)
+    commands.doctor(source, logs, wishes)
 
 
 @app.command()

@@ -54,6 +54,10 @@ class CannotListen(ProxyError):
     """A port that can't be opened. Names the setting and the address."""
 
 
+class Unanswerable(ProxyError):
+    """What an operator asks on the command line, and can't be told. Says why, in one line."""
+
+
 class InternalError(ProxyError):
     """Our own bug: logged with its traceback; the client is told an id and nothing else."""
 

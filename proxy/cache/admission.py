@@ -57,13 +57,18 @@ class Worth:
         if now - self._faded_at >= HALF_LIFE:
             self._fade(0.5 ** ((now - self._faded_at) / HALF_LIFE))
             self._faded_at = now
-        if self.left < TRIAL or self.hits * self.seconds >= self.left * self._fill_seconds():
+        if self.pays:
             return True
         self._skipped += 1
         if self._skipped < SAMPLE:
             return False
         self._skipped = 0
         return True
+
+    @property
+    def pays(self) -> bool:
+        """Whether results have been worth their cost so far, or are still on trial."""
+        return self.left < TRIAL or self.hits * self.seconds >= self.left * self._fill_seconds()
 
     def answered(self, seconds: float, size: int) -> None:
         """Learn from an answer that a server gave."""

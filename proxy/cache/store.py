@@ -116,6 +116,11 @@ class Store:
         self._refuse(entry)
         return None
 
+    def has(self, context: Context, key: Key, now: float) -> bool:
+        """Tell whether `find` would find a result now; nothing is counted."""
+        entry = context.entries.get(key)
+        return entry is not None and context.ledger.fast_ok(entry.read_set, entry.version, now)
+
     # Keeping.
 
     def fill(

@@ -8,7 +8,7 @@ is asked to: the primary for a position that is not known yet, a replica for its
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.replica import Watermark
@@ -31,6 +31,22 @@ class Wishes(Protocol):
 
     def want_replay(self, server: Server, need: Position) -> None:
         """A replica should be watched until it has replayed this position."""
+
+
+class Standing(NamedTuple):
+    """What is known of a server, for people.
+
+    Attributes:
+        lag: Bytes of the primary's log, as last heard, that it has not replayed; None: not known.
+        latency: Seconds per statement, lately; 0.0: not measured.
+        why_not: What keeps it from serving a read; empty: nothing.
+    """
+
+    server: Server
+    position: Position
+    lag: int | None
+    latency: float
+    why_not: str
 
 
 @final
@@ -76,13 +92,52 @@ class Router:
         """What is known of a replica's position."""
         return self._watermarks[server]
 
-    def standings(self) -> list[tuple[Server, Position, bool]]:
-        """List every server but the primary: its position, and whether it follows the primary."""
+    def standings(self, read_set: ReadSet | None, now: float) -> list[Standing]:
+        """Say of every server what is known of it, and what keeps it from serving a read now.
+
+        Args:
+            read_set: What the read depends on; None: it is for the primary.
+            now: The time by which the ledger counts.
+        """
+        primary = self._group.primary
+        end = None if primary is None else primary.position
         return [
-            (server, self._watermarks[server].position, self._group.follows(server))
+            self._primary_standing(server, read_set)
+            if server is primary
+            else self._standing(server, read_set, end, now)
             for server in self._group.servers
-            if server is not self._group.primary
         ]
+
+    def _primary_standing(self, server: Server, read_set: ReadSet | None) -> Standing:
+        latency = self._balancer.load(server).latency
+        is_asked = read_set is None or self._share
+        why = "" if is_asked else "only when no replica can"
+        return Standing(server, server.position, 0, latency, why)
+
+    def _standing(
+        self, server: Server, read_set: ReadSet | None, end: Position | None, now: float
+    ) -> Standing:
+        position = self._watermarks[server].position
+        lag = None if end is None or position < 0 else max(0, end - position)
+        latency = self._balancer.load(server).latency
+        return Standing(server, position, lag, latency, self._why_not(server, read_set, now))
+
+    def _why_not(self, server: Server, read_set: ReadSet | None, now: float) -> str:
+        ledger = self._ledger
+        if read_set is None:
+            return "it is for the primary"
+        if not self._group.follows(server):
+            return "not a replica of this primary"
+        if server in self._balancer.bans:
+            return "banned"
+        if not ledger.is_clean(read_set, now):
+            return "a commit is under way"
+        need = ledger.need(read_set)
+        if need is None:
+            return "what it must have is not known yet"
+        if not self._watermarks[server].reaches(need, ledger.epoch):
+            return "behind"
+        return ""
 
     def choose(self, read_set: ReadSet, now: float) -> tuple[Server | None, Reason]:
         """Choose a server for a read; None: the primary, for the reason given."""

@@ -15,10 +15,8 @@ from proxy.observe.metrics import GroupMetrics
 from proxy.routing.plan import Planner
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import OutOfBand
-from proxy.sql.bodies import Declaration
 from proxy.sql.catalog import Catalog
-from proxy.sql.statement import RelationName
-from proxy.topology.catalogs import CatalogKeeper
+from proxy.topology.catalogs import CatalogKeeper, declarations_of
 from proxy.topology.group import Group
 from proxy.topology.witness import Control
 from proxy.types import Table, Token
@@ -87,14 +85,7 @@ class Catalogs:
             self,
             interval=settings.out_of_band_interval or 1.0,
             watch=settings.out_of_band is OutOfBand.WATCH,
-            declarations={
-                _name(name): Declaration(
-                    reads=frozenset(map(_name, function.reads)),
-                    writes=frozenset(map(_name, function.writes)),
-                    volatility=function.volatility and function.volatility.value[0],
-                )
-                for name, function in settings.functions.items()
-            },
+            declarations=declarations_of(settings),
         )
         self._keepers[database] = keeper
         self._watches[database] = Watch()
@@ -222,11 +213,6 @@ class Catalogs:
             for table in foreign:
                 self._metrics.foreign_writes.count(catalog.name_of(table.oid))
         self._counted.add(database)
-
-
-def _name(name: str) -> RelationName:
-    schema, _, own = name.partition(".")
-    return RelationName(schema, own)
 
 
 def _ended(task: asyncio.Task[Any]) -> None:

@@ -56,6 +56,7 @@ from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.prepared import Library
+from proxy.wire.postgres.requests import Execution
 from proxy.wire.postgres.startup import Startup
 
 log = Logger("group")
@@ -350,10 +351,10 @@ class GroupService:
         """A session is over, and has nothing any more: nothing here was kept for it either."""
 
     def explain(
-        self, profile: Profile, sql: bytes, blocked: Reason | None
+        self, profile: Profile, asked: Execution, blocked: Reason | None
     ) -> tuple[list[str], list[list[str]]]:
         """Answer a statement that is meant for the proxy."""
-        return answer_for_proxy(self, profile, sql, blocked)
+        return answer_for_proxy(self, profile, asked, blocked)
 
     async def open_tunnel(
         self, client: Shell, wish: Startup, proven: Authenticated, key: tuple[int, bytes]

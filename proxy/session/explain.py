@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from proxy import __version__
 from proxy.errors import InvalidSetting
+from proxy.routing.facts import KEPT, Fact, Verdict, facts_of, never_cached, refused
 from proxy.routing.plan import Plan
+from proxy.routing.router import Standing
 from proxy.session.ports import Services
 from proxy.session.profile import Profile
-from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
+from proxy.types import Reason, Role
+from proxy.wire.postgres.requests import Execution
 
 Rows = tuple[list[str], list[list[str]]]
 
@@ -26,12 +28,14 @@ _SETTING: Final = re.compile(rb"tidegate\s*\.\s*[^\s=;]*", re.IGNORECASE)
 
 
 def answer_for_proxy(
-    services: Services, profile: Profile, sql: bytes, blocked: Reason | None
+    services: Services, profile: Profile, asked: Execution, blocked: Reason | None
 ) -> Rows:
     """Answer a statement that is meant for the proxy; see `Services.explain`."""
+    sql = asked.sql or b""
     route = _ROUTE.match(sql)
     if route is not None:
-        return explain_route(services, profile, sql[route.end() :], blocked)
+        asked.sql = sql[route.end() :].lstrip()
+        return explain_route(services, profile, asked, blocked)
     if _VERSION.fullmatch(sql):
         return ["tidegate.version"], [[__version__]]
     setting = _SETTING.search(sql)
@@ -39,32 +43,20 @@ def answer_for_proxy(
     raise InvalidSetting(f'unrecognized configuration parameter "{name}"')
 
 
-def explain_route(services: Services, profile: Profile, sql: bytes, blocked: Reason | None) -> Rows:
+def explain_route(
+    services: Services, profile: Profile, asked: Execution, blocked: Reason | None
+) -> Rows:
     """Say what is known of a statement, and what would be decided on it now."""
-    statement = services.reader.read(sql).statements[0]
-    plan = services.planner.plan(profile.scope, statement)
-    return ["fact", "value"], _explain(services, profile, plan, blocked)
-
-
-def _explain(
-    services: Services, profile: Profile, plan: Plan, blocked: Reason | None
-) -> list[list[str]]:
-    statement = plan.statement
-    rows = [
-        ["kind", statement.kind.value],
-        ["names", _names(statement.reads | statement.writes)],
-        ["functions", ", ".join(sorted(call.name for call in statement.functions)) or "none"],
-    ]
-    if plan.writes:
-        rows.append(["writes", _tables(services, plan.writes)])
-    if plan.read_set is not None:
-        rows.append(["reads", _tables(services, plan.read_set.tables) or "no table"])
-    server, reason = _route(services, plan, blocked)
-    rows.append(["goes to", server])
-    rows.append(["reason", reason.value + (f" ({plan.detail})" if plan.detail else "")])
-    rows.append(["cache", _cache(profile, plan)])
-    rows += _servers(services, plan)
-    return rows
+    reading = services.reader.read(asked.sql or b"")
+    scope = profile.scope
+    plan = services.planner.plan(scope, reading.statements[0])
+    goes_to, reason = _route(services, plan, blocked)
+    verdict = Verdict(
+        goes_to, reason, _cache(services, profile, plan, asked, blocked, clock=reading.clock)
+    )
+    facts = facts_of(plan, scope, verdict, clock=reading.clock)
+    facts += _servers(services, plan, blocked)
+    return ["fact", "value"], [[name, value] for name, value in facts]
 
 
 def _route(services: Services, plan: Plan, blocked: Reason | None) -> tuple[str, Reason]:
@@ -78,41 +70,53 @@ def _route(services: Services, plan: Plan, blocked: Reason | None) -> tuple[str,
     return (name if server is None else f"replica {server.name}"), reason
 
 
-def _cache(profile: Profile, plan: Plan) -> str:
-    if plan.read_set is None:
-        return "no"
-    if plan.uncached is not None:
-        return f"no ({plan.uncached.value})"
-    return "yes" if profile.context is not None else f"no ({Reason.CACHE_OFF.value})"
+def _cache(
+    services: Services,
+    profile: Profile,
+    plan: Plan,
+    asked: Execution,
+    blocked: Reason | None,
+    *,
+    clock: bool,
+) -> str:
+    """Say what the cache has to do with this very statement and its parameters, now."""
+    never = never_cached(plan, clock=clock)
+    if never is not None:
+        return never
+    if blocked is not None:
+        return refused(blocked)
+    if services.results is None or profile.context is None:
+        return refused(Reason.CACHE_OFF)
+    why = services.results.verdict(profile.context, plan, asked, services.clock())
+    if why is Reason.HIT:
+        return "hit now"
+    return KEPT if why is None else refused(why)
 
 
-def _servers(services: Services, plan: Plan) -> list[list[str]]:
-    if plan.read_set is None:
-        return []
-    need = services.ledger.need(plan.read_set)
-    rows = [["replicas need", "a position not known yet" if need is None else _lsn(need)]]
-    for server, position, follows in services.router.standings():
-        state = f"replayed {_lsn(position)}" if follows else "not a replica of this primary"
-        rows.append([server.name, f"{server.role.value}, {state}"])
-    return rows
+def _servers(services: Services, plan: Plan, blocked: Reason | None) -> list[Fact]:
+    read_set = plan.read_set if blocked is None else None
+    facts = []
+    if read_set is not None:
+        need = services.ledger.need(read_set)
+        facts.append(
+            Fact("replicas need", "a position not known yet" if need is None else _lsn(need))
+        )
+    for standing in services.router.standings(read_set, services.clock()):
+        facts.append(Fact(standing.server.name, _standing(standing)))
+    return facts
 
 
-def _names(names: frozenset[tuple[str | None, str]]) -> str:
-    shown = sorted(f"{schema}.{name}" if schema else name for schema, name in names)
-    return ", ".join(shown) or "none"
-
-
-def _tables(services: Services, tables: Iterable[Table]) -> str:
-    return ", ".join(sorted({_table(services, table) for table in tables}))
-
-
-def _table(services: Services, table: Table) -> str:
-    database, oid = table
-    if oid > ALL_OID:
-        catalog = services.planner.catalog(database)
-        return str(oid) if catalog is None else catalog.name_of(oid)
-    what = "definitions" if oid == SCHEMA_OID else "any table"
-    return f"{what} of {database}" if database else what
+def _standing(standing: Standing) -> str:
+    server = standing.server
+    is_primary = server.role is Role.PRIMARY
+    said = [server.role.value, f"{'at' if is_primary else 'replayed'} {_lsn(standing.position)}"]
+    if not is_primary:
+        lag = "lag not known" if standing.lag is None else f"{standing.lag} bytes behind"
+        said.append(lag)
+    latency = standing.latency
+    said.append(f"{latency * 1000:.2f} ms" if latency else "not measured")
+    said.append(f"not eligible: {standing.why_not}" if standing.why_not else "eligible")
+    return ", ".join(said)
 
 
 def _lsn(position: int) -> str:

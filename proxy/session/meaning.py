@@ -18,7 +18,7 @@ from proxy.sql.statement import Kind
 from proxy.types import Reason
 from proxy.wire.postgres import tags
 from proxy.wire.postgres.prepared import Prepared
-from proxy.wire.postgres.requests import END_OPEN, END_READY, Execution, Request
+from proxy.wire.postgres.requests import END_OPEN, END_READY, SIMPLE_TAIL, Execution, Request
 
 _EXECUTE: Final = Kind.EXECUTE
 _FETCH: Final = Kind.FETCH
@@ -127,8 +127,8 @@ def why_not_fast(
     return belongings.why_at_primary
 
 
-def asked_of_us(reader: Reader, profile: Profile, request: Request) -> bytes | None:
-    """Find the text of EXPLAIN ROUTE or SHOW tidegate.x, if a request is to run or prepare it.
+def asked_of_us(reader: Reader, profile: Profile, request: Request) -> Execution | None:
+    """Find EXPLAIN ROUTE or SHOW tidegate.x, if a request is to run or prepare it.
 
     Args:
         reader: Reads it.
@@ -136,11 +136,15 @@ def asked_of_us(reader: Reader, profile: Profile, request: Request) -> bytes | N
         request: Runs this and nothing else, or nothing at all.
     """
     for execution in request.executions:
-        return read(reader, profile, execution).texts[0]
+        text = read(reader, profile, execution).texts[0]
+        asked = Execution(text, execution.prepared, execution.tail)
+        asked.max_rows = execution.max_rows
+        return asked
     for item in request.items:
         if item.prepared is not None:
-            reading = read(reader, profile, Execution(item.prepared.sql, item.prepared, b""))
-            return reading.texts[0] if reading.statements[0].kind is Kind.PROXY else None
+            asked = Execution(item.prepared.sql, item.prepared, SIMPLE_TAIL)
+            reading = read(reader, profile, asked)
+            return asked if reading.statements[0].kind is Kind.PROXY else None
     return None
 
 

@@ -21,7 +21,7 @@ from proxy.session.transaction import Transaction
 from proxy.topology.group import Server
 from proxy.types import Ending, PinReason, Position, Reason, Table
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import Request
+from proxy.wire.postgres.requests import Execution, Request
 
 
 class Shell(Protocol):
@@ -233,13 +233,13 @@ class Services(Protocol):
         """A session is over, and has nothing any more."""
 
     def explain(
-        self, profile: Profile, sql: bytes, blocked: Reason | None
+        self, profile: Profile, asked: Execution, blocked: Reason | None
     ) -> tuple[list[str], list[list[str]]]:
         """Answer a statement that is meant for the proxy: columns and rows.
 
         Args:
             profile: Of the session that asks.
-            sql: What it says.
+            asked: What it says, with its parameters; nobody runs it afterwards.
             blocked: Why its reads can't leave the primary; None: they can.
 
         Raises:

@@ -11,6 +11,7 @@ from proxy.cache.flight import FAILED, NOT_STORED, STORED, Flights, Landing
 from proxy.cache.key import Key, Shape
 from proxy.cache.store import Store
 from proxy.freshness.ledger import Ledger
+from proxy.routing.plan import Plan
 from proxy.session.errand import Errand
 from proxy.session.fill import Fill
 from proxy.session.profile import Profile
@@ -92,6 +93,21 @@ class Results:
         else:
             errand.uncached = Reason.NOT_WORTH
         return None
+
+    def verdict(
+        self, context: Context, plan: Plan, execution: Execution, now: float
+    ) -> Reason | None:
+        """Say what `find` would do now, and change nothing.
+
+        Returns:
+            HIT: answer it; None: have its answer kept; else why neither.
+        """
+        if is_of_the_moment(execution):
+            return Reason.PARAMETER
+        if self.store.has(context, _key_of(execution), now):
+            return Reason.HIT
+        worth = plan.statistics
+        return Reason.NOT_WORTH if isinstance(worth, Worth) and not worth.pays else None
 
     def join(self, errand: Errand, follower: Follower) -> bool:
         """Wait for an identical read that is under way; False: go yourself, and lead."""

@@ -33,7 +33,14 @@ from proxy.session.way import read_fast, to_primary
 from proxy.sql.statement import Kind
 from proxy.types import Ending, Reason
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import END_COPY, END_COPY_END, END_READY, END_TERMINATE, Request
+from proxy.wire.postgres.requests import (
+    END_COPY,
+    END_COPY_END,
+    END_READY,
+    END_TERMINATE,
+    Execution,
+    Request,
+)
 
 _DEALLOCATE: Final = Kind.DEALLOCATE
 _PROXY: Final = Kind.PROXY
@@ -268,7 +275,7 @@ def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
     return True
 
 
-def _answer_ourselves(session: Conversation, request: Request, asked: bytes) -> None:
+def _answer_ourselves(session: Conversation, request: Request, asked: Execution) -> None:
     """The proxy itself is asked, whatever the state of a transaction."""
     services, status = session.services, session.status
     is_there = session.link is not None or status == tags.FAILED

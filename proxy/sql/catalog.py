@@ -15,7 +15,7 @@ from proxy.sql.bodies import Declarations
 from proxy.sql.relations import tables
 from proxy.sql.resolution import Access, Frame, Resolution, Step
 from proxy.sql.snapshot import Rows, Snapshot
-from proxy.sql.statement import Kind, Statement
+from proxy.sql.statement import FunctionName, Kind, Statement
 from proxy.types import Reason, Table
 
 __all__ = ["Access", "Catalog", "Way"]
@@ -123,6 +123,11 @@ class Catalog:
         """Name a relation for people; its number when it is not known."""
         relation = self._snapshot.names.get(oid)
         return f"{relation.schema}.{relation.name}" if relation else str(oid)
+
+    def volatility_of(self, call: FunctionName, search_path: tuple[str, ...], user: str) -> str:
+        """Name the volatility of a function for people; empty where there is none to be told."""
+        path = tuple(user if schema == "$user" else schema for schema in search_path)
+        return self._snapshot.routines.volatility(call, path)
 
 
 def _path(steps: tuple[Step, ...]) -> str:

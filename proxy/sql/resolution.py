@@ -43,6 +43,7 @@ class Access:
         read_set: Roots of every table it reads.
         write_set: Roots of every table it changes, as far as they can be told.
         exact: Whether `write_set` is all of it; if not, it may change any table.
+        unseen: What that is for, and by which way it comes in, for people.
         counted: Whether what it writes are rows that its command tag counts.
         schema: Whether it may change definitions, rights or roles.
         replica: Why no replica may serve it; None when one may.
@@ -57,6 +58,7 @@ class Access:
     read_set: frozenset[Table] = NOTHING
     write_set: frozenset[Table] = NOTHING
     exact: bool = True
+    unseen: str = ""
     counted: bool = True
     schema: bool = False
     replica: Reason | None = None
@@ -488,6 +490,11 @@ class Resolution:
     def _cannot_tell(self, reason: Reason, detail: str) -> None:
         """Note that it may do anything, its definitions and its session included."""
         self._refuse(reason, detail)
+        if not self.access.unseen:
+            steps = [f"{kind} {name}" for kind, name in self._trail]
+            if not (steps and steps[-1].endswith(detail)):
+                steps.append(detail)
+            self.access.unseen = " -> ".join(steps)
         self.access.exact = False
         self.access.schema = True
         self.access.taints = True

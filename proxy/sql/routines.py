@@ -17,6 +17,8 @@ from proxy.sql.statement import ANY_ARGUMENTS, Effect, FunctionName
 BUILTIN_SCHEMA: Final = "pg_catalog"
 FIRST_USER_OID: Final = 16384
 
+_VOLATILITIES: Final = (("i", "immutable"), ("s", "stable"), ("v", "volatile"))
+
 
 class Verdict(IntEnum):
     """What a call allows, from best to worst."""
@@ -165,6 +167,13 @@ class Routines:
             for routine in self._candidates(None, name, search_path)
             if routine.takes_row and routine.takes(1)
         )
+
+    def volatility(self, call: FunctionName, search_path: tuple[str, ...]) -> str:
+        """Name the volatility of every overload that a call can mean, for people."""
+        candidates = self._candidates(call.schema, call.name, search_path)
+        meant = [routine for routine in candidates if routine.takes(call.arguments)]
+        found = {routine.volatility for routine in meant or candidates}
+        return " or ".join(name for letter, name in _VOLATILITIES if letter in found)
 
     def takes_row(self, name: str, search_path: tuple[str, ...]) -> bool:
         """Tell whether `a.name` can call a function."""

@@ -14,9 +14,11 @@ from typing import Any, Final, Protocol, final
 import asyncpg
 
 from proxy.observe.logs import Logger
+from proxy.settings.model import ServerGroup
 from proxy.sql import catalog_queries as queries
-from proxy.sql.bodies import Declarations
+from proxy.sql.bodies import Declaration, Declarations
 from proxy.sql.catalog import Catalog
+from proxy.sql.statement import RelationName
 from proxy.topology.group import Group
 from proxy.topology.witness import FAILURES, Control, connect, describe
 
@@ -55,6 +57,30 @@ class Taker(Protocol):
 
     def counted(self, database: str, rows: Iterable[tuple[int, int, int]]) -> None:
         """The counters of rows written: table, rows, file node."""
+
+
+def declarations_of(settings: ServerGroup) -> Declarations:
+    """What operators have said that functions do."""
+    return {
+        _name(name): Declaration(
+            reads=frozenset(map(_name, function.reads)),
+            writes=frozenset(map(_name, function.writes)),
+            volatility=function.volatility and function.volatility.value[0],
+        )
+        for name, function in settings.functions.items()
+    }
+
+
+def _name(name: str) -> RelationName:
+    schema, _, own = name.partition(".")
+    return RelationName(schema, own)
+
+
+async def read_rows(connection: asyncpg.Connection[Any]) -> dict[str, list[asyncpg.Record]]:
+    """Read the rows of every query of a catalog, in one snapshot."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(f"SET LOCAL lock_timeout = {LONGEST_LOCK}")
+        return {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
 
 
 @final
@@ -175,10 +201,7 @@ class CatalogKeeper:
             await self._rest()
 
     async def _load(self, connection: asyncpg.Connection[Any]) -> Catalog:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await connection.execute(f"SET LOCAL lock_timeout = {LONGEST_LOCK}")
-            rows = {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
-        catalog = Catalog.build(self.database, self._declarations, **rows)
+        catalog = Catalog.build(self.database, self._declarations, **await read_rows(connection))
         for problem in catalog.problems:
             log.warning("function not as declared", database=self.database, problem=problem)
         return catalog

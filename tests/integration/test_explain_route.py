@@ -104,6 +104,53 @@ def test_what_it_says_of_other_statements(client: psycopg.Connection[Any]) -> No
     assert found["reason"] == "unknown_relation (nowhere)"
 
 
+def test_it_says_what_is_known_of_the_text(client: psycopg.Connection[Any]) -> None:
+    found = facts(client, "EXPLAIN ROUTE SELECT lower(note) FROM diary WHERE day = 17")
+    assert found["statement"] == "select lower ( note ) from diary where day = 0"
+    assert found["functions"] == "lower (immutable)"
+    assert found["in a transaction"].startswith("served beside it")
+    found = facts(client, "EXPLAIN ROUTE SELECT now(), note FROM diary")
+    assert found["cache"] == "no (clock)"
+    assert found["in a transaction"].startswith("opens it")
+
+
+def test_it_tells_a_statement_that_is_cached_from_one_that_is_not(
+    client: psycopg.Connection[Any],
+) -> None:
+    asked = "SELECT note FROM diary WHERE day = %s"
+    for how in ({"prepare": True}, {}):
+        client.execute("INSERT INTO diary VALUES (1, 'a') ON CONFLICT (day) DO NOTHING")
+        assert facts(client, f"EXPLAIN ROUTE {asked}", 1, **how)["cache"] == "would be kept"
+        client.execute(asked, (1,), **how)
+        assert facts(client, f"EXPLAIN ROUTE {asked}", 1, **how)["cache"] == "hit now"
+        assert facts(client, f"EXPLAIN ROUTE {asked}", 2, **how)["cache"] == "would be kept"
+        client.execute("UPDATE diary SET note = 'b'")
+        assert facts(client, f"EXPLAIN ROUTE {asked}", 1, **how)["cache"] == "would be kept"
+    client.execute("SELECT note FROM diary WHERE day = 3")
+    assert facts(client, "EXPLAIN ROUTE SELECT note FROM diary WHERE day = 3")["cache"] == "hit now"
+
+
+def test_it_says_of_each_server_how_it_is(
+    client: psycopg.Connection[Any], app: Application
+) -> None:
+    client.execute("SELECT note FROM diary")
+    found = facts(client, f"{ASKED} 1")
+    servers = {name: value for name, value in found.items() if name.startswith("127.0.0.1:")}
+    assert len(servers) == 3
+    replicas = [value for value in servers.values() if value.startswith("replica, replayed ")]
+    assert len(replicas) == 2
+    assert all(value.endswith(", eligible") for value in replicas)
+    assert all(" bytes behind, " in value for value in replicas)
+    assert any(" ms, " in value for value in servers.values())
+    (primary,) = [value for value in servers.values() if value.startswith("primary, at ")]
+    assert primary.endswith("not eligible: only when no replica can")
+    with client.transaction():
+        client.execute("INSERT INTO diary VALUES (2, 'a')")
+        found = facts(client, f"{ASKED} 1")
+        assert found["cache"] == "no (transaction)"
+        assert found["advice"]
+
+
 def test_among_other_statements_it_is_refused_in_so_many_words(
     client: psycopg.Connection[Any],
 ) -> None:

@@ -45,8 +45,8 @@ class Fleet:
             self.replays(replica, 100)
         self.read_set = self.ledger.read_set("shop", [ORDERS])
 
-    def sees(self, server: Server, role: Role, timeline: int = 1) -> None:
-        self.group.saw(server, Sighting(role, 7, timeline, Position(100), NOW, NOW))
+    def sees(self, server: Server, role: Role, timeline: int = 1, position: int = 100) -> None:
+        self.group.saw(server, Sighting(role, 7, timeline, Position(position), NOW, NOW))
 
     def replays(self, server: Server, position: int) -> None:
         mark = self.router.watermark(server)
@@ -173,9 +173,29 @@ def test_replicas_serve_while_there_is_no_primary() -> None:
     assert fleet.choose()[0] in (fleet.a, fleet.b)
 
 
-def test_everybody_but_the_primary_is_listed(fleet: Fleet) -> None:
+def test_every_server_is_listed_with_what_keeps_it_from_a_read(fleet: Fleet) -> None:
     fleet.sees(fleet.b, Role.REPLICA, timeline=2)
-    assert fleet.router.standings() == [
-        (fleet.a, Position(100), True),
-        (fleet.b, Position(100), False),
-    ]
+    standings = fleet.router.standings(fleet.read_set, NOW)
+    assert {standing.server.name: standing.why_not for standing in standings} == {
+        fleet.primary.name: "only when no replica can",
+        fleet.a.name: "",
+        fleet.b.name: "not a replica of this primary",
+    }
+    assert {standing.lag for standing in standings} == {0}
+
+
+def test_a_replica_is_behind_by_so_many_bytes(fleet: Fleet) -> None:
+    fleet.writes(position=130)
+    standings = {s.server: s for s in fleet.router.standings(fleet.read_set, NOW)}
+    assert standings[fleet.a].why_not == "behind"
+    fleet.sees(fleet.primary, Role.PRIMARY, position=130)
+    standings = {s.server: s for s in fleet.router.standings(None, NOW)}
+    assert standings[fleet.a].lag == 30
+    assert standings[fleet.a].why_not == "it is for the primary"
+    assert standings[fleet.primary].why_not == ""
+
+
+def test_a_banned_replica_says_so(fleet: Fleet) -> None:
+    fleet.balancer.bans.ban(fleet.a, NOW, BanReason.BROKE)
+    standings = {s.server: s for s in fleet.router.standings(fleet.read_set, NOW)}
+    assert standings[fleet.a].why_not == "banned"

@@ -42,6 +42,7 @@ from proxy.wire.postgres import backend, frontend
 from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.prepared import Library
+from proxy.wire.postgres.requests import Execution
 
 SHAPE = "0"
 DEFAULTS = Defaults(search_path="public", isolation="read committed", encoding="UTF8", shape=SHAPE)
@@ -485,7 +486,7 @@ class Stage:
         self.gone_sessions.append(session)
 
     def explain(
-        self, profile: Profile, sql: bytes, blocked: Reason | None
+        self, profile: Profile, asked: Execution, blocked: Reason | None
     ) -> tuple[list[str], list[list[str]]]:
         return ["fact"], [["value"]]
 

@@ -1,0 +1,1 @@
+"""What operators ask away from a running proxy: `tidegate explain` and `tidegate doctor`."""

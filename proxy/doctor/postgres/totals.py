@@ -1,0 +1,93 @@
+"""pg_stat_statements: what statements amount to, without an order and without values.
+
+Source: the manual's page on pg_stat_statements; its columns differ between versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.doctor.postgres.definitions import Way, reach
+from proxy.errors import Unanswerable
+from proxy.topology.witness import FAILURES, describe
+
+_SCHEMA: Final = """
+SELECT pg_catalog.quote_ident(n.nspname::text) FROM pg_catalog.pg_extension e
+JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'
+"""
+_TOTALS: Final = """
+SELECT s.*, d.datname::text AS database, r.rolname::text AS user_name
+FROM {schema}.pg_stat_statements s
+JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.userid
+"""
+_HIDDEN: Final = "<insufficient privilege>"
+
+_TYPED: Final = re.compile(r"\b(interval|date|time|timestamp|timestamptz)(\s+)\$\d+\b", re.I)
+"""A typed literal, `date '...'`, has a parameter in place of its text, which is no SQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What one statement amounts to."""
+
+    text: str
+    user: str
+    database: str
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Everything that is there.
+
+    Attributes:
+        hidden: How many statements may not be seen.
+    """
+
+    totals: list[Total]
+    hidden: int
+
+
+def fetch_totals(way: Way) -> Totals:
+    """Fetch what the server has counted.
+
+    Raises:
+        Unanswerable: It does not answer, or does not count.
+    """
+    return asyncio.run(_fetch(way))
+
+
+async def _fetch(way: Way) -> Totals:
+    connection = await reach(way, way.control.database)
+    name = way.control.database
+    try:
+        schema = await connection.fetchval(_SCHEMA)
+        if schema is None:
+            raise Unanswerable(
+                f'database "{name}" has no pg_stat_statements: CREATE EXTENSION'
+                " pg_stat_statements, or name a database that has it"
+            )
+        rows = await connection.fetch(_TOTALS.format(schema=schema))
+    except FAILURES as error:
+        raise Unanswerable(f'database "{name}": {describe(error)}') from None
+    finally:
+        connection.terminate()
+    seen = [_total(row) for row in rows if row.get("toplevel", True) and _is_shown(row)]
+    return Totals(seen, sum(not _is_shown(row) for row in rows))
+
+
+def _is_shown(row: Any) -> bool:
+    return row["query"] not in (None, _HIDDEN)
+
+
+def _total(row: Any) -> Total:
+    taken = row.get("total_exec_time")
+    milliseconds = row.get("total_time", 0.0) if taken is None else taken
+    text = _TYPED.sub(r"\1\2''", row["query"])
+    user = row["user_name"] or ""
+    return Total(text, user, row["database"], row["calls"], float(milliseconds) / 1000)
