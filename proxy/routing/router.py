@@ -7,20 +7,34 @@ is asked to: the primary for a position that is not known yet, a replica for its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from math import inf
 from typing import Final, Protocol, final
 
+from proxy.freshness.floor import Floor
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.replica import Watermark
+from proxy.freshness.staleness import Samples
 from proxy.freshness.tables import ReadSet
 from proxy.routing.balancer import Balancer
+from proxy.routing.terms import Terms
 from proxy.topology.group import Group, Server
-from proxy.types import Position, Reason
+from proxy.types import Consistency, Position, Reason
 
 _PENDING: Final = Reason.PENDING
 _NO_REPLICA: Final = Reason.NO_REPLICA
 _BEHIND: Final = Reason.BEHIND
 _REPLICA: Final = Reason.REPLICA
+_SESSION: Final = Consistency.SESSION
+_EVENTUAL: Final = Consistency.EVENTUAL
+
+_ANY: Final = Position(0)
+_SAMPLES_PER_BOUND: Final = 4
+"""How often the primary's position is read within `max_staleness`, while somebody counts on
+that."""
+
+_SOONEST: Final = 0.005
+"""Seconds between two such readings at least."""
 
 
 class Wishes(Protocol):
@@ -32,10 +46,46 @@ class Wishes(Protocol):
     def want_replay(self, server: Server, need: Position) -> None:
         """A replica should be watched until it has replayed this position."""
 
+    def want_sample(self, interval: float) -> None:
+        """Every server's position should be read, if it was not within these seconds."""
+
+
+@final
+class Choice:
+    """Who serves a read, and what is known of what it shows.
+
+    Attributes:
+        server: The replica; None: the primary.
+        need: What it must have replayed.
+        is_current: Whether that is all that its tables need.
+        current_at: Since when something may be missing.
+    """
+
+    __slots__ = ("current_at", "is_current", "need", "reason", "server")
+
+    def __init__(
+        self,
+        server: Server | None,
+        reason: Reason,
+        need: Position | None = None,
+        *,
+        is_current: bool = True,
+        current_at: float = inf,
+    ) -> None:
+        self.server = server
+        self.reason = reason
+        self.need = need
+        self.is_current = is_current
+        self.current_at = current_at
+
 
 @final
 class Router:
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        samples: Of the primary's position: they prove how old a replica is.
+    """
 
     __slots__ = (
         "_balancer",
@@ -45,6 +95,7 @@ class Router:
         "_share",
         "_watermarks",
         "_wishes",
+        "samples",
     )
 
     def __init__(
@@ -63,6 +114,7 @@ class Router:
         self._wishes = wishes
         self._draw = draw
         self._share = share
+        self.samples = Samples()
         self._watermarks: dict[Server, Watermark] = {
             server: Watermark() for server in group.servers
         }
@@ -114,3 +166,85 @@ class Router:
         if chosen is None or chosen is self._group.primary:
             return None, _REPLICA
         return chosen, _REPLICA
+
+    def choose_by(self, read_set: ReadSet, now: float, terms: Terms, floor: Floor | None) -> Choice:
+        """Choose a server for a read that may see less than the primary, or may not go anywhere.
+
+        Args:
+            read_set: What it reads.
+            now: When it was asked for.
+            terms: How it is to be served.
+            floor: What its client has seen, if that is counted.
+        """
+        if terms.to_primary is not None:
+            return Choice(None, terms.to_primary)
+        replicas = self._allowed(terms.among)
+        if not replicas:
+            return Choice(None, _NO_REPLICA)
+        ledger = self._ledger
+        is_clean = ledger.is_clean(read_set, now)
+        is_strong = terms.contract.is_strong
+        if not is_clean and (is_strong or terms.contract.consistency is _SESSION):
+            # A replica may show what its primary has not acknowledged.
+            return Choice(None, _PENDING)
+        need = ledger.need(read_set)
+        if need is None:
+            self._wishes.want_position()
+        eligible: dict[Server, Choice] = {}
+        for server in replicas:
+            if is_clean and need is not None and self._reaches(server, need):
+                eligible[server] = Choice(server, _REPLICA, need, current_at=now)
+            elif not is_strong and (choice := self._weakly(server, now, terms, floor)) is not None:
+                eligible[server] = choice
+            elif need is not None:
+                self._wishes.want_replay(server, need)
+        if not is_strong:
+            self._keep_sampling(now, terms, floor)
+        if not eligible:
+            return Choice(None, _BEHIND)
+        servers = list(eligible)
+        if self._share and not terms.only_replicas and self._group.primary is not None:
+            servers.append(self._group.primary)
+        chosen = self._balancer.choose(servers, self._draw())
+        if chosen is None or chosen is self._group.primary:
+            return Choice(None, _REPLICA)
+        return eligible[chosen]
+
+    def _allowed(self, among: Collection[str] | None) -> list[Server]:
+        bans = self._balancer.bans
+        return [
+            server
+            for server in self._group.replicas
+            if server not in bans and (among is None or server.name in among)
+        ]
+
+    def _reaches(self, server: Server, need: Position) -> bool:
+        return self._watermarks[server].reaches(need, self._ledger.epoch)
+
+    def _weakly(
+        self, server: Server, now: float, terms: Terms, floor: Floor | None
+    ) -> Choice | None:
+        """What a replica may serve that lacks something, perhaps; None: nothing."""
+        if not self._reaches(server, _ANY):
+            return None
+        since, proof = self.samples.proven(self._watermarks[server].position)
+        if terms.contract.consistency is _EVENTUAL:
+            return Choice(server, _REPLICA, _ANY, is_current=False, current_at=since)
+        if since < now - terms.contract.max_staleness:
+            return None
+        is_session = terms.contract.consistency is _SESSION
+        if is_session and floor is not None and since <= floor.asks(server, server.incarnation):
+            return None
+        return Choice(server, _REPLICA, proof, is_current=False, current_at=since)
+
+    def _keep_sampling(self, now: float, terms: Terms, floor: Floor | None) -> None:
+        """Have positions read often enough for the proofs that reads like this one need."""
+        contract = terms.contract
+        if contract.consistency is _EVENTUAL:
+            return
+        interval = max(_SOONEST, contract.max_staleness / _SAMPLES_PER_BOUND)
+        latest = self.samples.latest
+        if contract.consistency is _SESSION and floor is not None and latest <= floor.at:
+            interval = _SOONEST
+        if now - latest > interval:
+            self._wishes.want_sample(interval)

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from math import inf
 from typing import Final, final
 
+from proxy.observe.counters import Count
 from proxy.routing.plan import Plan
 from proxy.settings.rule import Rule, label
 from proxy.settings.values import LOCAL, CacheUse, Network, RouteTo
@@ -34,7 +35,7 @@ class Match:
 
     Attributes:
         name: What it is called.
-        matches: How many statements it has decided on.
+        count: How many statements it has decided on.
         route: Where reads go; None where `among` says it, or nothing does.
         among: The names of the servers that may serve reads beside the primary.
     """
@@ -44,7 +45,7 @@ class Match:
         "_rule",
         "among",
         "consistency",
-        "matches",
+        "count",
         "max_age",
         "max_staleness",
         "name",
@@ -58,7 +59,7 @@ class Match:
         self._rule = rule
         self._regex = None if rule.regex is None else re.compile(rule.regex)
         self.name = label(rule, number)
-        self.matches = 0
+        self.count = Count()
         self.consistency = rule.consistency
         self.max_staleness = rule.max_staleness
         self.never_cached = rule.cache is CacheUse.NEVER
@@ -153,12 +154,16 @@ class RuleBook:
 
     def replace(self, rules: Iterable[Rule]) -> None:
         """Take other rules: every session must ask for its candidates again."""
-        counted = {match.name: match.matches for match in self.matches}
+        counted = {match.name: match.count for match in self.matches}
         self._generation += 1
         self._candidates.clear()
         self.matches = tuple([Match(rule, number) for number, rule in enumerate(rules)])
         for match in self.matches:
-            match.matches = counted.get(match.name, 0)
+            match.count = counted.get(match.name, match.count)
+
+    def counts(self) -> dict[str, Count]:
+        """How many statements each rule has decided on, by its name."""
+        return {match.name: match.count for match in self.matches}
 
     def candidates(
         self, user: str, database: str, application_name: str, client: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 from math import inf
 from typing import Final, final
 
+from proxy.cache.entry import Limits
 from proxy.freshness.contracts import STRONG, Contract
-from proxy.routing.rules import Match
+from proxy.routing.rules import Match, RuleBook
 from proxy.settings.values import RouteTo
 from proxy.sql.hints import Hint
 from proxy.types import Consistency, Reason
@@ -48,11 +49,13 @@ class Terms:
         uncached: Why it is neither answered from the cache nor kept; None: it may be.
         max_age: Seconds since a cached result was kept, at most.
         rule: What was matched.
+        limits: What a ready answer must keep to; None: nothing but freshness.
     """
 
     __slots__ = (
         "among",
         "contract",
+        "limits",
         "max_age",
         "only_replicas",
         "rule",
@@ -68,9 +71,45 @@ class Terms:
         self.uncached: Reason | None = None
         self.max_age = inf
         self.rule: Match | None = None
+        self.limits: Limits | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is as if nobody had said anything."""
+        return (
+            self.contract is STRONG
+            and self.rule is None
+            and self.to_primary is None
+            and self.uncached is None
+            and self.max_age == inf
+            and not self.only_replicas
+        )
 
 
-def agree(group: Contract, rule: Match | None, own: Wishes, hint: Hint | None) -> Terms:
+@final
+class Policy:
+    """What a server group says of its reads; it may change while clients are there.
+
+    Attributes:
+        contract: Where nobody says otherwise.
+        book: The rules.
+    """
+
+    __slots__ = ("book", "contract")
+
+    def __init__(self, contract: Contract = STRONG, book: RuleBook | None = None) -> None:
+        self.contract = contract
+        self.book = RuleBook() if book is None else book
+
+
+def agree(
+    group: Contract,
+    rule: Match | None,
+    own: Wishes,
+    hint: Hint | None,
+    *,
+    must_be_strong: bool = False,
+) -> Terms:
     """Work out how a read is to be served."""
     consistency, staleness = group.consistency, group.max_staleness
     if rule is not None:
@@ -81,7 +120,8 @@ def agree(group: Contract, rule: Match | None, own: Wishes, hint: Hint | None) -
     if hint is not None:
         consistency = hint.consistency or consistency
         staleness = staleness if hint.max_staleness is None else hint.max_staleness
-    is_weak = consistency is not Consistency.STRONG and not (hint is not None and hint.misread)
+    is_misread = hint is not None and hint.misread != ""
+    is_weak = consistency is not Consistency.STRONG and not (is_misread or must_be_strong)
     terms = Terms(Contract(consistency, staleness) if is_weak else STRONG)
     if rule is not None:
         _take_rule(terms, rule)
@@ -89,6 +129,8 @@ def agree(group: Contract, rule: Match | None, own: Wishes, hint: Hint | None) -
         _take_hint(terms, hint)
     if terms.to_primary is not None and terms.uncached is None:
         terms.uncached = terms.to_primary
+    if rule is not None or terms.max_age < inf:
+        terms.limits = Limits(terms.max_age, None if rule is None else rule.count)
     return terms
 
 

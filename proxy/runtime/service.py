@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from math import inf
 from time import monotonic
 from typing import Any, Final, Protocol, cast, final
 
 from proxy.cache.entry import Answer
 from proxy.cache.store import Store
 from proxy.errors import ClientVisibleError, ShuttingDown
+from proxy.freshness.contracts import Contract
 from proxy.freshness.ledger import ALL_RULES, Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
@@ -25,6 +28,8 @@ from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
+from proxy.routing.rules import RuleBook
+from proxy.routing.terms import Policy
 from proxy.runtime.accounts import Accounts
 from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
@@ -68,6 +73,9 @@ MAX_QUEUED: Final = 1024 * 1024
 
 CANCEL_TIMEOUT: Final = 5.0
 
+MISREAD_INTERVAL: Final = 60.0
+"""Seconds between two lines in the log about hints that are not understood."""
+
 
 class Client(Protocol):
     """Who is served: a client's connection."""
@@ -86,6 +94,9 @@ class Client(Protocol):
 
     def why_overdue(self, now: float, /) -> ClientVisibleError | None:
         """Say why it must go, if it has been idle for too long."""
+
+    def follow_policy(self) -> None:
+        """The rules have changed, or the contract of the server group."""
 
     def refuse(self, error: ClientVisibleError, /) -> None:
         """Tell it why it must go, and hang up."""
@@ -117,6 +128,9 @@ class GroupService:
         self.library = Library(
             lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
         )
+        self.policy = Policy(_contract(settings), RuleBook(settings.rules))
+        self.metrics.rules = self.policy.book.counts()
+        self._misread_said_at = -inf
         self.balancer: Balancer[Server] = Balancer()
         self.results: Results | None = None
         if settings.cache:
@@ -190,6 +204,7 @@ class GroupService:
             self.results,
             self.metrics,
             self.catalogs.want,
+            self.policy,
         )
         self.clients: set[Client] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -277,6 +292,8 @@ class GroupService:
 
     def finished(self, errand: Errand, exchange: Exchange) -> None:
         """A request is done: count it."""
+        if errand.timer is not None:
+            errand.timer.cancel()
         server = errand.server
         if server is None:
             return
@@ -304,11 +321,39 @@ class GroupService:
 
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache."""
+        if errand.timer is not None:
+            errand.timer.cancel()
         self._from_cache.count(Reason.HIT)
 
     def held_back(self, outcome: Held) -> None:
         """Something has become of a transaction that was held back."""
         self.metrics.transactions.count(outcome.value)
+
+    def misread(self, word: str) -> None:
+        """A hint was not understood."""
+        self.metrics.hints_misread += 1
+        now = self.clock()
+        if now - self._misread_said_at >= MISREAD_INTERVAL:
+            self._misread_said_at = now
+            log.warning("a hint is not understood", group=self.settings.name, word=word)
+
+    def limit(self, errand: Errand, seconds: float, stop: Callable[[], None]) -> None:
+        """Stop an errand that takes too long."""
+        errand.timer = asyncio.get_running_loop().call_later(seconds, stop)
+
+    def follow(self, settings: ServerGroup) -> None:
+        """Take other rules and another contract, for clients that are there too."""
+        self.policy.contract = _contract(settings)
+        self.policy.book.replace(settings.rules)
+        self.settings = replace(
+            self.settings,
+            rules=settings.rules,
+            consistency=settings.consistency,
+            max_staleness=settings.max_staleness,
+        )
+        self.metrics.rules = self.policy.book.counts()
+        for client in list(self.clients):
+            client.follow_policy()
 
     def find_answer(self, answers: dict[bytes, Answer], request: bytes) -> bytes | None:
         """Find the ready answer to a whole request: the hot path."""
@@ -316,7 +361,10 @@ class GroupService:
         if answer is None:
             return None
         entry = answer.entry
-        if not self.ledger.fast_ok(entry.read_set, entry.version, self.clock()):
+        now = self.clock()
+        if not self.ledger.fast_ok(entry.read_set, entry.version, now):
+            return None
+        if answer.limits is not None and not answer.limits.allow(entry, now):
             return None
         entry.heat += 1
         entry.worth.hits += 1.0
@@ -422,3 +470,7 @@ def _how_known(mark: Mark, transaction: Transaction) -> str:
     if any(table.oid == ALL_OID for table in mark.tables):
         return "everything"
     return "discovered" if transaction.is_discovered else "planned"
+
+
+def _contract(settings: ServerGroup) -> Contract:
+    return Contract(settings.consistency, settings.max_staleness)

@@ -9,6 +9,7 @@ and each file knows only those below it:
     taking      requests are taken up, one at a time
     way         the way to a server connection
     sending     a request is put on it
+    judging, answering   what rules, hints and settings say; what the proxy itself is asked
     failing, leaving   what can't be served; what a client that is gone leaves behind
 """
 
@@ -19,6 +20,7 @@ from abc import ABC, abstractmethod
 from proxy.cache.entry import Answer
 from proxy.cache.flight import Landing
 from proxy.errors import ClientVisibleError
+from proxy.freshness.floor import Floor
 from proxy.session.belongings import Belongings
 from proxy.session.errand import Errand
 from proxy.session.intake import Intake
@@ -39,6 +41,7 @@ class Conversation(ABC):
         errand: The request being served, until its answer is whole.
         link: The connection in use, or kept for an open transaction.
         late: A transaction that the client has begun, and no server knows of.
+        floor: What the client has seen and written, once it has asked not to go back behind that.
         home: The connection kept for a pinned client, while it is not in use.
         ledger, planner, reader, results, router: Of the services, at hand for every request.
         line: Where a connection or a primary is waited for.
@@ -57,6 +60,7 @@ class Conversation(ABC):
         "cancels",
         "engine",
         "errand",
+        "floor",
         "home",
         "idle_since",
         "intake",
@@ -107,6 +111,7 @@ class Conversation(ABC):
         self.link: Link | None = None
         self.home: Link | None = None
         self.late: Late | None = None
+        self.floor: Floor | None = None
         self.line: Line | None = None
         self.notices = b""
         self.is_gone = False
@@ -150,6 +155,10 @@ class Conversation(ABC):
         """Say to those who wait for the result of an errand that they need not."""
         if self.results is not None:
             self.results.land(errand, landing)
+
+    @abstractmethod
+    def expire(self, errand: Errand, /) -> None:
+        """An errand takes longer than it may."""
 
     @abstractmethod
     def acquired(self, link: Link, /) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxy import __version__
-from proxy.errors import InvalidSetting
 from proxy.routing.plan import Plan
+from proxy.routing.terms import Terms
 from proxy.session.ports import Services
 from proxy.session.profile import Profile
+from proxy.settings.values import format_duration
+from proxy.sql.digest import digest, shown
+from proxy.sql.hints import read_hint
 from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
 
 Rows = tuple[list[str], list[list[str]]]
@@ -35,23 +38,30 @@ def answer_for_proxy(
     if _VERSION.fullmatch(sql):
         return ["tidegate.version"], [[__version__]]
     setting = _SETTING.search(sql)
-    name = setting[0].decode("utf-8", "replace") if setting is not None else "tidegate"
-    raise InvalidSetting(f'unrecognized configuration parameter "{name}"')
+    name = _spaceless(setting[0]) if setting is not None else "tidegate"
+    return [name], [[profile.show_own(name)]]
 
 
 def explain_route(services: Services, profile: Profile, sql: bytes, blocked: Reason | None) -> Rows:
     """Say what is known of a statement, and what would be decided on it now."""
-    statement = services.reader.read(sql).statements[0]
-    plan = services.planner.plan(profile.scope, statement)
-    return ["fact", "value"], _explain(services, profile, plan, blocked)
+    reading = services.reader.read(sql)
+    plan = services.planner.plan(profile.scope, reading.statements[0])
+    rule = None
+    if profile.rules is not None:
+        catalog = services.planner.catalog(profile.database)
+        rule = profile.rules.verdict(plan, catalog, profile.named_path)
+    terms = profile.terms(rule, read_hint(reading.hint) if reading.hint else None)
+    return ["fact", "value"], _explain(services, profile, plan, blocked, terms)
 
 
 def _explain(
-    services: Services, profile: Profile, plan: Plan, blocked: Reason | None
+    services: Services, profile: Profile, plan: Plan, blocked: Reason | None, terms: Terms
 ) -> list[list[str]]:
     statement = plan.statement
     rows = [
         ["kind", statement.kind.value],
+        ["fingerprint", digest(statement.text)],
+        ["statement", shown(statement.text)],
         ["names", _names(statement.reads | statement.writes)],
         ["functions", ", ".join(sorted(call.name for call in statement.functions)) or "none"],
     ]
@@ -59,30 +69,50 @@ def _explain(
         rows.append(["writes", _tables(services, plan.writes)])
     if plan.read_set is not None:
         rows.append(["reads", _tables(services, plan.read_set.tables) or "no table"])
-    server, reason = _route(services, plan, blocked)
+    rows.append(["rule", "none" if terms.rule is None else terms.rule.name])
+    if plan.read_set is not None:
+        rows.append(["consistency", _contract(terms)])
+    server, reason = _route(services, plan, blocked, terms)
     rows.append(["goes to", server])
     rows.append(["reason", reason.value + (f" ({plan.detail})" if plan.detail else "")])
-    rows.append(["cache", _cache(profile, plan)])
+    rows.append(["cache", _cache(profile, plan, terms)])
     rows += _servers(services, plan)
     return rows
 
 
-def _route(services: Services, plan: Plan, blocked: Reason | None) -> tuple[str, Reason]:
+def _contract(terms: Terms) -> str:
+    contract = terms.contract
+    if contract.is_strong:
+        return contract.consistency.value
+    return f"{contract.consistency.value}, max_staleness {format_duration(contract.max_staleness)}"
+
+
+def _route(
+    services: Services, plan: Plan, blocked: Reason | None, terms: Terms
+) -> tuple[str, Reason]:
     primary = services.router.primary
     name = f"primary {primary.name}" if primary is not None else "no primary"
     if plan.read_set is None:
         return name, plan.reason
     if blocked is not None:
         return name, blocked
-    server, reason = services.router.choose(plan.read_set, services.clock())
-    return (name if server is None else f"replica {server.name}"), reason
+    if terms.rule is not None and terms.rule.reject is not None:
+        return "nobody", Reason.RULE
+    choice = services.router.choose_by(plan.read_set, services.clock(), terms, None)
+    server = choice.server
+    return (name if server is None else f"replica {server.name}"), choice.reason
 
 
-def _cache(profile: Profile, plan: Plan) -> str:
+def _spaceless(name: bytes) -> str:
+    return "".join(name.decode("utf-8", "replace").lower().split())
+
+
+def _cache(profile: Profile, plan: Plan, terms: Terms) -> str:
     if plan.read_set is None:
         return "no"
-    if plan.uncached is not None:
-        return f"no ({plan.uncached.value})"
+    uncached = plan.uncached or terms.uncached
+    if uncached is not None:
+        return f"no ({uncached.value})"
     return "yes" if profile.context is not None else f"no ({Reason.CACHE_OFF.value})"
 
 

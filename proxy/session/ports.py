@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -222,6 +222,12 @@ class Services(Protocol):
 
     def held_back(self, outcome: Held) -> None:
         """Something has become of a transaction that was held back: count it."""
+
+    def misread(self, word: str) -> None:
+        """A hint was not understood: count it, and say so now and then."""
+
+    def limit(self, errand: Errand, seconds: float, stop: Callable[[], None]) -> None:
+        """Stop an errand that takes too long; it is forgotten once it is counted as finished."""
 
     def cancel(self, link: Link) -> None:
         """Stop what a link runs; it is lent to nobody else before that has been heard."""

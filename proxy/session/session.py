@@ -93,6 +93,11 @@ class Session(Conversation):
             self.cancels += 1
             self.services.cancel(self.link)
 
+    def expire(self, errand: Errand) -> None:
+        """An errand takes longer than a rule allows."""
+        if self.errand is errand:
+            self.cancel()
+
     def client_gone(self) -> None:
         """The client hung up: what it left behind is cleaned up."""
         if self.is_gone:
@@ -121,6 +126,11 @@ class Session(Conversation):
                 return
             self.services.cancel(link)
             go_on(self, link)
+
+    def follow_policy(self) -> None:
+        """The rules have changed, or the contract of the server group."""
+        self.answers = None
+        self.profile.follow_policy()
 
     def tick(self, now: float) -> ClientVisibleError | None:
         """Say why the client must go, if it has been idle for too long; about once a second."""

@@ -153,8 +153,8 @@ class Client:
         world = self.world
         which = world.dice.randrange(2)
         since, _ = world.samples.proven(Position(world.watermarks[which]))
-        asked = max(world.now - 5.0, self.floor.asks(which, world.life[which]))
-        if since < asked or world.acknowledged != len(world.log):
+        asks = self.floor.asks(which, world.life[which])
+        if since < world.now - 5.0 or since <= asks or world.acknowledged != len(world.log):
             return
         shown = world.replayed[which]
         assert shown >= self.seen, "a replica shows less than its client has seen"

@@ -34,16 +34,13 @@ def names(found: Candidates | None) -> list[str]:
 
 
 class Catalogue(Catalog):
-    """With names for its tables, one of which a view leads to."""
+    """With a view that leads to another table."""
 
     def resolve(self, statement: Any, search_path: tuple[str, ...], user: str) -> Any:
         access = super().resolve(statement, search_path, user)
         if any(relation.name == "summary" for relation in statement.reads):
             access.read_set = access.read_set | {self.table("orders")}
         return access
-
-    def name_of(self, oid: int) -> str:
-        return {number: f"{s}.{n}" for (s, n), number in self._oids.items()}.get(oid, str(oid))
 
 
 class Place:
@@ -172,14 +169,14 @@ def test_new_rules_are_other_candidates(place: Place) -> None:
     before = book.candidates("ann", "shop", "", "local")
     assert before is book.candidates("ann", "shop", "psql", "local")
     assert place.verdict(book, "SELECT 1") == "old"
-    book.matches[0].matches = 7
+    book.matches[0].count.number = 7
     book.replace([rule(name="new"), rule(name="old")])
     after = book.candidates("ann", "shop", "", "local")
     assert before is not None
     assert after is not None
     assert before.key != after.key
     assert place.verdict(book, "SELECT 1") == "new"
-    assert [match.matches for match in book.matches] == [0, 7]
+    assert [match.count.number for match in book.matches] == [0, 7]
     book.replace([])
     assert book.candidates("ann", "shop", "", "local") is None
 

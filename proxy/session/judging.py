@@ -1,0 +1,124 @@
+"""What rules, settings and hints say of a request; and what is done with one that they refuse.
+
+Told from the request and from what the session is like, like its meaning. Only where somebody has
+said anything is this asked at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import Final
+
+from proxy.errors import ClientVisibleError, Rejected
+from proxy.freshness.floor import Floor
+from proxy.routing.plan import Plan
+from proxy.routing.reading import Reading
+from proxy.routing.rules import Match
+from proxy.session.conversation import Conversation
+from proxy.session.errand import Errand
+from proxy.session.phase import SETTING
+from proxy.session.ports import Link
+from proxy.sql.hints import Hint, read_hint
+from proxy.sql.statement import Kind
+from proxy.types import Consistency
+from proxy.wire.postgres import frontend, tags
+from proxy.wire.postgres.requests import END_READY, Item, Request
+
+_SESSION: Final = Consistency.SESSION
+_ALWAYS_RUN: Final = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO, Kind.RELEASE))
+"""A client must be able to end what it has begun."""
+
+_FAILS: Final = b'ROLLBACK TO SAVEPOINT "tidegate: a statement was refused"'
+"""Fails wherever it is run, and the transaction with it."""
+
+
+def judge(
+    session: Conversation, errand: Errand, readings: Sequence[Reading], *, again: bool = False
+) -> None:
+    """Take in what is said of a request, or `again` of what is left of one.
+
+    A hint in a text with several statements is for all of them, and so is what comes first of their
+    rules; one that is refused is refused with the others.
+    """
+    profile = session.profile
+    rules = _rules_of(session, errand.plans)
+    first = rules[0] if rules else None
+    timeout = inf
+    for rule, plan in zip(rules, errand.plans, strict=True):
+        if rule is None:
+            continue
+        rule.count.number += not again
+        if rule.reject is not None and plan.statement.kind not in _ALWAYS_RUN:
+            errand.refusal = Rejected(rule.reject, detail=f'rule "{rule.name}"')
+        if rule.timeout is not None and plan.statement.kind not in _ALWAYS_RUN:
+            timeout = min(timeout, rule.timeout)
+    if timeout < inf and errand.refusal is None:
+        session.services.limit(errand, timeout, lambda: session.expire(errand))
+    hint = _hint_of(session, readings)
+    late = session.late
+    # Of one snapshot nothing may be older than the rest.
+    terms = profile.terms(first, hint, must_be_strong=late is not None and late.seen is not None)
+    if not terms.is_plain:
+        errand.terms = terms
+    if terms.contract.consistency is _SESSION and session.floor is None:
+        session.floor = Floor(session.services.clock())
+
+
+def refused(session: Conversation, plans: Sequence[Plan]) -> ClientVisibleError | None:
+    """Say why the next part of a batch is refused; None: it is not."""
+    for rule, plan in zip(_rules_of(session, plans), plans, strict=True):
+        if rule is None:
+            continue
+        rule.count.number += 1
+        if rule.reject is not None and plan.statement.kind not in _ALWAYS_RUN:
+            return Rejected(rule.reject, detail=f'rule "{rule.name}"')
+    return None
+
+
+def refuse_at_server(session: Conversation, errand: Errand, link: Link) -> None:
+    """Make an open transaction fail in a refused statement's place; the client is told then."""
+    session.phase = SETTING
+    link.write(link.exchange.ask(_FAILS))
+
+
+def failing_part(request: Request, error: ClientVisibleError) -> Request:
+    """Say what fails in the place of a part of an open batch, with an error's words in the
+    server's."""
+    words = f"{error.message} ({error.detail})" if error.detail else error.message
+    name = words.encode("utf-8", "replace").replace(b"\0", b"")
+    items = [Item(tags.DESCRIBE, frontend.describe(tags.PORTAL, name), None, b"")]
+    if request.end is END_READY:
+        items.append(Item(tags.SYNC, frontend.SYNC, None, b""))
+    else:
+        items.append(Item(tags.FLUSH, frontend.FLUSH, None, b""))
+    return Request(request.end, items)
+
+
+def raise_floor(floor: Floor, errand: Errand, now: float) -> None:
+    """Note what the client has been answered, so that it is never shown less."""
+    server = errand.server
+    if errand.need is None or server is None:
+        floor.rise(now)
+    else:
+        floor.read(server, server.incarnation, errand.answered_at)
+
+
+def _rules_of(session: Conversation, plans: Sequence[Plan]) -> list[Match | None]:
+    profile = session.profile
+    candidates = profile.rules
+    if candidates is None:
+        return [None] * len(plans)
+    catalog = session.planner.catalog(profile.database)
+    path = profile.named_path
+    return [candidates.verdict(plan, catalog, path) for plan in plans]
+
+
+def _hint_of(session: Conversation, readings: Sequence[Reading]) -> Hint | None:
+    said = b" ".join([reading.hint for reading in readings if reading.hint])
+    if not said:
+        return None
+    hint = read_hint(said)
+    if hint.misread:
+        session.services.misread(hint.misread)
+    return hint
