@@ -7,7 +7,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Final, final
 
 import uvicorn
@@ -29,6 +29,9 @@ from proxy.settings import ServerGroup, Settings, secrets
 from proxy.settings.values import Address
 
 log = Logger("app")
+
+FOLLOWED: Final = frozenset(("rules", "consistency", "max_staleness"))
+"""Settings of a server group that count as soon as they are read again."""
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -127,13 +130,10 @@ class Application:
 
     def follow(self, settings: Settings) -> None:
         """Take from another configuration what may change while clients are there."""
-        kept = self.settings.server_groups
         for name, group in settings.server_groups.items():
             service = self.services.get(name)
             if service is not None:
                 service.follow(group)
-                kept = {**kept, name: service.settings}
-        self.settings = replace(self.settings, server_groups=kept)
         others = _differences(self.settings, settings)
         log.info("the configuration was read again", needs_a_restart=", ".join(others) or None)
 
@@ -155,7 +155,7 @@ class Application:
 
 
 def _differences(running: Settings, wanted: Settings) -> list[str]:
-    """Name the settings that another configuration has otherwise."""
+    """Name the settings that another configuration has otherwise, to no effect."""
     found = [name for name in ("admin", "log") if getattr(running, name) != getattr(wanted, name)]
     groups, others = running.server_groups, wanted.server_groups
     for name in sorted({*groups, *others}):
@@ -165,7 +165,8 @@ def _differences(running: Settings, wanted: Settings) -> list[str]:
         found += [
             f"server_groups.{name}.{each.name}"
             for each in fields(groups[name])
-            if getattr(groups[name], each.name) != getattr(others[name], each.name)
+            if each.name not in FOLLOWED
+            and getattr(groups[name], each.name) != getattr(others[name], each.name)
         ]
     return found
 

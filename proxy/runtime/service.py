@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from math import inf
 from time import monotonic
 from typing import Any, Final, Protocol, cast, final
@@ -345,12 +344,6 @@ class GroupService:
         """Take other rules and another contract, for clients that are there too."""
         self.policy.contract = _contract(settings)
         self.policy.book.replace(settings.rules)
-        self.settings = replace(
-            self.settings,
-            rules=settings.rules,
-            consistency=settings.consistency,
-            max_staleness=settings.max_staleness,
-        )
         self.metrics.rules = self.policy.book.counts()
         for client in list(self.clients):
             client.follow_policy()

@@ -204,7 +204,12 @@ def _begin(session: Conversation, request: Request) -> None:
         plans = plan_all(reader, session.planner, profile, readings, cursors)
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
-    errand.clock = any(reading.clock for reading in readings)
+    is_judged = profile.is_ruled
+    for reading in readings:
+        if reading.clock:
+            errand.clock = True
+        if reading.hint:
+            is_judged = True
     kind = plans[0].statement.kind if len(plans) == 1 else None
     if kind is _DEALLOCATE and _deallocate_ours(session, errand):
         return
@@ -214,7 +219,6 @@ def _begin(session: Conversation, request: Request) -> None:
             answer_ourselves(session, request, asked)
             return
     session.errand = errand
-    is_judged = profile.is_ruled or any(reading.hint for reading in readings)
     if is_judged:
         judge(session, errand, readings)
     if len(plans) > 1 and any(plan.statement.kind is _PROXY for plan in plans):

@@ -59,7 +59,7 @@ class Rule:
 
     regex: Regex | None = None
     """What is searched for in the statement as `EXPLAIN ROUTE` shows it: one space between words,
-    lower case, no comments, `''` and `0` in the places of values. The first 4096 characters
+    lower case, no comments, `?` in the places of values. The first 4096 characters
     count."""
 
     tables: Tables | None = None
