@@ -17,6 +17,7 @@ from typing import Final, final
 
 from proxy.observe.counters import Count
 from proxy.routing.plan import Plan
+from proxy.routing.rewrite import Rewrite
 from proxy.settings.rule import Rule, label
 from proxy.settings.values import LOCAL, CacheUse, Network, RouteTo
 from proxy.sql.catalog import Catalog
@@ -51,6 +52,7 @@ class Match:
         "name",
         "never_cached",
         "reject",
+        "rewrite",
         "route",
         "timeout",
     )
@@ -66,6 +68,9 @@ class Match:
         self.max_age: float = inf if rule.cache_max_age is None else rule.cache_max_age
         self.timeout = rule.timeout
         self.reject = rule.reject
+        self.rewrite: Rewrite | None = None
+        if rule.rewrite is not None:
+            self.rewrite = Rewrite(self.name, rule.rewrite, rule.rewrite_regex)
         self.route: RouteTo | None = None
         self.among: frozenset[str] | None = None
         if isinstance(rule.route, RouteTo):
@@ -104,13 +109,15 @@ class Candidates:
 
     Attributes:
         key: Tells them from others, also from those of rules that are no more.
+        may_rewrite: Whether one of them rewrites statements.
     """
 
-    __slots__ = ("key", "matches")
+    __slots__ = ("key", "matches", "may_rewrite")
 
     def __init__(self, key: tuple[int, ...], matches: Sequence[Match]) -> None:
         self.key = key
         self.matches = tuple(matches)
+        self.may_rewrite = any(match.rewrite is not None for match in self.matches)
 
     def verdict(self, plan: Plan, catalog: Catalog | None, path: Sequence[str]) -> Match | None:
         """Find the rule that decides on a statement.
@@ -160,6 +167,11 @@ class RuleBook:
         self.matches = tuple([Match(rule, number) for number, rule in enumerate(rules)])
         for match in self.matches:
             match.count = counted.get(match.name, match.count)
+
+    @property
+    def may_rewrite(self) -> bool:
+        """Whether a rule rewrites statements."""
+        return any(match.rewrite is not None for match in self.matches)
 
     def counts(self) -> dict[str, Count]:
         """How many statements each rule has decided on, by its name."""

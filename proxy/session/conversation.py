@@ -29,6 +29,7 @@ from proxy.session.phase import FREE, Phase
 from proxy.session.ports import Line, Link, Services, Shell, Terms
 from proxy.session.profile import Profile
 from proxy.session.restoring import say_default
+from proxy.session.rewriting import rewrite
 from proxy.wire.postgres import tags
 from proxy.wire.postgres.client_engine import ClientEngine
 
@@ -100,9 +101,6 @@ class Conversation(ABC):
         self.shell = shell
         self.engine = engine
         self.profile = profile
-        startup, dialect = profile.startup, services.dialect
-        if startup.settings:
-            engine.say_instead = lambda sql: say_default(sql, startup, dialect)
         self.belongings = Belongings(engine, profile, terms)
         self.transaction = self.belongings.transaction
         self.intake = Intake()
@@ -120,6 +118,19 @@ class Conversation(ABC):
         self.answers: dict[bytes, Answer] | None = profile.answers
         self.named = self.belongings.named
         self.idle_since = services.clock()
+        self.choose_words()
+
+    def choose_words(self) -> None:
+        """Say what is prepared as it must be said: by a rule, or on a shared connection."""
+        startup, dialect = self.profile.startup, self.services.dialect
+        if self.profile.may_be_rewritten:
+            self.engine.say_instead = lambda sql: say_default(
+                rewrite(self.reader, self.planner, self.profile, sql), startup, dialect
+            )
+        elif startup.settings:
+            self.engine.say_instead = lambda sql: say_default(sql, startup, dialect)
+        else:
+            self.engine.say_instead = None
 
     @property
     def status(self) -> int:

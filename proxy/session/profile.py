@@ -201,6 +201,11 @@ class Profile:
         )
 
     @property
+    def may_be_rewritten(self) -> bool:
+        """Whether a rule may speak of its statements, now or under another name, that rewrites."""
+        return self._policy.book.may_rewrite
+
+    @property
     def named_path(self) -> tuple[str, ...]:
         """Where names without a schema are looked for."""
         return tuple([self.role if name == "$user" else name for name in self.scope.search_path])

@@ -131,6 +131,7 @@ class Session(Conversation):
         """The rules have changed, or the contract of the server group."""
         self.answers = None
         self.profile.follow_policy()
+        self.choose_words()
 
     def tick(self, now: float) -> ClientVisibleError | None:
         """Say why the client must go, if it has been idle for too long; about once a second."""

@@ -29,6 +29,7 @@ from proxy.session.names import are_constants_lost, moves
 from proxy.session.phase import FREE, OPEN, RUNNING
 from proxy.session.pins import HARMLESS
 from proxy.session.restoring import may_reset, restore
+from proxy.session.rewriting import rewrite
 from proxy.session.sending import send, send_more
 from proxy.session.transaction import has_control
 from proxy.session.way import read_fast, to_primary
@@ -195,6 +196,8 @@ def _begin(session: Conversation, request: Request) -> None:
     profile = session.profile
     reader = session.reader
     cursors = session.engine.cursors
+    if request.simple and profile.rules is not None and profile.rules.may_rewrite:
+        _rewrite(session, request)
     readings = [read(reader, profile, execution) for execution in request.executions]
     plans = plan_all(reader, session.planner, profile, readings, cursors)
     if may_reset(request, plans) and restore(
@@ -243,6 +246,16 @@ def _begin(session: Conversation, request: Request) -> None:
         judge(session, left, readings[1:], again=True)
     if left is not None:
         _send_its_way(session, left)
+
+
+def _rewrite(session: Conversation, request: Request) -> None:
+    """Have a simple query say what a rule makes of it; what is prepared was rewritten then."""
+    sql = request.executions[0].sql
+    if sql is None:
+        return
+    new = rewrite(session.reader, session.planner, session.profile, sql)
+    if new is not sql:
+        request.say_instead(new, frozenset())
 
 
 def _send_its_way(session: Conversation, errand: Errand) -> None:

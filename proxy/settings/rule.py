@@ -87,6 +87,13 @@ class Rule:
     reject: str | None = None
     """What the client is told instead: the statement is not run."""
 
+    rewrite: str | None = None
+    """What is run instead: a whole statement, or with `rewrite_regex` what each of its matches is
+    replaced by (`\\1` is what its first group matched). Parameters must stay as they are."""
+
+    rewrite_regex: Regex | None = None
+    """What is replaced by `rewrite`, in the text as the client sent it."""
+
     @property
     def conditions(self) -> tuple[str, ...]:
         """The names of those it has."""

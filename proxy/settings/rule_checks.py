@@ -60,8 +60,19 @@ def _check_rule(group: ServerGroup, rule: Rule) -> Iterator[tuple[str, str]]:
         )
     if rule.timeout == 0:
         yield "timeout", "has a timeout of 0: leave it out for none"
+    if rule.rewrite is not None:
+        others = [name for name in rule.actions if name not in ("rewrite", "rewrite_regex")]
+        if others:
+            yield (
+                "rewrite",
+                f"rewrites, so {others[0]} does nothing: give what it makes a rule of its own",
+            )
+        if not rule.rewrite.strip() and rule.rewrite_regex is None:
+            yield "rewrite", "rewrites to nothing: use reject, or give a statement"
+    elif rule.rewrite_regex is not None:
+        yield "rewrite_regex", "has rewrite_regex, and nothing to put there: set rewrite"
     if rule.reject is not None:
-        others = [name for name in rule.actions if name != "reject"]
+        others = [name for name in rule.actions if name not in ("reject", "rewrite")]
         if others:
             yield "reject", f"rejects, so {others[0]} does nothing: take one of them out"
         if not rule.reject:

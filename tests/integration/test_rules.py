@@ -25,6 +25,12 @@ RULES: list[dict[str, Any]] = [
     {"name": "batch", "application_name": "batch*", "route": "primary"},
     {"name": "report", "application_name": "report", "consistency": "eventual"},
     {"name": "slow", "regex": r"pg_sleep", "timeout": "300ms"},
+    {
+        "name": "limited",
+        "regex": "^select a from many$",
+        "rewrite": r"\g<0> ORDER BY a LIMIT 2",
+        "rewrite_regex": r"(?i)select a from many",
+    },
     {"name": "aged", "tables": "public.prices", "cache_max_age": "500ms"},
 ]
 
@@ -179,6 +185,22 @@ def test_a_cached_result_gets_no_older_than_a_rule_wants(
         time.sleep(0.6)
         assert connection.execute("SELECT a FROM prices").fetchone() == (2,)
         elsewhere.execute("UPDATE prices SET a = 1")
+
+
+def test_a_statement_is_rewritten_whatever_protocol_it_comes_by(
+    direct: Application, proxy: ProxyUnderTest
+) -> None:
+    with connect(direct, proxy) as connection:
+        connection.execute("DROP TABLE IF EXISTS many")
+        connection.execute("CREATE TABLE many AS SELECT generate_series(1, 9) AS a")
+        for how in ({}, {"prepare": True}, {"binary": True}):
+            for _ in range(3):
+                rows = connection.execute(b"SELECT a FROM many", **how).fetchall()
+                assert rows == [(1,), (2,)]
+        assert len(connection.execute("SELECT a, a FROM many").fetchall()) == 9
+        with connection.transaction():
+            connection.execute("INSERT INTO many VALUES (0)")
+            assert connection.execute("SELECT a FROM many").fetchall() == [(0,), (1,)]
 
 
 def test_rules_are_read_again(direct: Application, proxy: ProxyUnderTest) -> None:

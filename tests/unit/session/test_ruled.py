@@ -241,3 +241,51 @@ def test_a_timer_that_comes_too_late_stops_nothing() -> None:
     stage >> client(OTHER) << asks("replica", OTHER)
     stop()
     stage >> answers("replica", COLUMNS + rows("1") + IDLE)
+
+
+# Rewritten.
+
+
+def rewriting() -> list[Rule]:
+    return [Rule(name="old", tables="public.old", rewrite=r"FROM orders", rewrite_regex="FROM old")]
+
+
+def test_a_simple_query_is_rewritten() -> None:
+    stage = Stage(cache=True, rules=rewriting())
+    old = query("SELECT a FROM old WHERE a = 7")
+    stage >> client(old) << asks("replica", query("SELECT a FROM orders WHERE a = 7"))
+    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
+    stage >> client(old) << told(result("1"))
+    assert counted(stage, "old") == 2
+    served(stage, SELECT, "replica")
+
+
+def test_what_is_prepared_is_rewritten() -> None:
+    stage = Stage(rules=rewriting())
+    batch = parse("", "SELECT a FROM old WHERE a = $1") + bind("", "7") + execute() + SYNC
+    new = parse("", "SELECT a FROM orders WHERE a = $1") + bind("", "7") + execute() + SYNC
+    stage >> client(batch) << asks("replica", new)
+    reply = PARSED + BOUND + rows("1") + IDLE
+    stage >> answers("replica", reply) << told(reply) << released("replica")
+
+
+def test_a_write_is_rewritten_in_an_open_transaction_too() -> None:
+    stage = Stage(
+        rules=[Rule(tables="public.old", rewrite="orders", rewrite_regex="old")], late_begin=True
+    )
+    stage >> client(query("BEGIN")) << told(complete("BEGIN") + IN_TRANSACTION)
+    stage >> client(query("DELETE FROM old")) << asks("primary", query("begin"))
+    stage >> answers("primary", complete("BEGIN") + IN_TRANSACTION)
+    stage << asks("primary", query("DELETE FROM orders"))
+    reply = complete("DELETE 1") + IN_TRANSACTION
+    stage >> answers("primary", reply) << told(reply)
+    stage >> client(query("DELETE FROM old")) << asks("primary", query("DELETE FROM orders"))
+
+
+def test_rules_that_come_later_rewrite_what_is_prepared_from_then_on() -> None:
+    stage = Stage()
+    stage.policy.book.replace(rewriting())
+    stage.session.follow_policy()
+    batch = parse("", "SELECT a FROM old") + bind("") + execute() + SYNC
+    new = parse("", "SELECT a FROM orders") + bind("") + execute() + SYNC
+    stage >> client(batch) << asks("replica", new)

@@ -89,6 +89,16 @@ def test_a_rule_may_name_servers() -> None:
             'reject = "no"\nroute = "primary"',
             'rules[0].reject: rule "1" rejects, so route does nothing: take one of them out',
         ),
+        (
+            'rewrite = "SELECT 1"\ntimeout = 1',
+            'rules[0].rewrite: rule "1" rewrites, so timeout does nothing: give what it makes a'
+            " rule of its own",
+        ),
+        (
+            'rewrite_regex = "a"',
+            'rules[0].rewrite_regex: rule "1" has rewrite_regex, and nothing to put there: set'
+            " rewrite",
+        ),
         ('reject = ""', 'rules[0].reject: rule "1" rejects without a word: say why'),
     ],
 )
