@@ -18,6 +18,7 @@ from typing import Final, final
 from proxy.observe.counters import Count
 from proxy.routing.plan import Plan
 from proxy.routing.rewrite import Rewrite
+from proxy.routing.throttle import Throttle
 from proxy.settings.rule import Rule, label
 from proxy.settings.values import LOCAL, CacheUse, Network, RouteTo
 from proxy.sql.catalog import Catalog
@@ -54,6 +55,7 @@ class Match:
         "reject",
         "rewrite",
         "route",
+        "throttle",
         "timeout",
     )
 
@@ -71,6 +73,9 @@ class Match:
         self.rewrite: Rewrite | None = None
         if rule.rewrite is not None:
             self.rewrite = Rewrite(self.name, rule.rewrite, rule.rewrite_regex)
+        self.throttle: Throttle | None = None
+        if rule.throttle_rate is not None or rule.throttle_concurrency is not None:
+            self.throttle = Throttle(rule.throttle_rate, rule.throttle_concurrency)
         self.route: RouteTo | None = None
         self.among: frozenset[str] | None = None
         if isinstance(rule.route, RouteTo):

@@ -27,7 +27,7 @@ from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
-from proxy.routing.rules import RuleBook
+from proxy.routing.rules import Match, RuleBook
 from proxy.routing.terms import Policy
 from proxy.runtime.accounts import Accounts
 from proxy.runtime.catalogs import Catalogs
@@ -40,6 +40,7 @@ from proxy.runtime.pools import Pool, Pools
 from proxy.runtime.primary_line import PrimaryLine
 from proxy.runtime.security import Security
 from proxy.runtime.server import ServerConnection
+from proxy.runtime.throttles import Throttles
 from proxy.runtime.tunnel import Tunnel
 from proxy.runtime.vacating import Vacating
 from proxy.runtime.watcher import GroupWatcher
@@ -47,7 +48,7 @@ from proxy.runtime.welcome import Welcomes
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
 from proxy.session.late import Held
-from proxy.session.ports import Dialect, Line, Link, Shell, Waiter
+from proxy.session.ports import Dialect, Line, Link, Shell, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.transaction import Transaction
@@ -180,6 +181,7 @@ class GroupService:
             incarnation,
             lambda database, oid: self.catalogs.is_meant(database, oid),
         )
+        self.throttles = Throttles(self.clock, settings.query_wait_timeout)
         self.line = PrimaryLine(self.group, self.clock, settings.query_wait_timeout)
         self.commits = Commits(self.ledger, self.planner, self._new_token, self._schema_changed)
         self.catalogs = Catalogs(
@@ -250,6 +252,7 @@ class GroupService:
                 if (error := client.why_overdue(now)) is not None:
                     client.refuse(error)
             self.line.end_long_waits(now)
+            self.throttles.upkeep(now)
             self.watcher.look_at_banned(now)
             self.catalogs.let_go({client.database for client in self.clients}, now)
 
@@ -291,8 +294,7 @@ class GroupService:
 
     def finished(self, errand: Errand, exchange: Exchange) -> None:
         """A request is done: count it."""
-        if errand.timer is not None:
-            errand.timer.cancel()
+        self._has_ended(errand)
         server = errand.server
         if server is None:
             return
@@ -320,13 +322,29 @@ class GroupService:
 
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache."""
-        if errand.timer is not None:
-            errand.timer.cancel()
+        self._has_ended(errand)
         self._from_cache.count(Reason.HIT)
 
     def held_back(self, outcome: Held) -> None:
         """Something has become of a transaction that was held back."""
         self.metrics.transactions.count(outcome.value)
+
+    def throttle(
+        self, rule: Match, waiter: Throttled, is_running: Callable[[], bool]
+    ) -> Line | None:
+        """Ask to be let through by a rule."""
+        if rule.throttle is None:
+            return None
+        line = self.throttles.line(rule, rule.throttle)
+        return None if line.enter(waiter, is_running) else line
+
+    def _has_ended(self, errand: Errand) -> None:
+        """Forget what was kept for a statement while it was under way."""
+        if errand.timer is not None:
+            errand.timer.cancel()
+        terms = errand.terms
+        if terms is not None and terms.rule is not None and terms.rule.throttle is not None:
+            self.throttles.ended(terms.rule)
 
     def misread(self, word: str) -> None:
         """A hint was not understood."""
@@ -347,6 +365,7 @@ class GroupService:
         self.metrics.rules = self.policy.book.counts()
         for client in list(self.clients):
             client.follow_policy()
+        self.throttles.follow(self.policy.book.matches)
 
     def find_answer(self, answers: dict[bytes, Answer], request: bytes) -> bytes | None:
         """Find the ready answer to a whole request: the hot path."""

@@ -168,6 +168,10 @@ class Conversation(ABC):
             self.results.land(errand, landing)
 
     @abstractmethod
+    def admitted(self) -> None:
+        """See `Throttled`."""
+
+    @abstractmethod
     def expire(self, errand: Errand, /) -> None:
         """An errand takes longer than it may."""
 

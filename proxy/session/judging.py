@@ -17,7 +17,7 @@ from proxy.routing.reading import Reading
 from proxy.routing.rules import Match
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
-from proxy.session.phase import SETTING
+from proxy.session.phase import SETTING, WAITING
 from proxy.session.ports import Link
 from proxy.sql.hints import Hint, read_hint
 from proxy.sql.statement import Kind
@@ -63,6 +63,21 @@ def judge(
         errand.terms = terms
     if terms.contract.consistency is _SESSION and session.floor is None:
         session.floor = Floor(session.services.clock())
+
+
+def must_wait(session: Conversation, errand: Errand) -> bool:
+    """Tell if a rule lets an errand through later only; then it stands in line."""
+    rule = None if errand.terms is None else errand.terms.rule
+    if rule is None or rule.throttle is None:
+        return False
+    if any(plan.statement.kind in _ALWAYS_RUN for plan in errand.plans):
+        return False
+    line = session.services.throttle(rule, session, lambda: session.errand is errand)
+    if line is None:
+        return False
+    session.phase = WAITING
+    session.line = line
+    return True
 
 
 def refused(session: Conversation, plans: Sequence[Plan]) -> ClientVisibleError | None:

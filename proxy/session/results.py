@@ -179,7 +179,10 @@ class Results:
         chunk = request.chunk
         if chunk is None or not entry.is_current:
             return
-        limits = None if errand.terms is None else errand.terms.limits
+        terms = errand.terms
+        if terms is not None and terms.rule is not None and terms.rule.throttle is not None:
+            return  # each is counted
+        limits = None if terms is None else terms.limits
         if request.simple or is_self_contained(request):
             self.store.remember(entry, context.answers, chunk, (answer,), limits)
         elif (prepared := plain_bind_of(request)) is not None:

@@ -34,7 +34,7 @@ from proxy.session.leaving import leave
 from proxy.session.phase import FREE, OPEN, OVER, RUNNING, SETTING, WAITING
 from proxy.session.ports import Link
 from proxy.session.settling import done
-from proxy.session.taking import pump
+from proxy.session.taking import pump, send_its_way
 from proxy.session.way import arrive, read_fast, step_out, to_primary
 from proxy.types import PinReason, Reason
 
@@ -168,6 +168,16 @@ class Session(Conversation):
         errand.alone = landing is NOT_STORED
         self.phase = FREE
         read_fast(self, errand)
+        pump(self)
+
+    def admitted(self) -> None:
+        """A rule lets the statement through."""
+        errand = self.errand
+        if errand is None or self.phase is not WAITING:
+            return
+        self.line = None
+        self.phase = FREE
+        send_its_way(self, errand)
         pump(self)
 
     def primary_found(self) -> None:

@@ -15,7 +15,7 @@ from proxy.session.errand import Errand
 from proxy.session.failing import fail
 from proxy.session.holding import hold
 from proxy.session.intake import is_end_of_skipping
-from proxy.session.judging import judge, refuse_at_server
+from proxy.session.judging import judge, must_wait, refuse_at_server
 from proxy.session.leaving import leave
 from proxy.session.meaning import (
     asked_of_us,
@@ -244,8 +244,8 @@ def _begin(session: Conversation, request: Request) -> None:
     session.errand = left
     if is_judged and left is not None and left is not errand:
         judge(session, left, readings[1:], again=True)
-    if left is not None:
-        _send_its_way(session, left)
+    if left is not None and not (is_judged and must_wait(session, left)):
+        send_its_way(session, left)
 
 
 def _rewrite(session: Conversation, request: Request) -> None:
@@ -258,7 +258,8 @@ def _rewrite(session: Conversation, request: Request) -> None:
         request.say_instead(new, frozenset())
 
 
-def _send_its_way(session: Conversation, errand: Errand) -> None:
+def send_its_way(session: Conversation, errand: Errand) -> None:
+    """Begin to serve an errand that a server is needed for, or the cache."""
     reason = why_not_fast(errand.request, errand.plans, session.belongings)
     if reason is None and errand.terms is not None:
         reason = errand.terms.to_primary

@@ -16,6 +16,7 @@ from proxy.settings.values import (
     CacheUse,
     Fingerprints,
     Networks,
+    Positive,
     Regex,
     Route,
     Seconds,
@@ -93,6 +94,12 @@ class Rule:
 
     rewrite_regex: Regex | None = None
     """What is replaced by `rewrite`, in the text as the client sent it."""
+
+    throttle_rate: Positive | None = None
+    """How many are let through a second; others wait, up to `query_wait_timeout`."""
+
+    throttle_concurrency: Positive | None = None
+    """How many are under way at a time; others wait, up to `query_wait_timeout`."""
 
     @property
     def conditions(self) -> tuple[str, ...]:

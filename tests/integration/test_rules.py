@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import asyncpg
@@ -31,6 +32,8 @@ RULES: list[dict[str, Any]] = [
         "rewrite": r"\g<0> ORDER BY a LIMIT 2",
         "rewrite_regex": r"(?i)select a from many",
     },
+    {"name": "few", "tables": "public.few", "throttle_rate": 20},
+    {"name": "narrow", "tables": "public.narrow", "throttle_concurrency": 1},
     {"name": "aged", "tables": "public.prices", "cache_max_age": "500ms"},
 ]
 
@@ -38,7 +41,7 @@ RULES: list[dict[str, Any]] = [
 @pytest.fixture(scope="module", autouse=True)
 def _tables(direct: Application, shared_cluster: PostgresCluster) -> None:
     with direct.connect() as connection:
-        for name in ("secrets", "prices", "plain"):
+        for name in ("secrets", "prices", "plain", "few", "narrow"):
             connection.execute(f"DROP TABLE IF EXISTS {name} CASCADE".encode())
             connection.execute(f"CREATE TABLE {name} (a int)".encode())
             connection.execute(f"INSERT INTO {name} VALUES (1)".encode())
@@ -201,6 +204,55 @@ def test_a_statement_is_rewritten_whatever_protocol_it_comes_by(
         with connection.transaction():
             connection.execute("INSERT INTO many VALUES (0)")
             assert connection.execute("SELECT a FROM many").fetchall() == [(0,), (1,)]
+
+
+def test_a_rule_lets_only_so_many_through(
+    direct: Application, cluster: PostgresCluster, proxy: ProxyUnderTest
+) -> None:
+    with connect(direct, proxy) as one, connect(direct, proxy) as other:
+        began = time.monotonic()
+        for _ in range(10):
+            for connection in (one, other):
+                assert connection.execute("SELECT a FROM few").fetchone() == (1,)
+        assert 0.8 < time.monotonic() - began < 10
+        # One of these sleeps while the other waits for its turn.
+        with ThreadPoolExecutor() as threads:
+            began = time.monotonic()
+            sql = "UPDATE narrow SET a = a + 1 WHERE pg_advisory_lock_shared(1) IS NOT NULL"
+            with direct.connect() as holder:
+                holder.execute("SELECT pg_advisory_lock(1)")
+                first = threads.submit(one.execute, sql)
+                wait_until(lambda: _waiting_for_locks(holder) == 1, "the first to be under way")
+                second = threads.submit(other.execute, sql)
+                time.sleep(0.2)
+                assert _waiting_for_locks(holder) == 1
+                holder.execute("SELECT pg_advisory_unlock(1)")
+            assert first.result(10).rowcount == 1
+            assert second.result(10).rowcount == 1
+
+
+def test_who_waits_in_vain_for_its_turn_is_told(
+    direct: Application, start_proxy: StartProxy
+) -> None:
+    proxy = start_proxy(
+        rules=[{"name": "one", "regex": "pg_sleep", "throttle_concurrency": 1}],
+        query_wait_timeout="500ms",
+    )
+    with connect(direct, proxy) as one, connect(direct, proxy) as other:
+        with ThreadPoolExecutor() as threads:
+            first = threads.submit(one.execute, "SELECT pg_sleep(3)")
+            time.sleep(0.3)
+            with pytest.raises(psycopg.errors.TooManyConnections, match='rule "one"'):
+                other.execute("SELECT pg_sleep(0)")
+            first.result(10)
+        other.execute("SELECT pg_sleep(0)")
+
+
+def _waiting_for_locks(connection: Client) -> int:
+    sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def test_rules_are_read_again(direct: Application, proxy: ProxyUnderTest) -> None:

@@ -26,12 +26,12 @@ from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
-from proxy.routing.rules import RuleBook
+from proxy.routing.rules import Match, RuleBook
 from proxy.routing.terms import Policy
 from proxy.runtime.dialect import PostgresDialect
 from proxy.session.errand import Errand
 from proxy.session.late import Held
-from proxy.session.ports import Terms, Waiter
+from proxy.session.ports import Terms, Throttled, Waiter
 from proxy.session.profile import Defaults, Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
@@ -491,6 +491,15 @@ class Stage:
 
     def held_back(self, outcome: Held) -> None:
         self.held.append(outcome)
+
+    def throttle(
+        self, rule: Match, waiter: Throttled, is_running: Callable[[], bool]
+    ) -> Stage | None:
+        if rule.throttle is None or rule.throttle.enter(self.now, is_running):
+            return None
+        self.did("waits", "a rule")
+        self.in_line.append(waiter)
+        return self
 
     def misread(self, word: str) -> None:
         self.misread_words.append(word)

@@ -11,6 +11,7 @@ from tests.unit.session.stage import (
     COLUMNS,
     FAILED,
     FLUSH,
+    GONE,
     IDLE,
     IN_TRANSACTION,
     PARSED,
@@ -21,17 +22,20 @@ from tests.unit.session.stage import (
     at_once,
     bind,
     cancelled,
+    cancels,
     client,
     complete,
     describe,
     error,
     execute,
+    hangs_up,
     parse,
     query,
     released,
     result,
     rows,
     told,
+    waits,
 )
 
 SELECT = query("SELECT a FROM orders")
@@ -289,3 +293,39 @@ def test_rules_that_come_later_rewrite_what_is_prepared_from_then_on() -> None:
     batch = parse("", "SELECT a FROM old") + bind("") + execute() + SYNC
     new = parse("", "SELECT a FROM orders") + bind("") + execute() + SYNC
     stage >> client(batch) << asks("replica", new)
+
+
+# Held back by a throttle.
+
+
+def test_what_comes_too_fast_waits_for_its_turn() -> None:
+    stage = Stage(rules=on_orders(throttle_concurrency=1))
+    other, _ = stage.enter("other")
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage >> client(SELECT, session=other) << waits("a rule")
+    stage >> client(OTHER, session=other)  # behind it
+    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
+    assert stage.session.errand is None
+    stage >> (lambda s: s.in_line.pop().admitted()) << asks("replica", SELECT)
+    stage >> answers("replica", result("1")) << told(result("1"), name="other")
+    stage << released("replica") << asks("replica", OTHER)
+
+
+def test_who_waits_for_its_turn_may_cancel_and_go() -> None:
+    stage = Stage(rules=on_orders(throttle_concurrency=1))
+    other, _ = stage.enter("other")
+    stage >> client(SELECT) << asks("replica", SELECT)
+    stage >> client(SELECT, session=other) << waits("a rule")
+    stage >> cancels(other) << ("left", "a primary")
+    assert b"57014" in stage.events.popleft()[2]
+    assert stage.events.popleft()[2] == IDLE
+    stage >> client(SELECT, session=other) << waits("a rule")
+    stage >> hangs_up(other) << ("left", "a primary") << GONE
+
+
+def test_nobody_is_kept_from_ending_a_transaction() -> None:
+    stage = Stage(rules=[Rule(throttle_concurrency=1)])
+    other, _ = stage.enter("other")
+    stage >> client(SELECT, session=other) << asks("replica", SELECT)
+    rollback = query("ROLLBACK")
+    stage >> client(rollback) << asks("primary", rollback)
