@@ -124,6 +124,15 @@ class Candidates:
         self.matches = tuple(matches)
         self.may_rewrite = any(match.rewrite is not None for match in self.matches)
 
+    def has_judged(self, plan: Plan) -> bool:
+        """Whether the verdict on a statement is known."""
+        return self in plan.verdicts
+
+    def known(self, plan: Plan) -> Match | None:
+        """The verdict on a statement that has been judged."""
+        found: Match | None = plan.verdicts[self]
+        return found
+
     def verdict(self, plan: Plan, catalog: Catalog | None, path: Sequence[str]) -> Match | None:
         """Find the rule that decides on a statement.
 
@@ -133,9 +142,6 @@ class Candidates:
             path: Where names without a schema are looked for.
         """
         verdicts = plan.verdicts
-        if self in verdicts:
-            known: Match | None = verdicts[self]
-            return known
         names = table_names(plan, catalog, path)
         found = None
         for match in self.matches:

@@ -49,12 +49,14 @@ class Terms:
         uncached: Why it is neither answered from the cache nor kept; None: it may be.
         max_age: Seconds since a cached result was kept, at most.
         rule: What was matched.
+        is_plain: Whether it is as if nobody had said anything.
         limits: What a ready answer must keep to; None: nothing but freshness.
     """
 
     __slots__ = (
         "among",
         "contract",
+        "is_plain",
         "limits",
         "max_age",
         "only_replicas",
@@ -72,18 +74,7 @@ class Terms:
         self.max_age = inf
         self.rule: Match | None = None
         self.limits: Limits | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is as if nobody had said anything."""
-        return (
-            self.contract is STRONG
-            and self.rule is None
-            and self.to_primary is None
-            and self.uncached is None
-            and self.max_age == inf
-            and not self.only_replicas
-        )
+        self.is_plain = False
 
 
 @final
@@ -131,6 +122,14 @@ def agree(
         terms.uncached = terms.to_primary
     if rule is not None or terms.max_age < inf:
         terms.limits = Limits(terms.max_age, None if rule is None else rule.count)
+    terms.is_plain = (
+        terms.contract is STRONG
+        and rule is None
+        and terms.to_primary is None
+        and terms.uncached is None
+        and terms.max_age == inf
+        and not terms.only_replicas
+    )
     return terms
 
 

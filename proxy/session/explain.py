@@ -46,11 +46,8 @@ def explain_route(services: Services, profile: Profile, sql: bytes, blocked: Rea
     """Say what is known of a statement, and what would be decided on it now."""
     reading = services.reader.read(sql)
     plan = services.planner.plan(profile.scope, reading.statements[0])
-    rule = None
-    if profile.rules is not None:
-        catalog = services.planner.catalog(profile.database)
-        rule = profile.rules.verdict(plan, catalog, profile.named_path)
-    terms = profile.terms(rule, read_hint(reading.hint) if reading.hint else None)
+    hint = read_hint(reading.hint) if reading.hint else None
+    terms = profile.terms(profile.rule_of(plan), hint)
     return ["fact", "value"], _explain(services, profile, plan, blocked, terms)
 
 

@@ -42,17 +42,22 @@ def judge(
     rules; one that is refused is refused with the others.
     """
     profile = session.profile
-    rules = _rules_of(session, errand.plans)
-    first = rules[0] if rules else None
+    first: Match | None = None
     timeout = inf
-    for rule, plan in zip(rules, errand.plans, strict=True):
-        if rule is None:
-            continue
-        rule.count.number += not again
-        if rule.reject is not None and plan.statement.kind not in _ALWAYS_RUN:
-            errand.refusal = Rejected(rule.reject, detail=f'rule "{rule.name}"')
-        if rule.timeout is not None and plan.statement.kind not in _ALWAYS_RUN:
-            timeout = min(timeout, rule.timeout)
+    if profile.rules is not None:
+        for plan in errand.plans:
+            rule = profile.rule_of(plan)
+            if rule is None:
+                continue
+            if plan is errand.plans[0]:
+                first = rule
+            rule.count.number += not again
+            if plan.statement.kind in _ALWAYS_RUN:
+                continue
+            if rule.reject is not None:
+                errand.refusal = _refusal(rule)
+            if rule.timeout is not None:
+                timeout = min(timeout, rule.timeout)
     if timeout < inf and errand.refusal is None:
         session.services.limit(errand, timeout, lambda: session.expire(errand))
     hint = _hint_of(session, readings)
@@ -82,12 +87,13 @@ def must_wait(session: Conversation, errand: Errand) -> bool:
 
 def refused(session: Conversation, plans: Sequence[Plan]) -> ClientVisibleError | None:
     """Say why the next part of a batch is refused; None: it is not."""
-    for rule, plan in zip(_rules_of(session, plans), plans, strict=True):
+    for plan in plans:
+        rule = session.profile.rule_of(plan)
         if rule is None:
             continue
         rule.count.number += 1
         if rule.reject is not None and plan.statement.kind not in _ALWAYS_RUN:
-            return Rejected(rule.reject, detail=f'rule "{rule.name}"')
+            return _refusal(rule)
     return None
 
 
@@ -119,21 +125,18 @@ def raise_floor(floor: Floor, errand: Errand, now: float) -> None:
         floor.read(server, server.incarnation, errand.answered_at)
 
 
-def _rules_of(session: Conversation, plans: Sequence[Plan]) -> list[Match | None]:
-    profile = session.profile
-    candidates = profile.rules
-    if candidates is None:
-        return [None] * len(plans)
-    catalog = session.planner.catalog(profile.database)
-    path = profile.named_path
-    return [candidates.verdict(plan, catalog, path) for plan in plans]
+def _refusal(rule: Match) -> Rejected:
+    return Rejected(rule.reject or "", detail=f'rule "{rule.name}"')
 
 
 def _hint_of(session: Conversation, readings: Sequence[Reading]) -> Hint | None:
-    said = b" ".join([reading.hint for reading in readings if reading.hint])
+    said = b""
+    for reading in readings:
+        if reading.hint:
+            said += b" " + reading.hint
     if not said:
         return None
-    hint = read_hint(said)
+    hint = read_hint(said.strip())
     if hint.misread:
         session.services.misread(hint.misread)
     return hint

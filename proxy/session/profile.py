@@ -9,7 +9,7 @@ from typing import Final, Protocol, final
 
 from proxy.cache.entry import Answer, Context
 from proxy.cache.key import Shape
-from proxy.routing.plan import Planner, Scope
+from proxy.routing.plan import Plan, Planner, Scope
 from proxy.routing.rules import Candidates, Match
 from proxy.routing.terms import NO_WISHES, Policy, Terms, agree
 from proxy.session.own import Own, show
@@ -205,8 +205,17 @@ class Profile:
         """Whether a rule may speak of its statements, now or under another name, that rewrites."""
         return self._policy.book.may_rewrite
 
+    def rule_of(self, plan: Plan) -> Match | None:
+        """Find the rule that decides on a statement."""
+        rules = self.rules
+        if rules is None:
+            return None
+        if rules.has_judged(plan):
+            return rules.known(plan)
+        return rules.verdict(plan, self._planner.catalog(self.database), self._named_path)
+
     @property
-    def named_path(self) -> tuple[str, ...]:
+    def _named_path(self) -> tuple[str, ...]:
         """Where names without a schema are looked for."""
         return tuple([self.role if name == "$user" else name for name in self.scope.search_path])
 

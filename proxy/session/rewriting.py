@@ -21,7 +21,7 @@ def rewrite(reader: Reader, planner: Planner, profile: Profile, sql: bytes) -> b
     if len(statements) != 1 or statements[0].kind not in KINDS:
         return sql
     plan = planner.plan(profile.scope, statements[0])
-    rule = rules.verdict(plan, planner.catalog(profile.database), profile.named_path)
+    rule = profile.rule_of(plan)
     if rule is None or rule.rewrite is None:
         return sql
     rule.count.number += 1

@@ -184,7 +184,7 @@ def test_settings_of_our_own_reach_no_server(direct: Application, proxy: ProxyUn
                 connection.execute(sql)
     with pytest.raises(psycopg.OperationalError, match=r'parameter "tidegate\.colour"'):
         client(direct, proxy, colour="blue")
-    with pytest.raises(psycopg.OperationalError, match='"tidegate.consistency": "weak"'):
+    with pytest.raises(psycopg.OperationalError, match=r'"tidegate\.consistency": "weak"'):
         client(direct, proxy, consistency="weak")
 
 

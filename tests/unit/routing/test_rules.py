@@ -151,11 +151,14 @@ def test_the_first_that_matches_decides(place: Place) -> None:
     assert place.verdict(book, "SELECT 1") == "rest"
 
 
-def test_a_statement_is_looked_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    book = RuleBook([rule(regex="orders")])
-    assert place.verdict(book, "SELECT a FROM orders") == "1"
-    monkeypatch.setattr(Match, "matches_statement", None)
-    assert place.verdict(book, "SELECT a FROM orders") == "1"
+def test_a_statement_is_looked_at_once(place: Place) -> None:
+    found = RuleBook([rule(regex="orders")]).candidates("ann", "shop", "", "local")
+    assert found is not None
+    plan = place.plan("SELECT a FROM orders")
+    assert not found.has_judged(plan)
+    match = found.verdict(plan, place.catalog, PATH)
+    assert found.has_judged(plan)
+    assert found.known(plan) is match is found.matches[0]
 
 
 def test_a_very_long_statement_is_searched_to_a_limit(place: Place) -> None:
