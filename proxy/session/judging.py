@@ -51,7 +51,8 @@ def judge(
                 continue
             if plan is errand.plans[0]:
                 first = rule
-            rule.count.number += not again
+            if not again:
+                rule.count.number += 1
             if plan.statement.kind in _ALWAYS_RUN:
                 continue
             if rule.reject is not None:
