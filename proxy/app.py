@@ -6,6 +6,8 @@ import asyncio
 import gc
 import signal
 import socket
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Final, final
 
 import uvicorn
@@ -13,6 +15,7 @@ import uvloop
 
 from proxy import __version__
 from proxy.admin.http import make_app
+from proxy.errors import ConfigError
 from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.rules import Rules
 from proxy.observe.export import Exporter
@@ -26,6 +29,9 @@ from proxy.settings import ServerGroup, Settings, secrets
 from proxy.settings.values import Address
 
 log = Logger("app")
+
+FOLLOWED: Final = frozenset(("rules", "consistency", "max_staleness"))
+"""Settings of a server group that count as soon as they are read again."""
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -122,6 +128,15 @@ class Application:
             taken.append(local.socket)
         return taken
 
+    def follow(self, settings: Settings) -> None:
+        """Take from another configuration what may change while clients are there."""
+        for name, group in settings.server_groups.items():
+            service = self.services.get(name)
+            if service is not None:
+                service.follow(group)
+        others = _differences(self.settings, settings)
+        log.info("the configuration was read again", needs_a_restart=", ".join(others) or None)
+
     async def close(self) -> None:
         """Take no more clients, let go of those there are, and of the servers."""
         self._is_stopping = True
@@ -139,13 +154,30 @@ class Application:
             await self._admin.shutdown()
 
 
-async def _serve(settings: Settings) -> None:
+def _differences(running: Settings, wanted: Settings) -> list[str]:
+    """Name the settings that another configuration has otherwise, to no effect."""
+    found = [name for name in ("admin", "log") if getattr(running, name) != getattr(wanted, name)]
+    groups, others = running.server_groups, wanted.server_groups
+    for name in sorted({*groups, *others}):
+        if name not in groups or name not in others:
+            found.append(f"server_groups.{name}")
+            continue
+        found += [
+            f"server_groups.{name}.{each.name}"
+            for each in fields(groups[name])
+            if each.name not in FOLLOWED
+            and getattr(groups[name], each.name) != getattr(others[name], each.name)
+        ]
+    return found
+
+
+async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> None:
     application = Application(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, _hang_up)
+    loop.add_signal_handler(signal.SIGHUP, _hang_up, application, read_again)
     loop.add_signal_handler(signal.SIGUSR1, _reopen_log, settings.log.destination)
     await application.start()
     await stop.wait()
@@ -153,9 +185,15 @@ async def _serve(settings: Settings) -> None:
     await application.close()
 
 
-def _hang_up() -> None:
+def _hang_up(application: Application, read_again: Callable[[], Settings]) -> None:
     """A terminal has gone, or somebody wants the file to be read again: neither is an end."""
-    log.warning("SIGHUP changes nothing: the configuration is read at the start only")
+    try:
+        settings = read_again()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("SIGHUP: the configuration is wrong, and changes nothing", problem=problem)
+        return
+    application.follow(settings)
 
 
 def _reopen_log(destination: str) -> None:
@@ -175,9 +213,14 @@ def _tame_collector() -> None:
     gc.set_threshold(10_000, 50, 1_000)
 
 
-def run(settings: Settings) -> int:
-    """Serve until told to stop; returns the exit status."""
+def run(settings: Settings, read_again: Callable[[], Settings]) -> int:
+    """Serve until told to stop; returns the exit status.
+
+    Args:
+        settings: Validated.
+        read_again: Reads them anew when somebody asks for that.
+    """
     configure(settings.log, secrets(settings))
     _tame_collector()
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(settings, read_again))
     return 0

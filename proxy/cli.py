@@ -17,7 +17,9 @@ import typer
 
 from proxy.errors import ConfigError, ProxyError
 from proxy.settings import ServerGroup, Settings, load
+from proxy.settings.rule import label
 from proxy.settings.values import format_duration, format_size
+from proxy.types import Consistency
 
 MISTAKE: Final = 1
 WRONG_CONFIGURATION: Final = 2
@@ -85,7 +87,7 @@ def serve(file: ConfigurationFile) -> None:
         _say(note)
     from proxy.app import run
 
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(settings, lambda: load(file)))
 
 
 @app.command()
@@ -209,6 +211,10 @@ def _summary(group: ServerGroup) -> list[str]:
     cache = format_size(group.cache_size_bytes) if group.cache else "off"
     users = f", {len(group.users)} users listed" if group.users else ""
     offered = "offered" if group.client_tls_cert_file else "no certificate"
+    rules = ", ".join(label(rule, place) for place, rule in enumerate(group.rules)) or "none"
+    contract = group.consistency.value
+    if group.consistency is not Consistency.STRONG:
+        contract += f" (max_staleness {format_duration(group.max_staleness)})"
     local = f" and {group.unix_socket}" if group.unix_socket is not None else ""
     return [
         f"group     {group.name}: {group.engine.value} on {group.listen}{local}",
@@ -218,7 +224,8 @@ def _summary(group: ServerGroup) -> list[str]:
         f" servers {group.server_tls_sslmode.value}",
         f"pools     {group.pool_mode.value}, {group.default_pool_size} connections for each"
         f" server, user and database; {group.max_client_conn} clients",
-        f"reads     {group.consistency.value}, primary {group.primary_reads.value};"
+        f"rules     {rules}",
+        f"reads     {contract}, primary {group.primary_reads.value};"
         f" out of band {watch}; cache {cache}",
     ]
 

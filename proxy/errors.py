@@ -30,8 +30,11 @@ class Fault(Enum):
     DUPLICATE_PREPARED_STATEMENT = "duplicate_prepared_statement"
     UNKNOWN_PREPARED_STATEMENT = "unknown_prepared_statement"
     INVALID_SETTING = "invalid_setting"
+    UNKNOWN_SETTING = "unknown_setting"
     CANCELLED = "cancelled"
     NOT_SERIALIZABLE = "not_serializable"
+    REJECTED = "rejected"
+    FAILED_TRANSACTION = "failed_transaction"
 
 
 class ProxyError(Exception):
@@ -117,6 +120,12 @@ class InvalidSetting(ClientVisibleError):
     fault = Fault.INVALID_SETTING
 
 
+class UnknownSetting(ClientVisibleError):
+    """A setting that there is not."""
+
+    fault = Fault.UNKNOWN_SETTING
+
+
 class AuthenticationFailed(ClientVisibleError):
     """A wrong password, or none of the methods allowed."""
 
@@ -192,6 +201,18 @@ class NotSerializable(ClientVisibleError):
     """A transaction has read what was written since: it must be tried again."""
 
     fault = Fault.NOT_SERIALIZABLE
+
+
+class Rejected(ClientVisibleError):
+    """A rule says that the statement is not to be run."""
+
+    fault = Fault.REJECTED
+
+
+class FailedTransaction(ClientVisibleError):
+    """Nothing can be set in a transaction that has failed."""
+
+    fault = Fault.FAILED_TRANSACTION
 
 
 class IdleTimeout(ClientVisibleError):

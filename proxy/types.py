@@ -40,6 +40,18 @@ class Role(Enum):
 
 
 @unique
+class Consistency(Enum):
+    """What a read may count on: docs/freshness.md, "Contracts"."""
+
+    __hash__ = object.__hash__
+
+    STRONG = "strong"
+    SESSION = "session"
+    BOUNDED = "bounded"
+    EVENTUAL = "eventual"
+
+
+@unique
 class Reason(Enum):
     """Why a decision fell as it did. The values label metrics, logs and EXPLAIN ROUTE."""
 
@@ -75,6 +87,7 @@ class Reason(Enum):
     ISOLATION = "isolation"
     SETTINGS = "settings"
     RULE = "rule"
+    HINT = "hint"
     # The primary, for the state its servers are in.
     PENDING = "pending"
     BEHIND = "behind"

@@ -6,6 +6,7 @@ replies; `tests/unit/cache/test_cache_memory.py` measures them.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final, final
 from weakref import WeakValueDictionary
 
@@ -14,7 +15,8 @@ from mypy_extensions import mypyc_attr
 from proxy.cache.admission import Worth
 from proxy.cache.key import Key, Shape
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.tables import ReadSet
+from proxy.freshness.tables import NEVER, ReadSet
+from proxy.observe.counters import Count
 
 CONTEXT_BYTES: Final = 832
 """A context, its two dicts, its shape and its place among the others, without its settings."""
@@ -38,7 +40,11 @@ class Entry:
         key: What was asked.
         pieces: The reply's parts, as its protocol made them; answers share them.
         read_set: What it depends on.
-        version: It is good while `fast_ok(read_set, version)` holds.
+        version: It is good while `fast_ok(read_set, version)` holds; `NEVER`: to weaker contracts
+            only.
+        generation: Of the catalogs when it was asked for: in another it is good to nobody.
+        current_at: Nothing acknowledged before this is missing from it.
+        filled_at: When it was kept.
         worth: The statistics of its statement.
         heat: Hits, of which eviction takes notice, and which it wears off.
         answers: The answers made of it, the latest last.
@@ -50,6 +56,9 @@ class Entry:
         "answers",
         "context",
         "cost",
+        "current_at",
+        "filled_at",
+        "generation",
         "heat",
         "key",
         "newer",
@@ -76,12 +85,44 @@ class Entry:
         self.read_set = read_set
         self.version = version
         self.worth = worth
+        self.generation = -1
+        self.current_at = -inf
+        self.filled_at = -inf
         self.heat = 0
         self.answers: tuple[Answer, ...] = ()
         self.cost = ENTRY_BYTES + sum(map(len, key[:-1])) + sum(map(len, pieces))
         self.queue: Queue | None = None
         self.newer: Entry | None = None
         self.older: Entry | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it was known to be current when it was kept."""
+        return self.version != NEVER
+
+
+@final
+class Limits:
+    """What a ready answer must keep to besides freshness, as a rule or a hint wants it.
+
+    Attributes:
+        max_age: Seconds since its entry was kept, at most.
+        count: Of the statements that the rule has decided on.
+    """
+
+    __slots__ = ("count", "max_age")
+
+    def __init__(self, max_age: float, count: Count | None) -> None:
+        self.max_age = max_age
+        self.count = count
+
+    def allow(self, entry: Entry, now: float) -> bool:
+        """Tell whether an entry may be answered with, and count it if so."""
+        if now - entry.filled_at > self.max_age:
+            return False
+        if self.count is not None:
+            self.count.number += 1
+        return True
 
 
 @final
@@ -93,9 +134,10 @@ class Answer:
         pieces: To be written in this order.
         home: The dict it stands in.
         request: Under what it stands there.
+        limits: What it must keep to; None: nothing but freshness.
     """
 
-    __slots__ = ("entry", "home", "pieces", "request")
+    __slots__ = ("entry", "home", "limits", "pieces", "request")
 
     def __init__(
         self, entry: Entry, pieces: tuple[bytes, ...], home: dict[bytes, Answer], request: bytes
@@ -104,6 +146,7 @@ class Answer:
         self.pieces = pieces
         self.home = home
         self.request = request
+        self.limits: Limits | None = None
 
     @property
     def cost(self) -> int:

@@ -25,6 +25,7 @@ class Shape(NamedTuple):
         encoding: The client's.
         settings: Every other setting the session has changed, sorted by name; among them
             what a name without a schema means.
+        rules: Which rules may speak of its statements: ready answers were judged by them.
     """
 
     salt: int
@@ -36,6 +37,7 @@ class Shape(NamedTuple):
     protocol: str
     encoding: str
     settings: tuple[tuple[str, str], ...]
+    rules: tuple[int, ...] = ()
 
 
 class Key(NamedTuple):

@@ -18,9 +18,9 @@ from collections import deque
 from typing import Final, final
 
 from proxy.cache.admission import Worth
-from proxy.cache.entry import Answer, Context, Entry, Queue
+from proxy.cache.entry import Answer, Context, Entry, Limits, Queue
 from proxy.cache.key import Key
-from proxy.freshness.tables import ReadSet
+from proxy.freshness.tables import NEVER, ReadSet
 
 SMALL_SHARE: Final = 10
 """The small queue gets one part in ten of the room."""
@@ -30,6 +30,32 @@ MOST_HEAT: Final = 3
 
 MOST_ANSWERS: Final = 8
 """Forms of a request that find an entry at once, the latest; others find it by its key."""
+
+
+@final
+class Use:
+    """What a cached result is good enough for.
+
+    Attributes:
+        is_strong: Whether it must be what the primary would say now.
+        max_age: Seconds since it was kept, at most.
+        oldest: Since when nothing may be missing from it; of `eventual`, since when it is kept.
+        by_filling: Whether the latter counts.
+    """
+
+    __slots__ = ("by_filling", "is_strong", "max_age", "oldest")
+
+    def __init__(self, *, is_strong: bool, max_age: float, oldest: float, by_filling: bool) -> None:
+        self.is_strong = is_strong
+        self.max_age = max_age
+        self.oldest = oldest
+        self.by_filling = by_filling
+
+    def allows(self, entry: Entry) -> bool:
+        """Tell whether an entry that may not be current is good enough."""
+        if self.is_strong:
+            return False
+        return (entry.filled_at if self.by_filling else entry.current_at) >= self.oldest
 
 
 @final
@@ -98,6 +124,8 @@ class Store:
             return None
         entry = answer.entry
         if entry.context.ledger.fast_ok(entry.read_set, entry.version, now):
+            if answer.limits is not None and not answer.limits.allow(entry, now):
+                return None
             entry.heat += 1
             entry.worth.hits += 1.0
             return answer
@@ -116,10 +144,40 @@ class Store:
         self._refuse(entry)
         return None
 
-    def has(self, context: Context, key: Key, now: float) -> bool:
-        """Tell whether `find` would find a result now; nothing is counted."""
+    def find_by(
+        self, context: Context, key: Key, now: float, use: Use, *, generation: int
+    ) -> Entry | None:
+        """Find a result that is good enough for a contract, or young enough for a rule.
+
+        Args:
+            context: How it is asked for.
+            key: What is asked.
+            now: The time by which everything is counted.
+            use: What is good enough.
+            generation: Of the catalogs: a result of another one may have been of other tables,
+                or of somebody who had the right to see them.
+        """
         entry = context.entries.get(key)
-        return entry is not None and context.ledger.fast_ok(entry.read_set, entry.version, now)
+        if entry is None or now - entry.filled_at > use.max_age:
+            return None
+        if context.ledger.fast_ok(entry.read_set, entry.version, now):
+            entry.current_at = now
+        elif not use.allows(entry) or entry.generation != generation:
+            if use.is_strong:
+                self._refuse(entry)
+            return None
+        entry.heat += 1
+        entry.worth.hits += 1.0
+        return entry
+
+    def has(self, context: Context, key: Key, now: float, use: Use, *, generation: int) -> bool:
+        """Tell whether `find_by` would find a result now; nothing is counted."""
+        entry = context.entries.get(key)
+        if entry is None or now - entry.filled_at > use.max_age:
+            return False
+        if context.ledger.fast_ok(entry.read_set, entry.version, now):
+            return True
+        return use.allows(entry) and entry.generation == generation
 
     # Keeping.
 
@@ -133,6 +191,9 @@ class Store:
         version: int,
         worth: Worth,
         now: float,
+        generation: int = -1,
+        is_current: bool = True,
+        current_at: float | None = None,
     ) -> Entry | None:
         """Keep a result, at its last byte.
 
@@ -144,16 +205,22 @@ class Store:
             version: The version of that, taken before the statement was sent.
             worth: The statistics of the statement.
             now: The time by which the ledger counts.
+            generation: Of the catalogs that it was asked for by.
+            is_current: Whether whoever answered was to have all that the tables need.
+            current_at: Since when something may be missing from it, where it is wanted even so.
 
         Returns:
             The entry; None when it was overtaken by a commit, or is too large.
         """
-        stamp = context.ledger.stamp(read_set, version, now)
-        if stamp is None:
+        stamp = context.ledger.stamp(read_set, version, now) if is_current else None
+        if stamp is None and current_at is None:
             self.overtaken += 1
             worth.leave()
             return None
-        entry = Entry(context, key, pieces, read_set, stamp, worth)
+        entry = Entry(context, key, pieces, read_set, NEVER if stamp is None else stamp, worth)
+        entry.generation = generation
+        entry.filled_at = now
+        entry.current_at = now if stamp is not None or current_at is None else current_at
         if entry.cost > min(self.max_entry_bytes, self.capacity // SMALL_SHARE):
             return None
         replaced = context.entries.get(key)
@@ -168,7 +235,12 @@ class Store:
         return entry
 
     def remember(
-        self, entry: Entry, answers: dict[bytes, Answer], request: bytes, pieces: tuple[bytes, ...]
+        self,
+        entry: Entry,
+        answers: dict[bytes, Answer],
+        request: bytes,
+        pieces: tuple[bytes, ...],
+        limits: Limits | None = None,
     ) -> None:
         """Let a request find an entry at once when it comes again.
 
@@ -177,12 +249,14 @@ class Store:
             answers: Where the request has this meaning.
             request: Bytes as they came.
             pieces: The whole reply, made of the entry's pieces where it can be.
+            limits: What it must keep to besides freshness.
         """
         if entry.queue is None or request in answers:
             return
         if len(entry.answers) == MOST_ANSWERS:
             self._forget_oldest_answer(entry)
         answer = answers[request] = Answer(entry, pieces, answers, request)
+        answer.limits = limits
         entry.answers += (answer,)
         self._charge(entry, answer.cost)
         self._make_room()

@@ -146,7 +146,8 @@ def _serve() -> int:
     from proxy.app import run
     from proxy.settings.load import parse
 
-    return run(parse(os.environ.pop(SETTINGS), {}))
+    settings = parse(os.environ.pop(SETTINGS), {})
+    return run(settings, lambda: settings)
 
 
 if __name__ == "__main__":

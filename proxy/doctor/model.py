@@ -17,6 +17,7 @@ from proxy.freshness.ledger import Ledger
 from proxy.routing.plan import Plan, Planner, Scope
 from proxy.routing.reading import Reader, Reading
 from proxy.sql.catalog import Catalog
+from proxy.sql.digest import shown
 from proxy.sql.routines import FIRST_USER_OID
 from proxy.sql.statement import Kind
 from proxy.types import Reason, Table, Token
@@ -26,6 +27,7 @@ LEFT_OUT: Final = (
     "the size of the cache and of results, and how much a statement's results are worth keeping",
     "what several clients do at the same instant: statements count in the log's order",
     "what triggers and functions write unforeseen: the proxy asks the server for it",
+    "rules and hints of the configuration, and contracts weaker than strong",
     "settings made by functions, and those a client sent when it connected",
 )
 
@@ -295,8 +297,8 @@ class Model:
         statement = plan.statement
         catalog = scope.catalog
         # What can't be cut into tokens may hold anything: it is not shown.
-        shown = shorten(statement.text.decode("utf-8", "replace")) or "(a text that is not certain)"
-        known = self._known[plan] = _Known(shown, [], [])
+        text = shorten(shown(statement.text)) or "(a text that is not certain)"
+        known = self._known[plan] = _Known(text, [], [])
         if catalog is None:
             return known
         unseen = ""

@@ -21,6 +21,9 @@ VERSION_MASK: Final = (1 << 128) - 1
 BLOCKED: Final = -1
 """Stands where a version is expected and equals none: versions are not negative."""
 
+NEVER: Final = -2
+"""The version of a result that was not known to be current when it was kept: it equals none."""
+
 UNKNOWN: Final = Position(1 << 128)
 """A need that no replica reaches, until the position of the last commit is known."""
 

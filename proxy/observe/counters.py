@@ -23,6 +23,16 @@ BOUNDS: Final = (
 
 
 @final
+class Count:
+    """One number, held by whoever counts and read by whoever exports."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+
+
+@final
 class Counters(Generic[E]):
     """How often each member of an enum was the reason."""
 

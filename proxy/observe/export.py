@@ -138,6 +138,22 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
             for table, count in group.foreign_writes.counts.items()
         ),
     )
+    yield _counter(
+        "rule_matches",
+        "Statements that a rule decided on.",
+        ("group", "rule"),
+        (
+            ((group.name, rule), count.number)
+            for group in groups
+            for rule, count in group.rules.items()
+        ),
+    )
+    yield _counter(
+        "hints_misread",
+        "Hints that were not understood; their statements went to the primary.",
+        ("group",),
+        (((group.name,), group.hints_misread) for group in groups),
+    )
     latency = HistogramMetricFamily(
         "tidegate_statement_seconds",
         "From a statement's sending to a server to the last byte of its result.",

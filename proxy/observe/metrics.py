@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, final
 
-from proxy.observe.counters import Counters, Histogram, Tally
+from proxy.observe.counters import Count, Counters, Histogram, Tally
 from proxy.types import PinReason, Reason, Role
 
 
@@ -47,8 +47,10 @@ class GroupMetrics:
         "foreign_writes",
         "gone_in",
         "gone_out",
+        "hints_misread",
         "login_failures",
         "name",
+        "rules",
         "servers",
         "transactions",
         "uncached",
@@ -61,6 +63,8 @@ class GroupMetrics:
         self.writes = 0  # statements
         self.commits = Tally()  # that write, by how it was known what
         self.transactions = Tally()  # whose BEGIN was held back, by what has become of them
+        self.rules: Mapping[str, Count] = {}  # statements that rules decided on, by rule
+        self.hints_misread = 0
         self.uncached = Counters(Reason)  # reads that were served and not kept, and why
         self.cache_hits = 0
         self.cache_misses = 0

@@ -32,6 +32,7 @@ MEANINGS: Final[dict[Reason, str]] = {
     Reason.ISOLATION: "its session has another isolation level than READ COMMITTED",
     Reason.SETTINGS: "its session has settings that change what names or values mean",
     Reason.RULE: "a rule of the configuration says so",
+    Reason.HINT: "a hint in its text says so",
     Reason.PENDING: "a commit on one of its tables is under way",
     Reason.BEHIND: "no replica has what it must see yet",
     Reason.NO_REPLICA: "there is no replica to be used",

@@ -11,7 +11,10 @@ from typing import Final, NamedTuple
 
 from proxy.routing.advice import ADVICE, MEANINGS, in_words
 from proxy.routing.plan import Plan, Scope
+from proxy.routing.terms import Terms
+from proxy.settings.values import format_duration
 from proxy.sql.catalog import Catalog
+from proxy.sql.digest import digest, shown
 from proxy.sql.statement import Statement
 from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
 
@@ -36,11 +39,13 @@ class Verdict(NamedTuple):
         goes_to: Who serves it.
         reason: Why.
         cache: What the cache has to do with it.
+        terms: What group, rule, session and hint say of it.
     """
 
     goes_to: str
     reason: Reason
     cache: str
+    terms: Terms
 
 
 def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list[Fact]:
@@ -55,8 +60,9 @@ def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list
     statement = plan.statement
     catalog = scope.catalog
     facts = [
-        Fact("statement", statement.text.decode("utf-8", "replace") or "(not read)"),
         Fact("kind", statement.kind.value),
+        Fact("fingerprint", digest(statement.text)),
+        Fact("statement", shown(statement.text) or "(not read)"),
         Fact("names", _names(statement)),
         Fact("functions", _functions(statement, scope)),
     ]
@@ -68,6 +74,10 @@ def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list
     ways = _ways(statement, scope)
     if ways:
         facts.append(Fact("ways", ways))
+    terms = verdict.terms
+    facts.append(Fact("rule", "none" if terms.rule is None else terms.rule.name))
+    if plan.read_set is not None:
+        facts.append(Fact("consistency", _contract(terms)))
     facts.append(Fact("goes to", verdict.goes_to))
     detail = plan.detail if verdict.reason in (plan.reason, plan.uncached) else ""
     facts.append(Fact("reason", in_words(verdict.reason, detail)))
@@ -91,6 +101,13 @@ def never_cached(plan: Plan, *, clock: bool) -> str | None:
 def refused(reason: Reason) -> str:
     """Say that a result is not kept, and why."""
     return f"no ({reason.value})"
+
+
+def _contract(terms: Terms) -> str:
+    contract = terms.contract
+    if contract.is_strong:
+        return contract.consistency.value
+    return f"{contract.consistency.value}, max_staleness {format_duration(contract.max_staleness)}"
 
 
 def _in_transaction(plan: Plan, *, clock: bool) -> str:

@@ -7,7 +7,7 @@ per statement and scope; a new catalog makes new plans.
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Any, Final, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, ReadSet, everything_in, schema_of
@@ -71,6 +71,7 @@ class Plan:
         "taints",
         "tells_time",
         "uncached",
+        "verdicts",
         "writes",
     )
 
@@ -95,6 +96,7 @@ class Plan:
         self.tells_time = statement.cache_reason is Reason.CLOCK
         self.is_plain = False
         self.statistics: object | None = None  # of the cache's admission
+        self.verdicts: dict[object, Any] = {}  # of rules, by a session's candidates
 
 
 @final

@@ -7,20 +7,34 @@ is asked to: the primary for a position that is not known yet, a replica for its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from math import inf
 from typing import Final, NamedTuple, Protocol, final
 
+from proxy.freshness.floor import Floor
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.replica import Watermark
+from proxy.freshness.staleness import Samples
 from proxy.freshness.tables import ReadSet
 from proxy.routing.balancer import Balancer
+from proxy.routing.terms import Terms
 from proxy.topology.group import Group, Server
-from proxy.types import Position, Reason
+from proxy.types import Consistency, Position, Reason
 
 _PENDING: Final = Reason.PENDING
 _NO_REPLICA: Final = Reason.NO_REPLICA
 _BEHIND: Final = Reason.BEHIND
 _REPLICA: Final = Reason.REPLICA
+_SESSION: Final = Consistency.SESSION
+_EVENTUAL: Final = Consistency.EVENTUAL
+
+_ANY: Final = Position(0)
+_SAMPLES_PER_BOUND: Final = 4
+"""How often the primary's position is read within `max_staleness`, while somebody counts on
+that."""
+
+_SOONEST: Final = 0.005
+"""Seconds between two such readings at least."""
 
 
 class Wishes(Protocol):
@@ -31,6 +45,38 @@ class Wishes(Protocol):
 
     def want_replay(self, server: Server, need: Position) -> None:
         """A replica should be watched until it has replayed this position."""
+
+    def want_sample(self, interval: float) -> None:
+        """Every server's position should be read, if it was not within these seconds."""
+
+
+@final
+class Choice:
+    """Who serves a read, and what is known of what it shows.
+
+    Attributes:
+        server: The replica; None: the primary.
+        need: What it must have replayed.
+        is_current: Whether that is all that its tables need.
+        current_at: Since when something may be missing.
+    """
+
+    __slots__ = ("current_at", "is_current", "need", "reason", "server")
+
+    def __init__(
+        self,
+        server: Server | None,
+        reason: Reason,
+        need: Position | None = None,
+        *,
+        is_current: bool = True,
+        current_at: float = inf,
+    ) -> None:
+        self.server = server
+        self.reason = reason
+        self.need = need
+        self.is_current = is_current
+        self.current_at = current_at
 
 
 class Standing(NamedTuple):
@@ -51,7 +97,11 @@ class Standing(NamedTuple):
 
 @final
 class Router:
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        samples: Of the primary's position: they prove how old a replica is.
+    """
 
     __slots__ = (
         "_balancer",
@@ -61,6 +111,7 @@ class Router:
         "_share",
         "_watermarks",
         "_wishes",
+        "samples",
     )
 
     def __init__(
@@ -79,6 +130,7 @@ class Router:
         self._wishes = wishes
         self._draw = draw
         self._share = share
+        self.samples = Samples()
         self._watermarks: dict[Server, Watermark] = {
             server: Watermark() for server in group.servers
         }
@@ -92,52 +144,68 @@ class Router:
         """What is known of a replica's position."""
         return self._watermarks[server]
 
-    def standings(self, read_set: ReadSet | None, now: float) -> list[Standing]:
+    def standings(
+        self, read_set: ReadSet | None, now: float, terms: Terms | None = None
+    ) -> list[Standing]:
         """Say of every server what is known of it, and what keeps it from serving a read now.
 
         Args:
             read_set: What the read depends on; None: it is for the primary.
             now: The time by which the ledger counts.
+            terms: How it is to be served; None: like any other.
         """
         primary = self._group.primary
         end = None if primary is None else primary.position
+        if terms is not None and terms.to_primary is not None:
+            read_set = None
         return [
-            self._primary_standing(server, read_set)
+            self._primary_standing(server, read_set, terms)
             if server is primary
-            else self._standing(server, read_set, end, now)
+            else self._standing(server, end, self._why_not(server, read_set, now, terms))
             for server in self._group.servers
         ]
 
-    def _primary_standing(self, server: Server, read_set: ReadSet | None) -> Standing:
+    def _primary_standing(
+        self, server: Server, read_set: ReadSet | None, terms: Terms | None
+    ) -> Standing:
         latency = self._balancer.load(server).latency
-        is_asked = read_set is None or self._share
-        why = "" if is_asked else "only when no replica can"
+        is_shared = self._share and not (terms is not None and terms.only_replicas)
+        why = "" if read_set is None or is_shared else "only when no replica can"
         return Standing(server, server.position, 0, latency, why)
 
-    def _standing(
-        self, server: Server, read_set: ReadSet | None, end: Position | None, now: float
-    ) -> Standing:
+    def _standing(self, server: Server, end: Position | None, why_not: str) -> Standing:
         position = self._watermarks[server].position
         lag = None if end is None or position < 0 else max(0, end - position)
-        latency = self._balancer.load(server).latency
-        return Standing(server, position, lag, latency, self._why_not(server, read_set, now))
+        return Standing(server, position, lag, self._balancer.load(server).latency, why_not)
 
-    def _why_not(self, server: Server, read_set: ReadSet | None, now: float) -> str:
-        ledger = self._ledger
+    def _why_not(
+        self, server: Server, read_set: ReadSet | None, now: float, terms: Terms | None
+    ) -> str:
         if read_set is None:
             return "it is for the primary"
         if not self._group.follows(server):
             return "not a replica of this primary"
         if server in self._balancer.bans:
             return "banned"
+        if terms is not None and terms.among is not None and server.name not in terms.among:
+            return "the rule names others"
+        behind = self._why_behind(server, read_set, now)
+        if not behind or terms is None or terms.contract.is_strong:
+            return behind
+        is_session = terms.contract.consistency is _SESSION
+        if is_session and not self._ledger.is_clean(read_set, now):
+            return behind
+        return "" if self._weakly(server, now, terms, None) is not None else behind
+
+    def _why_behind(self, server: Server, read_set: ReadSet, now: float) -> str:
+        """Say why a replica may not show what the primary does."""
+        ledger = self._ledger
         if not ledger.is_clean(read_set, now):
             return "a commit is under way"
         need = ledger.need(read_set)
         if need is None:
             return "what it must have is not known yet"
-        if not self._watermarks[server].reaches(need, ledger.epoch):
-            return "behind"
-        return ""
+        return "" if self._reaches(server, need) else "behind"
 
     def choose(self, read_set: ReadSet, now: float) -> tuple[Server | None, Reason]:
         """Choose a server for a read; None: the primary, for the reason given."""
@@ -169,3 +237,85 @@ class Router:
         if chosen is None or chosen is self._group.primary:
             return None, _REPLICA
         return chosen, _REPLICA
+
+    def choose_by(self, read_set: ReadSet, now: float, terms: Terms, floor: Floor | None) -> Choice:
+        """Choose a server for a read that may see less than the primary, or may not go anywhere.
+
+        Args:
+            read_set: What it reads.
+            now: When it was asked for.
+            terms: How it is to be served.
+            floor: What its client has seen, if that is counted.
+        """
+        if terms.to_primary is not None:
+            return Choice(None, terms.to_primary)
+        replicas = self._allowed(terms.among)
+        if not replicas:
+            return Choice(None, _NO_REPLICA)
+        ledger = self._ledger
+        is_clean = ledger.is_clean(read_set, now)
+        is_strong = terms.contract.is_strong
+        if not is_clean and (is_strong or terms.contract.consistency is _SESSION):
+            # A replica may show what its primary has not acknowledged.
+            return Choice(None, _PENDING)
+        need = ledger.need(read_set)
+        if need is None:
+            self._wishes.want_position()
+        eligible: dict[Server, Choice] = {}
+        for server in replicas:
+            if is_clean and need is not None and self._reaches(server, need):
+                eligible[server] = Choice(server, _REPLICA, need, current_at=now)
+            elif not is_strong and (choice := self._weakly(server, now, terms, floor)) is not None:
+                eligible[server] = choice
+            elif need is not None:
+                self._wishes.want_replay(server, need)
+        if not is_strong:
+            self._keep_sampling(now, terms, floor)
+        if not eligible:
+            return Choice(None, _BEHIND)
+        servers = list(eligible)
+        if self._share and not terms.only_replicas and self._group.primary is not None:
+            servers.append(self._group.primary)
+        chosen = self._balancer.choose(servers, self._draw())
+        if chosen is None or chosen is self._group.primary:
+            return Choice(None, _REPLICA)
+        return eligible[chosen]
+
+    def _allowed(self, among: Collection[str] | None) -> list[Server]:
+        bans = self._balancer.bans
+        return [
+            server
+            for server in self._group.replicas
+            if server not in bans and (among is None or server.name in among)
+        ]
+
+    def _reaches(self, server: Server, need: Position) -> bool:
+        return self._watermarks[server].reaches(need, self._ledger.epoch)
+
+    def _weakly(
+        self, server: Server, now: float, terms: Terms, floor: Floor | None
+    ) -> Choice | None:
+        """What a replica may serve that lacks something, perhaps; None: nothing."""
+        if not self._reaches(server, _ANY):
+            return None
+        since, proof = self.samples.proven(self._watermarks[server].position)
+        if terms.contract.consistency is _EVENTUAL:
+            return Choice(server, _REPLICA, _ANY, is_current=False, current_at=since)
+        if since < now - terms.contract.max_staleness:
+            return None
+        is_session = terms.contract.consistency is _SESSION
+        if is_session and floor is not None and since <= floor.asks(server, server.incarnation):
+            return None
+        return Choice(server, _REPLICA, proof, is_current=False, current_at=since)
+
+    def _keep_sampling(self, now: float, terms: Terms, floor: Floor | None) -> None:
+        """Have positions read often enough for the proofs that reads like this one need."""
+        contract = terms.contract
+        if contract.consistency is _EVENTUAL:
+            return
+        interval = max(_SOONEST, contract.max_staleness / _SAMPLES_PER_BOUND)
+        latest = self.samples.latest
+        if contract.consistency is _SESSION and floor is not None and latest <= floor.at:
+            interval = _SOONEST
+        if now - latest > interval:
+            self._wishes.want_sample(interval)

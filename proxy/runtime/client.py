@@ -26,6 +26,7 @@ from proxy.runtime.service import GroupService
 from proxy.runtime.tls import Tls
 from proxy.runtime.tunnel import Tunnel
 from proxy.session.session import Session
+from proxy.settings.values import LOCAL
 from proxy.types import Ending
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.authentication import Authenticated, Claim, authenticate
@@ -193,6 +194,11 @@ class ClientConnection:
         self.write(error_message(error, fatal=True))
         self.close(error.message, error.fault)
 
+    def follow_policy(self) -> None:
+        """The rules have changed, or the contract of the server group."""
+        if self.session is not None:
+            self.session.follow_policy()
+
     def cancel(self) -> None:
         """Stop what runs for this client."""
         if self.session is not None:
@@ -310,7 +316,11 @@ class ClientConnection:
             self._tunnel.send(rest)
             return
         profile, parameters = await logins.welcome(
-            wish, self.user, self.database, proven.credentials
+            wish,
+            self.user,
+            self.database,
+            proven.credentials,
+            client=LOCAL if self.is_local else self.peer.rpartition(":")[0],
         )
         self.key = logins.new_key(self, 32 if wish.version >= V3_2 else 4)
         engine = ClientEngine(service.library)

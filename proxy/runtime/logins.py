@@ -13,9 +13,11 @@ from typing import Protocol, final
 from proxy.errors import ClientVisibleError, TooManyWaiting
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.plan import Planner
+from proxy.routing.terms import Policy
 from proxy.runtime.accounts import Accounts
 from proxy.runtime.security import Security
-from proxy.runtime.welcome import Welcomes, startup_state
+from proxy.runtime.welcome import Welcomes, startup_state, startup_wishes
+from proxy.session.own import Own
 from proxy.session.ports import Terms
 from proxy.session.profile import ContextFinder, Profile
 from proxy.settings.model import ServerGroup
@@ -52,6 +54,7 @@ class Logins:
         "_lasting",
         "_metrics",
         "_planner",
+        "_policy",
         "_settings",
         "_want_catalog",
         "_welcomes",
@@ -71,6 +74,7 @@ class Logins:
         cache: ContextFinder | None,
         metrics: GroupMetrics,
         want_catalog: Callable[[str], None],
+        policy: Policy,
     ) -> None:
         self._settings = settings
         self._accounts = accounts
@@ -79,6 +83,7 @@ class Logins:
         self._cache = cache
         self._metrics = metrics
         self._want_catalog = want_catalog
+        self._policy = policy
         self._lasting = secrets.token_bytes(32)
         self._keys: dict[int, tuple[bytes, Cancellable]] = {}
         self.tls = security.clients
@@ -106,10 +111,17 @@ class Logins:
         self._metrics.login_failures.count(error.fault.value)
 
     async def welcome(
-        self, wish: Startup, user: str, database: str, credentials: Credentials
+        self,
+        wish: Startup,
+        user: str,
+        database: str,
+        credentials: Credentials,
+        *,
+        client: str,
     ) -> tuple[Profile, bytes]:
         """Make a new client's profile, and the messages that tell it of its session."""
         self._accounts.learn(user, credentials)
+        own = Own(startup_wishes(wish))
         state = startup_state(wish)
         greeting = await self._welcomes.greeting(user, database, state)
         profile = Profile(
@@ -121,6 +133,9 @@ class Logins:
             startup=state,
             defaults=greeting.defaults,
             levels=_levels(self._settings),
+            policy=self._policy,
+            own=own,
+            client=client,
         )
         self._want_catalog(database)
         return profile, greeting.parameters

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from math import inf
 from time import monotonic
 from typing import Any, Final, Protocol, cast, final
 
 from proxy.cache.entry import Answer
 from proxy.cache.store import Store
 from proxy.errors import ClientVisibleError, ShuttingDown
+from proxy.freshness.contracts import Contract
 from proxy.freshness.ledger import ALL_RULES, Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
@@ -25,6 +27,8 @@ from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
+from proxy.routing.rules import Match, RuleBook
+from proxy.routing.terms import Policy
 from proxy.runtime.accounts import Accounts
 from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
@@ -36,6 +40,7 @@ from proxy.runtime.pools import Pool, Pools
 from proxy.runtime.primary_line import PrimaryLine
 from proxy.runtime.security import Security
 from proxy.runtime.server import ServerConnection
+from proxy.runtime.throttles import Throttles
 from proxy.runtime.tunnel import Tunnel
 from proxy.runtime.vacating import Vacating
 from proxy.runtime.watcher import GroupWatcher
@@ -43,7 +48,7 @@ from proxy.runtime.welcome import Welcomes
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
 from proxy.session.late import Held
-from proxy.session.ports import Dialect, Line, Link, Shell, Waiter
+from proxy.session.ports import Dialect, Line, Link, Shell, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.transaction import Transaction
@@ -69,6 +74,9 @@ MAX_QUEUED: Final = 1024 * 1024
 
 CANCEL_TIMEOUT: Final = 5.0
 
+MISREAD_INTERVAL: Final = 60.0
+"""Seconds between two lines in the log about hints that are not understood."""
+
 
 class Client(Protocol):
     """Who is served: a client's connection."""
@@ -87,6 +95,9 @@ class Client(Protocol):
 
     def why_overdue(self, now: float, /) -> ClientVisibleError | None:
         """Say why it must go, if it has been idle for too long."""
+
+    def follow_policy(self) -> None:
+        """The rules have changed, or the contract of the server group."""
 
     def refuse(self, error: ClientVisibleError, /) -> None:
         """Tell it why it must go, and hang up."""
@@ -118,6 +129,9 @@ class GroupService:
         self.library = Library(
             lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
         )
+        self.policy = Policy(_contract(settings), RuleBook(settings.rules))
+        self.metrics.rules = self.policy.book.counts()
+        self._misread_said_at = -inf
         self.balancer: Balancer[Server] = Balancer()
         self.results: Results | None = None
         if settings.cache:
@@ -168,6 +182,7 @@ class GroupService:
             incarnation,
             lambda database, oid: self.catalogs.is_meant(database, oid),
         )
+        self.throttles = Throttles(self.clock, settings.query_wait_timeout)
         self.line = PrimaryLine(self.group, self.clock, settings.query_wait_timeout)
         self.commits = Commits(self.ledger, self.planner, self._new_token, self._schema_changed)
         self.catalogs = Catalogs(
@@ -191,6 +206,7 @@ class GroupService:
             self.results,
             self.metrics,
             self.catalogs.want,
+            self.policy,
         )
         self.clients: set[Client] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -237,6 +253,7 @@ class GroupService:
                 if (error := client.why_overdue(now)) is not None:
                     client.refuse(error)
             self.line.end_long_waits(now)
+            self.throttles.upkeep(now)
             self.watcher.look_at_banned(now)
             self.catalogs.let_go({client.database for client in self.clients}, now)
 
@@ -278,6 +295,7 @@ class GroupService:
 
     def finished(self, errand: Errand, exchange: Exchange) -> None:
         """A request is done: count it."""
+        self._has_ended(errand)
         server = errand.server
         if server is None:
             return
@@ -305,11 +323,50 @@ class GroupService:
 
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache."""
+        self._has_ended(errand)
         self._from_cache.count(Reason.HIT)
 
     def held_back(self, outcome: Held) -> None:
         """Something has become of a transaction that was held back."""
         self.metrics.transactions.count(outcome.value)
+
+    def throttle(
+        self, rule: Match, waiter: Throttled, is_running: Callable[[], bool]
+    ) -> Line | None:
+        """Ask to be let through by a rule."""
+        if rule.throttle is None:
+            return None
+        line = self.throttles.line(rule, rule.throttle)
+        return None if line.enter(waiter, is_running) else line
+
+    def _has_ended(self, errand: Errand) -> None:
+        """Forget what was kept for a statement while it was under way."""
+        if errand.timer is not None:
+            errand.timer.cancel()
+        terms = errand.terms
+        if terms is not None and terms.rule is not None and terms.rule.throttle is not None:
+            self.throttles.ended(terms.rule)
+
+    def misread(self, word: str) -> None:
+        """A hint was not understood."""
+        self.metrics.hints_misread += 1
+        now = self.clock()
+        if now - self._misread_said_at >= MISREAD_INTERVAL:
+            self._misread_said_at = now
+            log.warning("a hint is not understood", group=self.settings.name, word=word)
+
+    def limit(self, errand: Errand, seconds: float, stop: Callable[[], None]) -> None:
+        """Stop an errand that takes too long."""
+        errand.timer = asyncio.get_running_loop().call_later(seconds, stop)
+
+    def follow(self, settings: ServerGroup) -> None:
+        """Take other rules and another contract, for clients that are there too."""
+        self.policy.contract = _contract(settings)
+        self.policy.book.replace(settings.rules)
+        self.metrics.rules = self.policy.book.counts()
+        for client in list(self.clients):
+            client.follow_policy()
+        self.throttles.follow(self.policy.book.matches)
 
     def find_answer(self, answers: dict[bytes, Answer], request: bytes) -> bytes | None:
         """Find the ready answer to a whole request: the hot path."""
@@ -317,7 +374,10 @@ class GroupService:
         if answer is None:
             return None
         entry = answer.entry
-        if not self.ledger.fast_ok(entry.read_set, entry.version, self.clock()):
+        now = self.clock()
+        if not self.ledger.fast_ok(entry.read_set, entry.version, now):
+            return None
+        if answer.limits is not None and not answer.limits.allow(entry, now):
             return None
         entry.heat += 1
         entry.worth.hits += 1.0
@@ -423,3 +483,7 @@ def _how_known(mark: Mark, transaction: Transaction) -> str:
     if any(table.oid == ALL_OID for table in mark.tables):
         return "everything"
     return "discovered" if transaction.is_discovered else "planned"
+
+
+def _contract(settings: ServerGroup) -> Contract:
+    return Contract(settings.consistency, settings.max_staleness)

@@ -7,6 +7,7 @@ connections and clients is the service's affair.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import final
 
 from proxy.freshness.ledger import Ledger
@@ -44,6 +45,7 @@ class GroupWatcher:
         "_new_epoch",
         "_pools",
         "_readings",
+        "_sampled_at",
         "_tickets",
         "_wanted",
         "metrics",
@@ -76,6 +78,7 @@ class GroupWatcher:
         self._readings: dict[Server, Reading] = {}
         self._wanted: dict[Server, Position] = {}
         self._is_closed = False
+        self._sampled_at = -inf
 
     def close(self) -> None:
         """What is lost from now on is lost because we let go."""
@@ -132,6 +135,8 @@ class GroupWatcher:
             log.info("server unbanned", group=self._group.name, server=server.name)
         if turn is not Turn.NOTHING:
             self._turned(server, turn, sighting)
+        elif server is self._group.primary:
+            self.router.samples.add(sighting.sent_at, sighting.position)
 
     def lost(self, server: Server, error: str) -> None:
         """A server is out of sight."""
@@ -165,6 +170,7 @@ class GroupWatcher:
         say = log.info if is_expected else log.warning
         say(turn.value, group=self._group.name, server=server.name, timeline=sighting.timeline)
         if turn is Turn.NEW_EPOCH:
+            self.router.samples.restart()
             self._new_epoch(server, sighting.position)
 
     # What the router wishes to know
@@ -174,6 +180,15 @@ class GroupWatcher:
         primary = self._group.primary
         if primary is not None and self._ledger.position_wanted():
             self.witnesses[primary].want(self._ledger.position_wanted)
+
+    def want_sample(self, interval: float) -> None:
+        """Every server's position should be read, if it was not within these seconds."""
+        now = self._clock()
+        if now - self._sampled_at < interval:
+            return
+        self._sampled_at = now
+        for witness in self.witnesses.values():
+            witness.poke()
 
     def want_replay(self, server: Server, need: Position) -> None:
         """A replica should be watched until it has replayed this position."""

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol, cast, final
 
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
+from proxy.routing.terms import NO_WISHES, Wishes
 from proxy.runtime.pools import Pools
 from proxy.runtime.server import ServerConnection
+from proxy.session.own import PREFIX, with_value
 from proxy.session.ports import Dialect, Line, Link, Waiter
 from proxy.session.profile import Defaults, written
 from proxy.session.state import SessionState
@@ -53,9 +55,24 @@ def startup_state(wish: Startup) -> SessionState:
     settings = {}
     for name, value in wish.settings.items():
         key = name.decode("utf-8", "surrogateescape")
-        text = value.decode("utf-8", "surrogateescape")
-        settings[key] = written(key, text)
+        if not key.startswith(PREFIX):
+            settings[key] = written(key, value.decode("utf-8", "surrogateescape"))
     return SessionState.of(settings, {})
+
+
+def startup_wishes(wish: Startup) -> Wishes:
+    """What a client said of the proxy's own settings when it came.
+
+    Raises:
+        UnknownSetting: There is no such setting.
+        InvalidSetting: It can't have this value.
+    """
+    wishes = NO_WISHES
+    for name, value in wish.settings.items():
+        key = name.decode("utf-8", "surrogateescape")
+        if key.startswith(PREFIX):
+            wishes = with_value(wishes, key, value.decode("utf-8", "surrogateescape"))
+    return wishes
 
 
 @final

@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.routing.plan import Plan
 from proxy.session.belongings import Belongings
-from proxy.session.effects import COMMANDS, apply_effects
+from proxy.session.effects import COMMANDS, SAVEPOINTS, apply_effects, follow_savepoint
 from proxy.session.errand import Errand
 from proxy.session.pins import (
     QUESTION,
@@ -65,6 +65,8 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
     if is_rollback_to and transaction.has_set:
         transaction.unsure = transaction.is_dark = True
     for plan, text in zip(errand.plans, errand.texts, strict=True):
+        if plan.statement.kind in SAVEPOINTS:
+            follow_savepoint(belongings.profile.own, plan.statement)
         apply_effects(belongings, link, plan.statement, text)
         if plan.statement.kind in COMMANDS:
             transaction.has_set = True
@@ -100,6 +102,7 @@ def chain(belongings: Belongings, errand: Errand, link: Link) -> None:
     transaction = belongings.transaction
     if exchange.error is not None or not has_ended(errand.plans):
         return
+    belongings.profile.own.end(committed=b"ROLLBACK" not in exchange.tags)
     if len(errand.plans) > 1:
         transaction.doubt()
         return
@@ -112,6 +115,8 @@ def end(belongings: Belongings, errand: Errand, link: Link) -> None:
     """Nothing is open any more: what was rolled back takes along what was set in it."""
     exchange = link.exchange
     belongings.rejoin()
+    is_committed = exchange.error is None and b"ROLLBACK" not in exchange.tags
+    belongings.profile.own.end(committed=is_committed)
     if len(errand.plans) > 1:
         if _may_have_lost_settings(belongings, errand.plans, exchange):
             belongings.transaction.unsure = True

@@ -9,6 +9,7 @@ and each file knows only those below it:
     taking      requests are taken up, one at a time
     way         the way to a server connection
     sending     a request is put on it
+    judging, answering   what rules, hints and settings say; what the proxy itself is asked
     failing, leaving   what can't be served; what a client that is gone leaves behind
 """
 
@@ -19,6 +20,7 @@ from abc import ABC, abstractmethod
 from proxy.cache.entry import Answer
 from proxy.cache.flight import Landing
 from proxy.errors import ClientVisibleError
+from proxy.freshness.floor import Floor
 from proxy.session.belongings import Belongings
 from proxy.session.errand import Errand
 from proxy.session.intake import Intake
@@ -27,6 +29,7 @@ from proxy.session.phase import FREE, Phase
 from proxy.session.ports import Line, Link, Services, Shell, Terms
 from proxy.session.profile import Profile
 from proxy.session.restoring import say_default
+from proxy.session.rewriting import rewrite
 from proxy.wire.postgres import tags
 from proxy.wire.postgres.client_engine import ClientEngine
 
@@ -39,6 +42,7 @@ class Conversation(ABC):
         errand: The request being served, until its answer is whole.
         link: The connection in use, or kept for an open transaction.
         late: A transaction that the client has begun, and no server knows of.
+        floor: What the client has seen and written, once it has asked not to go back behind that.
         home: The connection kept for a pinned client, while it is not in use.
         ledger, planner, reader, results, router: Of the services, at hand for every request.
         line: Where a connection or a primary is waited for.
@@ -57,6 +61,7 @@ class Conversation(ABC):
         "cancels",
         "engine",
         "errand",
+        "floor",
         "home",
         "idle_since",
         "intake",
@@ -96,9 +101,6 @@ class Conversation(ABC):
         self.shell = shell
         self.engine = engine
         self.profile = profile
-        startup, dialect = profile.startup, services.dialect
-        if startup.settings:
-            engine.say_instead = lambda sql: say_default(sql, startup, dialect)
         self.belongings = Belongings(engine, profile, terms)
         self.transaction = self.belongings.transaction
         self.intake = Intake()
@@ -107,6 +109,7 @@ class Conversation(ABC):
         self.link: Link | None = None
         self.home: Link | None = None
         self.late: Late | None = None
+        self.floor: Floor | None = None
         self.line: Line | None = None
         self.notices = b""
         self.is_gone = False
@@ -115,6 +118,19 @@ class Conversation(ABC):
         self.answers: dict[bytes, Answer] | None = profile.answers
         self.named = self.belongings.named
         self.idle_since = services.clock()
+        self.choose_words()
+
+    def choose_words(self) -> None:
+        """Say what is prepared as it must be said: by a rule, or on a shared connection."""
+        startup, dialect = self.profile.startup, self.services.dialect
+        if self.profile.may_be_rewritten:
+            self.engine.say_instead = lambda sql: say_default(
+                rewrite(self.reader, self.planner, self.profile, sql), startup, dialect
+            )
+        elif startup.settings:
+            self.engine.say_instead = lambda sql: say_default(sql, startup, dialect)
+        else:
+            self.engine.say_instead = None
 
     @property
     def status(self) -> int:
@@ -150,6 +166,14 @@ class Conversation(ABC):
         """Say to those who wait for the result of an errand that they need not."""
         if self.results is not None:
             self.results.land(errand, landing)
+
+    @abstractmethod
+    def admitted(self) -> None:
+        """See `Throttled`."""
+
+    @abstractmethod
+    def expire(self, errand: Errand, /) -> None:
+        """An errand takes longer than it may."""
 
     @abstractmethod
     def acquired(self, link: Link, /) -> None:

@@ -9,6 +9,7 @@ run, and what the server then reports is told to the client, who has heard of th
 from __future__ import annotations
 
 from proxy.session.belongings import Belongings
+from proxy.session.own import Own
 from proxy.session.pins import BY_EFFECT
 from proxy.session.ports import Link
 from proxy.session.profile import AUTHORIZATION, ROLE
@@ -24,9 +25,12 @@ from proxy.sql.session_commands import (
     read_command,
 )
 from proxy.sql.statement import Effect, Kind, Statement
+from proxy.sql.transaction_control import read_savepoint
 from proxy.types import PinReason
+from proxy.wire.postgres import tags
 
 COMMANDS = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.PREPARE, Kind.DEALLOCATE))
+SAVEPOINTS = frozenset((Kind.SAVEPOINT, Kind.RELEASE, Kind.ROLLBACK_TO))
 _ROLES = (ROLE, AUTHORIZATION)
 
 
@@ -51,6 +55,19 @@ def apply_effects(belongings: Belongings, link: Link, statement: Statement, text
             _apply(belongings, link, command)
 
 
+def follow_savepoint(own: Own, statement: Statement) -> None:
+    """Settings of the proxy's own go back with a savepoint."""
+    name = read_savepoint(statement.text)
+    if name is None:
+        return
+    if statement.kind is Kind.SAVEPOINT:
+        own.mark(name)
+    elif statement.kind is Kind.RELEASE:
+        own.release(name)
+    else:
+        own.go_back(name)
+
+
 def _apply(belongings: Belongings, link: Link, command: Command) -> None:
     belongings.named.clear()
     match command:
@@ -61,6 +78,7 @@ def _apply(belongings: Belongings, link: Link, command: Command) -> None:
         case Discard("all"):
             belongings.forget_statements(link)
             belongings.profile.discard_all()
+            belongings.profile.own.reset_all(in_transaction=False)
             link.state = UNTOUCHED
             belongings.is_misled = True
         case Prepare():
@@ -100,6 +118,7 @@ def _apply_reset(belongings: Belongings, link: Link, name: str | None) -> None:
     belongings.is_misled = True
     if name is None:
         belongings.profile.reset_all()
+        belongings.profile.own.reset_all(in_transaction=link.exchange.status != tags.IDLE)
         kept = {key: value for key, value in link.state.settings if key in _ROLES}
         link.state = link.state.with_settings(kept)
         return

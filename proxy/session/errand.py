@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from enum import Enum, unique
-from typing import Final, final
+from typing import Final, Protocol, final
 
+from proxy.errors import ClientVisibleError
 from proxy.freshness.mark import Mark
 from proxy.routing.plan import Plan
+from proxy.routing.terms import Terms
 from proxy.session.fill import Fill
 from proxy.session.state import Settings
 from proxy.sql.statement import Kind
 from proxy.topology.group import Server
-from proxy.types import Position, Reason
+from proxy.types import Consistency, Position, Reason
 from proxy.wire.postgres.requests import END_READY, Request
 
 _NOT_KNOWN: Final = Reason.OPAQUE
+_VALIDATED: Final = (Consistency.STRONG, Consistency.SESSION)
+
+
+class Timer(Protocol):
+    """What goes off by itself."""
+
+    def cancel(self) -> None:
+        """It need not."""
 
 
 @unique
@@ -55,6 +65,13 @@ class Errand:
         refused: What the server said against the commit before it was sent.
         reply: What has come of the answer, where that is rewritten.
         is_aside: Whether that was done behind a savepoint, and is still to be taken back.
+        terms: How its read is to be served, where somebody has said anything of it; else None.
+        is_current: Whether its replica is one that has all that its tables need.
+        current_at: Since when something may be missing from its answer.
+        filled_at: When the cached result was kept that it is answered with.
+        life: The incarnation of the replica that was chosen.
+        refusal: Why a rule does not let it run.
+        timer: Stops it when it takes too long.
         attempts: How often it has been sent; a read is repeated once.
         sent_at: When it was sent, the last time.
         answered_at: When the first bytes of its answer came; 0.0 before.
@@ -71,18 +88,23 @@ class Errand:
         "checked",
         "clock",
         "closes",
+        "current_at",
         "fast",
         "fill",
+        "filled_at",
         "flight",
         "foreign",
         "is_aside",
+        "is_current",
         "is_plain",
         "is_wrapped",
         "leads",
+        "life",
         "mark",
         "need",
         "plans",
         "reason",
+        "refusal",
         "refused",
         "rejected",
         "reply",
@@ -90,7 +112,9 @@ class Errand:
         "sent_at",
         "server",
         "started",
+        "terms",
         "texts",
+        "timer",
         "uncached",
         "version",
     )
@@ -118,6 +142,13 @@ class Errand:
         self.closes: bytes | None = None
         self.refused: bytes | None = None
         self.reply = b""
+        self.terms: Terms | None = None
+        self.is_current = True
+        self.current_at = 0.0
+        self.filled_at = 0.0
+        self.life = 0
+        self.refusal: ClientVisibleError | None = None
+        self.timer: Timer | None = None
         self.attempts = 0
         self.reason = _NOT_KNOWN
         self.server: Server | None = None
@@ -130,6 +161,12 @@ class Errand:
         """Note what its statements do."""
         self.plans = plans
         self.is_plain = len(plans) == 1 and plans[0].is_plain and self.request.end is END_READY
+
+    @property
+    def must_validate(self) -> bool:
+        """Whether a replica's answer counts only if no commit has begun meanwhile."""
+        terms = self.terms
+        return terms is None or terms.contract.consistency in _VALIDATED
 
     @property
     def is_read(self) -> bool:

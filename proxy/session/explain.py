@@ -6,12 +6,13 @@ import re
 from typing import Final
 
 from proxy import __version__
-from proxy.errors import InvalidSetting
 from proxy.routing.facts import KEPT, Fact, Verdict, facts_of, never_cached, refused
 from proxy.routing.plan import Plan
 from proxy.routing.router import Standing
+from proxy.routing.terms import Terms
 from proxy.session.ports import Services
 from proxy.session.profile import Profile
+from proxy.sql.hints import read_hint
 from proxy.types import Reason, Role
 from proxy.wire.postgres.requests import Execution
 
@@ -39,8 +40,12 @@ def answer_for_proxy(
     if _VERSION.fullmatch(sql):
         return ["tidegate.version"], [[__version__]]
     setting = _SETTING.search(sql)
-    name = setting[0].decode("utf-8", "replace") if setting is not None else "tidegate"
-    raise InvalidSetting(f'unrecognized configuration parameter "{name}"')
+    name = _spaceless(setting[0]) if setting is not None else "tidegate"
+    return [name], [[profile.show_own(name)]]
+
+
+def _spaceless(name: bytes) -> str:
+    return "".join(name.decode("utf-8", "replace").lower().split())
 
 
 def explain_route(
@@ -50,24 +55,30 @@ def explain_route(
     reading = services.reader.read(asked.sql or b"")
     scope = profile.scope
     plan = services.planner.plan(scope, reading.statements[0])
-    goes_to, reason = _route(services, plan, blocked)
-    verdict = Verdict(
-        goes_to, reason, _cache(services, profile, plan, asked, blocked, clock=reading.clock)
-    )
+    hint = read_hint(reading.hint) if reading.hint else None
+    terms = profile.terms(profile.rule_of(plan), hint)
+    goes_to, reason = _route(services, plan, blocked, terms)
+    cache = _cache(services, profile, plan, asked, blocked, terms, clock=reading.clock)
+    verdict = Verdict(goes_to, reason, cache, terms)
     facts = facts_of(plan, scope, verdict, clock=reading.clock)
-    facts += _servers(services, plan, blocked)
+    facts += _servers(services, plan, blocked, terms)
     return ["fact", "value"], [[name, value] for name, value in facts]
 
 
-def _route(services: Services, plan: Plan, blocked: Reason | None) -> tuple[str, Reason]:
+def _route(
+    services: Services, plan: Plan, blocked: Reason | None, terms: Terms
+) -> tuple[str, Reason]:
     primary = services.router.primary
     name = f"primary {primary.name}" if primary is not None else "no primary"
     if plan.read_set is None:
         return name, plan.reason
     if blocked is not None:
         return name, blocked
-    server, reason = services.router.choose(plan.read_set, services.clock())
-    return (name if server is None else f"replica {server.name}"), reason
+    if terms.rule is not None and terms.rule.reject is not None:
+        return "nobody", Reason.RULE
+    choice = services.router.choose_by(plan.read_set, services.clock(), terms, None)
+    server = choice.server
+    return (name if server is None else f"replica {server.name}"), choice.reason
 
 
 def _cache(
@@ -76,6 +87,7 @@ def _cache(
     plan: Plan,
     asked: Execution,
     blocked: Reason | None,
+    terms: Terms,
     *,
     clock: bool,
 ) -> str:
@@ -87,13 +99,13 @@ def _cache(
         return refused(blocked)
     if services.results is None or profile.context is None:
         return refused(Reason.CACHE_OFF)
-    why = services.results.verdict(profile.context, plan, asked, services.clock())
+    why = services.results.verdict(profile.context, plan, asked, terms, services.clock())
     if why is Reason.HIT:
         return "hit now"
     return KEPT if why is None else refused(why)
 
 
-def _servers(services: Services, plan: Plan, blocked: Reason | None) -> list[Fact]:
+def _servers(services: Services, plan: Plan, blocked: Reason | None, terms: Terms) -> list[Fact]:
     read_set = plan.read_set if blocked is None else None
     facts = []
     if read_set is not None:
@@ -101,7 +113,7 @@ def _servers(services: Services, plan: Plan, blocked: Reason | None) -> list[Fac
         facts.append(
             Fact("replicas need", "a position not known yet" if need is None else _lsn(need))
         )
-    for standing in services.router.standings(read_set, services.clock()):
+    for standing in services.router.standings(read_set, services.clock(), terms):
         facts.append(Fact(standing.server.name, _standing(standing)))
     return facts
 

@@ -11,14 +11,29 @@ from proxy.cache.key import Key
 
 @final
 class Fill:
-    """See the module."""
+    """See the module.
 
-    __slots__ = ("context", "key", "pieces", "room", "worth")
+    Attributes:
+        flight: What others wait for by: nobody waits for less than it may be given.
+    """
 
-    def __init__(self, context: Context, key: Key, worth: Worth, room: int) -> None:
+    __slots__ = ("context", "flight", "generation", "key", "pieces", "room", "worth")
+
+    def __init__(
+        self,
+        context: Context,
+        key: Key,
+        worth: Worth,
+        room: int,
+        *,
+        generation: int = -1,
+        contract: str = "",
+    ) -> None:
         self.context = context
         self.key = key
         self.worth = worth
+        self.generation = generation
+        self.flight = (context, key, contract)
         self.room = room
         self.pieces: list[bytes] = []
 

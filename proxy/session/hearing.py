@@ -42,7 +42,7 @@ def is_good(session: Conversation, errand: Errand, exchange: Exchange, passed: b
             errand.started = True
             return True
         errand.reason = Reason.REPLICA_FAILED
-    elif (
+    elif not errand.must_validate or (
         exchange.plain
         and (errand.request.simple or has_snapshot(passed))
         and session.ledger.answer_ok(plan.read_set, errand.version, errand.answered_at)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.session.conversation import Conversation
+from proxy.session.effects import follow_savepoint
 from proxy.session.errand import Errand
 from proxy.session.late import Held, Late
 from proxy.session.meaning import why_not_fast
@@ -95,6 +96,7 @@ def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
         session.engine.forget_portals()
         session.services.held_back(Held.SPARED)
         tag = b"ROLLBACK" if late.is_failed or kind is Kind.ROLLBACK else b"COMMIT"
+        session.profile.own.end(committed=tag == b"COMMIT")
     else:
         name = read_savepoint(text)
         if name is None:
@@ -108,6 +110,7 @@ def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
             tag = b"SAVEPOINT"
         else:
             return False
+        follow_savepoint(session.profile.own, statement)
     session.shell.write(session.services.dialect.said(errand.request, tag, session.status))
     return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from proxy.freshness.mark import Mark
 from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
+from proxy.routing.rules import Match
 from proxy.session.errand import Errand
 from proxy.session.late import Held
 from proxy.session.profile import Profile
@@ -103,6 +104,13 @@ class Waiter(Protocol):
 
     def primary_found(self) -> None:
         """There is a primary to ask again."""
+
+
+class Throttled(Waiter, Protocol):
+    """Who waits for a rule to let its statement through."""
+
+    def admitted(self) -> None:
+        """It is its turn."""
 
 
 class Pool(Line, Protocol):
@@ -222,6 +230,23 @@ class Services(Protocol):
 
     def held_back(self, outcome: Held) -> None:
         """Something has become of a transaction that was held back: count it."""
+
+    def throttle(
+        self, rule: Match, waiter: Throttled, is_running: Callable[[], bool]
+    ) -> Line | None:
+        """Ask to be let through by a rule; None: go on; else stand in this line.
+
+        Args:
+            rule: One that lets only so many through.
+            waiter: Who is told when it is its turn.
+            is_running: Tells whether its statement is still under way.
+        """
+
+    def misread(self, word: str) -> None:
+        """A hint was not understood: count it, and say so now and then."""
+
+    def limit(self, errand: Errand, seconds: float, stop: Callable[[], None]) -> None:
+        """Stop an errand that takes too long; it is forgotten once it is counted as finished."""
 
     def cancel(self, link: Link) -> None:
         """Stop what a link runs; it is lent to nobody else before that has been heard."""

@@ -9,9 +9,13 @@ from typing import Final, Protocol, final
 
 from proxy.cache.entry import Answer, Context
 from proxy.cache.key import Shape
-from proxy.routing.plan import Planner, Scope
+from proxy.routing.plan import Plan, Planner, Scope
+from proxy.routing.rules import Candidates, Match
+from proxy.routing.terms import NO_WISHES, Policy, Terms, agree
+from proxy.session.own import Own, show
 from proxy.session.shaping import SHAPELESS, constants_depend_on, names_depend_on
 from proxy.session.state import SessionState, Settings
+from proxy.sql.hints import Hint
 from proxy.sql.session_commands import Execute, Prepare, read_command, read_name_list
 from proxy.types import Reason
 from proxy.wire.postgres.prepared import Sense
@@ -52,6 +56,11 @@ LISTS: Final = frozenset(
 """Settings whose value is a list of names, which the server shows the way it is written."""
 
 _OWN_TRIGGERS: Final = ("origin", "local")
+
+NO_POLICY: Final = Policy()
+
+_TERMS: Final = 1000
+"""Kinds of terms that a session keeps; then it begins anew."""
 
 ROLE: Final = "role"
 AUTHORIZATION: Final = "session_authorization"
@@ -95,14 +104,20 @@ class Profile:
         blocked: Why no read of this session may leave the primary; None when one may.
         is_readable: Whether texts mean what they look like to us.
         sense: What prepared texts depend on; None where we can't tell what they mean.
+        own: What it has set of the proxy itself.
+        rules: Those that may speak of its statements; None: none does.
+        is_ruled: Whether anything but the strong contract may count for its statements.
         fires_others: Whether changes set off other triggers than the catalog says.
     """
 
     __slots__ = (
         "_cache",
+        "_client",
         "_defaults",
         "_group",
         "_planner",
+        "_policy",
+        "_terms",
         "blocked",
         "context",
         "database",
@@ -110,7 +125,9 @@ class Profile:
         "is_readable",
         "isolation",
         "levels",
+        "own",
         "role",
+        "rules",
         "scope",
         "sense",
         "startup",
@@ -129,6 +146,9 @@ class Profile:
         startup: SessionState,
         defaults: Defaults,
         levels: frozenset[str] = _LEVELS,
+        policy: Policy = NO_POLICY,
+        own: Own | None = None,
+        client: str = "",
     ) -> None:
         """Begin.
 
@@ -159,12 +179,74 @@ class Profile:
         self.is_readable = True
         self.sense: Sense | None = None
         self.fires_others = False
+        self.own = Own() if own is None else own
+        self.rules: Candidates | None = None
+        self._client = client
+        self._policy = policy
+        self._terms: dict[tuple[object, object, object, bool], Terms] = {}
         self._renew()
 
     @property
     def shape(self) -> str:
         """A digest of the defaults that this session began with."""
         return self._defaults.shape
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether somebody has said anything of its statements, by rule or by setting."""
+        return (
+            self.rules is not None
+            or self.own.now is not NO_WISHES
+            or not self._policy.contract.is_strong
+        )
+
+    @property
+    def may_be_rewritten(self) -> bool:
+        """Whether a rule may speak of its statements, now or under another name, that rewrites."""
+        return self._policy.book.may_rewrite
+
+    def rule_of(self, plan: Plan) -> Match | None:
+        """Find the rule that decides on a statement."""
+        rules = self.rules
+        if rules is None:
+            return None
+        if rules.has_judged(plan):
+            return rules.known(plan)
+        return rules.verdict(plan, self._planner.catalog(self.database), self._named_path)
+
+    @property
+    def _named_path(self) -> tuple[str, ...]:
+        """Where names without a schema are looked for."""
+        return tuple([self.role if name == "$user" else name for name in self.scope.search_path])
+
+    def terms(
+        self, rule: Match | None, hint: Hint | None, *, must_be_strong: bool = False
+    ) -> Terms:
+        """Work out how a read is to be served that a rule and a hint speak of, or none does."""
+        key = (rule, self.own.now, hint, must_be_strong)
+        terms = self._terms.get(key)
+        if terms is None:
+            if len(self._terms) >= _TERMS:
+                self._terms.clear()
+            terms = agree(
+                self._policy.contract, rule, self.own.now, hint, must_be_strong=must_be_strong
+            )
+            self._terms[key] = terms
+        return terms
+
+    def show_own(self, name: str) -> str:
+        """Say what a setting of the proxy's own is.
+
+        Raises:
+            UnknownSetting: There is no such setting.
+        """
+        contract = self._policy.contract
+        return show(self.own.now, name, contract.consistency, contract.max_staleness)
+
+    def follow_policy(self) -> None:
+        """Rules or contracts have changed: nothing that was worked out by others counts."""
+        self._terms.clear()
+        self._renew()
 
     @property
     def answers(self) -> dict[bytes, Answer] | None:
@@ -250,6 +332,10 @@ class Profile:
             path = ()
         self.role = _plain_name(role) or _plain_name(authorization) or self.user
         self.scope = self._planner.scope(self.database, self.role, path)
+        self.rules = None
+        if self._policy.book.matches:
+            name = plain_value(settings.get("application_name", ""))
+            self.rules = self._policy.book.candidates(self.user, self.database, name, self._client)
         self.context = None
         if self._cache is not None and self.blocked is None:
             self.context = self._cache.context(self._shape(settings, role, authorization))
@@ -280,6 +366,7 @@ class Profile:
             protocol="postgres",
             encoding=self._defaults.encoding,
             settings=shaping,
+            rules=() if self.rules is None else self.rules.key,
         )
 
 
@@ -335,6 +422,16 @@ def _value(raw: str | None, default: str) -> str:
     if raw is None or raw.lower() == "default":
         return default.lower()
     return raw.strip().strip("'\"").lower()
+
+
+def plain_value(raw: str) -> str:
+    """Read the plain value of a setting's SQL text, as it is."""
+    text = raw.strip()
+    if text[:2] in ("E'", "e'"):
+        return text[2:-1].replace("''", "'").replace("\\\\", "\\")
+    if text[:1] in ("'", '"'):
+        return text[1:-1].replace(text[0] * 2, text[0])
+    return "" if text.lower() == "default" else text.lower()
 
 
 def _plain_name(raw: str) -> str:

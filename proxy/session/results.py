@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final, Protocol, final
 from weakref import WeakKeyDictionary
 
@@ -9,14 +10,16 @@ from proxy.cache.admission import Worth
 from proxy.cache.entry import Answer, Context, Contexts, Entry
 from proxy.cache.flight import FAILED, NOT_STORED, STORED, Flights, Landing
 from proxy.cache.key import Key, Shape
-from proxy.cache.store import Store
+from proxy.cache.store import Store, Use
+from proxy.freshness.floor import Floor
 from proxy.freshness.ledger import Ledger
 from proxy.routing.plan import Plan
+from proxy.routing.terms import Terms
 from proxy.session.errand import Errand
 from proxy.session.fill import Fill
 from proxy.session.profile import Profile
 from proxy.sql.clock import clock_word
-from proxy.types import Reason
+from proxy.types import Consistency, Reason
 from proxy.wire.postgres import tags
 from proxy.wire.postgres.codec import HEADER, read_formats, read_values
 from proxy.wire.postgres.exchange import Exchange
@@ -67,19 +70,29 @@ class Results:
             answers = by_statement[prepared] = {}
         return answers
 
-    def find(self, profile: Profile, errand: Errand, now: float) -> bytes | None:
+    def find(
+        self, profile: Profile, errand: Errand, now: float, floor: Floor | None = None
+    ) -> bytes | None:
         """Find the answer to a read, or prepare for keeping it; None: ask a server."""
         plan = errand.fast
         context = profile.context
         if plan is None or context is None:
             return None
         execution = errand.request.executions[0]
+        terms = errand.terms
         errand.uncached = plan.uncached or _why_not(errand, execution)
+        if errand.uncached is None and terms is not None:
+            errand.uncached = terms.uncached
         if errand.uncached is not None:
             return None
         key = _key_of(execution)
-        entry = self.store.find(context, key, now)
+        if terms is None:
+            entry = self.store.find(context, key, now)
+        else:
+            use = _use(terms, now, floor)
+            entry = self.store.find_by(context, key, now, use, generation=plan.generation)
         if entry is not None:
+            errand.filled_at = entry.filled_at
             answer = put_together(Kept(*entry.pieces), errand.request)
             if answer is not None:
                 self._remember(context, errand, entry, answer)
@@ -89,13 +102,20 @@ class Results:
         if not isinstance(worth, Worth):
             worth = plan.statistics = Worth(now)
         if worth.admits(now):
-            errand.fill = Fill(context, key, worth, self.store.max_entry_bytes)
+            errand.fill = Fill(
+                context,
+                key,
+                worth,
+                self.store.max_entry_bytes,
+                generation=plan.generation,
+                contract="" if terms is None else terms.contract.consistency.value,
+            )
         else:
             errand.uncached = Reason.NOT_WORTH
         return None
 
     def verdict(
-        self, context: Context, plan: Plan, execution: Execution, now: float
+        self, context: Context, plan: Plan, execution: Execution, terms: Terms, now: float
     ) -> Reason | None:
         """Say what `find` would do now, and change nothing.
 
@@ -104,7 +124,10 @@ class Results:
         """
         if is_of_the_moment(execution):
             return Reason.PARAMETER
-        if self.store.has(context, _key_of(execution), now):
+        if terms.uncached is not None:
+            return terms.uncached
+        use = _use(terms, now, None)
+        if self.store.has(context, _key_of(execution), now, use, generation=plan.generation):
             return Reason.HIT
         worth = plan.statistics
         return Reason.NOT_WORTH if isinstance(worth, Worth) and not worth.pays else None
@@ -114,7 +137,7 @@ class Results:
         fill = errand.fill
         if fill is None or errand.alone or not self._single_flight:
             return False
-        key = (fill.context, fill.key)
+        key = fill.flight
         if self._flights.board(key, follower):
             errand.leads = True
             return False
@@ -149,6 +172,9 @@ class Results:
                     version=errand.version,
                     worth=fill.worth,
                     now=now,
+                    generation=fill.generation,
+                    is_current=errand.is_current,
+                    current_at=_missing_since(errand),
                 )
                 if entry is not None:
                     landing = STORED
@@ -163,20 +189,25 @@ class Results:
         if not errand.leads or fill is None:
             return
         errand.leads = False
-        for follower in self._flights.land((fill.context, fill.key)):
+        for follower in self._flights.land(fill.flight):
             follower.flight_landed(landing)
 
     def _remember(self, context: Context, errand: Errand, entry: Entry, answer: bytes) -> None:
         """Let the same bytes find the answer at once, where they mean the same to everybody."""
         request = errand.request
         chunk = request.chunk
-        if chunk is None:
+        if chunk is None or not entry.is_current:
             return
+        terms = errand.terms
+        if terms is not None and terms.rule is not None and terms.rule.throttle is not None:
+            return  # each is counted
+        limits = None if terms is None else terms.limits
         if request.simple or is_self_contained(request):
-            self.store.remember(entry, context.answers, chunk, (answer,))
+            self.store.remember(entry, context.answers, chunk, (answer,), limits)
         elif (prepared := plain_bind_of(request)) is not None:
             tail = chunk[chunk.find(0, BIND_STATEMENT) :]
-            self.store.remember(entry, self.answers_of(context, prepared), tail, (answer,))
+            answers = self.answers_of(context, prepared)
+            self.store.remember(entry, answers, tail, (answer,), limits)
 
 
 BIND_STATEMENT: Final = 6
@@ -196,6 +227,30 @@ def plain_bind_of(request: Request) -> Prepared | None:
     first = request.items[0]
     is_plain = first.tag == tags.BIND and first.name and first.message[HEADER] == 0
     return first.prepared if is_plain else None
+
+
+def _use(terms: Terms, now: float, floor: Floor | None) -> Use:
+    """Say which cached results are good enough."""
+    contract = terms.contract
+    by_filling = contract.consistency is Consistency.EVENTUAL
+    oldest = contract.oldest(now, floor)
+    if by_filling and terms.max_age < inf:
+        oldest = now - terms.max_age
+    return Use(
+        is_strong=contract.is_strong,
+        max_age=terms.max_age,
+        oldest=oldest,
+        by_filling=by_filling,
+    )
+
+
+def _missing_since(errand: Errand) -> float | None:
+    """Since when something may be missing from an answer that was overtaken, or came from a replica
+    that lacks something; None: nobody wants it then."""
+    terms = errand.terms
+    if terms is None or terms.contract.is_strong:
+        return None
+    return errand.sent_at if errand.need is None else errand.current_at
 
 
 def _why_not(errand: Errand, execution: Execution) -> Reason | None:

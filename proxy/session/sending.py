@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.cache.flight import NOT_STORED
+from proxy.errors import ClientVisibleError, Unsupported
 from proxy.routing.plan import Plan
 from proxy.session.conversation import Conversation
 from proxy.session.discovering import BEGIN, discovers, must_wrap
 from proxy.session.errand import Ahead, Errand
+from proxy.session.judging import failing_part, refused
 from proxy.session.late import Late
 from proxy.session.meaning import only_prepares, plan_all, read, texts_of
 from proxy.session.phase import OPEN, RUNNING, SETTING
@@ -23,6 +25,7 @@ from proxy.session.sequences import asks_sequences, touches_sequences
 from proxy.session.shaping import FIXED, constants_depend_on
 from proxy.session.state import Change, Settings, Verb
 from proxy.session.transaction import is_in_vain, may_commit
+from proxy.sql.statement import Kind
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.exchange import Prelude
 from proxy.wire.postgres.prepared import Prepared
@@ -144,6 +147,9 @@ def send_more(session: Conversation, request: Request) -> None:
     cursors = session.engine.cursors
     plans = plan_all(reader, session.planner, session.profile, readings, cursors)
     texts = texts_of(readings)
+    if (error := _why_refused(session, plans)) is not None:
+        request = failing_part(request, error)
+        plans, texts = (), ()
     errand.plans += plans
     errand.texts += texts
     _account(session, plans, texts)
@@ -160,6 +166,13 @@ def send_more(session: Conversation, request: Request) -> None:
         session.phase = RUNNING
     if request.streams:
         session.intake.pour_into(link)
+
+
+def _why_refused(session: Conversation, plans: tuple[Plan, ...]) -> ClientVisibleError | None:
+    """Say why the next part of a batch must not reach a server; None: it may."""
+    if any(plan.statement.kind is Kind.PROXY for plan in plans):
+        return Unsupported("what the proxy is asked must be asked by itself")
+    return refused(session, plans) if session.profile.rules is not None else None
 
 
 def give_up(session: Conversation, link: Link) -> None:

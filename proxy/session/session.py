@@ -34,7 +34,7 @@ from proxy.session.leaving import leave
 from proxy.session.phase import FREE, OPEN, OVER, RUNNING, SETTING, WAITING
 from proxy.session.ports import Link
 from proxy.session.settling import done
-from proxy.session.taking import pump
+from proxy.session.taking import pump, send_its_way
 from proxy.session.way import arrive, read_fast, step_out, to_primary
 from proxy.types import PinReason, Reason
 
@@ -93,6 +93,11 @@ class Session(Conversation):
             self.cancels += 1
             self.services.cancel(self.link)
 
+    def expire(self, errand: Errand) -> None:
+        """An errand takes longer than a rule allows."""
+        if self.errand is errand:
+            self.cancel()
+
     def client_gone(self) -> None:
         """The client hung up: what it left behind is cleaned up."""
         if self.is_gone:
@@ -121,6 +126,12 @@ class Session(Conversation):
                 return
             self.services.cancel(link)
             go_on(self, link)
+
+    def follow_policy(self) -> None:
+        """The rules have changed, or the contract of the server group."""
+        self.answers = None
+        self.profile.follow_policy()
+        self.choose_words()
 
     def tick(self, now: float) -> ClientVisibleError | None:
         """Say why the client must go, if it has been idle for too long; about once a second."""
@@ -157,6 +168,16 @@ class Session(Conversation):
         errand.alone = landing is NOT_STORED
         self.phase = FREE
         read_fast(self, errand)
+        pump(self)
+
+    def admitted(self) -> None:
+        """A rule lets the statement through."""
+        errand = self.errand
+        if errand is None or self.phase is not WAITING:
+            return
+        self.line = None
+        self.phase = FREE
+        send_its_way(self, errand)
         pump(self)
 
     def primary_found(self) -> None:

@@ -16,6 +16,7 @@ from proxy.session.discovering import commit_of_ours, learn
 from proxy.session.errand import Ahead, Errand
 from proxy.session.failing import end_unserved, fail, hang_up
 from proxy.session.hearing import is_canceled, note
+from proxy.session.judging import raise_floor
 from proxy.session.late import Held
 from proxy.session.leaving import leave
 from proxy.session.phase import ASKING, FREE, SETTING
@@ -55,6 +56,8 @@ def done(session: Conversation, link: Link) -> None:
     if errand.need is not None and errand.checked is not None:
         link.verified(errand.need, errand.checked)
     services.finished(errand, exchange)
+    if session.floor is not None:
+        raise_floor(session.floor, errand, services.clock())
     if exchange.state_error:
         _refused_state(session, errand, link)
         return
@@ -196,6 +199,12 @@ def _are_set(session: Conversation, link: Link) -> None:
     ahead = None if errand is None else errand.ahead
     if errand is not None and ahead is Ahead.OPENING:
         _is_open(session, errand, link)
+        return
+    if errand is not None and errand.refusal is not None:
+        session.shell.write(session.services.dialect.error(errand.refusal))
+        session.errand = None
+        end_unserved(session, errand)
+        pump(session)
         return
     if errand is not None and ahead is Ahead.UNDOING:
         _is_undone(session, errand, link)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.errors import ClientVisibleError, Fault, RemoteProtocolError, Unsupported
+from proxy.errors import Fault, RemoteProtocolError, Unsupported
+from proxy.session.answering import answer_ourselves
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail
 from proxy.session.holding import hold
 from proxy.session.intake import is_end_of_skipping
+from proxy.session.judging import judge, must_wait, refuse_at_server
 from proxy.session.leaving import leave
 from proxy.session.meaning import (
     asked_of_us,
@@ -27,20 +29,14 @@ from proxy.session.names import are_constants_lost, moves
 from proxy.session.phase import FREE, OPEN, RUNNING
 from proxy.session.pins import HARMLESS
 from proxy.session.restoring import may_reset, restore
+from proxy.session.rewriting import rewrite
 from proxy.session.sending import send, send_more
 from proxy.session.transaction import has_control
 from proxy.session.way import read_fast, to_primary
 from proxy.sql.statement import Kind
 from proxy.types import Ending, Reason
 from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import (
-    END_COPY,
-    END_COPY_END,
-    END_READY,
-    END_TERMINATE,
-    Execution,
-    Request,
-)
+from proxy.wire.postgres.requests import END_COPY, END_COPY_END, END_TERMINATE, Request
 
 _DEALLOCATE: Final = Kind.DEALLOCATE
 _PROXY: Final = Kind.PROXY
@@ -120,6 +116,7 @@ def _rest(session: Conversation) -> None:
     if (
         session.link is None
         and (session.late is None or session.late.bears_ready_answers)
+        and session.floor is None
         and not session.intake.is_skipping
         and not session.is_slow
         and session.intake.is_between
@@ -199,6 +196,8 @@ def _begin(session: Conversation, request: Request) -> None:
     profile = session.profile
     reader = session.reader
     cursors = session.engine.cursors
+    if request.simple and profile.rules is not None and profile.rules.may_rewrite:
+        _rewrite(session, request)
     readings = [read(reader, profile, execution) for execution in request.executions]
     plans = plan_all(reader, session.planner, profile, readings, cursors)
     if may_reset(request, plans) and restore(
@@ -208,35 +207,64 @@ def _begin(session: Conversation, request: Request) -> None:
         plans = plan_all(reader, session.planner, profile, readings, cursors)
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
-    errand.clock = any(reading.clock for reading in readings)
+    is_judged = profile.is_ruled
+    for reading in readings:
+        if reading.clock:
+            errand.clock = True
+        if reading.hint:
+            is_judged = True
     kind = plans[0].statement.kind if len(plans) == 1 else None
     if kind is _DEALLOCATE and _deallocate_ours(session, errand):
         return
     if kind is _PROXY or not plans:
         asked = asked_of_us(services.reader, profile, request)
         if asked is not None:
-            _answer_ourselves(session, request, asked)
+            answer_ourselves(session, request, asked)
             return
     session.errand = errand
+    if is_judged:
+        judge(session, errand, readings)
+    if len(plans) > 1 and any(plan.statement.kind is _PROXY for plan in plans):
+        errand.refusal = Unsupported("what the proxy is asked must be asked by itself")
     link = session.link
     if link is not None:
         errand.reason = _TRANSACTION
-        send(session, errand, link)
+        if errand.refusal is not None and link.exchange.status != tags.FAILED:
+            refuse_at_server(session, errand, link)
+        else:
+            send(session, errand, link)
         return
-    if len(plans) > 1 and any(plan.statement.kind is _PROXY for plan in plans):
-        fail(session, errand, Unsupported("what the proxy is asked must be asked by itself"))
+    if errand.refusal is not None:
+        fail(session, errand, errand.refusal)
         return
     if session.belongings.terms.one_statement and has_control(plans):
         fail(session, errand, Unsupported("transactions are not possible in statement pool mode"))
         return
     left = hold(session, errand)
     session.errand = left
-    if left is not None:
-        _send_its_way(session, left)
+    if is_judged and left is not None and left is not errand:
+        judge(session, left, readings[1:], again=True)
+    if left is not None and not (is_judged and must_wait(session, left)):
+        send_its_way(session, left)
 
 
-def _send_its_way(session: Conversation, errand: Errand) -> None:
+def _rewrite(session: Conversation, request: Request) -> None:
+    """Have a simple query say what a rule makes of it; what is prepared was rewritten then."""
+    sql = request.executions[0].sql
+    if sql is None:
+        return
+    new = rewrite(session.reader, session.planner, session.profile, sql)
+    if new is not sql:
+        request.say_instead(new, frozenset())
+
+
+def send_its_way(session: Conversation, errand: Errand) -> None:
+    """Begin to serve an errand that a server is needed for, or the cache."""
     reason = why_not_fast(errand.request, errand.plans, session.belongings)
+    if reason is None and errand.terms is not None:
+        reason = errand.terms.to_primary
+        if reason is not None and session.late is not None and session.late.seen is not None:
+            errand.beside = False  # there it would be of another snapshot
     if session.late is not None and not errand.beside:
         reason = reason or _TRANSACTION
     if reason is None:
@@ -273,21 +301,3 @@ def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
     dialect = session.services.dialect
     session.shell.write(dialect.said(errand.request, b"DEALLOCATE", status))
     return True
-
-
-def _answer_ourselves(session: Conversation, request: Request, asked: Execution) -> None:
-    """The proxy itself is asked, whatever the state of a transaction."""
-    services, status = session.services, session.status
-    is_there = session.link is not None or status == tags.FAILED
-    why = Reason.TRANSACTION if is_there else session.belongings.why_at_primary
-    try:
-        columns, rows = services.explain(session.profile, asked, why)
-    except ClientVisibleError as error:
-        is_whole = request.end is END_READY
-        if not is_whole:
-            session.intake.skip()
-        session.engine.undo(request, 0)
-        ready = services.dialect.ready(status) if is_whole else b""
-        session.shell.write(services.dialect.error(error) + ready)
-    else:
-        session.shell.write(services.dialect.table(request, columns, rows, status))

@@ -9,6 +9,8 @@ else goes to the primary. How a connection is lent is the pools' affair; who cal
 from __future__ import annotations
 
 from proxy.cache.flight import NOT_STORED
+from proxy.freshness.tables import ReadSet
+from proxy.routing.terms import Terms
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.phase import WAITING
@@ -32,7 +34,7 @@ def read_fast(session: Conversation, errand: Errand) -> None:
     errand.version = session.ledger.version(plan.read_set)
     results = session.results
     if results is not None and errand.attempts == 0:
-        answer = results.find(session.profile, errand, now)
+        answer = results.find(session.profile, errand, now, session.floor)
         if answer is not None:
             if session.sees(errand, now):
                 _hit(session, errand, answer)
@@ -42,12 +44,32 @@ def read_fast(session: Conversation, errand: Errand) -> None:
         if results.join(errand, session):
             session.phase = WAITING
             return
+    terms = errand.terms
+    if terms is not None:
+        _choose_by(session, errand, plan.read_set, terms, now)
+        return
     server, errand.reason = session.router.choose(plan.read_set, now)
     if server is None:
         to_primary(session, errand)
         return
     errand.need = session.ledger.need(plan.read_set)
     _acquire(session, errand, server)
+
+
+def _choose_by(
+    session: Conversation, errand: Errand, read_set: ReadSet, terms: Terms, now: float
+) -> None:
+    """Choose by what was said of the read."""
+    choice = session.router.choose_by(read_set, now, terms, session.floor)
+    errand.reason = choice.reason
+    if choice.server is None:
+        to_primary(session, errand)
+        return
+    errand.need = choice.need
+    errand.is_current = choice.is_current
+    errand.current_at = choice.current_at
+    errand.life = choice.server.incarnation
+    _acquire(session, errand, choice.server)
 
 
 def to_primary(session: Conversation, errand: Errand) -> None:
@@ -61,6 +83,7 @@ def to_primary(session: Conversation, errand: Errand) -> None:
         session.land(errand, NOT_STORED)
     errand.server = errand.need = None
     errand.rejected = False
+    errand.is_current = True
     if errand.fast is not None and errand.fast.read_set is not None:
         errand.version = session.ledger.version(errand.fast.read_set)
     primary = session.router.primary
@@ -80,7 +103,9 @@ def arrive(session: Conversation, errand: Errand, link: Link) -> None:
     """A connection is there: use it, if it will do."""
     session.link = link
     link.lend(session)
-    if link.shape == session.profile.shape or _bears_other_defaults(session, errand, link):
+    if errand.terms is not None and errand.need is not None and _has_changed(session, errand, link):
+        _leave_replica(session, errand, link, Reason.REPLICA_FAILED)
+    elif link.shape == session.profile.shape or _bears_other_defaults(session, errand, link):
         send(session, errand, link)
 
 
@@ -116,17 +141,32 @@ def _bears_other_defaults(session: Conversation, errand: Errand, link: Link) -> 
     session.land(errand, NOT_STORED)
     if errand.need is None:
         return True
-    errand.reason = Reason.SETTINGS
+    _leave_replica(session, errand, link, Reason.SETTINGS)
+    return False
+
+
+def _has_changed(session: Conversation, errand: Errand, link: Link) -> bool:
+    """Tell if what was known when a replica was chosen is not so any more.
+
+    It may have restarted, and gone back behind what it has shown; or definitions may be others, of
+    which the answer itself would tell nothing where it is not validated.
+    """
+    return link.server.incarnation != errand.life or is_outdated(session, errand)
+
+
+def _leave_replica(session: Conversation, errand: Errand, link: Link, reason: Reason) -> None:
+    errand.reason = reason
     session.link = None
     session.give_back(link)
     to_primary(session, errand)
-    return False
 
 
 def _hit(session: Conversation, errand: Errand, answer: bytes) -> None:
     """Answer from the cache."""
     session.errand = None
     session.services.hit(errand)
+    if session.floor is not None:
+        session.floor.hit(errand.filled_at)
     session.shell.write(session.beside(answer))
     session.engine.forget_portals()
     prepared = plain_bind_of(errand.request)

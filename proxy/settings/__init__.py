@@ -5,7 +5,6 @@ from proxy.settings.model import Admin, Log, ServerGroup, Settings, User
 from proxy.settings.values import (
     Address,
     AuthType,
-    Consistency,
     Engine,
     LogFormat,
     LogLevel,
@@ -14,6 +13,7 @@ from proxy.settings.values import (
     PrimaryReads,
     SslMode,
 )
+from proxy.types import Consistency
 
 __all__ = [
     "Address",

@@ -15,7 +15,9 @@ from typing import Final, TypeAlias
 from proxy.settings.function import check_functions
 from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User
 from proxy.settings.problems import Problem, Where
+from proxy.settings.rule_checks import check_rules
 from proxy.settings.values import Address, AuthType, SslMode
+from proxy.types import Consistency
 
 Finding: TypeAlias = tuple[tuple[str, ...], str]
 """The names of the settings, the one to report first, and what is wrong."""
@@ -45,6 +47,8 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
             yield from _at((*where, "users", user), _check_user(own), wrong)
         for place, what in check_functions(group.functions):
             yield Problem((*where, "functions", *place), what)
+        for place, setting, what in check_rules(group):
+            yield from _at((*where, "rules", place), iter([((setting,), what)]), wrong)
     yield from _at(("log",), _check_log(settings.log), wrong)
     yield from _check_listeners(settings, wrong)
 
@@ -74,6 +78,11 @@ def _check_group(group: ServerGroup) -> Iterator[Finding]:
         yield (
             ("min_pool_size", "default_pool_size"),
             f"must not be above default_pool_size ({group.default_pool_size})",
+        )
+    if group.consistency is not Consistency.STRONG and not group.max_staleness:
+        yield (
+            ("max_staleness", "consistency"),
+            f'must be above 0 for "{group.consistency.value}"',
         )
     if group.max_entry_bytes > group.cache_size_bytes:
         yield (

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from proxy.settings.function import Function
 from proxy.settings.model import SECTIONS, Admin, Log, ServerGroup, User, fields_of
+from proxy.settings.rule import Rule
 from proxy.settings.values import Address, format_duration, format_mode, format_size
 
 WIDTH: Final = 98
@@ -76,7 +77,7 @@ def _example() -> Iterator[str]:
     for name, info in fields_of(ServerGroup).items():
         if name in SECTIONS:
             yield from ("", f"# --- {SECTIONS[name]} ---")
-        if name not in ("users", "functions"):
+        if name not in ("users", "functions", "rules"):
             yield from _example_setting(name, info, GIVEN.get(name))
     yield from ("", "# --- Users with something of their own (as many tables as there are) ---")
     yield from ("", "#[server_groups.app.users.NAME]")
@@ -85,6 +86,10 @@ def _example() -> Iterator[str]:
     yield from ("", "# --- Functions whose text does not tell what they do ---")
     yield from ("", '#[server_groups.app.functions."schema.name"]')
     for name, info in fields_of(Function).items():
+        yield from _example_setting(name, info, None)
+    yield from ("", "# --- Rules: the first that matches decides (as many tables as there are) ---")
+    yield from ("", "#[[server_groups.app.rules]]")
+    for name, info in fields_of(Rule).items():
         yield from _example_setting(name, info, None)
     for title, table in (("admin", Admin), ("log", Log)):
         yield from ("", "", f"# {table.__doc__}", f"[{title}]")
@@ -113,6 +118,7 @@ def _reference() -> Iterator[str]:
     for title, table in (
         ("[server_groups.NAME.users.NAME]", User),
         ('[server_groups.NAME.functions."NAME"]', Function),
+        ("[[server_groups.NAME.rules]]", Rule),
         ("[admin]", Admin),
         ("[log]", Log),
     ):

@@ -17,11 +17,11 @@ from pydantic.dataclasses import dataclass, is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 
 from proxy.settings.function import Function
+from proxy.settings.rule import Rule
 from proxy.settings.values import (
     Address,
     At,
     AuthType,
-    Consistency,
     Count,
     Engine,
     LogFormat,
@@ -39,6 +39,7 @@ from proxy.settings.values import (
     Switch,
     Transactions,
 )
+from proxy.types import Consistency
 
 CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -192,8 +193,14 @@ class ServerGroup:
     """Its private key (PEM)."""
 
     consistency: Consistency = Consistency.STRONG
-    """What reads may count on. `strong`: each equals a read on the primary at some instant between
-    request and reply."""
+    """What reads may count on, where no rule and no client says otherwise. `strong`: each equals a
+    read on the primary at some instant between request and reply; `session`: a client sees what it
+    wrote and never goes back in time; `bounded`: nothing older than `max_staleness`; `eventual`:
+    whatever a replica has. docs/freshness.md, "Contracts"."""
+
+    max_staleness: Seconds = 1.0
+    """How old what a read sees may be, unless `consistency` is `strong`. With `eventual` it is how
+    old a cached result may be."""
 
     transactions: Transactions = Transactions.LATE
     """What is done about BEGIN. `late`: it is kept until the first statement that writes, locks or
@@ -249,6 +256,9 @@ class ServerGroup:
 
     tcp_user_timeout: Seconds = 0.0
     """How long sent data may go without acknowledgement. 0: the system's default."""
+
+    rules: Annotated[tuple[Rule, ...], "list of tables"] = ()
+    """What is done otherwise with some statements. Read again on SIGHUP."""
 
     @property
     def unix_socket(self) -> Path | None:
@@ -325,4 +335,8 @@ SECTIONS: Final = {
 def fields_of(table: type[object]) -> dict[str, FieldInfo]:
     """Return the settings of one of the classes above, with what is said of each."""
     assert is_pydantic_dataclass(table)
-    return {name: field for name, field in table.__pydantic_fields__.items() if name != "name"}
+    return {
+        name: field
+        for name, field in table.__pydantic_fields__.items()
+        if name != "name" or field.description
+    }

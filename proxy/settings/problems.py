@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from proxy.settings.model import Admin, Log, ServerGroup, Settings, User, fields_of
+from proxy.settings.rule import Rule
 from proxy.settings.values import LATER
 
 Where: TypeAlias = tuple[str | int, ...]
@@ -112,6 +113,8 @@ def _names(table: Where) -> Iterable[str]:
             return fields_of(Admin)
         case ("log",):
             return fields_of(Log)
+        case ("server_groups", _, "rules", _):
+            return fields_of(Rule)
         case ("server_groups", _):
             return fields_of(ServerGroup)
         case _:

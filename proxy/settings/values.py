@@ -26,6 +26,13 @@ SIZE_UNITS: Final = {
     "GiB": 2**30,
 }
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOCAL: Final = "local"
+"""What clients of this machine are called that come by a Unix socket."""
+
+LONGEST_REGEX: Final = 1000
+
 _LOCAL = re.compile(r"(/[^:\0]*):(\d+)")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
@@ -100,10 +107,18 @@ class OutOfBand(Enum):
 
 
 @unique
-class Consistency(Enum):
-    """What a read may count on."""
+class RouteTo(Enum):
+    """Where a rule sends reads, when it names no server."""
 
-    STRONG = "strong"
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+@unique
+class CacheUse(Enum):
+    """What a rule says of the cache."""
+
+    NEVER = "never"
 
 
 @unique
@@ -133,7 +148,6 @@ class LogFormat(Enum):
 
 LATER: Final[dict[type[Enum], tuple[str, ...]]] = {
     Engine: ("mysql", "mariadb"),
-    Consistency: ("session", "bounded", "eventual"),
     OutOfBand: ("cdc", "strict"),
 }
 """Values that mean something, but not in this version: they get a message of their own."""
@@ -219,6 +233,73 @@ def parse_server(value: object) -> Address:
     return parse_address(value)
 
 
+def parse_texts(value: object) -> tuple[str, ...]:
+    """Read one text, or a list of them."""
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not texts:
+        raise ValueError("a text, or a list of texts that is not empty")
+    if not all(isinstance(text, str) and text for text in texts):
+        raise ValueError("a text, or a list of texts, none of them empty")
+    return tuple(texts)
+
+
+def parse_networks(value: object) -> tuple[Network | None, ...]:
+    """Read addresses and networks; "local", for Unix sockets, is None."""
+    allowed = 'an address or a network like "10.0.0.7", "10.0.0.0/8" or "local", or a list of them'
+    if isinstance(value, tuple):
+        return value
+    try:
+        texts = parse_texts(value)
+        return tuple(None if text == LOCAL else ipaddress.ip_network(text) for text in texts)
+    except ValueError:
+        raise ValueError(allowed) from None
+
+
+def parse_fingerprints(value: object) -> tuple[str, ...]:
+    """Read what EXPLAIN ROUTE shows of statements."""
+    texts = parse_texts(value)
+    if not all(re.fullmatch(r"[0-9a-f]{16}", text) for text in texts):
+        raise ValueError("what EXPLAIN ROUTE shows as fingerprint, 16 of 0-9 and a-f, or a list")
+    return texts
+
+
+def parse_tables(value: object) -> tuple[str, ...]:
+    """Read names of tables, with their schemas."""
+    texts = parse_texts(value)
+    if not all(re.fullmatch(r"[^.]+\.[^.]+", text) for text in texts):
+        raise ValueError('a table with its schema, like "public.orders", or a list of them')
+    return texts
+
+
+def parse_regex(value: object) -> str:
+    """Read a regular expression."""
+    if not isinstance(value, str) or not value or len(value) > LONGEST_REGEX:
+        raise ValueError(f"a regular expression of up to {LONGEST_REGEX} characters")
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"a regular expression, and this does not compile: {error}") from None
+    return value
+
+
+def parse_route(value: object) -> RouteTo | tuple[Address, ...]:
+    """Read "primary", "replica", or the addresses of some servers."""
+    allowed = '"primary", "replica", or a list of servers like ["10.0.0.2:5432"]'
+    if isinstance(value, RouteTo | tuple):
+        return value
+    if isinstance(value, str):
+        try:
+            return RouteTo(value)
+        except ValueError:
+            raise ValueError(allowed) from None
+    if not isinstance(value, list) or not value:
+        raise ValueError(allowed)
+    try:
+        return tuple(map(parse_server, value))
+    except ValueError:
+        raise ValueError(allowed) from None
+
+
 def parse_mode(value: object) -> int:
     """Read the permissions of a file, as "0770"."""
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value.strip()):
@@ -271,6 +352,20 @@ def format_size(size: int) -> str:
 Seconds = Annotated[float, BeforeValidator(parse_duration), "duration"]
 Size = Annotated[int, BeforeValidator(parse_size), "size"]
 Switch = Annotated[bool, BeforeValidator(parse_switch), "true or false"]
+Texts = Annotated[tuple[str, ...], BeforeValidator(parse_texts), "text or list of texts"]
+Networks = Annotated[
+    tuple[Network | None, ...], BeforeValidator(parse_networks), "address, network or list of them"
+]
+Fingerprints = Annotated[
+    tuple[str, ...], BeforeValidator(parse_fingerprints), "fingerprint or list of them"
+]
+Tables = Annotated[tuple[str, ...], BeforeValidator(parse_tables), "table or list of tables"]
+Regex = Annotated[str, BeforeValidator(parse_regex), "regular expression"]
+Route = Annotated[
+    RouteTo | tuple[Address, ...],
+    BeforeValidator(parse_route),
+    "`primary`, `replica` or list of servers",
+]
 Mode = Annotated[int, BeforeValidator(parse_mode), "permissions"]
 Count = Annotated[int, BeforeValidator(parse_count), Field(ge=0), "number"]
 Positive = Annotated[int, BeforeValidator(parse_count), Field(ge=1), "number"]

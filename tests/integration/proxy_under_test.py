@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,7 +24,9 @@ SERVE = (sys.executable, "-m", "proxy", "serve")
 ESTABLISHED = "01"  # in /proc/net/tcp
 ROOT = Path(__file__).parents[2]
 
-Setting = str | int | float | bool | Sequence[str] | Mapping[str, "Setting"]
+Setting = (
+    str | int | float | bool | Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, "Setting"]
+)
 
 
 class ProxyUnderTest:
@@ -184,6 +187,8 @@ def _table(name: str, table: Mapping[str, Setting]) -> list[str]:
 
 def _value(value: Setting) -> str:
     """Write a value as TOML, which for everything but tables is as JSON."""
+    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+        return "[" + ", ".join(_value(each) for each in value) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)

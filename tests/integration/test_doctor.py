@@ -241,7 +241,7 @@ def test_the_report_is_read_by_people(logged: Logged, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert SECRET not in done.stdout
     assert "77.8 % of reads can leave the primary (14 of 18)" in done.stdout
-    assert "select touched ( 0 )" in done.stdout
+    assert "select touched (?)" in done.stdout
     assert "declare it STABLE" in done.stdout
     assert "2 of 5 transactions only read" in done.stdout
     assert tidegate("check", target).returncode == 0

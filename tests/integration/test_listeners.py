@@ -91,7 +91,7 @@ def test_a_hangup_of_the_terminal_ends_nothing(
     proxy = start_proxy()
     with direct.at(proxy.port).connect() as connection:
         proxy.process.send_signal(signal.SIGHUP)
-        proxy.wait_logged("SIGHUP")
+        proxy.wait_logged("the configuration was read again")
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -89,7 +89,7 @@ def test_check_prints_each_problem_on_its_line(
 def test_serve_refuses_a_wrong_configuration_before_anything_runs(
     run: Run, five_mistakes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(monkeypatch, "proxy.app", lambda _: pytest.fail("it ran"))
+    install(monkeypatch, "proxy.app", lambda *_: pytest.fail("it ran"))
     assert run("serve", five_mistakes) == 2
 
 
@@ -102,7 +102,7 @@ def test_a_log_file_that_cannot_be_written_is_a_wrong_configuration(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    install(monkeypatch, "proxy.app", lambda _: pytest.fail("it ran"))
+    install(monkeypatch, "proxy.app", lambda *_: pytest.fail("it ran"))
     Path(good).write_text(GOOD + '[log]\ndestination = "gone/t.log"')
     assert run(command, good) == 2
     folder = tmp_path / "gone"
@@ -114,7 +114,7 @@ def test_serve_runs_the_proxy_and_ends_with_its_status(
     run: Run, good: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[Settings] = []
-    install(monkeypatch, "proxy.app", lambda settings: served.append(settings) or 7)
+    install(monkeypatch, "proxy.app", lambda settings, _: served.append(settings) or 7)
     assert run("serve", good) == 7
     assert served[0].server_groups["app"].max_client_conn == 50
 
@@ -152,7 +152,7 @@ def test_failure_is_one_line_and_no_traceback(
     error: Exception,
     line: str,
 ) -> None:
-    def fail(_: Settings) -> int:
+    def fail(*_: object) -> int:
         raise error
 
     install(monkeypatch, "proxy.app", fail)

@@ -28,8 +28,11 @@ SQLSTATES: Final[dict[Fault, bytes]] = {
     Fault.DUPLICATE_PREPARED_STATEMENT: b"42P05",
     Fault.UNKNOWN_PREPARED_STATEMENT: b"26000",
     Fault.INVALID_SETTING: b"22023",
+    Fault.UNKNOWN_SETTING: b"42704",
     Fault.CANCELLED: b"57014",
     Fault.NOT_SERIALIZABLE: b"40001",
+    Fault.REJECTED: b"42501",
+    Fault.FAILED_TRANSACTION: b"25P02",
 }
 
 _FAULTS: Final = {sqlstate: fault for fault, sqlstate in reversed(SQLSTATES.items())}

@@ -13,7 +13,8 @@ from proxy.cache.store import Store
 from proxy.freshness.ledger import Ledger
 from proxy.types import Position, Token
 
-SHAPE = Shape(1, 1, "main", "shop", "ann", "ann", "postgres 3.0", "UTF8", (("TimeZone", "UTC"),))
+SETTINGS = (("TimeZone", "UTC"),)
+SHAPE = Shape(1, 1, "main", "shop", "ann", "ann", "postgres 3.0", "UTF8", SETTINGS, (1,))
 
 
 @pytest.fixture

@@ -8,11 +8,21 @@ from proxy.doctor.explaining import explain
 from proxy.errors import Unanswerable
 from proxy.routing.advice import ADVICE, MEANINGS
 from proxy.settings import ServerGroup
+from proxy.settings.load import parse
 from proxy.settings.values import Address, PrimaryReads
 from proxy.sql.catalog import Catalog
 from proxy.types import Reason
 from tests.unit.sql.test_catalog import Database
 
+RULES = """
+[server_groups.app]
+servers = ["10.0.0.1:5432"]
+auth_user = "tidegate"
+[[server_groups.app.rules]]
+name = "orders"
+tables = ["public.orders"]
+route = "primary"
+"""
 SERVERS = (Address("10.0.0.1", 5432), Address("10.0.0.2", 5432))
 
 
@@ -32,7 +42,7 @@ def facts(catalog: Catalog, sql: str, **settings: object) -> dict[str, str]:
 
 def test_a_read(catalog: Catalog) -> None:
     found = facts(catalog, "SELECT lower(a) FROM recent WHERE b = 'secret'")
-    assert found["statement"] == "select lower ( a ) from recent where b = ''"
+    assert found["statement"] == "select lower (a) from recent where b = ?"
     assert found["kind"] == "read"
     assert found["names"] == "recent"
     assert found["functions"] == "lower (immutable)"
@@ -73,6 +83,18 @@ def test_the_settings_count(catalog: Catalog) -> None:
     assert facts(catalog, sql, cache=False)["cache"] == "no (cache_off)"
     shared = facts(catalog, sql, primary_reads=PrimaryReads.SHARE)
     assert shared["goes to"].startswith("the fastest server")
+
+
+def test_rules_and_hints_count(catalog: Catalog) -> None:
+    sql = "SELECT a FROM orders"
+    hinted = facts(catalog, f"/* tidegate: route=primary */ {sql}")
+    assert (hinted["goes to"], hinted["reason"]) == ("the primary", "hint")
+    assert hinted["cache"] == "no (hint)"
+    rules = parse(RULES, {}).server_groups["app"].rules
+    ruled = facts(catalog, sql, rules=rules)
+    assert (ruled["rule"], ruled["reason"], ruled["goes to"]) == ("orders", "rule", "the primary")
+    other = facts(catalog, "SELECT lower('a')", rules=rules)
+    assert (other["rule"], other["reason"]) == ("none", "replica")
 
 
 @pytest.mark.parametrize(

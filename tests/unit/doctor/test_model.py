@@ -147,7 +147,7 @@ def test_what_blocks_a_read_has_a_reason_and_an_example_without_values(log: Log)
     causes = {cause.reason.value: cause for cause in log.found.blocked.top()}
     assert causes.keys() == {"function", "lock", "system_catalog", "unknown_relation"}
     assert causes["function"].detail == "touch"
-    assert causes["function"].example == "select touch ( a ) from orders where b = ''"
+    assert causes["function"].example == "select touch (a) from orders where b = ?"
 
 
 def test_what_may_have_written_anywhere_ends_every_result(log: Log) -> None:

@@ -74,7 +74,7 @@ def test_for_machines_it_is_all_there() -> None:
         "detail": "touch",
         "calls": 1,
         "seconds": 0,
-        "example": "select touch ( 0 )",
+        "example": "select touch (?)",
     }
     assert len(data["asked_of_the_server"]) == 2
     assert data["counts_for_every_table"] == []

@@ -35,6 +35,7 @@ class Fleet:
             self.group, self.ledger, self.balancer, self, lambda: self.draw, share=share
         )
         self.positions_wanted = 0
+        self.samplings: list[float] = []
         self.replays_wanted: list[tuple[Server, int]] = []
         for server in self.servers:
             self.group.met(server)
@@ -65,6 +66,9 @@ class Fleet:
 
     def want_position(self) -> None:
         self.positions_wanted += 1
+
+    def want_sample(self, interval: float) -> None:
+        self.samplings.append(interval)
 
     def want_replay(self, server: Server, need: Position) -> None:
         self.replays_wanted.append((server, need))

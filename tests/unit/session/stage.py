@@ -19,21 +19,25 @@ from typing import Any
 
 from proxy.cache.store import Store
 from proxy.errors import ClientVisibleError, Fault
+from proxy.freshness.contracts import STRONG, Contract
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
+from proxy.routing.rules import Match, RuleBook
+from proxy.routing.terms import Policy
 from proxy.runtime.dialect import PostgresDialect
 from proxy.session.errand import Errand
 from proxy.session.late import Held
-from proxy.session.ports import Terms, Waiter
+from proxy.session.ports import Terms, Throttled, Waiter
 from proxy.session.profile import Defaults, Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.session.transaction import Transaction
+from proxy.settings.rule import Rule
 from proxy.sql.resolution import Access
 from proxy.sql.statement import Kind, Statement
 from proxy.topology.group import Group, Server, Sighting
@@ -153,6 +157,10 @@ class Catalog:
     def table(self, name: str, schema: str = "public") -> Table:
         oid = self._oids.setdefault((schema, name), 16384 + len(self._oids))
         return Table(self.database, oid)
+
+    def name_of(self, oid: int) -> str:
+        names = {number: f"{schema}.{name}" for (schema, name), number in self._oids.items()}
+        return names.get(oid, str(oid))
 
     def resolve(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Access:
         path = [schema for schema in search_path if schema != "$user"] or ["nowhere"]
@@ -314,7 +322,13 @@ class Stage:
         levels: Iterable[str] = ("read committed",),
         size: int = 100,
         room: int = 100,
+        rules: Iterable[Rule] = (),
+        contract: Contract = STRONG,
     ) -> None:
+        self.policy = Policy(contract, RuleBook(rules))
+        self.misread_words: list[str] = []
+        self.samplings: list[float] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
         self.events: deque[tuple[Any, ...]] = deque()
         self.now = 1000.0
         self.room = room
@@ -364,6 +378,9 @@ class Stage:
         )
         if turn.value == "new_epoch":
             self.ledger.new_epoch(self.tokens(), Position(position))
+            self.router.samples.restart()
+        elif role is Role.PRIMARY:
+            self.router.samples.add(self.now, Position(position))
         if role is Role.REPLICA:
             mark = self.router.watermark(server)
             mark.arrived(mark.ask(self.ledger.epoch, self.now), Position(position))
@@ -380,6 +397,7 @@ class Stage:
             startup=SessionState.of(settings or {}, {}),
             defaults=DEFAULTS,
             levels=self.levels,
+            policy=self.policy,
         )
         return Session(self, shell, ClientEngine(self.library), profile, self.terms), shell
 
@@ -475,6 +493,21 @@ class Stage:
     def held_back(self, outcome: Held) -> None:
         self.held.append(outcome)
 
+    def throttle(
+        self, rule: Match, waiter: Throttled, is_running: Callable[[], bool]
+    ) -> Stage | None:
+        if rule.throttle is None or rule.throttle.enter(self.now, is_running):
+            return None
+        self.did("waits", "a rule")
+        self.in_line.append(waiter)
+        return self
+
+    def misread(self, word: str) -> None:
+        self.misread_words.append(word)
+
+    def limit(self, errand: Errand, seconds: float, stop: Callable[[], None]) -> None:
+        self.timers.append((seconds, stop))
+
     def cancel(self, link: Link) -> None:
         self.did("cancelled", link.name)
 
@@ -497,6 +530,9 @@ class Stage:
 
     def want_replay(self, server: Server, need: Position) -> None:
         return
+
+    def want_sample(self, interval: float) -> None:
+        self.samplings.append(interval)
 
 
 Event = Callable[[Stage], None]

@@ -8,6 +8,7 @@ from pathlib import Path
 from proxy.settings import ServerGroup, User, parse
 from proxy.settings.describe import example, reference
 from proxy.settings.model import SECTIONS, Admin, Log, fields_of
+from proxy.settings.rule import Rule
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {"TIDEGATE_AUTH_PASSWORD": "x"}
@@ -33,10 +34,10 @@ def test_defaults_in_the_example_are_the_defaults() -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    for table in (ServerGroup, User, Admin, Log):
+    for table in (ServerGroup, User, Rule, Admin, Log):
         for name, info in fields_of(table).items():
             assert info.description, f"{table.__name__}.{name}"
-            assert f"{name} = " in example() or name in ("users", "functions")
+            assert f"{name} = " in example() or name in ("users", "functions", "rules")
             assert f"`{name}`" in reference()
 
 

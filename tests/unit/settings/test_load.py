@@ -96,8 +96,8 @@ def test_every_mistake_is_told_once_with_its_place_and_what_is_allowed() -> None
     [
         ('engine = "mysql"', 'engine: "mysql" is not in this version yet; allowed: "postgres"'),
         (
-            'consistency = "eventual"',
-            'consistency: "eventual" is not in this version yet; allowed: "strong"',
+            'consistency = "bounded"\nmax_staleness = 0',
+            'max_staleness: must be above 0 for "bounded"',
         ),
         (
             'out_of_band = "cdc"',

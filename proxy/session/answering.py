@@ -1,0 +1,65 @@
+"""What the proxy itself is asked: EXPLAIN ROUTE, and settings of its own. No server hears of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.errors import ClientVisibleError, FailedTransaction
+from proxy.session.conversation import Conversation
+from proxy.session.own import PREFIX
+from proxy.session.profile import plain_value
+from proxy.sql.session_commands import Reset, Set, read_command
+from proxy.types import Reason
+from proxy.wire.postgres import tags
+from proxy.wire.postgres.requests import END_READY, Execution, Request
+
+_ABORTED: Final = "current transaction is aborted, commands ignored until end of transaction block"
+
+
+def answer_ourselves(session: Conversation, request: Request, asked: Execution) -> None:
+    """Answer what the proxy is asked, whatever the state of a transaction."""
+    status = session.status
+    command = read_command(asked.sql or b"")
+    try:
+        if isinstance(command, Set | Reset) and (command.name or "").startswith(PREFIX):
+            if request.executions:
+                _set(session, command)
+            tag = b"SET" if isinstance(command, Set) else b"RESET"
+            answer = session.services.dialect.said(request, tag, status)
+        else:
+            answer = _table(session, request, asked)
+    except ClientVisibleError as error:
+        _fail(session, request, error)
+    else:
+        session.shell.write(answer)
+
+
+def _set(session: Conversation, command: Set | Reset) -> None:
+    status = session.status
+    if status == tags.FAILED:
+        raise FailedTransaction(_ABORTED)
+    value = plain_value(command.value) if isinstance(command, Set) else None
+    session.profile.own.set(
+        command.name or "",
+        value,
+        is_local=isinstance(command, Set) and command.is_local,
+        in_transaction=status != tags.IDLE,
+    )
+
+
+def _table(session: Conversation, request: Request, asked: Execution) -> bytes:
+    services, status = session.services, session.status
+    is_there = session.link is not None or status == tags.FAILED
+    why = Reason.TRANSACTION if is_there else session.belongings.why_at_primary
+    columns, rows = services.explain(session.profile, asked, why)
+    return services.dialect.table(request, columns, rows, status)
+
+
+def _fail(session: Conversation, request: Request, error: ClientVisibleError) -> None:
+    is_whole = request.end is END_READY
+    if not is_whole:
+        session.intake.skip()
+    session.engine.undo(request, 0)
+    dialect = session.services.dialect
+    ready = dialect.ready(session.status) if is_whole else b""
+    session.shell.write(dialect.error(error) + ready)
