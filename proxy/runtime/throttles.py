@@ -16,7 +16,15 @@ from proxy.session.ports import Throttled, Waiter
 class ThrottleLine:
     """One rule's line: first come, first served."""
 
-    __slots__ = ("_clock", "_limit", "_name", "_throttle", "_timer", "_waiting")
+    __slots__ = (
+        "_clock",
+        "_is_going_on",
+        "_limit",
+        "_name",
+        "_throttle",
+        "_timer",
+        "_waiting",
+    )
 
     def __init__(
         self, name: str, throttle: Throttle, clock: Callable[[], float], limit: float
@@ -27,6 +35,7 @@ class ThrottleLine:
         self._limit = limit
         self._waiting: dict[Waiter, tuple[Throttled, Callable[[], bool], float]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._is_going_on = False
 
     def enter(self, waiter: Throttled, is_running: Callable[[], bool]) -> bool:
         """Let a statement through; False: it stands in line."""
@@ -43,6 +52,15 @@ class ThrottleLine:
 
     def go_on(self) -> None:
         """Let through who may be: a statement has ended, or time has passed."""
+        if self._is_going_on:
+            return  # one that was let through has ended at once: its place is seen below
+        self._is_going_on = True
+        try:
+            self._let_through()
+        finally:
+            self._is_going_on = False
+
+    def _let_through(self) -> None:
         now = self._clock()
         while self._waiting:
             first = next(iter(self._waiting))
