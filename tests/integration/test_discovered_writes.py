@@ -62,7 +62,8 @@ CREATE CONSTRAINT TRIGGER later AFTER DELETE ON disc_orders DEFERRABLE INITIALLY
     FOR EACH ROW EXECUTE FUNCTION disc_later('disc_other');
 CREATE OR REPLACE FUNCTION disc_does(sql text) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN EXECUTE sql; RETURN 7; END $$;
-CREATE OR REPLACE FUNCTION disc_rows(n int, target text DEFAULT 'disc_log') RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION disc_rows(n int, target text DEFAULT 'disc_log') RETURNS SETOF text
+LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1..n LOOP
         EXECUTE 'INSERT INTO ' || target || ' VALUES ($1)' USING i;
