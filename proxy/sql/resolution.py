@@ -119,6 +119,9 @@ class Resolution:
     def whole(self, statement: Statement) -> None:
         """Take everything that a statement names, and draw the sum."""
         self.statement(statement, self._names)
+        if self.writes:
+            # Whatever its label says: IMMUTABLE functions may call what writes.
+            self._refuse(Reason.WRITE, "")
         sets_names = self._sets_names or Effect.SETTING in statement.effects
         if sets_names and self._has_bare_names:
             # In what runs after that, names mean something else.

@@ -90,6 +90,15 @@ def test_what_cannot_be_told_may_be_anything(database: Database, statements: str
     assert access.write_set <= tables(table)
 
 
+def test_an_immutable_function_that_calls_what_writes_is_no_read(database: Database) -> None:
+    table = database.relation("t")
+    block(database, "writes", "INSERT INTO t VALUES (1);")
+    sql_function(database, "f", "SELECT public.writes()", "i")
+    access = database.resolve("SELECT f()")
+    assert access.replica is Reason.WRITE
+    assert access.write_set == tables(table)
+
+
 def test_a_stable_function_in_another_language_stays_as_it_was(database: Database) -> None:
     database.routine("f", "s", 0)
     access = database.resolve("SELECT f()")
