@@ -45,8 +45,8 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
         yield from _at(where, _check_group(group), wrong)
         for user, own in group.users.items():
             yield from _at((*where, "users", user), _check_user(own), wrong)
-        for place, what in check_functions(group.functions):
-            yield Problem((*where, "functions", *place), what)
+        for names, what in check_functions(group.functions):
+            yield Problem((*where, "functions", *names), what)
         for place, setting, what in check_rules(group):
             yield from _at((*where, "rules", place), iter([((setting,), what)]), wrong)
     yield from _at(("log",), _check_log(settings.log), wrong)
