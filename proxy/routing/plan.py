@@ -22,7 +22,7 @@ PLANS: Final = 10_000
 
 _COMMITS_INSIDE: Final = frozenset((Kind.OPAQUE,))
 
-_DISCOVERED: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE))
+DISCOVERED: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE))
 """What runs in any transaction, to its end: the locks it has then are of all that it wrote."""
 
 _BY_KIND: Final = {
@@ -228,7 +228,7 @@ class Planner:
         if not access.exact:
             plan.writes |= self.everything(scope.database)
             plan.known = access.write_set
-            plan.discovers = plan.statement.kind in _DISCOVERED
+            plan.discovers = plan.statement.kind in DISCOVERED
         elif access.write_set:
             plan.writes |= access.write_set
             is_counted = plan.statement.kind is Kind.WRITE and access.counted

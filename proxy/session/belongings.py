@@ -30,6 +30,7 @@ class Belongings:
         pins: Why it keeps its server connection; empty: it does not.
         transaction: The open one, or the last.
         named: Ready answers to statements that it has prepared, by their names.
+        temporary_runs: Whether a read of something temporary may run what nobody has looked at.
         sequences: The connection that knows what its currval() and lastval() are.
         customs: Names that it may have made custom settings under, unseen.
         is_misled: Whether it may have been told a server's default for what it said when it came.
@@ -44,6 +45,7 @@ class Belongings:
         "pins",
         "profile",
         "sequences",
+        "temporary_runs",
         "terms",
         "transaction",
     )
@@ -56,6 +58,7 @@ class Belongings:
         self.transaction = Transaction()
         self.named: dict[bytes, dict[bytes, Answer]] = {}
         self._named_in = profile.context
+        self.temporary_runs = False
         self.sequences: Link | None = None
         self.is_misled = False
         self.customs: set[str] = set()
@@ -83,6 +86,10 @@ class Belongings:
         if self.profile.context is not self._named_in:
             self.named.clear()
 
+    def may_run_unseen(self) -> bool:
+        """Whether a name may stand for a temporary view, which may write anything."""
+        return self.temporary_runs or self.transaction.tainted
+
     def rejoin(self) -> None:
         """No transaction is open: only a temporary table still hides what everybody sees."""
         if PinReason.TEMPORARY_TABLE not in self.pins:
@@ -99,7 +106,12 @@ class Belongings:
             self.pins.add(PinReason.UNKNOWN)
             return
         kept = self.pins & {PinReason.UNKNOWN}
+        had_temporary = PinReason.TEMPORARY_TABLE in self.pins
         self.pins = kept | set(self.terms.pins) | read_answer(rows[0])
+        if PinReason.TEMPORARY_TABLE not in self.pins:
+            self.temporary_runs = False
+        elif not had_temporary:
+            self.temporary_runs = True  # a function has made it, of whatever kind
         link.exchange.editor.keep_statements(read_prepared(rows[0]))
         self.rejoin()
         if len(rows) > 1:

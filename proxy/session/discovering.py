@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.routing.discovery import found_tables
+from proxy.routing.plan import DISCOVERED
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Ahead, Errand
 from proxy.session.phase import SETTING
@@ -24,21 +25,25 @@ BEGIN: Final = b"BEGIN"
 _COMMIT: Final = b"COMMIT"
 
 
-def must_wrap(errand: Errand) -> bool:
+def must_wrap(errand: Errand, *, may_run_unseen: bool) -> bool:
     """Tell if an errand outside of a transaction is to be run in one of ours.
 
     A text of several statements is answered as a whole, and may hold anything; a batch whose end
     has not come yet may still grow to hold it.
+
+    Args:
+        errand: What is to be run.
+        may_run_unseen: Whether a name in it may stand for what nobody has looked at.
     """
     request, plans = errand.request, errand.plans
     if request.end is not END_READY or (request.simple and len(plans) != 1) or request.hidden:
         return False
     found = False
     for plan in plans:
-        if plan.discovers:
-            found = True
-        elif plan.statement.kind not in _IN_ANY_TRANSACTION:
+        if plan.statement.kind not in DISCOVERED:
             return False
+        if plan.discovers or (may_run_unseen and plan.statement.reads):
+            found = True
     return found
 
 
@@ -97,6 +102,3 @@ def close(session: Conversation, errand: Errand, link: Link, passed: bytes) -> N
     if link.exchange.done:
         dialect = session.services.dialect
         session.shell.write(dialect.closed(errand.closes or b"", errand.reply, errand.refused))
-
-
-_IN_ANY_TRANSACTION: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE))

@@ -43,6 +43,10 @@ def apply_effects(belongings: Belongings, link: Link, statement: Statement, text
             belongings.pins.add(reason)
         elif effect is Effect.SETTING and kind not in COMMANDS:
             belongings.transaction.unsure = True
+        if effect is Effect.TEMPORARY_VIEW:
+            belongings.temporary_runs = True
+    if kind is Kind.SCHEMA and PinReason.TEMPORARY_TABLE in belongings.pins:
+        belongings.temporary_runs = True  # a view of something temporary is temporary itself
     if kind is Kind.LISTEN:
         belongings.pins.add(PinReason.LISTEN)
     elif kind in COMMANDS:

@@ -62,14 +62,17 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     in_transaction = exchange.status != tags.IDLE
     if not in_transaction:
         transaction.begin(session.profile.state)
-        if must_wrap(errand):
+        if must_wrap(errand, may_run_unseen=session.belongings.temporary_runs):
             errand.is_wrapped = in_transaction = True
             pieces.append(exchange.prelude(Prelude.STATE, BEGIN))
     elif discovers(session, errand, link):
         return
-    if not errand.is_plain:
+    runs_unseen = session.belongings.may_run_unseen()
+    if not errand.is_plain or runs_unseen:
         _account(session, errand.plans, errand.texts)
-        is_commit = may_commit(errand.plans, in_transaction=in_transaction)
+        is_commit = may_commit(
+            errand.plans, in_transaction=in_transaction, may_run_unseen=runs_unseen
+        )
         if transaction.writes and is_commit and not is_in_vain(errand.plans, exchange.status):
             services.announce(errand, transaction, session.profile)
     exchange.editor.in_doubt = transaction.are_constants_lost or request.is_foreign
@@ -154,7 +157,12 @@ def send_more(session: Conversation, request: Request) -> None:
     errand.texts += texts
     _account(session, plans, texts)
     in_transaction = exchange.status != tags.IDLE
-    if session.transaction.writes and may_commit(errand.plans, in_transaction=in_transaction):
+    is_commit = may_commit(
+        errand.plans,
+        in_transaction=in_transaction,
+        may_run_unseen=session.belongings.may_run_unseen(),
+    )
+    if session.transaction.writes and is_commit:
         _announce_more(session, errand)
     exchange.editor.in_doubt = session.transaction.are_constants_lost or request.is_foreign
     link.write(exchange.go_on(request))
@@ -289,8 +297,13 @@ def _account(session: Conversation, plans: tuple[Plan, ...], texts: tuple[bytes,
     transaction = session.transaction
     if profile.fires_others:
         transaction.stay_lost = transaction.are_names_lost = True
-    anything = session.planner.any_table(profile.database)
-    transaction.add(plans, texts, profile.state, anything)
+    transaction.add(
+        plans,
+        texts,
+        profile.state,
+        session.planner.any_table(profile.database),
+        may_run_unseen=session.belongings.may_run_unseen(),
+    )
 
 
 def _announce_more(session: Conversation, errand: Errand) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
-from proxy.routing.plan import NOTHING, Plan
+from proxy.routing.plan import DISCOVERED, NOTHING, Plan
 from proxy.session.names import are_constants_lost, are_names_lost, moves
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.statement import Kind
@@ -80,6 +80,8 @@ class Transaction:
         texts: Sequence[bytes],
         state: SessionState,
         anything: frozenset[Table],
+        *,
+        may_run_unseen: bool,
     ) -> None:
         """Take in what is about to be run.
 
@@ -88,15 +90,20 @@ class Transaction:
             texts: The same statements, as they were sent.
             state: What the session is like now, as the plans take it.
             anything: What is written where nobody can tell the tables.
+            may_run_unseen: Whether a name may stand for what nobody has looked at.
         """
         for plan, text in zip(plans, texts, strict=True):
+            is_other = self.are_names_lost and bool(plan.writes)
+            if is_other or (may_run_unseen and plan.statement.reads):
+                self.writes |= anything
+                if plan.statement.kind in DISCOVERED:
+                    self.discovers = True
+                else:
+                    self.known |= anything
             if plan.writes:
                 self.writes |= plan.writes
                 self.known |= plan.known if plan.discovers else plan.writes
                 self.discovers = self.discovers or plan.discovers
-                if self.are_names_lost:
-                    self.writes |= anything
-                    self.known |= anything
                 if self.generation < 0 or plan.generation < self.generation:
                     self.generation = plan.generation
             moved = moves(plan, text, is_touched=self.has_set or state is not self.state)
@@ -145,14 +152,14 @@ class Transaction:
                 self.rows[plan.counts] = self.rows.get(plan.counts, 0) + rows
 
 
-def may_commit(plans: Sequence[Plan], *, in_transaction: bool) -> bool:
+def may_commit(plans: Sequence[Plan], *, in_transaction: bool, may_run_unseen: bool) -> bool:
     """Tell whether running these may commit something, given where the session stands.
 
     Outside of a transaction every statement commits what it did. Inside, COMMIT does, and what may
     hold one (an unread text; a procedure is refused there by the server itself); and whatever
     follows the end of the transaction, even a ROLLBACK, is outside again.
     """
-    is_writing = any(plan.writes for plan in plans)
+    is_writing = any(plan.writes or (may_run_unseen and plan.statement.reads) for plan in plans)
     if not in_transaction:
         return is_writing
     kinds = {plan.statement.kind for plan in plans}

@@ -90,6 +90,8 @@ class Effect(Enum):
     SETTING = "setting"
     SEQUENCE = "sequence"
     TEMPORARY = "temporary"
+    # A temporary view: what it reads runs whatever it was made of.
+    TEMPORARY_VIEW = "temporary_view"
     HOLD_CURSOR = "hold_cursor"
     # Something no replay can restore, such as a loaded library.
     UNTRACKED = "untracked"

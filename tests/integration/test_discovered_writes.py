@@ -90,7 +90,8 @@ TEXTS = [
     b"INSERT INTO disc_orders VALUES (11, 'aloud') RETURNING id, note",
     b"INSERT INTO disc_orders SELECT i, 'many' FROM generate_series(20, 25) i"
     b" ON CONFLICT DO NOTHING",
-    b"UPDATE disc_orders SET note = note || '!' RETURNING *",
+    b"UPDATE disc_orders SET note = note || '!' WHERE id = 1 RETURNING *",
+    b"UPDATE disc_orders SET note = note || '!'",
     b"DELETE FROM disc_orders WHERE id = 2",
     b"INSERT INTO disc_child VALUES (1)",
     b"INSERT INTO disc_child VALUES (404)",
@@ -267,3 +268,15 @@ def test_definitions_that_a_function_changes_are_seen_at_once(
         connection.execute("SELECT disc_does(%s)", (sql,))
         assert count_commits(module_proxy, "everything") == before + 1
         assert connection.execute(look).fetchall() == owner.execute(look).fetchall()
+
+
+def test_what_a_temporary_view_writes_is_seen(
+    app: Application, module_proxy: ProxyUnderTest
+) -> None:
+    writes = "disc_does('INSERT INTO disc_log VALUES (5)')"
+    with app.connect() as connection, app.connect() as other:
+        connection.execute(f"CREATE TEMP VIEW disc_other AS SELECT {writes} AS n".encode())
+        until_cached(module_proxy, other, LOG, OTHER)
+        [(before,)] = other.execute(LOG).fetchall()
+        assert connection.execute(OTHER).fetchone() == (7,)
+        assert other.execute(LOG).fetchone() == ((before or 0) + 5,)

@@ -293,6 +293,8 @@ def _create(tokens: list[Token], text: bytes) -> Statement:
         statement = _plain(Kind.UTILITY, Reason.TEMPORARY)(tokens, text)
         statement.effects = frozenset({Effect.TEMPORARY})
         at += 1
+        if tokens[at : at + 1] in (["view"], ["recursive"]):
+            statement.effects |= {Effect.TEMPORARY_VIEW}
     else:
         statement = _schema(tokens, text)
         if tokens[1:2] == ["database"] and "template" in tokens[3:]:

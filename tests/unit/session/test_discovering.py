@@ -8,7 +8,6 @@ from proxy.freshness.tables import EVERY_DATABASE, everything_in, schema_of
 from proxy.types import Table
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.dialect import LOCKED
-from proxy.wire.postgres.frontend import query as frontend_query
 from tests.unit.session.stage import (
     BOUND,
     COLUMNS,
@@ -42,7 +41,7 @@ from tests.unit.session.stage import (
 
 BEGIN, COMMIT = query("BEGIN"), query("COMMIT")
 CALL = query("SELECT f()")
-PROBE = frontend_query(LOCKED)
+PROBE = query(LOCKED.decode())
 BEGUN = complete("BEGIN") + IN_TRANSACTION
 COMMITTED = complete("COMMIT") + IDLE
 NOT_COMMITTED = complete("ROLLBACK") + IDLE
@@ -251,3 +250,61 @@ def test_what_may_hold_more_runs_as_it_is_and_counts_for_everything(
 ) -> None:
     stage >> client(*request_of_client)
     stage << marked(*everything) << asks("primary", *request_of_client)
+
+
+IS_TEMPORARY = (
+    backend.row_description([backend.Column(b"a")] * 5)
+    + backend.data_row([b"f", b"t", b"f", b"f", None])
+    + complete("SELECT 1")
+    + IDLE
+)
+MAKES_VIEW = query("CREATE TEMP VIEW tv AS SELECT f()")
+READ = query("SELECT a FROM tv")
+
+
+def make_temporary(stage: Stage, text: bytes, tag: str) -> None:
+    stage >> client(text)
+    stage.events.clear()
+    stage >> answers("primary", complete(tag) + IDLE)
+    stage.events.clear()
+
+
+def test_a_temporary_view_may_run_anything(stage: Stage, orders: Table) -> None:
+    make_temporary(stage, MAKES_VIEW, "CREATE VIEW")
+    stage >> client(READ) << asks("primary", BEGIN, READ)
+    stage >> answers("primary", BEGUN, CALLED, IN_TRANSACTION) << told(ROW)
+    stage << asks("primary", PROBE)
+    stage >> answers("primary", locks(orders.oid)) << marked(orders) << asks("primary", COMMIT)
+
+
+def test_a_temporary_table_alone_runs_nothing(stage: Stage) -> None:
+    make_temporary(stage, query("CREATE TEMP TABLE tt (a int)"), "CREATE TABLE")
+    stage >> client(READ) << asks("primary", READ)
+
+
+def test_a_view_of_a_temporary_table_is_temporary(stage: Stage) -> None:
+    make_temporary(stage, query("CREATE TEMP TABLE tt (a int)"), "CREATE TABLE")
+    make_temporary(stage, query("CREATE VIEW tv AS SELECT * FROM tt"), "CREATE VIEW")
+    stage >> answers("primary", IS_TEMPORARY)
+    stage >> client(READ) << asks("primary", BEGIN, READ)
+
+
+def test_several_reads_of_temporary_views_count_for_every_table(
+    stage: Stage, everything: tuple[Table, ...]
+) -> None:
+    make_temporary(stage, MAKES_VIEW, "CREATE VIEW")
+    text = query("SELECT a FROM tv; SELECT a FROM tv")
+    stage >> client(text) << marked(everything[0]) << asks("primary", text)
+
+
+def test_what_a_function_has_made_in_the_same_transaction_counts(
+    stage: Stage, orders: Table
+) -> None:
+    makes = query("SELECT sets()")
+    for text, reply in ((BEGIN, BEGUN), (makes, CALLED + IN_TRANSACTION)):
+        stage >> client(text) << asks("primary", text)
+        stage >> answers("primary", reply) << told(reply)
+    stage >> client(READ) << asks("primary", READ)
+    stage >> answers("primary", CALLED + IN_TRANSACTION) << told(CALLED + IN_TRANSACTION)
+    stage >> client(COMMIT) << asks("primary", PROBE)
+    stage >> answers("primary", locks(orders.oid)) << marked(orders)

@@ -240,7 +240,7 @@ def test_a_read_may_not_be_worth_keeping(sql: str, reason: Reason | None) -> Non
         ("SELECT set_config('a', 'b', false)", {Effect.SETTING}),
         ("SELECT currval('s')", {Effect.SEQUENCE}),
         ("INSERT INTO t VALUES (nextval('s'))", {Effect.SEQUENCE}),
-        ("CREATE TEMP VIEW v AS SELECT 1", {Effect.TEMPORARY}),
+        ("CREATE TEMP VIEW v AS SELECT 1", {Effect.TEMPORARY, Effect.TEMPORARY_VIEW}),
         ("SELECT 1 INTO TEMP t", {Effect.TEMPORARY}),
         ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", {Effect.HOLD_CURSOR}),
         ("DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1", set()),
