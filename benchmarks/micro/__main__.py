@@ -9,6 +9,7 @@ from itertools import chain
 from time import perf_counter_ns
 from typing import Final
 
+from benchmarks.micro.knowing import knowing, memory
 from benchmarks.micro.passage import passages
 from benchmarks.micro.steps import steps
 
@@ -22,9 +23,12 @@ def main() -> None:
 
 
 async def _time_all(wanted: str) -> None:
-    for step in chain(steps(), passages()):
+    for step in chain(steps(), knowing(), passages()):
         if wanted in step.name:
-            print(f"{step.name:48} {best_of(step.run):>12,.0f} ns", flush=True)
+            print(f"{step.name:56} {best_of(step.run):>12,.0f} ns", flush=True)
+    if wanted in "memory":
+        for line in memory():
+            print(line)
 
 
 def best_of(run: Callable[[], object]) -> float:

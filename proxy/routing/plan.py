@@ -167,9 +167,12 @@ class Planner:
     def plan(self, scope: Scope, statement: Statement) -> Plan:
         """Find or make the plan of a statement."""
         catalog = self._catalogs.get(scope.database)
-        if catalog is not scope.catalog or len(scope.plans) > self._limit:
+        if catalog is not scope.catalog:
             scope.plans.clear()
             scope.catalog = catalog
+        elif len(scope.plans) > self._limit:
+            for older in list(scope.plans)[: len(scope.plans) // 2]:
+                del scope.plans[older]
         plan = scope.plans.get(statement)
         if plan is None:
             plan = self._make(scope, statement, catalog)

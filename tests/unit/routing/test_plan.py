@@ -182,6 +182,15 @@ def test_plans_have_a_limit(ledger: Ledger) -> None:
     assert len(scope.plans) <= 3
 
 
+def test_the_latest_plans_stay(ledger: Ledger) -> None:
+    planner = Planner(ledger, limit=4)
+    scope = planner.scope("shop", "ann", ("public",))
+    statements = [statement(f"SET a{number} TO 1") for number in range(6)]
+    plans = [planner.plan(scope, it) for it in statements]
+    assert planner.plan(scope, statements[5]) is plans[5]
+    assert planner.plan(scope, statements[4]) is plans[4]
+
+
 def test_a_new_catalog_makes_new_plans(planner: Planner, scope: Scope) -> None:
     know(planner, read_set=frozenset({ORDERS}))
     before = planner.plan(scope, SELECT)
