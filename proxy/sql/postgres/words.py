@@ -60,7 +60,7 @@ TYPES_WITH_MODIFIERS: Final = frozenset(
     {
         *("bit", "char", "character", "dec", "decimal", "float", "int", "integer", "bigint"),
         *("smallint", "boolean", "real", "interval", "national", "nchar", "numeric", "precision"),
-        *("time", "timestamp", "varchar", "varying"),
+        *("time", "timestamp", "varchar"),
     }
 )
 """Words for types that take a bracket and can't name a function."""
