@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tests.suites.catalogue import ALL
+from tests.suites.regress import report
+from tests.suites.suite import Suite
 from tests.suites.trial import SuiteFailed, suite_servers, try_suite
 from tests.suites.workshop import NotToBeHad, Workshop
 
+NAMES = (report.NAME, *(suite.name for suite in ALL))
+
 
 def main(
-    names: Annotated[
-        list[str] | None, typer.Argument(help=", ".join(suite.name for suite in ALL))
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help=", ".join(NAMES))] = None,
 ) -> None:
-    """Run suites directly and through the proxy, and compare test by test."""
+    """Run suites directly and through the proxy, and compare test by test; judge scripts."""
+    if not set(names or ()) <= set(NAMES):
+        raise typer.BadParameter(f"there are: {', '.join(NAMES)}")
+    is_good = report.judge_all() if not names or report.NAME in names else True
     wanted = [suite for suite in ALL if not names or suite.name in names]
-    if names and len(wanted) < len(names):
-        raise typer.BadParameter(f"there are: {', '.join(suite.name for suite in ALL)}")
+    if wanted:
+        is_good = _try_all(wanted) and is_good
+    sys.exit(not is_good)
+
+
+def _try_all(wanted: Iterable[Suite]) -> bool:
     is_good = True
     with suite_servers() as cluster:
         for suite in wanted:
@@ -36,7 +46,7 @@ def main(
             else:
                 print(trial, flush=True)
                 is_good = is_good and trial.verdict.is_good
-    sys.exit(not is_good)
+    return is_good
 
 
 def _clean(folder: Path) -> Path:

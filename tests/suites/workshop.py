@@ -6,6 +6,7 @@ committed. Nothing is fetched twice.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,18 +61,28 @@ class Workshop:
         wanted = "\n".join([sdist, *packages])
         if note.exists() and note.read_text() == wanted:
             return
-        for old in (self.sources, self.folder / "venv", self.folder / "sdist"):
-            shutil.rmtree(old, ignore_errors=True)
-        self._unpack(sdist)
-        _run(sys.executable, "-m", "venv", str(self.folder / "venv"))
-        _run(*_pip(self.python), "install", *packages)
+        shutil.rmtree(self.folder / "venv", ignore_errors=True)
+        # Without isolation nothing is built just to know its name, which pip knows already.
+        self.unpack(sdist, "--no-build-isolation")
+        run(sys.executable, "-m", "venv", str(self.folder / "venv"))
+        run(*_pip(self.python), "install", *packages)
         note.write_text(wanted)
 
-    def _unpack(self, sdist: str) -> None:
+    def unpack(self, sdist: str, *options: str) -> None:
+        """Fetch an sdist.
+
+        Args:
+            sdist: Which, with its version.
+            options: More of what `pip download` is told.
+
+        Raises:
+            NotToBeHad: It is not to be had.
+        """
         into = self.folder / "sdist"
-        # Without isolation nothing is built just to know its name, which pip knows already.
-        options = ("--no-binary", ":all:", "--no-deps", "--no-build-isolation", "--dest", str(into))
-        _run(*_pip(Path(sys.executable)), "download", *options, sdist)
+        for old in (self.sources, into):
+            shutil.rmtree(old, ignore_errors=True)
+        options = ("--no-binary", ":all:", "--no-deps", "--dest", str(into), *options)
+        run(*_pip(Path(sys.executable)), "download", *options, sdist)
         (archive,) = into.iterdir()
         with tarfile.open(archive) as packed:
             packed.extractall(into, filter="data")
@@ -83,10 +94,21 @@ def _pip(python: Path) -> tuple[str, ...]:
     return (str(python), "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
-def _run(*command: str) -> None:
+def run(*command: str, folder: Path = ROOT) -> str:
+    """Run a program that fetches something, and say what it printed.
+
+    Raises:
+        NotToBeHad: It failed.
+    """
     done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if done.returncode:
         said = done.stdout.strip().splitlines()[-1:]
-        raise NotToBeHad(f"{' '.join(command[3:])}: {' '.join(said) or done.returncode}")
+        raise NotToBeHad(f"{shlex.join(command)}: {' '.join(said) or done.returncode}")
+    return done.stdout
