@@ -215,7 +215,7 @@ LOG, OTHER = b"SELECT sum(n) FROM disc_log", b"SELECT sum(n) FROM disc_other"
 def test_what_was_not_written_stays_cached(
     app: Application, module_proxy: ProxyUnderTest, in_block: bool
 ) -> None:
-    with app.connect() as connection:
+    with app.connect(prepare_threshold=None) as connection:
         for statement in RESET:
             connection.execute(statement.encode())
         until_cached(module_proxy, connection, LOG, OTHER)
@@ -231,7 +231,7 @@ def test_what_was_not_written_stays_cached(
 def test_what_a_trigger_writes_at_the_commit_is_seen(
     app: Application, module_proxy: ProxyUnderTest
 ) -> None:
-    with app.connect() as connection:
+    with app.connect(prepare_threshold=None) as connection:
         for statement in RESET:
             connection.execute(statement.encode())
         until_cached(module_proxy, connection, LOG, OTHER)
@@ -256,7 +256,7 @@ def test_definitions_that_a_function_changes_are_seen_at_once(
     direct: Application, app: Application, module_proxy: ProxyUnderTest, sql: str
 ) -> None:
     look = b"SELECT (SELECT n FROM disc_view), disc_constant(), (SELECT count(*) FROM disc_other)"
-    with direct.connect() as owner, app.connect() as connection:
+    with direct.connect() as owner, app.connect(prepare_threshold=None) as connection:
         owner.execute(PREPARE.encode())
         owner.execute(
             "CREATE OR REPLACE FUNCTION disc_constant() RETURNS int IMMUTABLE"
@@ -274,7 +274,10 @@ def test_what_a_temporary_view_writes_is_seen(
     app: Application, module_proxy: ProxyUnderTest
 ) -> None:
     writes = "disc_does('INSERT INTO disc_log VALUES (5)')"
-    with app.connect() as connection, app.connect() as other:
+    with (
+        app.connect(prepare_threshold=None) as connection,
+        app.connect(prepare_threshold=None) as other,
+    ):
         connection.execute(f"CREATE TEMP VIEW disc_other AS SELECT {writes} AS n".encode())
         until_cached(module_proxy, other, LOG, OTHER)
         [(before,)] = other.execute(LOG).fetchall()
