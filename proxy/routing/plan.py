@@ -231,7 +231,7 @@ class Planner:
         if not access.exact:
             plan.writes |= self.everything(scope.database)
             plan.known = access.write_set
-            plan.discovers = plan.statement.kind in DISCOVERED
+            plan.discovers = plan.statement.kind in DISCOVERED and not access.hidden
         elif access.write_set:
             plan.writes |= access.write_set
             is_counted = plan.statement.kind is Kind.WRITE and access.counted

@@ -75,6 +75,7 @@ class Meaning:
     Attributes:
         parts: Its statements.
         opaque: Why there may be more; empty when that is all.
+        hidden: Whether that may be done past its transaction, by a connection of its own.
         types: Names of types that it turns values into without a word.
         takes_signature: Whether it turns values into the types of its arguments.
         takes_field: Whether it turns values into types that nobody knows, those of fields.
@@ -84,6 +85,7 @@ class Meaning:
 
     parts: tuple[Part, ...] = ()
     opaque: str = ""
+    hidden: bool = False
     types: frozenset[str] = frozenset()
     takes_signature: bool = False
     takes_field: bool = False
@@ -174,7 +176,7 @@ class Bodies:
             reason=Reason.WRITE if declaration.writes else None,
         )
         part = Part(statement, clock=False, is_deparsed=True)
-        self._declared[oid] = Meaning((part,), opaque=problem)
+        self._declared[oid] = Meaning((part,), opaque=problem, hidden=bool(problem))
 
     def __contains__(self, oid: object) -> bool:
         """Whether a function has a text that may be understood."""
@@ -202,14 +204,14 @@ class Bodies:
 def read_body(body: Body) -> Meaning:
     """Read a function's body, with the defaults of its arguments."""
     if body.changes_meaning():
-        return Meaning(opaque="settings")
+        return Meaning(opaque="settings", hidden=True)
     try:
         meaning = _read(body)
         if body.defaults is not None:
             more = read_parts(b"SELECT " + body.defaults.encode(), is_deparsed=True)
             meaning = _with_parts(meaning, more)
     except NotUnderstood as problem:
-        return Meaning(opaque=str(problem))
+        return Meaning(opaque=str(problem), hidden=True)
     return meaning
 
 
@@ -229,6 +231,7 @@ def _read(body: Body) -> Meaning:
 def _of_script(script: Script) -> Meaning:
     return Meaning(
         opaque=script.opaque,
+        hidden=script.skips,
         types=frozenset(script.types),
         takes_signature=bool(script.targets - {FIELD}),
         takes_field=FIELD in script.targets,
@@ -243,7 +246,12 @@ def _with_parts(meaning: Meaning, parts: tuple[Part, ...]) -> Meaning:
     hidden = [part for part in parts if part.statement.kind not in TOLD]
     opaque = meaning.opaque or (hidden[0].statement.detail or "unparsed" if hidden else "")
     told = tuple(part for part in parts if part.statement.kind in TOLD)
-    return replace(meaning, parts=meaning.parts + told, opaque=opaque)
+    return replace(
+        meaning,
+        parts=meaning.parts + told,
+        opaque=opaque,
+        hidden=meaning.hidden or bool(hidden),
+    )
 
 
 def read_parts(text: bytes, *, is_deparsed: bool = False) -> tuple[Part, ...]:

@@ -44,6 +44,8 @@ class Access:
         write_set: Roots of every table it changes, as far as they can be told.
         exact: Whether `write_set` is all of it; if not, it may change any table.
         unseen: What that is for, and by which way it comes in, for people.
+        hidden: Whether what it writes may be written past its transaction, by a connection of a
+            function's own: no lock of the transaction tells of that.
         counted: Whether what it writes are rows that its command tag counts.
         schema: Whether it may change definitions, rights or roles.
         replica: Why no replica may serve it; None when one may.
@@ -58,6 +60,7 @@ class Access:
     read_set: frozenset[Table] = NOTHING
     write_set: frozenset[Table] = NOTHING
     exact: bool = True
+    hidden: bool = False
     unseen: str = ""
     counted: bool = True
     schema: bool = False
@@ -125,7 +128,7 @@ class Resolution:
         sets_names = self._sets_names or Effect.SETTING in statement.effects
         if sets_names and self._has_bare_names:
             # In what runs after that, names mean something else.
-            self._cannot_tell(Reason.FUNCTION, "set_config")
+            self._cannot_tell(Reason.FUNCTION, "set_config", hidden=False)
 
     def _names_of(self, frame: Frame) -> tuple[str, ...]:
         """List the schemas in which a name without one may lie."""
@@ -348,7 +351,7 @@ class Resolution:
         """Judge what a body does besides its statements."""
         snapshot = self._snapshot
         if meaning.opaque:
-            self._take(judge_unread(routine))
+            self._take(judge_unread(routine), hidden=meaning.hidden)
         if meaning.leaves_cursor:
             self._refuse(Reason.FUNCTION, routine.name)
         for name in meaning.types & snapshot.types.keys():
@@ -470,8 +473,13 @@ class Resolution:
             with self._within(frame, "cascade to", name):
                 self._change_family(child, actions)
 
-    def _take(self, judgement: Judgement) -> None:
-        """Draw the consequences of what is called."""
+    def _take(self, judgement: Judgement, *, hidden: bool = True) -> None:
+        """Draw the consequences of what is called.
+
+        Args:
+            judgement: What it may do.
+            hidden: Whether that may be done past the transaction, if it may be anything.
+        """
         if judgement.is_good:
             return
         if judgement.taints:
@@ -488,10 +496,11 @@ class Resolution:
         elif verdict is Verdict.PRIMARY:
             self._refuse(Reason.FUNCTION, judgement.detail)
         elif verdict is Verdict.ANYTHING:
-            self._cannot_tell(Reason.FUNCTION, judgement.detail)
+            self._cannot_tell(Reason.FUNCTION, judgement.detail, hidden=hidden)
 
-    def _cannot_tell(self, reason: Reason, detail: str) -> None:
+    def _cannot_tell(self, reason: Reason, detail: str, *, hidden: bool = True) -> None:
         """Note that it may do anything, its definitions and its session included."""
+        self.access.hidden = self.access.hidden or hidden
         self._refuse(reason, detail)
         if not self.access.unseen:
             steps = [f"{kind} {name}" for kind, name in self._trail]

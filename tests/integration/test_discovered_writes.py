@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import Connection as PsycopgConnection
 
@@ -283,3 +284,22 @@ def test_what_a_temporary_view_writes_is_seen(
         [(before,)] = other.execute(LOG).fetchall()
         assert connection.execute(OTHER).fetchone() == (7,)
         assert other.execute(LOG).fetchone() == ((before or 0) + 5,)
+
+
+def test_what_goes_past_the_transaction_counts_for_every_table(
+    direct: Application, app: Application, module_proxy: ProxyUnderTest, cluster: PostgresCluster
+) -> None:
+    """A connection of a function's own is another transaction: no lock of this one tells of it."""
+    superuser = psycopg.connect(cluster.primary.dsn(direct.database), autocommit=True)
+    with superuser, app.connect(prepare_threshold=None) as connection:
+        superuser.execute("CREATE EXTENSION IF NOT EXISTS dblink")
+        superuser.execute(
+            "CREATE OR REPLACE FUNCTION disc_elsewhere(way text, sql text) RETURNS text"
+            " LANGUAGE plpgsql AS 'BEGIN RETURN dblink_exec(way, sql); END'"
+        )
+        until_cached(module_proxy, connection, LOG)
+        [(before,)] = connection.execute(LOG).fetchall()
+        connection.execute(
+            "SELECT disc_elsewhere(%s, 'INSERT INTO disc_log VALUES (3)')", (direct.dsn(),)
+        )
+        assert connection.execute(LOG).fetchone() == ((before or 0) + 3,)

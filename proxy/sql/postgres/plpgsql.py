@@ -57,6 +57,7 @@ class Script:
         types: Every word in the types of its variables.
         targets: What it assigns to, `NEW` and the variables it declares left out.
         opaque: Why it may do more than that; empty when it does not.
+        skips: Whether a statement in it was not looked into.
         leaves_cursor: It opens a cursor, which is still open when it is done.
     """
 
@@ -64,6 +65,7 @@ class Script:
     types: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
     opaque: str = ""
+    skips: bool = False
     leaves_cursor: bool = False
 
 
@@ -338,6 +340,7 @@ class _Reader:
         why = self._pieces[self._at - 1].text
         self._until(";")
         self._conceal(why)
+        self.script.skips = True
 
     # Control
 

@@ -242,3 +242,12 @@ def test_a_change_in_another_database_leaves_plans_alone(planner: Planner, scope
     planner.distrust("web")
     assert planner.is_known("shop")
     assert is_current(planner, planner.plan(scope, INSERT))
+
+
+def test_the_server_is_asked_of_what_its_locks_tell(planner: Planner, scope: Scope) -> None:
+    know(planner, exact=False, write_set=frozenset({ITEMS}))
+    plan = planner.plan(scope, SELECT)
+    assert plan.discovers
+    assert plan.known == {ITEMS}
+    know(planner, exact=False, hidden=True)
+    assert not planner.plan(scope, SELECT).discovers

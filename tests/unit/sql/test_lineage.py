@@ -363,3 +363,27 @@ def test_event_triggers_hear_of_temporary_tables(database: Database) -> None:
     access = database.resolve("CREATE TEMP TABLE x (id int)")
     assert access.write_set == tables(table)
     assert database.resolve("SELECT 1 FROM t").write_set == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("statements", "hidden"),
+    [
+        ("EXECUTE what;", False),
+        ("EXECUTE what; INSERT INTO t VALUES (1);", False),
+        ("PERFORM set_config('search_path', x, true); INSERT INTO t VALUES (1);", False),
+        ("PERFORM dblink_exec('dbname=shop', 'DELETE FROM t');", True),
+        ("EXECUTE what; PERFORM dblink('dbname=shop', 'SELECT f()');", True),
+        ("PERFORM in_c();", True),
+        ("PERFORM never_heard_of();", True),
+    ],
+)
+def test_what_goes_past_the_transaction_is_hidden_from_its_locks(
+    database: Database, statements: str, hidden: bool
+) -> None:
+    database.relation("t")
+    database.routine("in_c", "v", 0)
+    builtin(database, "set_config", "v", 3)
+    block(database, "f", statements)
+    access = database.resolve("SELECT f()")
+    assert not access.exact
+    assert access.hidden is hidden
