@@ -30,7 +30,7 @@ SERVERS = (Address("10.0.0.1", 5432), Address("10.0.0.2", 5432))
 def catalog() -> Catalog:
     database = Database()
     database.relation("orders")
-    database.routine("touch", "v")
+    database.body(database.routine("touch", "v"), "BEGIN EXECUTE what; END")
     database.view("recent", "SELECT a FROM public.orders")
     return Catalog.build("shop", **database.rows)
 
@@ -67,7 +67,7 @@ def test_a_function_that_may_write_has_advice(catalog: Catalog) -> None:
     assert found["functions"] == "touch (volatile)"
     assert found["reason"] == "function (touch)"
     assert found["reads"] == "public.orders"
-    assert found["writes"] == "what the server says before the commit (touch)"
+    assert found["writes"] == "what the server says before the commit (function public.touch)"
     assert "STABLE" in found["advice"]
 
 

@@ -16,6 +16,9 @@ READ = "SELECT a FROM orders WHERE id = $1"
 TERMS = Terms()
 
 
+DYNAMIC = "BEGIN EXECUTE what; END"
+
+
 class Log:
     """A log that is written as the test goes."""
 
@@ -24,9 +27,9 @@ class Log:
         database.relation("orders")
         database.relation("items")
         database.relation("orders", schema="other")
-        database.routine("touch", "v")
-        watched = database.relation("watched")
-        database.rows["triggers"].append((watched, 4))
+        database.body(database.routine("touch", "v"), DYNAMIC)
+        fires = database.body(database.routine("fires", "v", 0), DYNAMIC)
+        database.add("triggers", database.relation("watched"), 4, fires)
         catalogs = FiledCatalogs([Catalog.build("shop", **database.rows)])
         self.model = Model(catalogs, user="app", search_path=("public",), terms=terms)
 
@@ -161,8 +164,8 @@ def test_what_the_server_would_be_asked_for_ends_what_is_known_of_it(log: Log) -
     log.say(READ, other, "INSERT INTO watched VALUES (1)", READ, other, "SELECT touch(1)", READ)
     assert log.found.hits.calls == 2
     assert {cause.detail for cause in log.found.asked.top()} == {
-        "trigger on public.watched -> function 0",
-        "touch",
+        "trigger on public.watched -> function public.fires",
+        "function public.touch",
     }
 
 
