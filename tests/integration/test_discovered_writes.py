@@ -30,6 +30,7 @@ from proxy.wire.postgres.frontend import (
     query,
 )
 from tests.integration.application import Application
+from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.raw_client import Heard
 
@@ -172,6 +173,12 @@ def play(application: Application) -> list[list[Heard]]:
             with application.raw() as client:
                 answers.append([client.ask(said) for said in script])
     return answers
+
+
+@pytest.fixture(scope="module")
+def module_proxy(start_module_proxy: StartProxy) -> ProxyUnderTest:
+    """Rows that triggers write are counted by the servers only, as if somebody else had."""
+    return start_module_proxy(out_of_band="none")
 
 
 @pytest.fixture(scope="module", autouse=True)
