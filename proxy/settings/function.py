@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from enum import Enum, unique
 from typing import Annotated, Final
 
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+from proxy.settings.values import CONFIG
 
 _NAME: Final = re.compile(r"[^.\s\"]+\.[^.\s\"]+")
 

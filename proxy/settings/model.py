@@ -12,13 +12,14 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, SecretStr
+from pydantic import SecretStr
 from pydantic.dataclasses import dataclass, is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 
 from proxy.settings.function import Function
 from proxy.settings.rule import Rule
 from proxy.settings.values import (
+    CONFIG,
     Address,
     At,
     AuthType,
@@ -40,8 +41,6 @@ from proxy.settings.values import (
     Transactions,
 )
 from proxy.types import Consistency
-
-CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 AUTH_QUERY: Final = (
     "SELECT rolname, CASE WHEN rolvaliduntil <= now() THEN NULL ELSE rolpassword END"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Final
 
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from proxy.settings.values import (
+    CONFIG,
     CacheUse,
     Fingerprints,
     Networks,
@@ -29,9 +29,6 @@ CONDITIONS: Final = (
     *("user", "database", "application_name", "client"),
     *("fingerprint", "regex", "tables"),
 )
-
-
-CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)

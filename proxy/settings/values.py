@@ -13,7 +13,10 @@ import re
 from enum import Enum, unique
 from typing import Annotated, Final, NamedTuple
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
+
+CONFIG: Final = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+"""Of every table of the file: no other settings, and what is said below one is its description."""
 
 DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 SIZE_UNITS: Final = {
