@@ -172,13 +172,17 @@ def _part(session: Conversation, link: Link, *, from_replica: bool = False) -> N
             _bring_back(session, link)
             return
         belongings.is_misled = False
-    session.link = None
+    _put_away(session, link, from_replica=from_replica)
     session.phase = FREE
-    if belongings.pins and not from_replica:
+    after(session)
+
+
+def _put_away(session: Conversation, link: Link, *, from_replica: bool = False) -> None:
+    session.link = None
+    if session.belongings.pins and not from_replica:
         session.home = link
     else:
         session.give_back(link)
-    after(session)
 
 
 def _bring_back(session: Conversation, link: Link) -> None:
@@ -254,11 +258,7 @@ def _is_open(session: Conversation, errand: Errand, link: Link) -> None:
 
 def _is_undone(session: Conversation, errand: Errand, link: Link) -> None:
     """What was read was written since: the client must try its transaction again."""
-    session.link = None
-    if session.belongings.pins:
-        session.home = link
-    else:
-        session.give_back(link)
+    _put_away(session, link)
     session.services.held_back(Held.REFUSED)
     fail(session, errand, NotSerializable("could not serialize access due to concurrent update"))
     pump(session)

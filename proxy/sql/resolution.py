@@ -85,11 +85,6 @@ class Frame(NamedTuple):
     users: frozenset[str]
     trusts: bool = False
 
-    @property
-    def is_any(self) -> bool:
-        """Whether a name may be looked for in every schema."""
-        return self.path is None
-
 
 class Step(NamedTuple):
     """A step on the way from a statement to a table, for people."""

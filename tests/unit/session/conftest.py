@@ -9,6 +9,8 @@ import pytest
 
 from proxy.session.conversation import Conversation
 from proxy.session.phase import NEXT, Phase
+from proxy.types import Table
+from tests.unit.session.stage import Stage
 
 STORED = inspect.getattr_static(Conversation, "phase")
 
@@ -33,3 +35,9 @@ def _legal_phases(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Conversation, "phase", property(STORED.__get__, change))
     yield
     assert not illegal
+
+
+@pytest.fixture
+def orders(stage: Stage) -> Table:
+    """A table of the stage that a file has set."""
+    return stage.catalog.table("orders")

@@ -67,11 +67,6 @@ def stage() -> Stage:
 
 
 @pytest.fixture
-def orders(stage: Stage) -> Table:
-    return stage.catalog.table("orders")
-
-
-@pytest.fixture
 def everything() -> tuple[Table, ...]:
     return everything_in("shop"), schema_of(EVERY_DATABASE)
 

@@ -44,11 +44,6 @@ def stage() -> Stage:
     return Stage(late_begin=True, levels=LEVELS)
 
 
-@pytest.fixture
-def orders(stage: Stage) -> Table:
-    return stage.catalog.table("orders")
-
-
 def begin(stage: Stage, said: bytes = RR) -> None:
     stage >> client(said) << told(BEGUN)
 

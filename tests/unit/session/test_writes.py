@@ -56,11 +56,6 @@ def stage() -> Stage:
 
 
 @pytest.fixture
-def orders(stage: Stage) -> Table:
-    return stage.catalog.table("orders")
-
-
-@pytest.fixture
 def items(stage: Stage) -> Table:
     return stage.catalog.table("items")
 
