@@ -69,6 +69,7 @@ class Application:
         readiness = {}
         for name, group in groups.items():
             service = GroupService(group, security[name], self._rules)
+            service.mirrors.find = self.services.get
             gauges = ServiceGauges(service)
             self.exporter.add(service.metrics, gauges)
             readiness[name] = gauges
@@ -146,6 +147,8 @@ class Application:
             listener.close()
         for taken in self._sockets:
             taken.close()
+        for service in self.services.values():
+            service.mirrors.close()
         for service in self.services.values():
             await service.close()
         if self._admin is not None and self._admin_task is not None:

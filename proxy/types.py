@@ -116,6 +116,17 @@ class Ending(Enum):
 
 
 @unique
+class Mirrored(Enum):
+    """What has become of a statement that was to be sent to another server group too."""
+
+    __hash__ = object.__hash__
+
+    SENT = "sent"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+@unique
 class PinReason(Enum):
     """Why a client must keep its server connection between transactions."""
 

@@ -149,6 +149,17 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
         ),
     )
     yield _counter(
+        "mirrored",
+        "Statements that a rule had for another server group: sent, failed there, or dropped.",
+        ("group", "rule", "outcome"),
+        (
+            ((group.name, rule, outcome), count)
+            for group in groups
+            for rule, outcomes in group.mirrored.items()
+            for outcome, count in outcomes.seen()
+        ),
+    )
+    yield _counter(
         "hints_misread",
         "Hints that were not understood; their statements went to the primary.",
         ("group",),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, final
 
 from proxy.observe.counters import Count, Counters, Histogram, Tally
-from proxy.types import PinReason, Reason, Role
+from proxy.types import Mirrored, PinReason, Reason, Role
 
 
 @final
@@ -49,6 +49,7 @@ class GroupMetrics:
         "gone_out",
         "hints_misread",
         "login_failures",
+        "mirrored",
         "name",
         "rules",
         "servers",
@@ -64,6 +65,7 @@ class GroupMetrics:
         self.commits = Tally()  # that write, by how it was known what
         self.transactions = Tally()  # whose BEGIN was held back, by what has become of them
         self.rules: Mapping[str, Count] = {}  # statements that rules decided on, by rule
+        self.mirrored: Mapping[str, Counters[Mirrored]] = {}  # statements, by rule
         self.hints_misread = 0
         self.uncached = Counters(Reason)  # reads that were served and not kept, and why
         self.cache_hits = 0

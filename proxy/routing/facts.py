@@ -76,6 +76,8 @@ def facts_of(plan: Plan, scope: Scope, verdict: Verdict, *, clock: bool) -> list
         facts.append(Fact("ways", ways))
     terms = verdict.terms
     facts.append(Fact("rule", "none" if terms.rule is None else terms.rule.name))
+    if terms.rule is not None and terms.rule.mirror is not None:
+        facts.append(Fact("mirrored to", terms.rule.mirror))
     if plan.read_set is not None:
         facts.append(Fact("consistency", _contract(terms)))
     facts.append(Fact("goes to", verdict.goes_to))

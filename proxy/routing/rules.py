@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from math import inf
 from typing import Final, final
 
-from proxy.observe.counters import Count
+from proxy.observe.counters import Count, Counters
 from proxy.routing.plan import Plan
 from proxy.routing.rewrite import Rewrite
 from proxy.routing.throttle import Throttle
@@ -23,6 +23,7 @@ from proxy.settings.rule import Rule, label
 from proxy.settings.values import LOCAL, CacheUse, Network, RouteTo
 from proxy.sql.catalog import Catalog
 from proxy.sql.digest import digest, shown
+from proxy.types import Mirrored
 
 TEXT_LIMIT: Final = 4096
 """Characters of a statement that regular expressions are shown, which bounds what they may cost."""
@@ -40,6 +41,8 @@ class Match:
         count: How many statements it has decided on.
         route: Where reads go; None where `among` says it, or nothing does.
         among: The names of the servers that may serve reads beside the primary.
+        mirror: The server group that statements are sent to as well; None: nowhere.
+        mirrored: What has become of those.
     """
 
     __slots__ = (
@@ -50,6 +53,8 @@ class Match:
         "count",
         "max_age",
         "max_staleness",
+        "mirror",
+        "mirrored",
         "name",
         "never_cached",
         "reject",
@@ -69,6 +74,8 @@ class Match:
         self.never_cached = rule.cache is CacheUse.NEVER
         self.max_age: float = inf if rule.cache_max_age is None else rule.cache_max_age
         self.timeout = rule.timeout
+        self.mirror = rule.mirror
+        self.mirrored = Counters(Mirrored)
         self.reject = rule.reject
         self.rewrite: Rewrite | None = None
         if rule.rewrite is not None:
@@ -82,6 +89,11 @@ class Match:
             self.route = rule.route
         elif rule.route is not None:
             self.among = frozenset([f"{server.host}:{server.port}" for server in rule.route])
+
+    @property
+    def counts_each(self) -> bool:
+        """Whether each statement must be looked at, even where its answer is known."""
+        return self.throttle is not None or self.mirror is not None
 
     def may_match(self, user: str, database: str, application_name: str, client: str) -> bool:
         """Tell whether a session's statements may match."""
@@ -115,14 +127,16 @@ class Candidates:
     Attributes:
         key: Tells them from others, also from those of rules that are no more.
         may_rewrite: Whether one of them rewrites statements.
+        may_mirror: Whether one of them mirrors them.
     """
 
-    __slots__ = ("key", "matches", "may_rewrite")
+    __slots__ = ("key", "matches", "may_mirror", "may_rewrite")
 
     def __init__(self, key: tuple[int, ...], matches: Sequence[Match]) -> None:
         self.key = key
         self.matches = tuple(matches)
         self.may_rewrite = any(match.rewrite is not None for match in self.matches)
+        self.may_mirror = any(match.mirror is not None for match in self.matches)
 
     def has_judged(self, plan: Plan) -> bool:
         """Whether the verdict on a statement is known."""
@@ -172,12 +186,13 @@ class RuleBook:
 
     def replace(self, rules: Iterable[Rule]) -> None:
         """Take other rules: every session must ask for its candidates again."""
-        counted = {match.name: match.count for match in self.matches}
+        before = {match.name: match for match in self.matches}
         self._generation += 1
         self._candidates.clear()
         self.matches = tuple([Match(rule, number) for number, rule in enumerate(rules)])
         for match in self.matches:
-            match.count = counted.get(match.name, match.count)
+            known = before.get(match.name, match)
+            match.count, match.mirrored = known.count, known.mirrored
 
     @property
     def may_rewrite(self) -> bool:
@@ -187,6 +202,10 @@ class RuleBook:
     def counts(self) -> dict[str, Count]:
         """How many statements each rule has decided on, by its name."""
         return {match.name: match.count for match in self.matches}
+
+    def mirrored(self) -> dict[str, Counters[Mirrored]]:
+        """What has become of what each rule mirrored, by its name."""
+        return {match.name: match.mirrored for match in self.matches if match.mirror is not None}
 
     def candidates(
         self, user: str, database: str, application_name: str, client: str

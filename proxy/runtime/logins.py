@@ -118,8 +118,18 @@ class Logins:
         credentials: Credentials,
         *,
         client: str,
+        policy: Policy | None = None,
     ) -> tuple[Profile, bytes]:
-        """Make a new client's profile, and the messages that tell it of its session."""
+        """Make a new client's profile, and the messages that tell it of its session.
+
+        Args:
+            wish: What it said when it came.
+            user: Who it is.
+            database: Where it wants to go.
+            credentials: What logs in to the servers in its name.
+            client: Where it comes from.
+            policy: What counts for it in place of what the server group says.
+        """
         self._accounts.learn(user, credentials)
         own = Own(startup_wishes(wish))
         state = startup_state(wish)
@@ -133,7 +143,7 @@ class Logins:
             startup=state,
             defaults=greeting.defaults,
             levels=_levels(self._settings),
-            policy=self._policy,
+            policy=policy or self._policy,
             own=own,
             client=client,
         )

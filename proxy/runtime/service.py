@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from math import inf
 from time import monotonic
 from typing import Any, Final, Protocol, cast, final
@@ -34,6 +34,7 @@ from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
 from proxy.runtime.dialect import PostgresDialect
 from proxy.runtime.logins import Logins
+from proxy.runtime.mirrors import Mirrors
 from proxy.runtime.opening import send_cancel
 from proxy.runtime.pool_maker import PoolMaker
 from proxy.runtime.pools import Pool, Pools
@@ -45,6 +46,7 @@ from proxy.runtime.tunnel import Tunnel
 from proxy.runtime.vacating import Vacating
 from proxy.runtime.watcher import GroupWatcher
 from proxy.runtime.welcome import Welcomes
+from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
 from proxy.session.late import Held
@@ -130,7 +132,7 @@ class GroupService:
             lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
         )
         self.policy = Policy(_contract(settings), RuleBook(settings.rules))
-        self.metrics.rules = self.policy.book.counts()
+        self._count_rules()
         self._misread_said_at = -inf
         self.balancer: Balancer[Server] = Balancer()
         self.results: Results | None = None
@@ -182,6 +184,7 @@ class GroupService:
             incarnation,
             lambda database, oid: self.catalogs.is_meant(database, oid),
         )
+        self.mirrors = Mirrors(self.clock)
         self.throttles = Throttles(self.clock, settings.query_wait_timeout)
         self.line = PrimaryLine(self.group, self.clock, settings.query_wait_timeout)
         self.commits = Commits(self.ledger, self.planner, self._new_token, self._schema_changed)
@@ -221,6 +224,7 @@ class GroupService:
 
     async def close(self) -> None:
         """Let clients go, then everything else."""
+        self.mirrors.close()
         self.watcher.close()
         for client in list(self.clients):
             client.refuse(ShuttingDown("terminating connection due to administrator command"))
@@ -347,6 +351,10 @@ class GroupService:
         if terms is not None and terms.rule is not None and terms.rule.throttle is not None:
             self.throttles.ended(terms.rule)
 
+    def mirror(self, copies: Sequence[Copy], database: str, owner: object) -> None:
+        """Send statements to other server groups too, and wait for nothing."""
+        self.mirrors.take(copies, database, owner)
+
     def misread(self, word: str) -> None:
         """A hint was not understood."""
         self.metrics.hints_misread += 1
@@ -363,7 +371,7 @@ class GroupService:
         """Take other rules and another contract, for clients that are there too."""
         self.policy.contract = _contract(settings)
         self.policy.book.replace(settings.rules)
-        self.metrics.rules = self.policy.book.counts()
+        self._count_rules()
         for client in list(self.clients):
             client.follow_policy()
         self.throttles.follow(self.policy.book.matches)
@@ -426,7 +434,23 @@ class GroupService:
         address = self.maker.address(primary)
         return await Tunnel.open(client, address, wish, proven, key=key, cancel=self.cancel)
 
+    # Clients that no port has accepted
+
+    def enter(self, client: Client) -> None:
+        """One is there."""
+        self.clients.add(client)
+
+    def left(self, client: Client) -> None:
+        """It is there no more."""
+        self.clients.discard(client)
+        self.metrics.gone_in += client.received
+        self.metrics.gone_out += client.sent
+
     # Parts
+
+    def _count_rules(self) -> None:
+        self.metrics.rules = self.policy.book.counts()
+        self.metrics.mirrored = self.policy.book.mirrored()
 
     def _begin_epoch(self, primary: Server, position: Position) -> None:
         """There is a new primary, or a new life of the same: nothing before it counts.

@@ -11,6 +11,7 @@ and each file knows only those below it:
     sending     a request is put on it
     judging, answering   what rules, hints and settings say; what the proxy itself is asked
     failing, leaving   what can't be served; what a client that is gone leaves behind
+    mirroring   what another server group gets too
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from proxy.cache.flight import Landing
 from proxy.errors import ClientVisibleError
 from proxy.freshness.floor import Floor
 from proxy.session.belongings import Belongings
+from proxy.session.copies import Copies
 from proxy.session.errand import Errand
 from proxy.session.intake import Intake
 from proxy.session.late import Late
@@ -42,6 +44,7 @@ class Conversation(ABC):
         errand: The request being served, until its answer is whole.
         link: The connection in use, or kept for an open transaction.
         late: A transaction that the client has begun, and no server knows of.
+        copies: What another server group is to get, once a rule has asked for any.
         floor: What the client has seen and written, once it has asked not to go back behind that.
         home: The connection kept for a pinned client, while it is not in use.
         ledger, planner, reader, results, router: Of the services, at hand for every request.
@@ -59,6 +62,7 @@ class Conversation(ABC):
         "answers",
         "belongings",
         "cancels",
+        "copies",
         "engine",
         "errand",
         "floor",
@@ -109,6 +113,7 @@ class Conversation(ABC):
         self.link: Link | None = None
         self.home: Link | None = None
         self.late: Late | None = None
+        self.copies: Copies | None = None
         self.floor: Floor | None = None
         self.line: Line | None = None
         self.notices = b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from enum import Enum, unique
 from typing import Final, Protocol, final
 
@@ -10,6 +10,7 @@ from proxy.errors import ClientVisibleError
 from proxy.freshness.mark import Mark
 from proxy.routing.plan import Plan
 from proxy.routing.terms import Terms
+from proxy.session.copies import Copy
 from proxy.session.fill import Fill
 from proxy.session.state import Settings
 from proxy.sql.statement import Kind
@@ -72,6 +73,7 @@ class Errand:
         life: The incarnation of the replica that was chosen.
         refusal: Why a rule does not let it run.
         timer: Stops it when it takes too long.
+        copies: What another server group is to get of it; None in the places of other statements.
         attempts: How often it has been sent; a read is repeated once.
         sent_at: When it was sent, the last time.
         answered_at: When the first bytes of its answer came; 0.0 before.
@@ -88,6 +90,7 @@ class Errand:
         "checked",
         "clock",
         "closes",
+        "copies",
         "current_at",
         "fast",
         "fill",
@@ -149,6 +152,7 @@ class Errand:
         self.life = 0
         self.refusal: ClientVisibleError | None = None
         self.timer: Timer | None = None
+        self.copies: Sequence[Copy | None] = ()
         self.attempts = 0
         self.reason = _NOT_KNOWN
         self.server: Server | None = None

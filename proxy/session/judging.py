@@ -17,6 +17,7 @@ from proxy.routing.reading import Reading
 from proxy.routing.rules import Match
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
+from proxy.session.mirroring import note
 from proxy.session.phase import SETTING, WAITING
 from proxy.session.ports import Link
 from proxy.sql.hints import Hint, read_hint
@@ -44,6 +45,7 @@ def judge(
     profile = session.profile
     first: Match | None = None
     timeout = inf
+    is_mirrored = False
     if profile.rules is not None:
         for plan in errand.plans:
             rule = profile.rule_of(plan)
@@ -59,6 +61,10 @@ def judge(
                 errand.refusal = _refusal(rule)
             if rule.timeout is not None:
                 timeout = min(timeout, rule.timeout)
+            if rule.mirror is not None:
+                is_mirrored = True
+    if is_mirrored:
+        errand.copies = note(session, errand.request, errand.plans, readings)
     if timeout < inf and errand.refusal is None:
         session.services.limit(errand, timeout, lambda: session.expire(errand))
     hint = _hint_of(session, readings)

@@ -13,6 +13,7 @@ from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.routing.rules import Match
+from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.late import Held
 from proxy.session.profile import Profile
@@ -240,6 +241,15 @@ class Services(Protocol):
             rule: One that lets only so many through.
             waiter: Who is told when it is its turn.
             is_running: Tells whether its statement is still under way.
+        """
+
+    def mirror(self, copies: Sequence[Copy], database: str, owner: object) -> None:
+        """Send statements to other server groups too, and wait for nothing.
+
+        Args:
+            copies: Of what has succeeded, in their order.
+            database: Where it did.
+            owner: What comes from the same one stays in its order.
         """
 
     def misread(self, word: str) -> None:

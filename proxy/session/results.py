@@ -199,8 +199,8 @@ class Results:
         if chunk is None or not entry.is_current:
             return
         terms = errand.terms
-        if terms is not None and terms.rule is not None and terms.rule.throttle is not None:
-            return  # each is counted
+        if terms is not None and terms.rule is not None and terms.rule.counts_each:
+            return
         limits = None if terms is None else terms.limits
         if request.simple or is_self_contained(request):
             self.store.remember(entry, context.answers, chunk, (answer,), limits)

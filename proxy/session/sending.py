@@ -18,6 +18,7 @@ from proxy.session.errand import Ahead, Errand
 from proxy.session.judging import failing_part, refused
 from proxy.session.late import Late
 from proxy.session.meaning import only_prepares, plan_all, read, texts_of
+from proxy.session.mirroring import note
 from proxy.session.phase import OPEN, RUNNING, SETTING
 from proxy.session.ports import Link
 from proxy.session.profile import AUTHORIZATION, ROLE
@@ -153,6 +154,10 @@ def send_more(session: Conversation, request: Request) -> None:
     if (error := _why_refused(session, plans)) is not None:
         request = failing_part(request, error)
         plans, texts = (), ()
+    rules = session.profile.rules
+    if plans and rules is not None and rules.may_mirror:
+        in_front = errand.copies or [None] * len(errand.plans)
+        errand.copies = [*in_front, *note(session, request, plans, readings)]
     errand.plans += plans
     errand.texts += texts
     _account(session, plans, texts)

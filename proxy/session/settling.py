@@ -19,6 +19,7 @@ from proxy.session.hearing import is_canceled, note
 from proxy.session.judging import raise_floor
 from proxy.session.late import Held
 from proxy.session.leaving import leave
+from proxy.session.mirroring import follow, forget
 from proxy.session.phase import ASKING, FREE, SETTING
 from proxy.session.ports import Link
 from proxy.session.sending import send
@@ -67,6 +68,8 @@ def done(session: Conversation, link: Link) -> None:
         _settle_mark(session, errand, exchange)
     if session.results is not None:
         session.results.done(errand, exchange, services.clock())
+    if session.copies is not None:
+        follow(session, errand, exchange)
     if errand.is_plain and exchange.error is None and exchange.status == tags.IDLE:
         session.engine.forget_portals()
         _part(session, link, from_replica=errand.need is not None)
@@ -137,6 +140,7 @@ def _drop_torn(session: Conversation, link: Link) -> None:
     An error came in front of it. Nothing else can be said there before its last byte.
     """
     session.link = session.intake.sink = None
+    forget(session)
     link.lend(None)
     link.abort("a message was cut off by an error in front of it")
     if session.belongings.pins:
@@ -268,6 +272,7 @@ def _refused_state(session: Conversation, errand: Errand | None, link: Link) -> 
     """The server would not set what the client has set before: the client must hear why."""
     error = link.exchange.error or b""
     session.link = None
+    forget(session)
     link.lend(None)
     link.abort("session settings were refused")
     if session.is_gone:

@@ -13,6 +13,7 @@ from proxy.freshness.tables import ReadSet
 from proxy.routing.terms import Terms
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
+from proxy.session.mirroring import was_hit
 from proxy.session.phase import WAITING
 from proxy.session.ports import Link
 from proxy.session.results import plain_bind_of
@@ -165,6 +166,8 @@ def _hit(session: Conversation, errand: Errand, answer: bytes) -> None:
     """Answer from the cache."""
     session.errand = None
     session.services.hit(errand)
+    if errand.copies:
+        was_hit(session, errand)
     if session.floor is not None:
         session.floor.hit(errand.filled_at)
     session.shell.write(session.beside(answer))

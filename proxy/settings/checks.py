@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from proxy.settings.function import check_functions
 from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User
 from proxy.settings.problems import Problem, Where
-from proxy.settings.rule_checks import check_rules
+from proxy.settings.rule_checks import check_mirrors, check_rules
 from proxy.settings.values import Address, AuthType, SslMode
 from proxy.types import Consistency
 
@@ -47,7 +47,7 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
             yield from _at((*where, "users", user), _check_user(own), wrong)
         for names, what in check_functions(group.functions):
             yield Problem((*where, "functions", *names), what)
-        for place, setting, what in check_rules(group):
+        for place, setting, what in (*check_rules(group), *check_mirrors(settings, name)):
             yield from _at((*where, "rules", place), iter([((setting,), what)]), wrong)
     yield from _at(("log",), _check_log(settings.log), wrong)
     yield from _check_listeners(settings, wrong)

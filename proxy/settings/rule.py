@@ -98,6 +98,10 @@ class Rule:
     throttle_concurrency: Positive | None = None
     """How many are under way at a time; others wait, up to `query_wait_timeout`."""
 
+    mirror: str | None = None
+    """Another server group that they are sent to as well, once they have succeeded. Nobody waits
+    for that, and what comes of it is thrown away."""
+
     @property
     def conditions(self) -> tuple[str, ...]:
         """The names of those it has."""

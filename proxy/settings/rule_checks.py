@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Final
 
-from proxy.settings.model import ServerGroup
+from proxy.settings.model import ServerGroup, Settings
 from proxy.settings.rule import Rule, label
 from proxy.settings.values import Network
 from proxy.types import Consistency
@@ -39,6 +39,35 @@ def check_rules(group: ServerGroup) -> Iterator[Finding]:
                     " all that it does: put it first, or take it out",
                 )
                 break
+
+
+def check_mirrors(settings: Settings, name: str) -> Iterator[Finding]:
+    """Yield what is wrong with where a group's rules mirror to."""
+    group = settings.server_groups[name]
+    for place, rule in enumerate(group.rules):
+        if rule.mirror is None:
+            continue
+        called = label(rule, place)
+        other = settings.server_groups.get(rule.mirror)
+        if rule.mirror == name:
+            yield (
+                place,
+                "mirror",
+                f'rule "{called}" mirrors to its own server group: name another one',
+            )
+        elif other is None:
+            yield (
+                place,
+                "mirror",
+                f'rule "{called}" mirrors to "{rule.mirror}", and there is no such server group',
+            )
+        elif other.engine is not group.engine:
+            yield (
+                place,
+                "mirror",
+                f'rule "{called}" mirrors to "{rule.mirror}", which is {other.engine.value}, not'
+                f" {group.engine.value}",
+            )
 
 
 def _check_rule(group: ServerGroup, rule: Rule) -> Iterator[tuple[str, str]]:

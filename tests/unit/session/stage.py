@@ -13,7 +13,7 @@ and commits are simple stand-ins that write down what they are told.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -29,6 +29,7 @@ from proxy.routing.router import Router
 from proxy.routing.rules import Match, RuleBook
 from proxy.routing.terms import Policy
 from proxy.runtime.dialect import PostgresDialect
+from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.late import Held
 from proxy.session.ports import Terms, Throttled, Waiter
@@ -327,6 +328,7 @@ class Stage:
     ) -> None:
         self.policy = Policy(contract, RuleBook(rules))
         self.misread_words: list[str] = []
+        self.mirrored: list[tuple[str | None, bytes]] = []
         self.samplings: list[float] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.events: deque[tuple[Any, ...]] = deque()
@@ -501,6 +503,9 @@ class Stage:
         self.did("waits", "a rule")
         self.in_line.append(waiter)
         return self
+
+    def mirror(self, copies: Sequence[Copy], database: str, owner: object) -> None:
+        self.mirrored += [(copy.rule.mirror, copy.data) for copy in copies]
 
     def misread(self, word: str) -> None:
         self.misread_words.append(word)

@@ -329,3 +329,80 @@ def test_nobody_is_kept_from_ending_a_transaction() -> None:
     stage >> client(SELECT, session=other) << asks("replica", SELECT)
     rollback = query("ROLLBACK")
     stage >> client(rollback) << asks("primary", rollback)
+
+
+# Mirrored.
+
+
+def mirroring() -> list[Rule]:
+    return on_orders(mirror="other")
+
+
+def test_what_a_rule_mirrors_is_handed_over_once_it_is_answered() -> None:
+    stage = Stage(rules=mirroring())
+    stage >> client(SELECT) << asks("replica", SELECT)
+    assert stage.mirrored == []
+    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
+    served(stage, OTHER, "replica")
+    assert stage.mirrored == [("other", SELECT)]
+
+
+def test_a_hit_is_mirrored_and_never_answered_unread() -> None:
+    stage = Stage(cache=True, rules=mirroring())
+    served(stage, SELECT, "replica")
+    assert not stage.session.answers
+    stage >> client(SELECT) << told(result("1"))
+    stage >> client(SELECT) << told(result("1"))
+    assert stage.mirrored == [("other", SELECT)] * 3
+
+
+def test_a_batch_is_mirrored_with_its_parameters_under_no_name() -> None:
+    stage = Stage(rules=mirroring())
+    batch = parse("", "SELECT a FROM orders") + bind("") + execute() + SYNC
+    stage >> client(batch)
+    stage.events.clear()
+    reply = PARSED + BOUND + rows("1") + complete("SELECT 1") + IDLE
+    stage >> answers("replica", reply) << told(reply) << released("replica")
+    assert stage.mirrored == [("other", batch)]
+
+
+def test_what_fails_is_not_mirrored() -> None:
+    stage = Stage(rules=mirroring())
+    in_transaction(stage, "UPDATE orders SET a = 1", "UPDATE 1", IDLE)
+    assert len(stage.mirrored) == 1
+    stage >> client(query("UPDATE orders SET a = 2"))
+    stage.events.clear()
+    stage >> answers("primary", error("22012") + IDLE)
+    assert len(stage.mirrored) == 1
+
+
+def in_transaction(stage: Stage, sql: str, tag: str, status: bytes = IN_TRANSACTION) -> None:
+    stage >> client(query(sql))
+    assert asks("primary", query(sql)) in stage.events
+    stage.events.clear()
+    stage >> answers("primary", complete(tag) + status)
+    stage.events.clear()
+
+
+@pytest.mark.parametrize("tag", ["COMMIT", "ROLLBACK"])
+def test_a_transaction_is_mirrored_when_it_has_committed(tag: str) -> None:
+    stage = Stage(rules=mirroring())
+    update = "UPDATE orders SET a = 1"
+    in_transaction(stage, "BEGIN", "BEGIN")
+    in_transaction(stage, update, "UPDATE 1")
+    in_transaction(stage, "SAVEPOINT s", "SAVEPOINT")
+    in_transaction(stage, "DELETE FROM orders", "DELETE 1")
+    in_transaction(stage, "ROLLBACK TO s", "ROLLBACK")
+    assert stage.mirrored == []
+    in_transaction(stage, "COMMIT", tag, IDLE)
+    assert stage.mirrored == ([("other", query(update))] if tag == "COMMIT" else [])
+
+
+def test_what_would_be_left_in_a_session_is_not_mirrored() -> None:
+    stage = Stage(rules=[Rule(name="all", mirror="other")])
+    for sql in ("SET search_path = a", "SELECT pg_advisory_lock(1)", "LISTEN a"):
+        stage >> client(query(sql))
+        stage.events.clear()
+        assert stage.session.errand is not None
+        assert not any(stage.session.errand.copies)
+        stage = Stage(rules=[Rule(name="all", mirror="other")])

@@ -99,6 +99,14 @@ def test_a_rule_may_name_servers() -> None:
             'rules[0].rewrite_regex: rule "1" has rewrite_regex, and nothing to put there: set'
             " rewrite",
         ),
+        (
+            'mirror = "app"',
+            'rules[0].mirror: rule "1" mirrors to its own server group: name another one',
+        ),
+        (
+            'mirror = "next"',
+            'rules[0].mirror: rule "1" mirrors to "next", and there is no such server group',
+        ),
         ('reject = ""', 'rules[0].reject: rule "1" rejects without a word: say why'),
     ],
 )

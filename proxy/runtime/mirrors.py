@@ -1,0 +1,438 @@
+"""What rules mirror is sent to other server groups from here; nobody waits for it.
+
+A `Lane` is a client of the other group that lives in this process: a session of its own, whose
+answers go nowhere. So what clients sent stays as it was, parameters and formats included; it goes
+by that group's pools, and what it writes is marked in that group's ledger. It logs in as the
+group's control user, to the database of the same name. The group's own rules do not count for it:
+its reads are the primary's, uncached, and nothing is mirrored on.
+
+What waits is bounded, and what is too much is dropped and counted. Statements of one session
+take one lane, one after the other, so they stay in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, final
+
+from proxy.errors import ClientVisibleError, Fault, IdleTimeout, RemoteProtocolError
+from proxy.observe.logs import Logger
+from proxy.routing.rules import RuleBook
+from proxy.routing.terms import Policy
+from proxy.runtime.logins import Logins
+from proxy.session.copies import Copy
+from proxy.session.ports import Services, Terms
+from proxy.session.session import Session
+from proxy.settings.model import ServerGroup
+from proxy.settings.rule import Rule
+from proxy.settings.values import LOCAL, RouteTo
+from proxy.types import Ending, Mirrored
+from proxy.wire.postgres import tags
+from proxy.wire.postgres.client_engine import ClientEngine
+from proxy.wire.postgres.credentials import Credentials
+from proxy.wire.postgres.framer import Framer, watch
+from proxy.wire.postgres.packets import V3_0
+from proxy.wire.postgres.prepared import Library
+from proxy.wire.postgres.startup import Replication, Startup
+
+log = Logger("mirrors")
+
+LANES: Final = 4
+"""Sessions for each database, and so connections to it at most."""
+
+MOST_WAITING: Final = 10_000
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of statements that wait for one other group; a second's worth of a busy application."""
+
+TIME_LIMIT: Final = 10.0
+"""Seconds for one statement, waiting for a connection included; then it is cancelled."""
+
+GRACE: Final = 2.0
+"""Seconds until a server that does not even hear of that is hung up on."""
+
+RETRY: Final = 5.0
+"""Seconds in which nothing is tried after a database has let nobody in."""
+
+IDLE: Final = 60.0
+"""Seconds without a statement, after which a lane's session ends."""
+
+_SERVED: Final = Rule(name="mirror", route=RouteTo.PRIMARY, timeout=TIME_LIMIT)
+_WATCH: Final = watch(b"ZE")
+_STATUS: Final = 5
+
+
+class Client(Protocol):
+    """Who is served by a group; see `service`."""
+
+    @property
+    def database(self) -> str: ...
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def sent(self) -> int: ...
+
+    def why_overdue(self, now: float, /) -> ClientVisibleError | None: ...
+
+    def follow_policy(self) -> None: ...
+
+    def refuse(self, error: ClientVisibleError, /) -> None: ...
+
+
+class Target(Services, Protocol):
+    """Another server group at work."""
+
+    settings: ServerGroup
+    logins: Logins
+    library: Library
+
+    def enter(self, client: Client, /) -> None:
+        """A client is there."""
+
+    def left(self, client: Client, /) -> None:
+        """It is there no more."""
+
+
+@final
+class Mirrors:
+    """All that one server group mirrors.
+
+    Args:
+        clock: Seconds.
+
+    Attributes:
+        find: Finds another group by its name.
+    """
+
+    __slots__ = ("_clock", "_is_closed", "_mirrors", "find")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._mirrors: dict[str, Mirror] = {}
+        self._is_closed = False
+        self.find: Callable[[str], Target | None] = lambda _: None
+
+    def take(self, copies: Sequence[Copy], database: str, owner: object) -> None:
+        """Take statements, in their order; what is too much is dropped."""
+        for copy in copies:
+            mirror = self._mirror(copy.rule.mirror or "")
+            if mirror is None or not mirror.take(copy, database, owner):
+                copy.rule.mirrored.count(Mirrored.DROPPED)
+
+    def close(self) -> None:
+        """Stop."""
+        self._is_closed = True
+        for mirror in self._mirrors.values():
+            mirror.close()
+
+    def _mirror(self, name: str) -> Mirror | None:
+        mirror = self._mirrors.get(name)
+        if mirror is None and not self._is_closed:
+            target = self.find(name)
+            if target is not None:
+                mirror = self._mirrors[name] = Mirror(target, self._clock)
+        return mirror
+
+
+@final
+class Mirror:
+    """What is sent to one other group.
+
+    Attributes:
+        target: The group.
+        waiting: How many statements wait.
+        bytes: How large they are, together.
+    """
+
+    __slots__ = ("_clock", "_is_closed", "_lanes", "bytes", "target", "waiting")
+
+    def __init__(self, target: Target, clock: Callable[[], float]) -> None:
+        self.target = target
+        self._clock = clock
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._is_closed = False
+        self.waiting = 0
+        self.bytes = 0
+
+    def take(self, copy: Copy, database: str, owner: object) -> bool:
+        """Take a statement; False: there is no room for it."""
+        size = len(copy.data)
+        if self._is_closed or self.waiting >= MOST_WAITING or self.bytes + size > MOST_BYTES:
+            return False
+        key = (database, hash((id(owner),)) % LANES)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(self, database, self._clock)
+        return lane.take(copy)
+
+    def leave(self, lane: Lane) -> None:
+        """A lane has nothing to do, and has had nothing for long."""
+        self._lanes = {key: other for key, other in self._lanes.items() if other is not lane}
+
+    def close(self) -> None:
+        """Stop."""
+        self._is_closed = True
+        for lane in list(self._lanes.values()):
+            lane.close_for_good()
+
+
+@final
+class Void:
+    """The shell of one of a lane's sessions, which may have something to say after its end."""
+
+    __slots__ = ("_framer", "lane")
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane: Lane | None = lane
+        self._framer = Framer(_WATCH)
+
+    def write(self, data: bytes) -> None:
+        """Throw an answer away; what matters of it is whether it is an error, and its end."""
+        if self.lane is None:
+            return
+        self.lane.sent += len(data)
+        passed = self._framer.feed(data)
+        for tag, start, _ in self._framer.found:
+            if tag == tags.ERROR_RESPONSE:
+                self.lane.has_failed()
+            else:
+                self.lane.is_ready(passed[start + _STATUS])
+
+    def close(self, reason: str, cause: Ending | Fault) -> None:
+        """The session can't go on."""
+        if self.lane is not None:
+            self.lane.part_soon(self)
+
+    def pause_reading(self) -> None:
+        """There is never more than one statement under way."""
+
+    def resume_reading(self) -> None:
+        """See `pause_reading`."""
+
+
+@final
+class Lane:
+    """One session after the other; see the module. It is a client of the other group.
+
+    Args:
+        mirror: Whose it is.
+        database: Where its statements are run.
+        clock: Seconds.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_has_failed",
+        "_idle_since",
+        "_is_busy",
+        "_is_closed",
+        "_limit",
+        "_mirror",
+        "_opening",
+        "_queue",
+        "_retry_at",
+        "_session",
+        "_shell",
+        "_status",
+        "_under_way",
+        "database",
+        "received",
+        "sent",
+    )
+
+    def __init__(self, mirror: Mirror, database: str, clock: Callable[[], float]) -> None:
+        self.database = database
+        self.received = 0
+        self.sent = 0
+        self._mirror = mirror
+        self._clock = clock
+        self._queue: deque[Copy] = deque()
+        self._session: Session | None = None
+        self._shell = Void(self)
+        self._under_way: Copy | None = None
+        self._has_failed = False
+        self._status = tags.IDLE
+        self._limit: asyncio.TimerHandle | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._is_busy = False
+        self._is_closed = False
+        self._retry_at = 0.0
+        self._idle_since = clock()
+
+    def take(self, copy: Copy) -> bool:
+        """Take a statement; False: its database lets nobody in."""
+        if self._is_closed or self._clock() < self._retry_at:
+            return False
+        self._queue.append(copy)
+        self._mirror.waiting += 1
+        self._mirror.bytes += len(copy.data)
+        if not self._is_busy:
+            self._is_busy = True
+            self._go_on()
+        return True
+
+    def close_for_good(self) -> None:
+        """Stop."""
+        self._is_closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+        self._drop_waiting()
+        self._part()
+
+    # Statements, one after the other
+
+    def _go_on(self) -> None:
+        """Never from within a callback of either session: later."""
+        asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        if self._under_way is not None or self._opening is not None:
+            return
+        session = self._session
+        if session is not None and (self._status != tags.IDLE or session.pins):
+            self._part()  # what was left open or behind is nobody else's
+            session = None
+        if not self._queue or self._is_closed:
+            self._is_busy = False
+            self._idle_since = self._clock()
+            return
+        if session is None:
+            task = asyncio.get_running_loop().create_task(self._open())
+            self._opening = task
+            task.add_done_callback(self._is_open)
+            return
+        copy = self._under_way = self._pop()
+        self._has_failed = False
+        self.received += len(copy.data)
+        loop = asyncio.get_running_loop()
+        self._limit = loop.call_later(TIME_LIMIT + GRACE, self._give_up)
+        try:
+            session.receive(copy.data)
+        except RemoteProtocolError as error:
+            self.refuse(error)
+
+    def _pop(self) -> Copy:
+        copy = self._queue.popleft()
+        self._mirror.waiting -= 1
+        self._mirror.bytes -= len(copy.data)
+        return copy
+
+    def _drop_waiting(self) -> None:
+        while self._queue:
+            self._pop().rule.mirrored.count(Mirrored.DROPPED)
+
+    def _end(self, outcome: Mirrored) -> None:
+        copy, self._under_way = self._under_way, None
+        if copy is None:
+            return
+        copy.rule.mirrored.count(outcome)
+        if self._limit is not None:
+            self._limit.cancel()
+        self._go_on()
+
+    def _give_up(self) -> None:
+        """Its server does not even hear that it is to stop."""
+        session = self._session
+        if session is not None and session.link is not None:
+            session.link.abort("a mirrored statement took too long")
+        self._part()
+
+    def _part(self) -> None:
+        """End the session; what it runs is cancelled."""
+        session, self._session = self._session, None
+        self._shell.lane = None
+        if session is not None:
+            self._mirror.target.left(self)
+            session.client_gone()
+        self._end(Mirrored.FAILED)
+
+    # A session is opened
+
+    async def _open(self) -> None:
+        target = self._mirror.target
+        settings = target.settings
+        wish = Startup(
+            version=V3_0,
+            user=settings.auth_user.encode(),
+            database=self.database.encode("utf-8", "surrogateescape"),
+            settings={b"application_name": b"tidegate mirror"},
+            replication=Replication.NO,
+        )
+        password = settings.auth_password
+        secret = None if password is None else password.get_secret_value().encode()
+        async with asyncio.timeout(TIME_LIMIT):
+            profile, _ = await target.logins.welcome(
+                wish,
+                settings.auth_user,
+                self.database,
+                Credentials(password=secret),
+                client=LOCAL,
+                policy=Policy(book=RuleBook((_SERVED,))),
+            )
+        self._shell = Void(self)
+        self._status = tags.IDLE
+        engine = ClientEngine(target.library)
+        self._session = Session(target, self._shell, engine, profile, Terms())
+        target.enter(self)
+
+    def _is_open(self, task: asyncio.Task[None]) -> None:
+        self._opening = None
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._retry_at = self._clock() + RETRY
+            if self._queue:
+                self._pop().rule.mirrored.count(Mirrored.FAILED)
+            self._drop_waiting()
+            if isinstance(error, ClientVisibleError | TimeoutError):
+                log.warning(
+                    "a database to mirror to lets nobody in",
+                    group=self._mirror.target.settings.name,
+                    database=self.database,
+                    error=str(error) or f"no answer within {TIME_LIMIT:g} s",
+                )
+            else:
+                log.exception("a task ended by a bug", error)
+        self._next()
+
+    # From the session's shell
+
+    def has_failed(self) -> None:
+        """There was an error."""
+        self._has_failed = True
+
+    def is_ready(self, status: int) -> None:
+        """The answer is whole."""
+        self._status = status
+        self._end(Mirrored.FAILED if self._has_failed else Mirrored.SENT)
+
+    def part_soon(self, shell: Void) -> None:
+        """The session can't go on."""
+        asyncio.get_running_loop().call_soon(self._part_from, shell)
+
+    def _part_from(self, shell: Void) -> None:
+        if shell is self._shell:
+            self._part()
+
+    # Client, for the other group
+
+    def why_overdue(self, now: float) -> ClientVisibleError | None:
+        """Say whether it has had nothing to do for long."""
+        if self._is_busy and self._session is not None:
+            return self._session.tick(now)
+        if not self._is_busy and now - self._idle_since >= IDLE:
+            return IdleTimeout("nothing is mirrored")
+        return None
+
+    def follow_policy(self) -> None:
+        """The other group's rules do not count here."""
+
+    def refuse(self, error: ClientVisibleError) -> None:
+        """Hang up."""
+        self._part()
+        if not self._is_busy:
+            self._mirror.leave(self)
