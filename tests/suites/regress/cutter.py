@@ -16,6 +16,7 @@ TOKEN: Final = re.compile(
       (?P<comment> --[^\n]* )
     | (?P<block> /\* )
     | (?P<escaped> [eE]'(?:[^'\\]|''|\\.)*' )
+    | (?P<unicode> [uU]&'(?:[^']|'')*' )
     | (?P<string> ' )
     | (?P<quoted> "(?:[^"]|"")*" )
     | (?P<dollar> \$(?:[^\W\d]\w*)?\$ )

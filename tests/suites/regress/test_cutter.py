@@ -34,9 +34,16 @@ def test_a_semicolon_inside_of_something_ends_nothing(statement: str) -> None:
 
 def test_backslashes_are_escapes_where_strings_are_set_to_have_them() -> None:
     setting = "SET standard_conforming_strings TO"
-    first, second = r"SELECT '\';'", r"SELECT '\'"
-    script = f"{setting} off; {first}; {setting} on; {second}; SELECT 3;"
-    assert texts(script) == [f"{setting} off", first, f"{setting} on", second, "SELECT 3"]
+    first, second, third = r"SELECT '\';'", r"SELECT U&'\'", r"SELECT '\'"
+    script = f"{setting} off; {first}; {second}; {setting} on; {third}; SELECT 3;"
+    assert texts(script) == [
+        f"{setting} off",
+        first,
+        second,
+        f"{setting} on",
+        third,
+        "SELECT 3",
+    ]
 
 
 def test_a_semicolon_that_is_forced_joins_statements() -> None:
