@@ -72,7 +72,8 @@ def learn(session: Conversation, errand: Errand, link: Link) -> None:
     exchange, planner = link.exchange, session.planner
     if exchange.error is not None:
         # The transaction has failed; COMMIT will end it, and be answered by ROLLBACK.
-        errand.refused = exchange.error
+        # What was set in it is as it was before, which the client hears behind the error.
+        errand.refused = exchange.error + exchange.reported
     else:
         found = found_tables(exchange.rows, planner, session.profile.database)
         session.transaction.narrow(found, planner.generation)

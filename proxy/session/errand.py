@@ -63,7 +63,7 @@ class Errand:
         is_wrapped: Whether it runs in a transaction of ours, which its client knows nothing of.
         closes: The end of the answer to what ran in one, for this COMMIT to say; None: it is not
             ours.
-        refused: What the server said against the commit before it was sent.
+        refused: What the server said against the commit before it was sent, and what it reported.
         reply: What has come of the answer, where that is rewritten.
         is_aside: Whether that was done behind a savepoint, and is still to be taken back.
         terms: How its read is to be served, where somebody has said anything of it; else None.

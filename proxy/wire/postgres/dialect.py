@@ -116,7 +116,8 @@ def closed(end: bytes, reply: bytes, refused: bytes | None) -> bytes:
         end: What was kept back, from its CommandComplete or ReadyForQuery on; b"": nothing, the
             commit is the client's own.
         reply: The whole answer to the commit.
-        refused: The ErrorResponse that says why it could not be one, or None.
+        refused: The ErrorResponse that says why it could not be one, with what the server reported
+            behind it, or None.
     """
     messages = list(_messages(reply))
     has_failed = refused is not None or any(tag == tags.ERROR_RESPONSE for tag, _ in messages)

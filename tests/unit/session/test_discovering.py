@@ -177,6 +177,16 @@ def test_a_key_that_waited_refuses_the_clients_own_commit(stage: Stage) -> None:
     stage << told(PARSED + BOUND + REFUSED + IDLE)
 
 
+def test_settings_that_a_refused_commit_takes_back_are_reported(stage: Stage) -> None:
+    for text, reply in ((BEGIN, BEGUN), (CALL, CALLED + IN_TRANSACTION)):
+        stage >> client(text) << asks("primary", text)
+        stage >> answers("primary", reply) << told(reply)
+    back = parameter("TimeZone", "UTC")
+    stage >> client(COMMIT) << asks("primary", PROBE)
+    stage >> answers("primary", REFUSED + back + FAILED) << asks("primary", COMMIT)
+    stage >> answers("primary", NOT_COMMITTED) << told(REFUSED + back + IDLE)
+
+
 def test_the_commit_itself_may_fail(stage: Stage, orders: Table) -> None:
     stage >> client(CALL) << asks("primary", BEGIN, CALL)
     stage >> answers("primary", BEGUN, CALLED, IN_TRANSACTION)
