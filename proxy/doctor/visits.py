@@ -119,7 +119,8 @@ class Visit:
         if plan.statement.effects & _PINNING:
             self.is_pinned = True
         # What the server would be asked for, a log does not tell.
-        writes = plan.known if plan.discovers else plan.writes
+        is_asked = plan.discovers and not (plan.commits and self.standing is Standing.NONE)
+        writes = plan.known if is_asked else plan.writes
         if self.standing is Standing.NONE:
             return writes
         if reason is not Reason.REPLICA and kind not in _SAVEPOINTS:

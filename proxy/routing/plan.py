@@ -22,8 +22,9 @@ PLANS: Final = 10_000
 
 _COMMITS_INSIDE: Final = frozenset((Kind.OPAQUE,))
 
-DISCOVERED: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE))
-"""What runs in any transaction, to its end: the locks it has then are of all that it wrote."""
+DISCOVERED: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.CALL))
+"""What runs in any transaction, to its end: the locks it has then are of all that it wrote. (In a
+transaction the server lets no procedure commit.)"""
 
 _BY_KIND: Final = {
     Kind.LOCKING: Reason.LOCK,
@@ -46,20 +47,25 @@ class Plan:
         known: The part of `writes` that is certain, where it is all tables for want of knowledge.
         discovers: Whether the server can say before the commit which tables it wrote.
         counts: The one table whose rows its command tag counts; None where it may be several.
-        may_commit: Whether it may commit by itself, in the middle of what it does.
+        may_commit: Whether it may commit by itself, wherever it is run.
+        commits: Whether it may where it is run outside of a transaction, in the middle of what it
+            does.
         taints: Whether it may leave something in the session that nobody declared.
         tells_time: Whether its result is of the moment, which stands still in a transaction.
         is_plain: Whether it reads, and nothing else: nothing is left of it to be thought of.
         settings: Custom settings that the read asks for. It may leave the primary only where the
             session has said what they are.
+        has_names: Whether it names relations, or runs a body that may.
         generation: Of the catalogs, when this was made.
     """
 
     __slots__ = (
+        "commits",
         "counts",
         "detail",
         "discovers",
         "generation",
+        "has_names",
         "is_plain",
         "known",
         "may_commit",
@@ -87,12 +93,13 @@ class Plan:
         self.known = NOTHING
         self.discovers = False
         self.counts: Table | None = None
-        self.may_commit = statement.kind in _COMMITS_INSIDE
+        self.may_commit = self.commits = statement.kind in _COMMITS_INSIDE
         self.taints = (
             statement.kind is Kind.OPAQUE
             or Effect.UNTRACKED in statement.effects
             or any(name == "pg_settings" for _, name in statement.writes)  # a way to SET
         )
+        self.has_names = bool(statement.reads) or statement.kind is Kind.CALL
         self.tells_time = statement.cache_reason is Reason.CLOCK
         self.is_plain = False
         self.statistics: object | None = None  # of the cache's admission
@@ -221,6 +228,10 @@ class Planner:
         statement = plan.statement
         if statement.kind is Kind.READ:
             plan.reason = Reason.CATALOG_LOADING
+        if statement.kind is Kind.CALL:
+            plan.may_commit = plan.commits = plan.taints = True
+            plan.writes = self.everything(scope.database)
+            return plan
         # Even a read: a view may call what writes. Definitions are not counted as changed, or what
         # runs while they are being read would have them read again, for ever.
         plan.writes |= self.any_table(scope.database)
@@ -228,18 +239,24 @@ class Planner:
         return plan
 
     def _judge(self, plan: Plan, scope: Scope, access: Access) -> None:
+        kind = plan.statement.kind
+        if kind is Kind.CALL:
+            plan.may_commit = access.hidden
+            plan.commits = access.hidden or access.commits
+        if access.schema and kind is not Kind.SCHEMA:
+            plan.writes |= {schema_of(EVERY_DATABASE)}
         if not access.exact:
             plan.writes |= self.everything(scope.database)
             plan.known = access.write_set
-            plan.discovers = plan.statement.kind in DISCOVERED and not access.hidden
+            plan.discovers = kind in DISCOVERED and not access.hidden
         elif access.write_set:
             plan.writes |= access.write_set
-            is_counted = plan.statement.kind is Kind.WRITE and access.counted
+            is_counted = kind is Kind.WRITE and access.counted
             if is_counted and len(access.write_set) == 1:
                 (plan.counts,) = access.write_set
         plan.taints = plan.taints or access.taints
         plan.tells_time = plan.tells_time or access.clock
-        if plan.statement.kind is not Kind.READ:
+        if kind is not Kind.READ:
             return
         if access.replica is not None:
             plan.reason, plan.detail = access.replica, access.detail

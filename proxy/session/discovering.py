@@ -29,7 +29,7 @@ def must_wrap(errand: Errand, *, may_run_unseen: bool) -> bool:
     """Tell if an errand outside of a transaction is to be run in one of ours.
 
     A text of several statements is answered as a whole, and may hold anything; a batch whose end
-    has not come yet may still grow to hold it.
+    has not come yet may still grow to hold it. What may commit would fail in ours.
 
     Args:
         errand: What is to be run.
@@ -40,9 +40,9 @@ def must_wrap(errand: Errand, *, may_run_unseen: bool) -> bool:
         return False
     found = False
     for plan in plans:
-        if plan.statement.kind not in DISCOVERED:
+        if plan.statement.kind not in DISCOVERED or plan.commits:
             return False
-        if plan.discovers or (may_run_unseen and plan.statement.reads):
+        if plan.discovers or (may_run_unseen and plan.has_names):
             found = True
     return found
 

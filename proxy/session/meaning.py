@@ -92,7 +92,7 @@ def _plan_fetched(
         plan
         for execution in cursors.values()
         for plan in plan_all(reader, planner, profile, [read(reader, profile, execution)], {})
-        if plan.writes or plan.taints or plan.may_commit or plan.statement.effects
+        if plan.writes or plan.taints or plan.commits or plan.statement.effects
     ]
     if len(found) == 1 and found[0].read_set is None:
         return found[0]

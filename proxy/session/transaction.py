@@ -94,7 +94,7 @@ class Transaction:
         """
         for plan, text in zip(plans, texts, strict=True):
             is_other = self.are_names_lost and bool(plan.writes)
-            if is_other or (may_run_unseen and plan.statement.reads):
+            if is_other or (may_run_unseen and plan.has_names):
                 self.writes |= anything
                 if plan.statement.kind in DISCOVERED:
                     self.discovers = True
@@ -159,7 +159,7 @@ def may_commit(plans: Sequence[Plan], *, in_transaction: bool, may_run_unseen: b
     hold one (an unread text; a procedure is refused there by the server itself); and whatever
     follows the end of the transaction, even a ROLLBACK, is outside again.
     """
-    is_writing = any(plan.writes or (may_run_unseen and plan.statement.reads) for plan in plans)
+    is_writing = any(plan.writes or (may_run_unseen and plan.has_names) for plan in plans)
     if not in_transaction:
         return is_writing
     kinds = {plan.statement.kind for plan in plans}
@@ -181,6 +181,6 @@ def has_ended(plans: Sequence[Plan]) -> bool:
 def has_control(plans: Sequence[Plan]) -> bool:
     """Tell whether one of these begins or ends a transaction, or may do so unseen."""
     return any(
-        plan.may_commit or plan.statement.kind is Kind.BEGIN or plan.statement.kind in _ENDS
+        plan.commits or plan.statement.kind is Kind.BEGIN or plan.statement.kind in _ENDS
         for plan in plans
     )

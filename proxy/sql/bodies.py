@@ -32,7 +32,7 @@ KEPT: Final = 10_000
 TOLD: Final = frozenset(
     {
         *(Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.SCHEMA, Kind.UTILITY, Kind.EXPLAIN, Kind.SHOW),
-        *(Kind.SET, Kind.SET_LOCAL, Kind.RESET, Kind.EMPTY),
+        *(Kind.CALL, Kind.SET, Kind.SET_LOCAL, Kind.RESET, Kind.EMPTY),
     }
 )
 """What can be told of a statement inside of another; no function may run most of the others."""
@@ -76,6 +76,7 @@ class Meaning:
         parts: Its statements.
         opaque: Why there may be more; empty when that is all.
         hidden: Whether that may be done past its transaction, by a connection of its own.
+        commits: Whether it ends its transaction, and begins another.
         types: Names of types that it turns values into without a word.
         takes_signature: Whether it turns values into the types of its arguments.
         takes_field: Whether it turns values into types that nobody knows, those of fields.
@@ -86,6 +87,7 @@ class Meaning:
     parts: tuple[Part, ...] = ()
     opaque: str = ""
     hidden: bool = False
+    commits: bool = False
     types: frozenset[str] = frozenset()
     takes_signature: bool = False
     takes_field: bool = False
@@ -112,6 +114,11 @@ class Body(NamedTuple):
             if name == "search_path":
                 return _names_in(value) or ()
         return None
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether the server lets nothing in it end the transaction (ExecuteCallStmt)."""
+        return self.language == "sql" or self.owner is not None or bool(self.settings)
 
     def changes_meaning(self) -> bool:
         """Whether its own settings make its text mean something else."""
@@ -176,7 +183,7 @@ class Bodies:
             reason=Reason.WRITE if declaration.writes else None,
         )
         part = Part(statement, clock=False, is_deparsed=True)
-        self._declared[oid] = Meaning((part,), opaque=problem, hidden=bool(problem))
+        self._declared[oid] = Meaning((part,), opaque=problem, hidden=bool(problem), commits=True)
 
     def __contains__(self, oid: object) -> bool:
         """Whether a function has a text that may be understood."""
@@ -232,6 +239,7 @@ def _of_script(script: Script) -> Meaning:
     return Meaning(
         opaque=script.opaque,
         hidden=script.skips,
+        commits=script.commits,
         types=frozenset(script.types),
         takes_signature=bool(script.targets - {FIELD}),
         takes_field=FIELD in script.targets,

@@ -74,8 +74,13 @@ class Catalog:
         """
         if statement.kind is Kind.OPAQUE:
             return _anything(statement)
-        resolution = Resolution(self._snapshot, Frame(search_path, frozenset((user,))))
+        resolution = self._begin(statement, search_path, user)
         return self._resolved(resolution, statement)
+
+    def _begin(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Resolution:
+        is_atomic = statement.kind is not Kind.CALL
+        frame = Frame(search_path, frozenset((user,)), is_atomic=is_atomic)
+        return Resolution(self._snapshot, frame)
 
     def _resolved(self, resolution: Resolution, statement: Statement) -> Access:
         kind = statement.kind
@@ -103,7 +108,7 @@ class Catalog:
         """
         if statement.kind is Kind.OPAQUE:
             return []
-        resolution = Resolution(self._snapshot, Frame(search_path, frozenset((user,))))
+        resolution = self._begin(statement, search_path, user)
         resolution.ways = {}
         self._resolved(resolution, statement)
         return sorted(

@@ -154,7 +154,9 @@ ROUTINES: Final = """
 SELECT p.oid::int8, n.nspname::text, p.proname::text,
        CASE WHEN p.oid >= 16384 AND strpos(p.proargdefaults::text, 'FUNC') > 0 THEN 'v'
             ELSE p.provolatile::text END,
-       p.pronargs::int4, p.pronargdefaults::int4, p.provariadic <> 0,
+       CASE WHEN p.prokind = 'p' THEN coalesce(cardinality(p.proallargtypes), p.pronargs)
+            ELSE p.pronargs END::int4,
+       p.pronargdefaults::int4, p.provariadic <> 0,
        coalesce(t.typtype IN ('c', 'p') OR t.oid >= 16384, false),
        p.oid >= 16384 AND strpos(p.prosrc, 'set_config') > 0, e.extname::text
 FROM pg_catalog.pg_proc p
@@ -165,8 +167,9 @@ LEFT JOIN pg_catalog.pg_depend d
  AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
 LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
 """
-"""oid, schema, name, volatility, arguments, how many have a default, VARIADIC, can take a row,
-mentions set_config, extension. A default that calls something makes it VOLATILE."""
+"""oid, schema, name, volatility, arguments (what a procedure returns is among them, as in CALL),
+how many have a default, VARIADIC, can take a row, mentions set_config, extension. A default that
+calls something makes it VOLATILE."""
 
 ROUTINE_TYPES: Final = """
 SELECT objid::int8, refobjid::int8 FROM pg_catalog.pg_depend

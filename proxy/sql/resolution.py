@@ -46,6 +46,7 @@ class Access:
         unseen: What that is for, and by which way it comes in, for people.
         hidden: Whether what it writes may be written past its transaction, by a connection of a
             function's own: no lock of the transaction tells of that.
+        commits: Whether it may commit in the middle of what it does, outside of a transaction.
         counted: Whether what it writes are rows that its command tag counts.
         schema: Whether it may change definitions, rights or roles.
         replica: Why no replica may serve it; None when one may.
@@ -61,6 +62,7 @@ class Access:
     write_set: frozenset[Table] = NOTHING
     exact: bool = True
     hidden: bool = False
+    commits: bool = False
     unseen: str = ""
     counted: bool = True
     schema: bool = False
@@ -79,11 +81,14 @@ class Frame(NamedTuple):
         path: The search path, `"$user"` included; None: it may be any.
         users: Who `"$user"` may be.
         trusts: Whether something above is IMMUTABLE, and believed to be.
+        is_atomic: Whether nothing can end the transaction there. What a procedure is called by
+            can, and nothing else.
     """
 
     path: tuple[str, ...] | None
     users: frozenset[str]
     trusts: bool = False
+    is_atomic: bool = True
 
 
 class Step(NamedTuple):
@@ -304,9 +309,13 @@ class Resolution:
         else:
             path = self._names
             self._has_bare_names = self._has_bare_names or self._is_bare(statement)
+        outer = self._frame
+        if kind is not Kind.CALL and not outer.is_atomic:
+            self._frame = outer._replace(is_atomic=True)
         self._depth += 1
         self.statement(statement, path, part.settings)
         self._depth -= 1
+        self._frame = outer
 
     def _is_bare(self, statement: Statement) -> bool:
         """Tell if something is named without its schema that is not the server's own."""
@@ -332,12 +341,15 @@ class Resolution:
             outer.path if body.search_path is None else body.search_path,
             outer.users if body.owner is None else frozenset((body.owner,)),
             outer.trusts or routine.volatility == "i",
+            outer.is_atomic or body.is_atomic,
         )
         with self._within(frame, "function", f"{routine.schema}.{routine.name}"):
             if routine.volatility == "v" and not frame.trusts:
                 # Each statement in it has a snapshot of its own.
                 self._refuse(Reason.FUNCTION, routine.name)
             meaning = snapshot.bodies.meaning(oid)
+            if meaning.commits and not frame.is_atomic:
+                self.access.commits = True
             self._judge_body(routine, body, meaning)
             for part in meaning.parts:
                 self._part(part, routine.name)

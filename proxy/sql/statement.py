@@ -31,7 +31,9 @@ class Kind(Enum):
     WRITE = "write"
     # Changes definitions, rights or roles.
     SCHEMA = "schema"
-    # May write anything: procedures, anonymous blocks, what does not parse.
+    # Runs a procedure, whose body says what it writes; it may commit in the middle of it.
+    CALL = "call"
+    # May write anything: anonymous blocks, what does not parse.
     OPAQUE = "opaque"
     # Needs the primary and changes no table's content.
     UTILITY = "utility"

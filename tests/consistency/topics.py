@@ -311,7 +311,7 @@ CREATE TRIGGER keep_audit AFTER UPDATE ON audited FOR EACH ROW EXECUTE FUNCTION 
 CALLED: Final = _register(
     "called",
     keys=6,
-    pause=4.0,
+    pause=0.4,
     writes=(
         Write(("SELECT put_called($1, $2)",)),
         transaction("SELECT put_called($1, $2)"),

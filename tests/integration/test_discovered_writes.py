@@ -40,10 +40,11 @@ SCRIPTS = 300
 
 PREPARE = """
 DROP VIEW IF EXISTS disc_view, disc_gone;
-DROP TABLE IF EXISTS disc_orders, disc_log, disc_other, disc_child CASCADE;
+DROP TABLE IF EXISTS disc_orders, disc_log, disc_other, disc_child, disc_quiet CASCADE;
 CREATE TABLE disc_orders (id int PRIMARY KEY, note text);
 CREATE TABLE disc_log (n int);
 CREATE TABLE disc_other (n int);
+CREATE TABLE disc_quiet (n int);
 CREATE TABLE disc_child (id int REFERENCES disc_orders DEFERRABLE INITIALLY DEFERRED);
 CREATE VIEW disc_view AS SELECT 1 AS n;
 CREATE OR REPLACE FUNCTION disc_fires() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -72,6 +73,17 @@ BEGIN
         RETURN NEXT repeat('x', 500);
     END LOOP;
 END $$;
+CREATE OR REPLACE PROCEDURE disc_runs(sql text, INOUT n int DEFAULT 7) LANGUAGE plpgsql AS $$
+BEGIN EXECUTE sql; n := n + 1; END $$;
+CREATE OR REPLACE PROCEDURE disc_commits(sql text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE sql;
+    COMMIT;
+    INSERT INTO disc_other VALUES (6);
+    IF sql LIKE '%(8)' THEN RAISE EXCEPTION 'behind'; END IF;
+END $$;
+CREATE OR REPLACE PROCEDURE disc_plain(id int) LANGUAGE sql AS
+    'INSERT INTO disc_other VALUES (id)';
 """
 RESET = [
     "DELETE FROM disc_child",
@@ -107,6 +119,16 @@ TEXTS = [
     b"SELECT count(*), sum(length(r)) FROM disc_rows(100) r",
     b"SELECT disc_rows(60)",
     b"WITH w AS (INSERT INTO disc_orders VALUES (12, 'with') RETURNING id) SELECT id FROM w",
+    b"CALL disc_runs('INSERT INTO disc_other VALUES (5)')",
+    b"CALL disc_runs('INSERT INTO disc_child VALUES (404)', 2)",
+    b"CALL disc_runs('COMMIT')",
+    b"CALL disc_runs('CALL disc_commits(''SELECT 1'')')",
+    b"CALL disc_runs('CALL disc_plain(4)', disc_does('INSERT INTO disc_log VALUES (2)'))",
+    b"CALL disc_commits('INSERT INTO disc_log VALUES (7)')",
+    b"CALL disc_commits('INSERT INTO disc_log VALUES (8)')",
+    b"CALL disc_commits('INSERT INTO disc_child VALUES (404)')",
+    b"CALL disc_plain(3)",
+    b"CALL disc_nothing(3)",
     b"SELECT disc_does('INSERT INTO disc_log VALUES (9)'); SELECT 2",
     b"INSERT INTO disc_orders VALUES (13, 'two'); INSERT INTO disc_child VALUES (404)",
     b"SELECT disc_does('INSERT INTO disc_log VALUES (9)'); ROLLBACK",
@@ -217,6 +239,7 @@ def is_hit(proxy: ProxyUnderTest, connection: Connection, text: bytes) -> bool:
 
 
 LOG, OTHER = b"SELECT sum(n) FROM disc_log", b"SELECT sum(n) FROM disc_other"
+QUIET = b"SELECT sum(n) FROM disc_quiet"
 
 
 @pytest.mark.parametrize("in_block", [False, True], ids=["by itself", "in a transaction"])
@@ -259,6 +282,43 @@ DEFINES = [
 ]
 
 
+RUNS, COMMITS = "CALL disc_runs(%s)", "CALL disc_commits(%s)"
+
+
+@pytest.mark.parametrize("in_block", [False, True], ids=["by itself", "in a transaction"])
+def test_what_a_procedure_does_not_write_stays_cached(
+    app: Application, module_proxy: ProxyUnderTest, in_block: bool
+) -> None:
+    with app.connect(prepare_threshold=None) as connection:
+        for statement in RESET:
+            connection.execute(statement.encode())
+        until_cached(module_proxy, connection, LOG, QUIET)
+        before = count_commits(module_proxy, "discovered")
+        with connection.transaction() if in_block else nullcontext():
+            answer = connection.execute(RUNS, ("INSERT INTO disc_log VALUES (5)",))
+            assert answer.fetchall() == [(8,)]
+        assert count_commits(module_proxy, "discovered") == before + 1
+        assert is_hit(module_proxy, connection, QUIET)
+        assert not is_hit(module_proxy, connection, LOG)
+        assert connection.execute(LOG).fetchone() == (5,)
+
+
+@pytest.mark.parametrize("number", [7, 8], ids=["to its end", "until it fails"])
+def test_what_a_procedure_commits_in_its_middle_is_seen(
+    app: Application, module_proxy: ProxyUnderTest, number: int
+) -> None:
+    with app.connect(prepare_threshold=None) as connection:
+        for statement in RESET:
+            connection.execute(statement.encode())
+        until_cached(module_proxy, connection, LOG, OTHER)
+        before = count_commits(module_proxy, "everything")
+        with nullcontext() if number == 7 else pytest.raises(psycopg.errors.RaiseException):
+            connection.execute(COMMITS, (f"INSERT INTO disc_log VALUES ({number})",))
+        assert count_commits(module_proxy, "everything") == before + 1
+        assert connection.execute(LOG).fetchone() == (number,)
+        assert connection.execute(OTHER).fetchone() == (6 if number == 7 else None,)
+
+
 @pytest.mark.parametrize("sql", DEFINES)
 def test_definitions_that_a_function_changes_are_seen_at_once(
     direct: Application, app: Application, module_proxy: ProxyUnderTest, sql: str
@@ -276,6 +336,25 @@ def test_definitions_that_a_function_changes_are_seen_at_once(
         connection.execute("SELECT disc_does(%s)", (sql,))
         assert count_commits(module_proxy, "everything") == before + 1
         assert connection.execute(look).fetchall() == owner.execute(look).fetchall()
+
+
+@pytest.mark.parametrize("way", ["SELECT disc_defines()", "CALL disc_defining()"])
+def test_definitions_in_a_plain_string_are_seen_at_once(
+    direct: Application, app: Application, module_proxy: ProxyUnderTest, way: str
+) -> None:
+    look = b"SELECT n FROM disc_view"
+    body = "BEGIN EXECUTE 'CREATE OR REPLACE VIEW disc_view AS SELECT 8 AS n'; {} END"
+    with direct.connect() as owner, app.connect(prepare_threshold=None) as connection:
+        owner.execute(PREPARE.encode())
+        owner.execute(
+            "CREATE OR REPLACE FUNCTION disc_defines() RETURNS int LANGUAGE plpgsql"
+            f" AS $${body.format('RETURN 1;')}$$;"
+            " CREATE OR REPLACE PROCEDURE disc_defining() LANGUAGE plpgsql"
+            f" AS $${body.format('COMMIT;')}$$".encode()
+        )
+        until_cached(module_proxy, connection, look)
+        connection.execute(way.encode())
+        assert connection.execute(look).fetchall() == [(8,)]
 
 
 def test_what_a_temporary_view_writes_is_seen(

@@ -31,6 +31,12 @@ CREATE FUNCTION line.raises(int) RETURNS void LANGUAGE sql
 CREATE FUNCTION line.logs() RETURNS trigger LANGUAGE plpgsql
     AS $$ BEGIN INSERT INTO log VALUES (NEW.amount); RETURN NEW; END $$;
 CREATE TRIGGER t AFTER INSERT ON line.orders FOR EACH ROW EXECUTE FUNCTION line.logs();
+CREATE PROCEDURE line.adds(n int) LANGUAGE plpgsql
+    AS $$ BEGIN FOR i IN 1..n LOOP INSERT INTO log VALUES (i); COMMIT; END LOOP; END $$;
+CREATE PROCEDURE line.adds(text, OUT n int) LANGUAGE plpgsql
+    AS $$ BEGIN CALL line.adds(length($1)); n := length($1); END $$;
+CREATE PROCEDURE line.orders(n int) LANGUAGE sql
+    AS 'INSERT INTO line.orders (amount) SELECT generate_series(1, n)';
 CREATE MATERIALIZED VIEW line.sums AS SELECT count(*) AS n FROM line.log;
 """
 LOG = "SELECT count(*)::int FROM line.log"
@@ -122,6 +128,9 @@ def test_a_volatile_function_that_only_reads_forgets_nothing(
         ("WITH w AS (INSERT INTO line.orders (amount) VALUES (5) RETURNING amount)"
          " INSERT INTO line.log SELECT amount FROM w", LOG, 2),
         ("TRUNCATE line.log", LOG, None),
+        ("CALL line.adds(3)", LOG, 3),
+        ("CALL adds('four', NULL)", LOG, 4),
+        ("CALL orders(n => 2)", LOG, 2),
     ],
 )  # fmt: skip
 def test_other_ways_to_write_are_seen_and_forget_nothing_else(

@@ -137,7 +137,12 @@ def _execute(tokens: list[Token], text: bytes) -> Statement:
 
 
 def _call(tokens: list[Token], text: bytes) -> Statement:
-    return _with_functions(_opaque(tokens, text), _functions_of(grouped(tokens)[1:]))
+    """CALL evaluates its arguments, and runs what looks like a function of them."""
+    inner = _inner([Token("select"), *tokens[1:]])
+    kind = Kind.CALL if inner.kind in (Kind.READ, Kind.UTILITY) else Kind.OPAQUE
+    statement = _as_part(inner, kind, text)
+    statement.detail = inner.detail or "call"
+    return statement
 
 
 def _load(tokens: list[Token], text: bytes) -> Statement:

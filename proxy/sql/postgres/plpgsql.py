@@ -5,8 +5,8 @@ SQL (`read_sql_construct` and `make_execsql_stmt` in pl_gram.y): up to a keyword
 outside of brackets, whatever stands between. An expression is run by the server as `SELECT` and its
 text, and so it is given here. Variables are not told from columns: they only add names.
 
-What is made as text while it runs, and what ends the transaction, is `opaque`: the rest is still
-given. What is not understood raises.
+What is made as text while it runs is `opaque`: the rest is still given. What is not understood
+raises.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Script:
         targets: What it assigns to, `NEW` and the variables it declares left out.
         opaque: Why it may do more than that; empty when it does not.
         skips: Whether a statement in it was not looked into.
+        commits: Whether it ends its transaction, and begins another.
         leaves_cursor: It opens a cursor, which is still open when it is done.
     """
 
@@ -66,6 +67,7 @@ class Script:
     targets: set[str] = field(default_factory=set)
     opaque: str = ""
     skips: bool = False
+    commits: bool = False
     leaves_cursor: bool = False
 
 
@@ -331,7 +333,12 @@ class _Reader:
         self._expression(self._until(";"))
 
     def _call(self) -> None:
-        self._expression(self._until(";"))
+        self._at -= 1
+        self._query(self._until(";"))
+
+    def _control(self) -> None:
+        self._until(";")
+        self.script.commits = True
 
     def _execute(self) -> None:
         self._dynamic(self._until(";"))
@@ -547,5 +554,6 @@ _STATEMENTS: Final[dict[str, Callable[[_Reader], None]]] = {
     "open": _Reader._open,
     **dict.fromkeys(("fetch", "move"), _Reader._fetch),
     **dict.fromkeys(("close", "null"), _Reader._skip),
-    **dict.fromkeys(("commit", "rollback", "do", "prepare", "deallocate"), _Reader._opaque),
+    **dict.fromkeys(("commit", "rollback"), _Reader._control),
+    **dict.fromkeys(("do", "prepare", "deallocate"), _Reader._opaque),
 }

@@ -129,7 +129,7 @@ def test_what_needs_no_catalog(
 
 
 def test_only_what_is_not_understood_may_commit_by_itself(planner: Planner, scope: Scope) -> None:
-    assert planner.plan(scope, statement("CALL p()")).may_commit
+    assert planner.plan(scope, statement("DO 'x'")).may_commit
     assert not planner.plan(scope, INSERT).may_commit
     assert not planner.plan(scope, statement("CREATE TABLE x (a int)")).may_commit
 
@@ -251,3 +251,40 @@ def test_the_server_is_asked_of_what_its_locks_tell(planner: Planner, scope: Sco
     assert plan.known == {ITEMS}
     know(planner, exact=False, hidden=True)
     assert not planner.plan(scope, SELECT).discovers
+
+
+CALL = statement("CALL p()")
+
+
+def test_without_a_catalog_a_procedure_may_do_anything(planner: Planner, scope: Scope) -> None:
+    plan = planner.plan(scope, CALL)
+    assert plan.writes == {ANY, SCHEMA}
+    assert plan.may_commit
+    assert plan.commits
+    assert plan.taints
+
+
+def test_a_procedure_writes_what_its_body_does(planner: Planner, scope: Scope) -> None:
+    know(planner, write_set=frozenset({ORDERS}))
+    plan = planner.plan(scope, CALL)
+    assert plan.writes == {ORDERS}
+    assert plan.counts is None
+    assert not plan.may_commit
+    assert not plan.commits
+    assert plan.read_set is None
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_procedure_that_can_be_looked_into_commits_in_no_transaction(
+    planner: Planner, scope: Scope, hidden: bool
+) -> None:
+    know(planner, exact=False, commits=True, hidden=hidden)
+    plan = planner.plan(scope, CALL)
+    assert plan.commits
+    assert plan.may_commit is hidden
+    assert plan.discovers is not hidden
+
+
+def test_definitions_that_a_body_changes_count(planner: Planner, scope: Scope) -> None:
+    know(planner, schema=True, write_set=frozenset({ORDERS}))
+    assert planner.plan(scope, SELECT).writes == {ORDERS, SCHEMA}

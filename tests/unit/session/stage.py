@@ -149,7 +149,10 @@ def says_what_is_set(**settings: str) -> bytes:
 
 
 class Catalog:
-    """Tables by name and schema; functions: most may do anything, `sets` whatever to settings."""
+    """Tables by name and schema; functions: most may do anything, `sets` whatever to settings.
+
+    The procedure `commits` may do that as well.
+    """
 
     def __init__(self, database: str) -> None:
         self.database = database
@@ -179,6 +182,7 @@ class Catalog:
             if call.name.startswith("pg_"):
                 continue
             access.taints = True
+            access.commits = access.commits or call.name == "commits"
             access.exact = access.exact and call.name in ("set_config", "sets")
         return access
 

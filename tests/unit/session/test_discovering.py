@@ -313,3 +313,30 @@ def test_what_a_function_has_made_in_the_same_transaction_counts(
     stage >> answers("primary", CALLED + IN_TRANSACTION) << told(CALLED + IN_TRANSACTION)
     stage >> client(COMMIT) << asks("primary", PROBE)
     stage >> answers("primary", locks(orders.oid)) << marked(orders)
+
+
+def test_a_procedure_by_itself_runs_in_a_transaction_of_ours(stage: Stage, orders: Table) -> None:
+    call = query("CALL p(1)")
+    stage >> client(call) << asks("primary", BEGIN, call)
+    stage >> answers("primary", BEGUN, CALLED + IN_TRANSACTION) << told(ROW)
+    stage << asks("primary", PROBE)
+    stage >> answers("primary", locks(orders.oid)) << marked(orders) << asks("primary", COMMIT)
+    stage >> answers("primary", COMMITTED) << told(TAG + IDLE) << settled(True)
+
+
+def test_a_procedure_that_may_commit_runs_in_none_of_ours(
+    stage: Stage, everything: tuple[Table, ...]
+) -> None:
+    call = query("CALL commits()")
+    stage >> client(call) << marked(*everything) << asks("primary", call)
+    reply = error("22012", "behind a COMMIT in it") + IDLE
+    stage >> answers("primary", reply) << told(reply) << settled(True)
+
+
+def test_a_procedure_in_a_transaction_commits_nothing(stage: Stage, orders: Table) -> None:
+    call = query("CALL commits()")
+    for text, reply in ((BEGIN, BEGUN), (call, CALLED + IN_TRANSACTION)):
+        stage >> client(text) << asks("primary", text)
+        stage >> answers("primary", reply) << told(reply)
+    stage >> client(COMMIT) << asks("primary", PROBE)
+    stage >> answers("primary", locks(orders.oid)) << marked(orders) << asks("primary", COMMIT)

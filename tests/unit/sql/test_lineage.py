@@ -78,7 +78,14 @@ def test_what_a_body_writes_is_told(database: Database, label: str) -> None:
 
 @pytest.mark.parametrize(
     "statements",
-    ["EXECUTE x;", "COMMIT;", "PERFORM unheard_of();", "nonsense", "DROP TABLE t;", "CALL p();"],
+    [
+        "EXECUTE x;",
+        "DO $$BEGIN END$$;",
+        "PERFORM unheard_of();",
+        "nonsense",
+        "DROP TABLE t;",
+        "CALL p();",
+    ],
 )
 def test_what_cannot_be_told_may_be_anything(database: Database, statements: str) -> None:
     table = database.relation("t")
@@ -88,6 +95,20 @@ def test_what_cannot_be_told_may_be_anything(database: Database, statements: str
     assert access.schema
     assert access.replica is not None
     assert access.write_set <= tables(table)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *("CREATE TABLE u (a int);", "EXECUTE 'GRANT SELECT ON t TO PUBLIC';"),
+        "EXECUTE $x$CREATE VIEW v AS SELECT 1$x$;",
+    ],
+)
+def test_what_a_body_does_to_definitions_is_told(database: Database, statement: str) -> None:
+    block(database, "f", statement)
+    access = database.resolve("SELECT f()")
+    assert access.schema
+    assert not access.hidden
 
 
 def test_an_immutable_function_that_calls_what_writes_is_no_read(database: Database) -> None:
@@ -387,3 +408,62 @@ def test_what_goes_past_the_transaction_is_hidden_from_its_locks(
     access = database.resolve("SELECT f()")
     assert not access.exact
     assert access.hidden is hidden
+
+
+@pytest.mark.parametrize(
+    ("statements", "exact", "commits"),
+    [
+        ("DELETE FROM t;", True, False),
+        ("DELETE FROM t; COMMIT;", True, True),
+        ("BEGIN DELETE FROM t; ROLLBACK; END;", True, True),
+        ("DELETE FROM t; CALL commits();", True, True),
+        ("DELETE FROM t; CALL atomic();", True, False),
+        ("DELETE FROM t; CALL definer();", True, False),
+        ("DELETE FROM t; CALL in_sql();", True, False),
+        ("DELETE FROM t; PERFORM commits();", True, False),  # refused
+        ("DELETE FROM t; PERFORM calls();", True, False),
+        ("DELETE FROM t; PERFORM commits(); CALL commits();", True, True),
+        ("EXECUTE x; DELETE FROM t;", False, False),
+        ("EXECUTE x; DELETE FROM t; COMMIT;", False, True),
+    ],
+)
+def test_what_a_procedure_writes_and_whether_it_commits_is_told(
+    database: Database, statements: str, exact: bool, commits: bool
+) -> None:
+    table = database.relation("t")
+    block(database, "commits", "COMMIT;")
+    block(database, "calls", "CALL commits();")
+    calls = "BEGIN CALL commits(); END"
+    for name, more in (("atomic", {"settings": ["work_mem=1MB"]}), ("definer", {"owner": "amy"})):
+        database.body(database.routine(name, "v", 0), calls, **more)  # type: ignore[arg-type]
+    sql_function(database, "in_sql", "CALL commits()", "v")
+    block(database, "p", statements)
+    access = database.resolve("CALL p()")
+    assert access.exact is exact
+    assert access.commits is commits
+    assert access.write_set == tables(table)
+    assert access.replica is not None
+    assert not access.hidden
+
+
+@pytest.mark.parametrize(
+    "statements", ["DO 'BEGIN END';", "CALL in_perl();", "nonsense", "CALL unheard_of();"]
+)
+def test_a_procedure_that_cannot_be_looked_into_is_hidden(
+    database: Database, statements: str
+) -> None:
+    database.routine("in_perl", "v", 0)
+    block(database, "p", statements)
+    access = database.resolve("CALL p()")
+    assert not access.exact
+    assert access.hidden
+    assert database.resolve("CALL in_perl()").hidden
+
+
+def test_a_function_among_the_arguments_counts(database: Database) -> None:
+    table = database.relation("t")
+    block(database, "f", "DELETE FROM t; COMMIT;")
+    database.body(database.routine("p", "v", 1), "BEGIN END")
+    access = database.resolve("CALL p(f())")
+    assert access.write_set == tables(table)
+    assert access.exact

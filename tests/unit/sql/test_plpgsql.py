@@ -90,7 +90,7 @@ def _as_statement(query: str, mode: int) -> Iterator[str]:
     if "__Case__Variable_" in query:
         yield "SELECT " + query[query.index("(") + 1 : -1]
     elif query.startswith("CALL "):
-        yield "SELECT " + query[5:]
+        yield query
     elif mode >= 3:  # an assignment
         depth = 0
         for piece in pieces_of(query.encode()):
@@ -153,13 +153,20 @@ def test_what_is_made_as_text_is_opaque() -> None:
         "FOR r IN EXECUTE x LOOP NULL; END LOOP;",
         "RETURN QUERY EXECUTE x;",
         "OPEN c FOR EXECUTE x;",
-        "COMMIT;",
-        "ROLLBACK AND CHAIN;",
         "DO $$BEGIN END$$;",
         "FETCH c INTO x;",
         "MOVE c;",
     ):
         assert script(statement).opaque, statement
+
+
+@pytest.mark.parametrize("statement", ["COMMIT;", "ROLLBACK AND CHAIN;", "COMMIT AND NO CHAIN;"])
+def test_what_ends_the_transaction_is_told_apart(statement: str) -> None:
+    read = script(f"{statement} DELETE FROM t;")
+    assert read.commits
+    assert not read.opaque
+    assert not read.skips
+    assert read.queries == [b"DELETE FROM t"]
 
 
 def test_a_text_that_is_one_string_is_known() -> None:
