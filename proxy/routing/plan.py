@@ -26,6 +26,13 @@ DISCOVERED: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.CALL))
 """What runs in any transaction, to its end: the locks it has then are of all that it wrote. (In a
 transaction the server lets no procedure commit.)"""
 
+_EVALUATING: Final = frozenset(
+    {
+        *(Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.SCHEMA, Kind.CALL),
+        *(Kind.COPY_OUT, Kind.EXPLAIN, Kind.DECLARE),
+    }
+)
+
 _BY_KIND: Final = {
     Kind.LOCKING: Reason.LOCK,
     Kind.WRITE: Reason.WRITE,
@@ -55,7 +62,7 @@ class Plan:
         is_plain: Whether it reads, and nothing else: nothing is left of it to be thought of.
         settings: Custom settings that the read asks for. It may leave the primary only where the
             session has said what they are.
-        has_names: Whether it names relations, or runs a body that may.
+        evaluates: Whether it may use a relation, itself or in a body that it runs.
         generation: Of the catalogs, when this was made.
     """
 
@@ -64,8 +71,8 @@ class Plan:
         "counts",
         "detail",
         "discovers",
+        "evaluates",
         "generation",
-        "has_names",
         "is_plain",
         "known",
         "may_commit",
@@ -99,7 +106,8 @@ class Plan:
             or Effect.UNTRACKED in statement.effects
             or any(name == "pg_settings" for _, name in statement.writes)  # a way to SET
         )
-        self.has_names = bool(statement.reads) or statement.kind is Kind.CALL
+        names_something = bool(statement.reads or statement.functions)
+        self.evaluates = names_something or statement.kind in _EVALUATING
         self.tells_time = statement.cache_reason is Reason.CLOCK
         self.is_plain = False
         self.statistics: object | None = None  # of the cache's admission

@@ -42,7 +42,7 @@ def must_wrap(errand: Errand, *, may_run_unseen: bool) -> bool:
     for plan in plans:
         if plan.statement.kind not in DISCOVERED or plan.commits:
             return False
-        if plan.discovers or (may_run_unseen and plan.has_names):
+        if plan.discovers or (may_run_unseen and plan.evaluates):
             found = True
     return found
 

@@ -43,7 +43,7 @@ def apply_effects(belongings: Belongings, link: Link, statement: Statement, text
             belongings.pins.add(reason)
         elif effect is Effect.SETTING and kind not in COMMANDS:
             belongings.transaction.unsure = True
-        if effect is Effect.TEMPORARY_VIEW:
+        if effect is Effect.TEMPORARY_CODE:
             belongings.temporary_runs = True
     if kind is Kind.SCHEMA and PinReason.TEMPORARY_TABLE in belongings.pins:
         belongings.temporary_runs = True  # a view of something temporary is temporary itself

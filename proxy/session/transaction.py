@@ -94,7 +94,7 @@ class Transaction:
         """
         for plan, text in zip(plans, texts, strict=True):
             is_other = self.are_names_lost and bool(plan.writes)
-            if is_other or (may_run_unseen and plan.has_names):
+            if is_other or (may_run_unseen and plan.evaluates):
                 self.writes |= anything
                 if plan.statement.kind in DISCOVERED:
                     self.discovers = True
@@ -159,7 +159,7 @@ def may_commit(plans: Sequence[Plan], *, in_transaction: bool, may_run_unseen: b
     hold one (an unread text; a procedure is refused there by the server itself); and whatever
     follows the end of the transaction, even a ROLLBACK, is outside again.
     """
-    is_writing = any(plan.writes or (may_run_unseen and plan.has_names) for plan in plans)
+    is_writing = any(plan.writes or (may_run_unseen and plan.evaluates) for plan in plans)
     if not in_transaction:
         return is_writing
     kinds = {plan.statement.kind for plan in plans}

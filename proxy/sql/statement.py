@@ -92,8 +92,8 @@ class Effect(Enum):
     SETTING = "setting"
     SEQUENCE = "sequence"
     TEMPORARY = "temporary"
-    # A temporary view: what it reads runs whatever it was made of.
-    TEMPORARY_VIEW = "temporary_view"
+    # With a definition that may run something when it is used: a view, a column's default.
+    TEMPORARY_CODE = "temporary_code"
     HOLD_CURSOR = "hold_cursor"
     # Something no replay can restore, such as a loaded library.
     UNTRACKED = "untracked"

@@ -372,6 +372,34 @@ def test_what_a_temporary_view_writes_is_seen(
         assert other.execute(LOG).fetchone() == ((before or 0) + 5,)
 
 
+@pytest.mark.parametrize(
+    ("hides", "uses"),
+    [
+        ("VIEW disc_other AS SELECT {} AS n", "SELECT disc_reads()"),
+        ("VIEW disc_other AS SELECT {} AS n", "INSERT INTO disc_quiet SELECT disc_reads()"),
+        ("TABLE disc_quiet (n int, m int DEFAULT {})", "INSERT INTO disc_quiet VALUES (1)"),
+    ],
+)
+def test_what_is_temporary_may_hide_what_others_name(
+    app: Application, direct: Application, module_proxy: ProxyUnderTest, hides: str, uses: str
+) -> None:
+    with (
+        direct.connect() as owner,
+        app.connect(prepare_threshold=None) as connection,
+        app.connect(prepare_threshold=None) as other,
+    ):
+        owner.execute(
+            "CREATE OR REPLACE FUNCTION disc_reads() RETURNS bigint LANGUAGE sql"
+            " AS 'SELECT n FROM disc_other LIMIT 1'"
+        )
+        writes = "disc_does('INSERT INTO disc_log VALUES (5)')"
+        connection.execute(f"CREATE TEMP {hides.format(writes)}".encode())
+        until_cached(module_proxy, other, LOG, OTHER)
+        [(before,)] = other.execute(LOG).fetchall()
+        connection.execute(uses.encode())
+        assert other.execute(LOG).fetchone() == ((before or 0) + 5,)
+
+
 def test_what_goes_past_the_transaction_counts_for_every_table(
     direct: Application, app: Application, module_proxy: ProxyUnderTest, cluster: PostgresCluster
 ) -> None:

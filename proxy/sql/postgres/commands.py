@@ -38,6 +38,11 @@ _TRANSACTION_WORDS: Final = frozenset(
         *("committed", "uncommitted", "write", "only", "not", "deferrable", ","),
     }
 )
+_DEFINING: Final = frozenset(
+    {"default", "generated", "check", "exclude", "including", "inherits", "of", "partition"}
+)
+"""Words behind which a table's definition has expressions, of its own or of another table's."""
+
 _ENDING_WORDS: Final = frozenset({"work", "transaction", "and", "no", "chain"})
 
 
@@ -298,8 +303,8 @@ def _create(tokens: list[Token], text: bytes) -> Statement:
         statement = _plain(Kind.UTILITY, Reason.TEMPORARY)(tokens, text)
         statement.effects = frozenset({Effect.TEMPORARY})
         at += 1
-        if tokens[at : at + 1] in (["view"], ["recursive"]):
-            statement.effects |= {Effect.TEMPORARY_VIEW}
+        if tokens[at : at + 1] in (["view"], ["recursive"]) or not _DEFINING.isdisjoint(tokens):
+            statement.effects |= {Effect.TEMPORARY_CODE}
     else:
         statement = _schema(tokens, text)
         if tokens[1:2] == ["database"] and "template" in tokens[3:]:

@@ -282,6 +282,12 @@ def test_a_temporary_view_may_run_anything(stage: Stage, orders: Table) -> None:
     stage >> answers("primary", locks(orders.oid)) << marked(orders) << asks("primary", COMMIT)
 
 
+@pytest.mark.parametrize("text", ["SELECT reads_tv()", "INSERT INTO orders VALUES (1)"])
+def test_so_may_what_reads_it_unseen(stage: Stage, text: str) -> None:
+    make_temporary(stage, MAKES_VIEW, "CREATE VIEW")
+    stage >> client(query(text)) << asks("primary", BEGIN, query(text))
+
+
 def test_a_temporary_table_alone_runs_nothing(stage: Stage) -> None:
     make_temporary(stage, query("CREATE TEMP TABLE tt (a int)"), "CREATE TABLE")
     stage >> client(READ) << asks("primary", READ)
