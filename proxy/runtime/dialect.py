@@ -10,6 +10,7 @@ from proxy.session.state import Change, Verb
 from proxy.types import Position
 from proxy.wire.postgres import dialect
 from proxy.wire.postgres.errors import error_message
+from proxy.wire.postgres.exchange import Heard
 from proxy.wire.postgres.requests import Request
 
 
@@ -51,9 +52,9 @@ class PostgresDialect:
         """SQL that asks what the open transaction has written."""
         return dialect.LOCKED
 
-    def closed(self, end: bytes, reply: bytes, refused: bytes | None) -> bytes:
+    def closed(self, end: bytes, reply: bytes, heard: Heard | None) -> bytes:
         """The end of an answer, behind a commit."""
-        return dialect.closed(end, reply, refused)
+        return dialect.closed(end, reply, heard)
 
     def with_status(self, reply: bytes, status: int) -> bytes:
         """A reply with another status at its end."""

@@ -70,11 +70,8 @@ def discovers(session: Conversation, errand: Errand, link: Link) -> bool:
 def learn(session: Conversation, errand: Errand, link: Link) -> None:
     """Take the server's answer: what is written, or why it can't be committed."""
     exchange, planner = link.exchange, session.planner
-    if exchange.error is not None:
-        # The transaction has failed; COMMIT will end it, and be answered by ROLLBACK.
-        # What was set in it is as it was before, which the client hears behind the error.
-        errand.refused = exchange.error + exchange.reported
-    else:
+    errand.heard = exchange.heard
+    if exchange.error is None:  # or COMMIT will end it, and be answered by ROLLBACK
         found = found_tables(exchange.rows, planner, session.profile.database)
         session.transaction.narrow(found, planner.generation)
 
@@ -94,7 +91,7 @@ def commit_of_ours(session: Conversation, end: bytes) -> Errand:
 
 def is_rewritten(errand: Errand) -> bool:
     """Tell if the answer to an errand is told otherwise than the server says it."""
-    return errand.closes is not None or errand.refused is not None
+    return errand.closes is not None or errand.heard is not None
 
 
 def close(session: Conversation, errand: Errand, link: Link, passed: bytes) -> None:
@@ -102,4 +99,4 @@ def close(session: Conversation, errand: Errand, link: Link, passed: bytes) -> N
     errand.reply += passed
     if link.exchange.done:
         dialect = session.services.dialect
-        session.shell.write(dialect.closed(errand.closes or b"", errand.reply, errand.refused))
+        session.shell.write(dialect.closed(errand.closes or b"", errand.reply, errand.heard))

@@ -16,6 +16,7 @@ from proxy.session.state import Settings
 from proxy.sql.statement import Kind
 from proxy.topology.group import Server
 from proxy.types import Consistency, Position, Reason
+from proxy.wire.postgres.exchange import Heard
 from proxy.wire.postgres.requests import END_READY, Request
 
 _NOT_KNOWN: Final = Reason.OPAQUE
@@ -63,7 +64,7 @@ class Errand:
         is_wrapped: Whether it runs in a transaction of ours, which its client knows nothing of.
         closes: The end of the answer to what ran in one, for this COMMIT to say; None: it is not
             ours.
-        refused: What the server said against the commit before it was sent, and what it reported.
+        heard: What the server said before it was sent, and the client must hear with the answer.
         reply: What has come of the answer, where that is rewritten.
         is_aside: Whether that was done behind a savepoint, and is still to be taken back.
         terms: How its read is to be served, where somebody has said anything of it; else None.
@@ -97,6 +98,7 @@ class Errand:
         "filled_at",
         "flight",
         "foreign",
+        "heard",
         "is_aside",
         "is_current",
         "is_plain",
@@ -108,7 +110,6 @@ class Errand:
         "plans",
         "reason",
         "refusal",
-        "refused",
         "rejected",
         "reply",
         "request",
@@ -143,7 +144,7 @@ class Errand:
         self.beside = False
         self.is_wrapped = False
         self.closes: bytes | None = None
-        self.refused: bytes | None = None
+        self.heard: Heard | None = None
         self.reply = b""
         self.terms: Terms | None = None
         self.is_current = True

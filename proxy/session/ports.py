@@ -22,7 +22,7 @@ from proxy.session.state import Change, SessionState
 from proxy.session.transaction import Transaction
 from proxy.topology.group import Server
 from proxy.types import Ending, PinReason, Position, Reason, Table
-from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.exchange import Exchange, Heard
 from proxy.wire.postgres.requests import Execution, Request
 
 
@@ -148,7 +148,7 @@ class Dialect(Protocol):
     def written(self) -> bytes:
         """SQL that asks what the open transaction has written; see `routing.discovery`."""
 
-    def closed(self, end: bytes, reply: bytes, refused: bytes | None) -> bytes:
+    def closed(self, end: bytes, reply: bytes, heard: Heard | None) -> bytes:
         """The end of an answer that was kept back until the commit behind it was answered."""
 
     def with_status(self, reply: bytes, status: int) -> bytes:

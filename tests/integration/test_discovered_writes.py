@@ -59,6 +59,10 @@ CREATE TRIGGER fires BEFORE INSERT OR UPDATE ON disc_orders
 CREATE OR REPLACE FUNCTION disc_later() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE 'INSERT INTO ' || TG_ARGV[0] || ' VALUES (-1)';
+    IF OLD.id < 3 THEN
+        RAISE NOTICE 'later';
+        PERFORM set_config('TimeZone', 'Etc/GMT-' || length(OLD.note) % 9, false);
+    END IF;
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER later AFTER DELETE ON disc_orders DEFERRABLE INITIALLY DEFERRED

@@ -8,7 +8,11 @@ from typing import Final
 
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.codec import HEADER, read_int32
+from proxy.wire.postgres.exchange import Heard
 from proxy.wire.postgres.requests import Item, Request
+
+_OUTCOMES: Final = (tags.COMMAND_COMPLETE, tags.ERROR_RESPONSE)
+_LAST: Final = (tags.PARAMETER_STATUS, tags.READY_FOR_QUERY)
 
 _READY: Final = {
     tags.IDLE: backend.READY_IDLE,
@@ -109,16 +113,16 @@ def with_status(reply: bytes, status: int) -> bytes:
     return reply[: -len(backend.READY_IDLE)] + ready(status)
 
 
-def closed(end: bytes, reply: bytes, refused: bytes | None) -> bytes:
+def closed(end: bytes, reply: bytes, heard: Heard | None) -> bytes:
     """End an answer that was kept back until the commit behind it was answered.
 
     Args:
         end: What was kept back, from its CommandComplete or ReadyForQuery on; b"": nothing, the
             commit is the client's own.
         reply: The whole answer to the commit.
-        refused: The ErrorResponse that says why it could not be one, with what the server reported
-            behind it, or None.
+        heard: What the server said before the commit was sent.
     """
+    refused, notices, reports = heard or Heard(None, b"", b"")
     messages = list(_messages(reply))
     has_failed = refused is not None or any(tag == tags.ERROR_RESPONSE for tag, _ in messages)
     pieces = [
@@ -126,7 +130,15 @@ def closed(end: bytes, reply: bytes, refused: bytes | None) -> bytes:
         for tag, message in _messages(end)
         if tag != tags.READY_FOR_QUERY and not (has_failed and tag == tags.COMMAND_COMPLETE)
     ]
+    if end:
+        pieces.insert(0, notices)
+        notices = b""
     for tag, message in messages:
+        if tag in _OUTCOMES:
+            pieces.append(notices)
+        elif tag in _LAST:
+            pieces.append(reports)
+            reports = b""
         if tag != tags.COMMAND_COMPLETE or not (end or has_failed):
             pieces.append(message)
         elif refused is not None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum, unique
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, frontend, tags
@@ -29,7 +29,7 @@ _ONE_ROW: Final = backend.command_complete(b"SELECT 1")
 
 _WATCH_PLAIN: Final = watch(b"ZECSGWANK1")
 _WATCH_EDITED: Final = watch(b"ZECSGWANK123tTnsIV")
-_WATCH_ROWS: Final = watch(b"ZECSDA")
+_WATCH_ROWS: Final = watch(b"ZECSDAN")
 
 
 @unique
@@ -38,6 +38,14 @@ class Prelude(Enum):
 
     STATE = "state"  # the client's settings; an error there is the client's answer
     POSITION = "position"  # has this replica replayed what the read must see?
+
+
+class Heard(NamedTuple):
+    """What a server says in its answer to a question of our own, and a client must hear."""
+
+    refused: bytes | None  # an ErrorResponse: the transaction has failed
+    notices: bytes
+    reports: bytes  # of settings
 
 
 _STATE: Final = Prelude.STATE
@@ -70,6 +78,7 @@ class Exchange:
         "editor",
         "error",
         "farewell",
+        "notices",
         "parameters",
         "plain",
         "position_missing",
@@ -106,6 +115,7 @@ class Exchange:
         self.tags: list[bytes] = []  # command tags, in order
         self.rows: list[list[bytes | None]] = []  # of a question of our own
         self.reported = b""  # of settings, in the answer to one
+        self.notices = b""  # in the answer to one
         self.confirmed = 0  # entries of the request's undo list that are true on the server
         self.unnamed_is_lost = False  # a Parse failed that was to replace it
         self.copying_in = False
@@ -126,12 +136,18 @@ class Exchange:
         self._start()
         self.editor.unnamed = None
         self.rows = []
-        self.reported = b""
+        self.reported = self.notices = b""
         self._request = None
         self._discarding = True
         self._editing = False
         self._framer.watched = _WATCH_ROWS
         return frontend.query(sql)
+
+    @property
+    def heard(self) -> Heard | None:
+        """What a client must hear of the answer to a question; None: nothing."""
+        heard = Heard(self.error, self.notices, self.reported)
+        return heard if any(heard) else None
 
     def prepare(self, sql: bytes, statements: Iterable[Prepared]) -> bytes:
         """Prepare statements under settings that `sql` makes; nothing of the answer goes on."""
@@ -361,8 +377,12 @@ class Exchange:
                     self._owed.pop()
         elif tag in _NOT_OF_THE_ANSWER:
             self.plain = False
-            if self._discarding and tag == tags.NOTIFICATION_RESPONSE:
+            if not self._discarding:
+                return
+            if tag == tags.NOTIFICATION_RESPONSE:
                 self.asynchronous += message
+            elif tag == tags.NOTICE_RESPONSE:
+                self.notices += message
 
     def _note_parameter(self, message: bytes) -> None:
         name, value = backend.read_parameter_status(message)

@@ -187,6 +187,37 @@ def test_settings_that_a_refused_commit_takes_back_are_reported(stage: Stage) ->
     stage >> answers("primary", NOT_COMMITTED) << told(REFUSED + back + IDLE)
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_what_deferred_triggers_say_is_heard(
+    stage: Stage, orders: Table, *, is_refused: bool
+) -> None:
+    for text, reply in ((BEGIN, BEGUN), (CALL, CALLED + IN_TRANSACTION)):
+        stage >> client(text) << asks("primary", text)
+        stage >> answers("primary", reply) << told(reply)
+    stage >> client(COMMIT) << asks("primary", PROBE)
+    local, back = parameter("TimeZone", "CET"), parameter("TimeZone", "UTC")
+    asked = REFUSED + local + FAILED if is_refused else local + locks(orders.oid)
+    stage >> answers("primary", notice() + asked)
+    if not is_refused:
+        stage << marked(orders)
+    stage << asks("primary", COMMIT)
+    stage >> answers("primary", (NOT_COMMITTED if is_refused else complete("COMMIT") + back + IDLE))
+    end = REFUSED + local if is_refused else complete("COMMIT") + local + back
+    stage << told(notice() + end + IDLE)
+
+
+def test_what_deferred_triggers_say_is_part_of_the_statements_answer(
+    stage: Stage, orders: Table
+) -> None:
+    stage >> client(CALL) << asks("primary", BEGIN, CALL)
+    stage >> answers("primary", BEGUN, CALLED, IN_TRANSACTION) << told(ROW)
+    local = parameter("TimeZone", "CET")
+    stage << asks("primary", PROBE)
+    stage >> answers("primary", notice() + local + locks(orders.oid))
+    stage << marked(orders) << asks("primary", COMMIT)
+    stage >> answers("primary", COMMITTED) << told(notice() + TAG + local + IDLE)
+
+
 def test_the_commit_itself_may_fail(stage: Stage, orders: Table) -> None:
     stage >> client(CALL) << asks("primary", BEGIN, CALL)
     stage >> answers("primary", BEGUN, CALLED, IN_TRANSACTION)
