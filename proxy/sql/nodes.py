@@ -68,6 +68,9 @@ ALLOWED: Final[frozenset[type[exp.Expr]]] = ROOTS | frozenset(
 )
 
 _CHANGES: Final = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
+_TELLING: Final = (exp.Table, exp.CTE, exp.Lock, exp.Into, exp.Func, *_CHANGES)
+
+_SILENT: Final = frozenset(kind for kind in ALLOWED if not issubclass(kind, _TELLING))
 
 # What sqlglot reads as PostgreSQL does.
 _PLAIN_SYMBOLS: Final = frozenset(
@@ -168,8 +171,11 @@ class _Reading:
         self._changes = self._locks = False
 
     def take(self, node: exp.Expr) -> None:
-        if type(node) not in ALLOWED:
-            raise UnknownNode(type(node).__name__)
+        kind = type(node)
+        if kind in _SILENT:
+            return
+        if kind not in ALLOWED:
+            raise UnknownNode(kind.__name__)
         if isinstance(node, exp.Table):
             name = _relation(node)
             if name and not isinstance(node.parent, exp.Lock):  # which names an alias

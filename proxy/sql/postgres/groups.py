@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Final, TypeAlias
 
+from mypy_extensions import mypyc_attr
+
 from proxy.types import Reason
 
 MAX_DEPTH: Final = 100
@@ -47,6 +49,7 @@ class Group:
         self.stop = start
 
 
+@mypyc_attr(native_class=False)
 class Token(str):
     """A token that knows where it stands.
 
