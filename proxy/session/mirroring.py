@@ -23,7 +23,9 @@ from proxy.wire.postgres.codec import message
 from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.requests import Execution, Request
 
-_KINDS: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.SCHEMA, Kind.OPAQUE))
+_KINDS: Final = frozenset(
+    (Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.SCHEMA, Kind.CALL, Kind.OPAQUE)
+)
 _BEARABLE: Final = frozenset((Effect.SEQUENCE,))
 """What a statement may leave in a session: any other would be in everybody's way there."""
 

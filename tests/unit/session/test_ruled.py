@@ -347,6 +347,15 @@ def test_what_a_rule_mirrors_is_handed_over_once_it_is_answered() -> None:
     assert stage.mirrored == [("other", SELECT)]
 
 
+def test_a_call_is_mirrored() -> None:
+    stage = Stage(rules=[Rule(mirror="other")])
+    call, answer = query("CALL commits()"), complete("CALL") + IDLE
+    stage >> client(call)
+    stage.events.clear()
+    stage >> answers("primary", answer)
+    assert stage.mirrored == [("other", call)]
+
+
 def test_a_hit_is_mirrored_and_never_answered_unread() -> None:
     stage = Stage(cache=True, rules=mirroring())
     served(stage, SELECT, "replica")
