@@ -188,6 +188,8 @@ class Planner:
         elif len(scope.plans) > self._limit:
             for older in list(scope.plans)[: len(scope.plans) // 2]:
                 del scope.plans[older]
+        if statement.block is not None:
+            return self._make(scope, statement, catalog)  # nobody sends the same one again
         plan = scope.plans.get(statement)
         if plan is None:
             plan = self._make(scope, statement, catalog)
@@ -217,7 +219,8 @@ class Planner:
             plan.writes = self._schema_writes(scope, statement)
             plan.taints = plan.taints or b"pg_temp" in statement.text
             plan.taints = plan.taints or "pg_temp" in scope.search_path
-        names_something = statement.reads or statement.writes or statement.functions
+        is_block = statement.block is not None
+        names_something = statement.reads or statement.writes or statement.functions or is_block
         is_temporary = Effect.TEMPORARY in statement.effects  # which event triggers hear of
         if not (names_something or is_temporary or kind is Kind.READ):
             return plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, final
 
-from proxy.sql.classify import classify
+from proxy.sql.classify import classify, classify_block
 from proxy.sql.scanner import CLOCK, MULTI, NOT_SURE, scan
 from proxy.sql.statement import Kind, Statement
 from proxy.types import Reason
@@ -78,7 +78,10 @@ class Reader:
             parts = [self.read(text) for text in texts]
             statements = tuple(part.statements[0] for part in parts)
             return Reading(statements, texts, clock=clock, hint=found.hint)
-        return Reading((self.statement(found.fingerprint),), (sql,), clock=clock, hint=found.hint)
+        statement = self.statement(found.fingerprint)
+        if statement.kind is Kind.OPAQUE and statement.detail == "do":
+            statement = classify_block(sql, statement)
+        return Reading((statement,), (sql,), clock=clock, hint=found.hint)
 
     def statement(self, fingerprint: bytes) -> Statement:
         """Find or make the statement of a fingerprint."""

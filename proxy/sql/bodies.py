@@ -230,7 +230,19 @@ def _read(body: Body) -> Meaning:
         raise NotUnderstood("a text that is too long, or was not there any more")
     if body.language == "sql":
         return _with_parts(Meaning(), read_parts(body.source.encode()))
-    script = read_plpgsql(body.source.encode())
+    return _of_source(body.source.encode())
+
+
+def read_block(source: bytes) -> Meaning:
+    """Read the source of a DO."""
+    try:
+        return _of_source(source)
+    except NotUnderstood as problem:
+        return Meaning(opaque=str(problem), hidden=True)
+
+
+def _of_source(source: bytes) -> Meaning:
+    script = read_plpgsql(source)
     parts = tuple(part for query in script.queries for part in read_parts(query))
     return _with_parts(_of_script(script), parts)
 

@@ -142,6 +142,7 @@ def _path(steps: tuple[Step, ...]) -> str:
 def _anything(statement: Statement) -> Access:
     return Access(
         exact=False,
+        hidden=True,
         schema=True,
         replica=statement.reason or Reason.OPAQUE,
         cache=statement.reason or Reason.OPAQUE,

@@ -10,9 +10,11 @@ What is not understood is opaque: it may have written anything.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from proxy.sql.postgres.commands import read_command
+from proxy.sql.postgres.definitions import block_of
 from proxy.sql.postgres.groups import NotUnderstood, tokens_of
 from proxy.sql.postgres.queries import STARTS, read_query
 from proxy.sql.scanner import MULTI, scan
@@ -43,6 +45,20 @@ def classify(fingerprint: bytes) -> Statement:
         return read_command(tokens, fingerprint)
     except NotUnderstood as problem:
         return _opaque(fingerprint, problem.reason, str(problem))
+
+
+def classify_block(sql: bytes, opaque: Statement) -> Statement:
+    """Find out what a DO does, whose text is in a literal: no fingerprint has that.
+
+    Args:
+        sql: All of it, as it was sent.
+        opaque: What its fingerprint says.
+    """
+    try:
+        block = block_of(sql)
+    except NotUnderstood:
+        return opaque
+    return replace(opaque, kind=Kind.CALL, block=block)
 
 
 def _opaque(fingerprint: bytes, reason: Reason, detail: str) -> Statement:

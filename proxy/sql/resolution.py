@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from proxy.sql.bodies import TOLD, Body, Meaning, Part
+from proxy.sql.bodies import TOLD, Body, Meaning, Part, read_block
 from proxy.sql.functions import CALLED_TYPES
 from proxy.sql.postgres.definitions import rule_actions, trigger_condition
 from proxy.sql.relations import SYSTEM_SCHEMAS, ForeignKey, Relation, Trigger
@@ -167,6 +167,8 @@ class Resolution:
         """
         snapshot = self._snapshot
         self._take(snapshot.implicit)
+        if statement.block is not None:
+            self._run(statement.block)
         if Effect.TEMPORARY in statement.effects or Action.REFRESH in statement.actions:
             self._take(snapshot.definers)
         for call in statement.functions:
@@ -353,6 +355,18 @@ class Resolution:
             self._judge_body(routine, body, meaning)
             for part in meaning.parts:
                 self._part(part, routine.name)
+
+    def _run(self, block: bytes) -> None:
+        """Follow a DO into what it runs."""
+        meaning = read_block(block)
+        with self._within(self._frame, "block", "do"):
+            self.access.commits = meaning.commits
+            if meaning.opaque:
+                self._cannot_tell(Reason.OPAQUE, meaning.opaque, hidden=meaning.hidden)
+            for name in meaning.types & self._snapshot.types.keys():
+                self._take(self._snapshot.types[name])
+            for part in meaning.parts:
+                self._part(part, "do")
 
     def _judge_body(self, routine: Routine, body: Body, meaning: Meaning) -> None:
         """Judge what a body does besides its statements."""

@@ -31,9 +31,9 @@ class Kind(Enum):
     WRITE = "write"
     # Changes definitions, rights or roles.
     SCHEMA = "schema"
-    # Runs a procedure, whose body says what it writes; it may commit in the middle of it.
+    # Runs a procedure or a DO, whose body says what it writes; it may commit in the middle of it.
     CALL = "call"
-    # May write anything: anonymous blocks, what does not parse.
+    # May write anything: what does not parse, for one.
     OPAQUE = "opaque"
     # Needs the primary and changes no table's content.
     UTILITY = "utility"
@@ -181,6 +181,7 @@ class Statement:
         effects: What it leaves in its session.
         vacated: Databases that nobody may be connected to while it runs.
         returns_rows: Whether a result set follows.
+        block: The source of a DO, in PL/pgSQL.
     """
 
     kind: Kind
@@ -201,3 +202,4 @@ class Statement:
     effects: frozenset[Effect] = NO_EFFECTS
     vacated: frozenset[str] = NO_NAMES
     returns_rows: bool = False
+    block: bytes | None = None

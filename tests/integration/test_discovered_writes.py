@@ -132,6 +132,11 @@ TEXTS = [
     b"CALL disc_commits('INSERT INTO disc_log VALUES (8)')",
     b"CALL disc_commits('INSERT INTO disc_child VALUES (404)')",
     b"CALL disc_plain(3)",
+    b"DO $$BEGIN INSERT INTO disc_other VALUES (30); END$$",
+    b"DO 'BEGIN EXECUTE ''INSERT INTO disc_log VALUES ('' || 31 || '')''; END' LANGUAGE plpgsql",
+    b"DO $$BEGIN INSERT INTO disc_log VALUES (32); COMMIT; DELETE FROM disc_other; END$$",
+    b"DO $$BEGIN EXECUTE 'DELETE FROM ' || 'disc_log'; COMMIT; DELETE FROM disc_other; END$$",
+    b"DO $$BEGIN PERFORM 1 / 0; END$$",
     b"CALL disc_nothing(3)",
     b"SELECT disc_does('INSERT INTO disc_log VALUES (9)'); SELECT 2",
     b"INSERT INTO disc_orders VALUES (13, 'two'); INSERT INTO disc_child VALUES (404)",
@@ -286,12 +291,21 @@ DEFINES = [
 ]
 
 
-RUNS, COMMITS = "CALL disc_runs(%s)", "CALL disc_commits(%s)"
+RUNS = [
+    "CALL disc_runs('INSERT INTO disc_log VALUES (5)')",
+    "DO $$BEGIN EXECUTE 'INSERT INTO ' || 'disc_log VALUES (5)'; END$$",
+]
+COMMITS = [
+    "CALL disc_commits('INSERT INTO disc_log VALUES ({})')",
+    "DO $$BEGIN EXECUTE 'INSERT INTO ' || 'disc_log VALUES ({0})'; COMMIT;"
+    " INSERT INTO disc_other VALUES (6); PERFORM 1 / (8 - {0}); END$$",
+]
 
 
 @pytest.mark.parametrize("in_block", [False, True], ids=["by itself", "in a transaction"])
+@pytest.mark.parametrize("runs", RUNS, ids=["call", "do"])
 def test_what_a_procedure_does_not_write_stays_cached(
-    app: Application, module_proxy: ProxyUnderTest, in_block: bool
+    app: Application, module_proxy: ProxyUnderTest, in_block: bool, runs: str
 ) -> None:
     with app.connect(prepare_threshold=None) as connection:
         for statement in RESET:
@@ -299,8 +313,8 @@ def test_what_a_procedure_does_not_write_stays_cached(
         until_cached(module_proxy, connection, LOG, QUIET)
         before = count_commits(module_proxy, "discovered")
         with connection.transaction() if in_block else nullcontext():
-            answer = connection.execute(RUNS, ("INSERT INTO disc_log VALUES (5)",))
-            assert answer.fetchall() == [(8,)]
+            answer = connection.execute(runs.encode())
+            assert answer.description is None or answer.fetchall() == [(8,)]
         assert count_commits(module_proxy, "discovered") == before + 1
         assert is_hit(module_proxy, connection, QUIET)
         assert not is_hit(module_proxy, connection, LOG)
@@ -308,16 +322,17 @@ def test_what_a_procedure_does_not_write_stays_cached(
 
 
 @pytest.mark.parametrize("number", [7, 8], ids=["to its end", "until it fails"])
+@pytest.mark.parametrize("commits", COMMITS, ids=["call", "do"])
 def test_what_a_procedure_commits_in_its_middle_is_seen(
-    app: Application, module_proxy: ProxyUnderTest, number: int
+    app: Application, module_proxy: ProxyUnderTest, number: int, commits: str
 ) -> None:
     with app.connect(prepare_threshold=None) as connection:
         for statement in RESET:
             connection.execute(statement.encode())
         until_cached(module_proxy, connection, LOG, OTHER)
         before = count_commits(module_proxy, "everything")
-        with nullcontext() if number == 7 else pytest.raises(psycopg.errors.RaiseException):
-            connection.execute(COMMITS, (f"INSERT INTO disc_log VALUES ({number})",))
+        with nullcontext() if number == 7 else pytest.raises(psycopg.Error):
+            connection.execute(commits.format(number).encode())
         assert count_commits(module_proxy, "everything") == before + 1
         assert connection.execute(LOG).fetchone() == (number,)
         assert connection.execute(OTHER).fetchone() == (6 if number == 7 else None,)

@@ -8,6 +8,9 @@ from typing import Final
 from proxy.sql.postgres.groups import NotUnderstood
 from proxy.sql.postgres.pieces import Piece, Sort, depths, pieces_of, string_value, text_of
 
+MAX_BLOCK: Final = 8 * 1024
+"""Bytes of a DO that are looked at, each time it is run."""
+
 _CUSTOM: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+")
 
 
@@ -32,6 +35,33 @@ def sql_body(definition: bytes) -> bytes:
                 break
             return text_of(definition, pieces[at + 2 : -1])
     raise NotUnderstood("no body in SQL")
+
+
+def block_of(statement: bytes) -> bytes:
+    """Find the source in a DO, which is in PL/pgSQL.
+
+    Raises:
+        NotUnderstood: It is in another language, or no string that is certain.
+    """
+    source = None
+    is_language = False
+    for piece in pieces_of(statement)[1:]:
+        value = string_value(piece) if piece.sort is Sort.STRING else piece.text
+        if is_language:
+            if value != "plpgsql":
+                raise NotUnderstood("another language")
+            is_language = False
+        elif piece.says("language"):
+            is_language = True
+        elif piece.sort is Sort.STRING and value is not None and source is None:
+            if "\\" in value and not piece.text.startswith("$"):
+                raise NotUnderstood("a backslash in a string")
+            source = value.encode()
+        elif not piece.says(";"):
+            raise NotUnderstood("a DO with something else")
+    if source is None or len(source) > MAX_BLOCK:
+        raise NotUnderstood("a DO without a source, or with a long one")
+    return source
 
 
 def rule_actions(definition: bytes) -> list[bytes]:

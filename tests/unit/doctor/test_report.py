@@ -83,7 +83,7 @@ def test_for_machines_it_is_all_there() -> None:
 @pytest.mark.parametrize("servers", [[], ["10.0.0.1:5432", "/run/postgresql:5432"]])
 def test_the_configuration_is_one(servers: list[str]) -> None:
     log = Log().say(*[READ] * 2000, "SELECT touch(1)", "INSERT INTO watched VALUES (1)")
-    log.say("DO $$ BEGIN END $$")
+    log.say("DO LANGUAGE plperl $$x$$")
     text = text_of(log.found, "a\nb = 3.log", servers)
     group = parse(text, {}).server_groups["app"]
     assert [str(server) for server in group.servers] == (servers or ["127.0.0.1:5432"])

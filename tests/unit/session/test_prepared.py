@@ -117,7 +117,7 @@ def test_each_sense_is_prepared_once_even_without_room() -> None:
         "SELECT set_config('TimeZone', 'CET', true)",
         "SELECT set_config($$TimeZone$$, 'CET', true)",
         "SELECT f()",
-        "DO 'anything'",
+        "DO LANGUAGE plperl 'x'",
     ],
 )
 def test_what_is_prepared_under_settings_that_nobody_knows_is_closed(

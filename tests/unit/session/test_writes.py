@@ -246,7 +246,7 @@ def test_several_statements_without_control_fail_together(
 
 
 def test_what_is_not_understood_counts_for_everything(stage: Stage) -> None:
-    do = query("DO $$ BEGIN END $$")
+    do = query("DO LANGUAGE plperl $$x$$")
     stage >> client(do) << everything(stage) << asks("primary", do)
 
 

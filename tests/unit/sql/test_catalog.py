@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
+from proxy.routing.reading import Reader
 from proxy.sql.bodies import Declaration
 from proxy.sql.catalog import Access, Catalog
 from proxy.sql.catalog_queries import QUERIES
-from proxy.sql.classify import classify
-from proxy.sql.scanner import scan
 from proxy.sql.statement import RelationName
 from proxy.types import Reason, Table
 
@@ -91,7 +90,7 @@ class Database:
         self.rows[query].append(row)
 
     def resolve(self, sql: str, path: tuple[str, ...] = ("public",)) -> Access:
-        statement = classify(scan(sql.encode()).fingerprint)
+        [statement] = Reader().read(sql.encode()).statements
         return self.catalog().resolve(statement, path, "bob")
 
     def catalog(self) -> Catalog:

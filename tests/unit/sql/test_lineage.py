@@ -460,6 +460,51 @@ def test_a_procedure_that_cannot_be_looked_into_is_hidden(
     assert database.resolve("CALL in_perl()").hidden
 
 
+@pytest.mark.parametrize(
+    ("statements", "exact", "commits"),
+    [
+        ("DELETE FROM t;", True, False),
+        ("DELETE FROM t; COMMIT;", True, True),
+        ("CALL p();", True, True),
+        ("PERFORM f();", True, False),
+        ("EXECUTE x; DELETE FROM t;", False, False),
+    ],
+)
+def test_what_a_do_writes_and_whether_it_commits_is_told(
+    database: Database, statements: str, exact: bool, commits: bool
+) -> None:
+    table = database.relation("t")
+    block(database, "p", "DELETE FROM t; COMMIT;")
+    block(database, "f", "DELETE FROM t;")
+    access = database.resolve(f"DO $$BEGIN {statements} END$$")
+    assert access.exact is exact
+    assert access.commits is commits
+    assert access.write_set == tables(table)
+    assert not access.hidden
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DO 'x'",
+        "DO $$BEGIN DO 'BEGIN END'; END$$",
+        "DO $$BEGIN DELETE FROM t; END$$ LANGUAGE plpython3u",
+        "DO LANGUAGE 'sql' 'DELETE FROM t'",
+        r"DO E'BEGIN DELETE FROM t; END'",
+        r"DO 'BEGIN DELETE FROM t; PERFORM ''\''''; END'",
+        "DO 'BEGIN ' 'DELETE FROM t; END'",
+        "DO",
+        f"DO $$BEGIN DELETE FROM t; {' ' * 8192} END$$",
+    ],
+)
+def test_a_do_that_cannot_be_looked_into_is_hidden(database: Database, text: str) -> None:
+    database.relation("t")
+    access = database.resolve(text)
+    assert not access.exact
+    assert access.taints
+    assert access.hidden
+
+
 def test_a_function_among_the_arguments_counts(database: Database) -> None:
     table = database.relation("t")
     block(database, "f", "DELETE FROM t; COMMIT;")
