@@ -82,16 +82,17 @@ def test_nothing_is_stale_when_the_primary_crashes(place: Place) -> None:
         for seed in range(SEED, SEED + RUNS):
             lags = plan(seed, LENGTH, ["replica1"], [Fault.LAG])
             verdict = ground.run(LENGTH, [crashes, *lags], seed=seed)
-            check(verdict, Yield.of(proxy, place.cluster), seed)
+            # Each crash empties the cache.
+            check(verdict, Yield.of(proxy, place.cluster), seed, hits_a_second=2)
 
 
-def check(verdict: Verdict, yielded: Yield, seed: int) -> None:
+def check(verdict: Verdict, yielded: Yield, seed: int, *, hits_a_second: float = 5) -> None:
     """Fail when anything is wrong, or when the run proves nothing."""
     text = f"seed {seed}\n{yielded}\n{verdict.report()}"
     assert verdict, text
     assert verdict.history.count(Act.READ) > 50 * LENGTH, text
     assert verdict.history.count(Act.WRITE) > 10 * LENGTH, text
-    assert yielded.hits > 5 * LENGTH, text
+    assert yielded.hits > hits_a_second * LENGTH, text
     assert yielded.fills > 5 * LENGTH, text
     assert yielded.by_replicas > 5 * LENGTH, text
     assert yielded.behind > LENGTH, text
