@@ -22,7 +22,7 @@ from proxy.session.profile import Defaults, Profile
 from proxy.session.session import Session
 from proxy.session.state import UNTOUCHED
 from proxy.settings.load import parse
-from proxy.sql.resolution import Access
+from proxy.sql.access import Access
 from proxy.topology.group import Server, Sighting
 from proxy.types import Position, Role, Table
 from proxy.wire.postgres import backend, frontend

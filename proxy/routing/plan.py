@@ -11,7 +11,8 @@ from typing import Any, Final, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, ReadSet, everything_in, schema_of
-from proxy.sql.catalog import Access, Catalog
+from proxy.sql.access import Access
+from proxy.sql.catalog import Catalog
 from proxy.sql.statement import NO_NAMES, Effect, Kind, Statement
 from proxy.types import Reason, Table
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 from typing import NamedTuple, final
 
 from proxy.sql import snapshot
+from proxy.sql.access import Access
 from proxy.sql.bodies import Declarations
 from proxy.sql.relations import tables
-from proxy.sql.resolution import Access, Frame, Resolution, Step
+from proxy.sql.resolution import Frame, Resolution, Step
 from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import FunctionName, Kind, Statement
 from proxy.types import Reason, Table
-
-__all__ = ["Access", "Catalog", "Way"]
 
 
 class Way(NamedTuple):

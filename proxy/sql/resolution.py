@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from proxy.sql.access import Access
 from proxy.sql.bodies import TOLD, Body, Meaning, Part, read_block
 from proxy.sql.functions import CALLED_TYPES
 from proxy.sql.postgres.definitions import rule_actions, trigger_condition
@@ -19,9 +19,7 @@ from proxy.sql.relations import SYSTEM_SCHEMAS, ForeignKey, Relation, Trigger
 from proxy.sql.routines import Judgement, Routine, Verdict, judge_unread
 from proxy.sql.snapshot import Snapshot
 from proxy.sql.statement import Action, Effect, Kind, Origin, RelationName, Source, Statement
-from proxy.types import Reason, Table
-
-NOTHING: Final[frozenset[Table]] = frozenset()
+from proxy.types import Reason
 
 MAX_DEPTH: Final = 50
 """Views and functions upon each other; far above what people write, far below our stack."""
@@ -33,45 +31,6 @@ USER: Final = "$user"
 
 _MOVES_ROWS: Final = frozenset({Action.INSERT, Action.DELETE})
 """What an UPDATE that moves a row to another partition does there."""
-
-
-@dataclass(slots=True, eq=False)
-class Access:
-    """What a statement touches, in one place.
-
-    Attributes:
-        read_set: Roots of every table it reads.
-        write_set: Roots of every table it changes, as far as they can be told.
-        exact: Whether `write_set` is all of it; if not, it may change any table.
-        unseen: What that is for, and by which way it comes in, for people.
-        hidden: Whether what it writes may be written past its transaction, by a connection of a
-            function's own: no lock of the transaction tells of that.
-        commits: Whether it may commit in the middle of what it does, outside of a transaction.
-        counted: Whether what it writes are rows that its command tag counts.
-        schema: Whether it may change definitions, rights or roles.
-        replica: Why no replica may serve it; None when one may.
-        cache: Why its result may not be kept; None when it may.
-        detail: The name behind the reasons, for people.
-        taints: Whether it calls something that may change the session's state.
-        clock: Whether it tells the time, which stands still in a transaction.
-        settings: Custom settings that it asks for. Away from the primary, and in a cache, they are
-            there only where the session itself has said what they are.
-    """
-
-    read_set: frozenset[Table] = NOTHING
-    write_set: frozenset[Table] = NOTHING
-    exact: bool = True
-    hidden: bool = False
-    commits: bool = False
-    unseen: str = ""
-    counted: bool = True
-    schema: bool = False
-    replica: Reason | None = None
-    cache: Reason | None = None
-    detail: str = ""
-    taints: bool = False
-    clock: bool = False
-    settings: frozenset[str] = frozenset()
 
 
 class Frame(NamedTuple):

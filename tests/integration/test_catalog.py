@@ -12,7 +12,8 @@ from proxy.demo.console import run_blocking
 from proxy.demo.local_postgres import PostgresCluster
 from proxy.demo.processes import wait_until
 from proxy.sql import catalog_queries as queries
-from proxy.sql.catalog import Access, Catalog
+from proxy.sql.access import Access
+from proxy.sql.catalog import Catalog
 from proxy.sql.classify import classify
 from proxy.sql.scanner import scan
 from proxy.types import Reason, Table

@@ -11,7 +11,7 @@ from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, everything_in, schema_of
 from proxy.routing.plan import Plan, Planner, Scope
 from proxy.routing.reading import Reader
-from proxy.sql.resolution import Access
+from proxy.sql.access import Access
 from proxy.sql.statement import Statement
 from proxy.types import Reason, Table, Token
 

@@ -39,7 +39,7 @@ from proxy.session.session import Session
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.session.transaction import Transaction
 from proxy.settings.rule import Rule
-from proxy.sql.resolution import Access
+from proxy.sql.access import Access
 from proxy.sql.statement import Kind, Statement
 from proxy.topology.group import Group, Server, Sighting
 from proxy.types import Ending, PinReason, Position, Reason, Role, Table, Token

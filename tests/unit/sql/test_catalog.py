@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from proxy.routing.reading import Reader
+from proxy.sql.access import Access
 from proxy.sql.bodies import Declaration
-from proxy.sql.catalog import Access, Catalog
+from proxy.sql.catalog import Catalog
 from proxy.sql.catalog_queries import QUERIES
 from proxy.sql.statement import RelationName
 from proxy.types import Reason, Table
