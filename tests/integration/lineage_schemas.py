@@ -397,7 +397,9 @@ class Maker:
     def statement(self) -> str:
         """Make a statement."""
         random, schema = self._random, self.schema
-        choice = random.randrange(12)
+        choice = random.randrange(13)
+        if choice == 12:
+            return f"DO $do$BEGIN {self.change()}; {self.change()}; END$do$"
         if choice <= 3:
             return self.query()
         if choice == 4 and schema.functions:

@@ -18,11 +18,10 @@ import psycopg
 import pytest
 
 from proxy.demo.local_postgres import PostgresCluster
+from proxy.routing.reading import Reader
 from proxy.sql import catalog_queries as queries
 from proxy.sql.access import Access
 from proxy.sql.catalog import Catalog
-from proxy.sql.classify import classify
-from proxy.sql.scanner import scan
 from proxy.types import Table
 from tests.integration.lineage_schemas import PATHS, SCHEMAS, USER, Maker, Schema
 
@@ -184,7 +183,8 @@ def test_whatever_the_server_touches_was_told(truth: Truth) -> None:
                 break
             statement = maker.statement()
             path = random.choice(PATHS)
-            access = catalog.resolve(classify(scan(statement.encode()).fingerprint), path, USER)
+            [read] = Reader().read(statement.encode()).statements
+            access = catalog.resolve(read, path, USER)
             try:
                 touched = truth.run(statement, path, tables)
             except psycopg.Error as error:
