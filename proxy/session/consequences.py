@@ -68,6 +68,8 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
         if plan.statement.kind in SAVEPOINTS:
             follow_savepoint(belongings.profile.own, plan.statement)
         apply_effects(belongings, link, plan.statement, text)
+        if plan.writes and Effect.TEMPORARY in plan.statement.effects:
+            belongings.temporary_runs = True  # a default of it calls what writes, for one
         if plan.statement.kind in COMMANDS:
             transaction.has_set = True
         if _defines(plan) or Effect.TEMPORARY in plan.statement.effects:

@@ -397,6 +397,8 @@ def test_what_a_temporary_view_writes_is_seen(
         ("VIEW disc_other AS SELECT {} AS n", "SELECT disc_reads()"),
         ("VIEW disc_other AS SELECT {} AS n", "INSERT INTO disc_quiet SELECT disc_reads()"),
         ("TABLE disc_quiet (n int, m int DEFAULT {})", "INSERT INTO disc_quiet VALUES (1)"),
+        ("TABLE disc_quiet (n int, m int DEFAULT 0 + {})", "INSERT INTO disc_quiet VALUES (1)"),
+        ("TABLE disc_quiet (n int, m disc_domain)", "INSERT INTO disc_quiet VALUES (1, 2)"),
     ],
 )
 def test_what_is_temporary_may_hide_what_others_name(
@@ -412,6 +414,8 @@ def test_what_is_temporary_may_hide_what_others_name(
             " AS 'SELECT n FROM disc_other LIMIT 1'"
         )
         writes = "disc_does('INSERT INTO disc_log VALUES (5)')"
+        owner.execute("DROP DOMAIN IF EXISTS disc_domain")
+        owner.execute(f"CREATE DOMAIN disc_domain AS int CHECK ({writes} = VALUE + 5)".encode())
         connection.execute(f"CREATE TEMP {hides.format(writes)}".encode())
         until_cached(module_proxy, other, LOG, OTHER)
         [(before,)] = other.execute(LOG).fetchall()

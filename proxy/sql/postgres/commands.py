@@ -21,7 +21,9 @@ from proxy.sql.postgres.groups import (
     dotted,
     grouped,
     is_group,
+    is_name,
     name_of,
+    split_before,
     tokens_of,
 )
 from proxy.sql.postgres.queries import STARTS, read_query
@@ -38,10 +40,25 @@ _TRANSACTION_WORDS: Final = frozenset(
         *("committed", "uncommitted", "write", "only", "not", "deferrable", ","),
     }
 )
-_DEFINING: Final = frozenset(
-    {"default", "generated", "check", "exclude", "including", "inherits", "of", "partition"}
+_CODE: Final = frozenset(
+    {
+        "generated",
+        "check",
+        "exclude",
+        "including",
+        "inherits",
+        "of",
+        "partition",
+        "view",
+        "recursive",
+    }
 )
-"""Words behind which a table's definition has expressions, of its own or of another table's."""
+"""Words behind which a definition has expressions, of its own or of another relation's."""
+
+_BEHIND_DEFAULT: Final = frozenset(
+    {"not", "primary", "unique", "constraint", "references", "collate", "storage"}
+)
+_VALUES: Final = words.LITERALS | words.CONSTANTS | words.CALLS_WITHOUT_BRACKETS
 
 _ENDING_WORDS: Final = frozenset({"work", "transaction", "and", "no", "chain"})
 
@@ -303,8 +320,7 @@ def _create(tokens: list[Token], text: bytes) -> Statement:
         statement = _plain(Kind.UTILITY, Reason.TEMPORARY)(tokens, text)
         statement.effects = frozenset({Effect.TEMPORARY})
         at += 1
-        if tokens[at : at + 1] in (["view"], ["recursive"]) or not _DEFINING.isdisjoint(tokens):
-            statement.effects |= {Effect.TEMPORARY_CODE}
+        _add_code(statement, tokens)
     else:
         statement = _schema(tokens, text)
         if tokens[1:2] == ["database"] and "template" in tokens[3:]:
@@ -317,6 +333,35 @@ def _create(tokens: list[Token], text: bytes) -> Statement:
     if makes_rows and "as" in grouped(tokens):
         return _with_source(statement, tokens[_index(tokens, "as") + 1 :])
     return statement
+
+
+def _add_code(statement: Statement, tokens: list[Token]) -> None:
+    """Add what the definition of something temporary may run when that is used.
+
+    Defaults that are a value, or a call with no arguments but values, are told by the function's
+    name; domains by the names of all types that there may be.
+    """
+    statement.types = frozenset(name_of(token) for token in tokens if is_name(token))
+    is_told = _CODE.isdisjoint(tokens)
+    defaults = [
+        split_before(default[1:], _BEHIND_DEFAULT)[0]
+        for group in grouped(tokens)
+        if isinstance(group, Group) and "default" in group.items
+        for column in split_before(group.items, {","})
+        for default in split_before(column, {"default"})[1:]
+    ]
+    for default in defaults:
+        if not default:
+            raise NotUnderstood("DEFAULT and no value")
+        *name, last = default
+        if isinstance(last, Group):
+            is_told = is_told and all(item in (*_VALUES, ",") for item in last.items)
+            is_told = is_told and all(isinstance(item, Token) for item in name)
+            statement.functions |= _functions_of(default)
+        else:
+            is_told = is_told and not name and last in _VALUES
+    if not is_told:
+        statement.effects |= {Effect.TEMPORARY_CODE}
 
 
 def _with_source(statement: Statement, source: list[Token]) -> Statement:
