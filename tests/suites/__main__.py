@@ -15,7 +15,7 @@ from tests.suites.suite import Suite
 from tests.suites.trial import SuiteFailed, suite_servers, try_suite
 from tests.suites.workshop import NotToBeHad, Workshop
 
-NAMES = (report.NAME, *(suite.name for suite in ALL))
+NAMES = (report.NAME, report.ON_A_SERVER, *(suite.name for suite in ALL))
 
 
 def main(
@@ -25,6 +25,9 @@ def main(
     if not set(names or ()) <= set(NAMES):
         raise typer.BadParameter(f"there are: {', '.join(NAMES)}")
     is_good = report.judge_all() if not names or report.NAME in names else True
+    if not names or report.ON_A_SERVER in names:
+        with suite_servers() as cluster:
+            is_good = report.witness_all(cluster) and is_good
     wanted = [suite for suite in ALL if not names or suite.name in names]
     if wanted:
         is_good = _try_all(wanted) and is_good
