@@ -252,8 +252,7 @@ class Resolution:
         kind = statement.kind
         self._parts += 1
         if kind not in TOLD or self._depth == MAX_DEPTH or self._parts > MAX_PARTS:
-            if not self._frame.trusts:
-                self._cannot_tell(statement.reason or Reason.UNPARSED, name)
+            self._cannot_tell(statement.reason or Reason.UNPARSED, name)
             return
         if kind not in _READS and not self._frame.trusts:
             self._refuse(statement.reason or Reason.UTILITY, name)
@@ -426,8 +425,9 @@ class Resolution:
         if (root, actions, self._frame) in self._changed:
             return
         self._changed.add((root, actions, self._frame))
-        self._write(root)
         for member in snapshot.families.below(root):
+            for above in snapshot.families.roots(member):
+                self._write(above)  # its rows are seen through other parents too
             found = snapshot.names.get(member)
             if found is None or found.kind == "f":
                 self.access.exact = False
@@ -466,17 +466,18 @@ class Resolution:
             self.access.taints = True
         for oid in judgement.follow:
             self._call(oid)
-        if self._frame.trusts:
-            return
         verdict = judgement.verdict
-        if verdict is Verdict.CLOCK:
+        if verdict is Verdict.ANYTHING:
+            # Even beneath what is IMMUTABLE: that is no promise of what it calls.
+            self._cannot_tell(Reason.FUNCTION, judgement.detail, hidden=hidden)
+        elif self._frame.trusts:
+            return
+        elif verdict is Verdict.CLOCK:
             self._keep_out(Reason.CLOCK, judgement.detail)
         elif verdict is Verdict.DICE:
             self._keep_out(Reason.VOLATILE, judgement.detail)
         elif verdict is Verdict.PRIMARY:
             self._refuse(Reason.FUNCTION, judgement.detail)
-        elif verdict is Verdict.ANYTHING:
-            self._cannot_tell(Reason.FUNCTION, judgement.detail, hidden=hidden)
 
     def _cannot_tell(self, reason: Reason, detail: str, *, hidden: bool = True) -> None:
         """Note that it may do anything, its definitions and its session included."""

@@ -97,9 +97,10 @@ class Maker:
                         f" FOR VALUES WITH (MODULUS 2, REMAINDER {part})"
                     )
             elif number and self._chance(0.15):
-                parent = f"t{random.randrange(number)}"
+                parents = random.sample(range(number), min(number, random.choice((1, 2))))
+                above = ", ".join(f"s.t{parent}" for parent in parents)
                 self._add(
-                    f"DO $$ BEGIN CREATE TABLE s.{name} (PRIMARY KEY (id)) INHERITS (s.{parent});"
+                    f"DO $$ BEGIN CREATE TABLE s.{name} (PRIMARY KEY (id)) INHERITS ({above});"
                     f" EXCEPTION WHEN OTHERS THEN CREATE TABLE s.{name} {columns}; END $$"
                 )
             else:

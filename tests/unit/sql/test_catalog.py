@@ -185,7 +185,7 @@ def test_a_write_of_a_child_counts_for_every_root(database: Database) -> None:
     for child, parent in ((middle, top), (leaf, middle), (leaf, second)):
         database.add("inheritance", child, parent)
     assert database.resolve("UPDATE d SET x = 1").write_set == tables(top, second)
-    assert database.resolve("UPDATE b SET x = 1").write_set == tables(second)
+    assert database.resolve("UPDATE b SET x = 1").write_set == tables(top, second)
 
 
 def test_a_trigger_anywhere_in_the_family_counts(database: Database) -> None:
@@ -371,3 +371,11 @@ def test_what_is_opaque_may_do_anything(database: Database) -> None:
     assert access.schema
     assert access.taints
     assert access.replica is Reason.OPAQUE
+
+
+def test_a_write_to_one_parent_is_seen_through_the_other(database: Database) -> None:
+    one, other, child = (database.relation(name) for name in ("one", "other", "child"))
+    database.add("inheritance", child, one)
+    database.add("inheritance", child, other)
+    assert database.resolve("DELETE FROM one").write_set == tables(one, other)
+    assert database.resolve("SELECT 1 FROM other").read_set == tables(other)

@@ -56,7 +56,7 @@ def test_a_volatile_function_that_writes_nothing_stays_on_the_primary(database: 
 
 def test_an_immutable_function_is_trusted_and_its_tables_are_read(database: Database) -> None:
     table = database.relation("t")
-    block(database, "f", "PERFORM now() FROM t; EXECUTE x; PERFORM unheard_of();", "i")
+    block(database, "f", "PERFORM now() FROM t; EXECUTE x; PERFORM random();", "i")
     access = database.resolve("SELECT f()")
     assert access.read_set == tables(table)
     assert access.replica is None
@@ -118,6 +118,17 @@ def test_an_immutable_function_that_calls_what_writes_is_no_read(database: Datab
     access = database.resolve("SELECT f()")
     assert access.replica is Reason.WRITE
     assert access.write_set == tables(table)
+
+
+@pytest.mark.parametrize("source", ["EXECUTE x;", "INSERT INTO t VALUES (1);"])
+def test_nor_is_one_that_calls_what_may_write_anything(database: Database, source: str) -> None:
+    table = database.relation("t")
+    database.add("triggers", table, 4)
+    block(database, "writes", source)
+    sql_function(database, "f", "SELECT public.writes()", "i")
+    access = database.resolve("SELECT f()")
+    assert access.replica is not None
+    assert not access.exact
 
 
 def test_a_stable_function_in_another_language_stays_as_it_was(database: Database) -> None:
