@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.postgres_server import Server
 from proxy.routing.reading import Reader
 from tests.suites.regress.fetch import Origin, fetch_postgres, fetch_sqlglot
 from tests.suites.regress.judge import Tally, judge
@@ -55,16 +56,21 @@ def witness_all(cluster: PostgresCluster) -> bool:
     for name, origin in origins.items():
         for folder, files in _runs(origin):
             primary = cluster.primary
-            primary.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-            primary.execute(
-                f"CREATE DATABASE {DATABASE} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
-            )
+            _make_anew(primary)
             witness = Witness(primary.dsn(DATABASE), DATABASE)
             witness.run([(file.stem, file) for file in files], {"PG_ABS_SRCDIR": str(folder)})
             said = witness.testimony
             print("\n".join(said.lines(f"{name}, {folder.name}")), flush=True)
             is_good = is_good and not said.violations
     return is_good
+
+
+def _make_anew(primary: Server) -> None:
+    """Make the database; what a script has prepared and left would hold on to an older one."""
+    for (name,) in primary.fetch("SELECT gid FROM pg_prepared_xacts"):
+        primary.execute(f"ROLLBACK PREPARED '{name}'", database=DATABASE)
+    primary.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+    primary.execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
 
 
 def _runs(origin: Origin) -> Iterator[tuple[Path, list[Path]]]:

@@ -192,7 +192,7 @@ def shortfalls(
         roots = catalog.roots(oid)
         if mode in WRITE_MODES and access.exact and not roots <= access.write_set:
             yield f"writes {catalog.name_of(oid)}"
-        elif is_read and not roots <= told:
+        elif is_read and roots.isdisjoint(told):  # who writes to it marks all of its roots
             yield f"reads {catalog.name_of(oid)}"
 
 
