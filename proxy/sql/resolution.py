@@ -29,6 +29,8 @@ MAX_PARTS: Final = 2_000
 
 USER: Final = "$user"
 
+_INSERTS: Final = frozenset({Action.INSERT})
+
 _MOVES_ROWS: Final = frozenset({Action.INSERT, Action.DELETE})
 """What an UPDATE that moves a row to another partition does there."""
 
@@ -425,9 +427,11 @@ class Resolution:
         if (root, actions, self._frame) in self._changed:
             return
         self._changed.add((root, actions, self._frame))
+        self._write(root)
         for member in snapshot.families.below(root):
-            for above in snapshot.families.roots(member):
-                self._write(above)  # its rows are seen through other parents too
+            if actions != _INSERTS:  # which leaves what inherits alone
+                for above in snapshot.families.roots(member):
+                    self._write(above)  # its rows are seen through other parents too
             found = snapshot.names.get(member)
             if found is None or found.kind == "f":
                 self.access.exact = False

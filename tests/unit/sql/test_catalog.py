@@ -378,4 +378,6 @@ def test_a_write_to_one_parent_is_seen_through_the_other(database: Database) -> 
     database.add("inheritance", child, one)
     database.add("inheritance", child, other)
     assert database.resolve("DELETE FROM one").write_set == tables(one, other)
+    assert database.resolve("INSERT INTO one VALUES (1)").write_set == tables(one)
+    assert database.resolve("INSERT INTO child VALUES (1)").write_set == tables(one, other)
     assert database.resolve("SELECT 1 FROM other").read_set == tables(other)
