@@ -50,7 +50,8 @@ def start_demo(folder: Path) -> Iterator[StartDemo]:
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         demo = subprocess.Popen(
-            [sys.executable, *arguments],
+            # Whoever runs us in the background has SIGINT ignored, which is inherited.
+            ["env", "--default-signal=INT", sys.executable, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
