@@ -41,17 +41,7 @@ _TRANSACTION_WORDS: Final = frozenset(
     }
 )
 _CODE: Final = frozenset(
-    {
-        "generated",
-        "check",
-        "exclude",
-        "including",
-        "inherits",
-        "of",
-        "partition",
-        "view",
-        "recursive",
-    }
+    {"generated", "check", "exclude", "including", "inherits", "of", "partition", "view"}
 )
 """Words behind which a definition has expressions, of its own or of another relation's."""
 
@@ -320,7 +310,6 @@ def _create(tokens: list[Token], text: bytes) -> Statement:
         statement = _plain(Kind.UTILITY, Reason.TEMPORARY)(tokens, text)
         statement.effects = frozenset({Effect.TEMPORARY})
         at += 1
-        _add_code(statement, tokens)
     else:
         statement = _schema(tokens, text)
         if tokens[1:2] == ["database"] and "template" in tokens[3:]:
@@ -332,6 +321,8 @@ def _create(tokens: list[Token], text: bytes) -> Statement:
     makes_rows = tokens[at : at + 1] == ["table"] or tokens[at - 1 : at] == ["materialized"]
     if makes_rows and "as" in grouped(tokens):
         return _with_source(statement, tokens[_index(tokens, "as") + 1 :])
+    if Effect.TEMPORARY in statement.effects:
+        _add_code(statement, tokens)
     return statement
 
 

@@ -255,6 +255,10 @@ def test_a_read_may_not_be_worth_keeping(sql: str, reason: Reason | None) -> Non
         ("CREATE TEMP TABLE t (LIKE o INCLUDING ALL)", {Effect.TEMPORARY, Effect.TEMPORARY_CODE}),
         ("CREATE TEMP TABLE t (LIKE o)", {Effect.TEMPORARY}),
         ("CREATE TEMP TABLE t AS SELECT 1 AS a", {Effect.TEMPORARY}),
+        (
+            "CREATE TEMP TABLE t AS SELECT rank() OVER (PARTITION BY a) FROM o",
+            {Effect.TEMPORARY},
+        ),
         ("SELECT 1 INTO TEMP t", {Effect.TEMPORARY}),
         ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", {Effect.HOLD_CURSOR}),
         ("DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1", set()),
