@@ -259,7 +259,7 @@ class Model:
         for table in known.written:
             table.writes += calls
         if known.why_unseen is not None:
-            causes = findings.asked if plan.discovers and not plan.commits else findings.unseen
+            causes = findings.asked if plan.discovers_alone else findings.unseen
             causes.find(plan.reason, known.why_unseen).add(known.shown, calls)
         if kind not in _READS:
             return _Counted(count)

@@ -119,9 +119,10 @@ class Visit:
         if plan.statement.effects & _PINNING:
             self.is_pinned = True
         # What the server would be asked for, a log does not tell.
-        is_asked = plan.discovers and not (plan.commits and self.standing is Standing.NONE)
+        is_alone = self.standing is Standing.NONE
+        is_asked = plan.discovers_alone if is_alone else plan.discovers
         writes = plan.known if is_asked else plan.writes
-        if self.standing is Standing.NONE:
+        if is_alone:
             return writes
         if reason is not Reason.REPLICA and kind not in _SAVEPOINTS:
             self.standing = Standing.OPEN

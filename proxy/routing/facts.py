@@ -129,7 +129,7 @@ def _reads(plan: Plan, scope: Scope) -> Iterable[Table] | None:
 
 def _writes(plan: Plan, scope: Scope) -> str:
     catalog = scope.catalog
-    if catalog is None or plan.commits or not plan.discovers:
+    if catalog is None or not plan.discovers_alone:
         return _tables(catalog, plan.writes)
     known = _tables(catalog, plan.known)
     access = catalog.resolve(plan.statement, scope.search_path, scope.user)

@@ -114,6 +114,11 @@ class Plan:
         self.statistics: object | None = None  # of the cache's admission
         self.verdicts: dict[object, Any] = {}  # of rules, by a session's candidates
 
+    @property
+    def discovers_alone(self) -> bool:
+        """Whether the server can say so, too, where it is run outside of a transaction."""
+        return self.discovers and not self.commits
+
 
 @final
 class Scope:
@@ -220,10 +225,9 @@ class Planner:
             plan.writes = self._schema_writes(scope, statement)
             plan.taints = plan.taints or b"pg_temp" in statement.text
             plan.taints = plan.taints or "pg_temp" in scope.search_path
-        is_block = statement.block is not None
-        names_something = statement.reads or statement.writes or statement.functions or is_block
+        names_something = statement.reads or statement.writes or statement.functions
         is_temporary = Effect.TEMPORARY in statement.effects  # which event triggers hear of
-        if not (names_something or is_temporary or kind is Kind.READ):
+        if not (names_something or is_temporary or kind in (Kind.READ, Kind.CALL)):
             return plan
         if catalog is None:
             return self._without_catalog(plan, scope)

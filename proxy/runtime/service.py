@@ -224,7 +224,6 @@ class GroupService:
 
     async def close(self) -> None:
         """Let clients go, then everything else."""
-        self.mirrors.close()
         self.watcher.close()
         for client in list(self.clients):
             client.refuse(ShuttingDown("terminating connection due to administrator command"))

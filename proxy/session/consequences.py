@@ -68,11 +68,12 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
         if plan.statement.kind in SAVEPOINTS:
             follow_savepoint(belongings.profile.own, plan.statement)
         apply_effects(belongings, link, plan.statement, text)
-        if plan.writes and Effect.TEMPORARY in plan.statement.effects:
+        is_temporary = Effect.TEMPORARY in plan.statement.effects
+        if is_temporary and plan.writes:
             belongings.temporary_runs = True  # a default of it calls what writes, for one
         if plan.statement.kind in COMMANDS:
             transaction.has_set = True
-        if _defines(plan) or Effect.TEMPORARY in plan.statement.effects:
+        if _defines(plan) or is_temporary:
             belongings.engine.part()
     if is_rollback_to and belongings.engine.is_apart:
         belongings.engine.part()
