@@ -241,6 +241,12 @@ def until_cached(proxy: ProxyUnderTest, connection: Connection, *texts: bytes) -
     wait_until(are_hits, "answers from the cache")
 
 
+def begin_anew(proxy: ProxyUnderTest, connection: Connection, *texts: bytes) -> None:
+    for statement in RESET:
+        connection.execute(statement.encode())
+    until_cached(proxy, connection, *texts)
+
+
 def is_hit(proxy: ProxyUnderTest, connection: Connection, text: bytes) -> bool:
     before = proxy.metric("tidegate_reads_total", server="cache")
     connection.execute(text).fetchall()
@@ -256,9 +262,7 @@ def test_what_was_not_written_stays_cached(
     app: Application, module_proxy: ProxyUnderTest, in_block: bool
 ) -> None:
     with app.connect(prepare_threshold=None) as connection:
-        for statement in RESET:
-            connection.execute(statement.encode())
-        until_cached(module_proxy, connection, LOG, OTHER)
+        begin_anew(module_proxy, connection, LOG, OTHER)
         before = count_commits(module_proxy, "discovered")
         with connection.transaction() if in_block else nullcontext():
             connection.execute("INSERT INTO disc_orders VALUES (77, 'fires')")
@@ -272,9 +276,7 @@ def test_what_a_trigger_writes_at_the_commit_is_seen(
     app: Application, module_proxy: ProxyUnderTest
 ) -> None:
     with app.connect(prepare_threshold=None) as connection:
-        for statement in RESET:
-            connection.execute(statement.encode())
-        until_cached(module_proxy, connection, LOG, OTHER)
+        begin_anew(module_proxy, connection, LOG, OTHER)
         connection.execute("DELETE FROM disc_orders WHERE id = 3")
         assert connection.execute(OTHER).fetchone() == (-1,)
 
@@ -308,9 +310,7 @@ def test_what_a_procedure_does_not_write_stays_cached(
     app: Application, module_proxy: ProxyUnderTest, in_block: bool, runs: str
 ) -> None:
     with app.connect(prepare_threshold=None) as connection:
-        for statement in RESET:
-            connection.execute(statement.encode())
-        until_cached(module_proxy, connection, LOG, QUIET)
+        begin_anew(module_proxy, connection, LOG, QUIET)
         before = count_commits(module_proxy, "discovered")
         with connection.transaction() if in_block else nullcontext():
             answer = connection.execute(runs.encode())
@@ -327,9 +327,7 @@ def test_what_a_procedure_commits_in_its_middle_is_seen(
     app: Application, module_proxy: ProxyUnderTest, number: int, commits: str
 ) -> None:
     with app.connect(prepare_threshold=None) as connection:
-        for statement in RESET:
-            connection.execute(statement.encode())
-        until_cached(module_proxy, connection, LOG, OTHER)
+        begin_anew(module_proxy, connection, LOG, OTHER)
         before = count_commits(module_proxy, "everything")
         with nullcontext() if number == 7 else pytest.raises(psycopg.Error):
             connection.execute(commits.format(number).encode())

@@ -24,16 +24,13 @@ from proxy.sql.access import Access
 from proxy.sql.catalog import Catalog
 from proxy.types import Table
 from tests.integration.lineage_schemas import PATHS, SCHEMAS, USER, Maker, Schema
+from tests.integration.touched import CHANGED, WRITING, shortfalls
 
 DATABASE = "lineage"
 ADMIN = "lineage_admin"
 SEED = int(os.environ.get("LINEAGE_SEED", "1"))
 SECONDS = float(os.environ.get("LINEAGE_SECONDS", "20"))
 STATEMENTS = 25
-
-WRITE_MODES = frozenset(
-    {"RowExclusiveLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
-)
 
 LOCKS = """
 SELECT c.oid::int8, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
@@ -89,7 +86,7 @@ class Truth:
             run("RESET ROLE")
             for oid, checksum in self._checksums(tables).items():
                 if checksum != before[oid]:
-                    touched.setdefault(oid, set()).add("changed")
+                    touched.setdefault(oid, set()).add(CHANGED)
             return touched
         finally:
             run("ROLLBACK")
@@ -131,26 +128,20 @@ def judge(
     catalog: Catalog, access: Access, touched: dict[int, set[str]], counts: Counter[str]
 ) -> str:
     """Compare what was told with what was done; what is missing, if anything."""
-    written = {oid for oid, modes in touched.items() if modes & WRITE_MODES or "changed" in modes}
+    written = {oid for oid, modes in touched.items() if modes & WRITING}
     told_writes, told_reads = access.write_set, access.read_set | access.write_set
     counts["statements"] += 1
     counts["exact"] += access.exact
     counts["away from the primary"] += access.replica is None
+    modes = [(oid, mode) for oid, modes in touched.items() for mode in modes]
+    for what in shortfalls(catalog, access, modes, is_numbered=bool(written)):
+        return what
     if access.exact:
-        for oid in written:
-            if not catalog.roots(oid) <= told_writes:
-                return f"written: {catalog.name_of(oid)}"
         roots = {table for oid in written for table in catalog.roots(oid)}
         counts["written, told and done"] += len(roots)
         counts["written, told only"] += len(told_writes - roots)
         counts["writes nothing"] += not told_writes
     if access.replica is None:
-        if written:
-            return "it writes"
-        for oid in touched:
-            # Whoever writes to it marks all of its roots: one of them that is told is enough.
-            if catalog.roots(oid).isdisjoint(told_reads):
-                return f"read: {catalog.name_of(oid)}"
         roots = {table for oid in touched for table in catalog.roots(oid)}
         counts["read, told and done"] += len(roots)
         counts["read, told only"] += len(told_reads - roots)

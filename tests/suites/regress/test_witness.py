@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.suites.regress.witness import shortfalls
+from tests.integration.touched import shortfalls
 from tests.unit.sql.test_catalog import Database
 
 READS, WRITES = "AccessShareLock", "RowExclusiveLock"

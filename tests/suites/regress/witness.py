@@ -18,10 +18,9 @@ from psycopg import pq
 
 from proxy.routing.reading import Reader
 from proxy.sql import catalog_queries
-from proxy.sql.access import Access
 from proxy.sql.catalog import Catalog
 from proxy.sql.statement import Kind, Statement
-from proxy.types import Table
+from tests.integration.touched import shortfalls
 from tests.suites.regress.cutter import Piece, Script
 
 OPTIONS: Final = (
@@ -31,10 +30,6 @@ OPTIONS: Final = (
 """What pg_regress sets, and a bound on what hangs without the others that a script counts on."""
 
 JUDGED: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.CALL))
-
-WRITE_MODES: Final = frozenset(
-    ("RowExclusiveLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
-)
 
 TOUCHED: Final = """
 SELECT c.oid::int8, l.mode, c.relpersistence = 't', c.relkind::text
@@ -171,29 +166,6 @@ _DEFINES_NOTHING: Final = frozenset(
         *(Kind.SHOW, Kind.EXPLAIN, Kind.READ, Kind.EMPTY, Kind.FETCH, Kind.CLOSE, Kind.DECLARE),
     }
 )
-
-
-def shortfalls(
-    catalog: Catalog, access: Access, locks: Iterable[tuple[int, str]], *, is_numbered: bool
-) -> Iterator[str]:
-    """Say what was touched and not told.
-
-    Args:
-        catalog: What was known.
-        access: What was told by it.
-        locks: Tables that were locked, and how.
-        is_numbered: Whether the transaction has a number.
-    """
-    is_read = access.replica is None
-    if is_read and is_numbered:
-        yield "a read that writes"
-    told: frozenset[Table] = access.read_set | access.write_set
-    for oid, mode in locks:
-        roots = catalog.roots(oid)
-        if mode in WRITE_MODES and access.exact and not roots <= access.write_set:
-            yield f"writes {catalog.name_of(oid)}"
-        elif is_read and roots.isdisjoint(told):  # who writes to it marks all of its roots
-            yield f"reads {catalog.name_of(oid)}"
 
 
 def send(pgconn: pq.abc.PGconn, text: str, data: str | None = None) -> bool:
