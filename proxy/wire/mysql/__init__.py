@@ -1,0 +1,1 @@
+"""MySQL's client/server protocol, as MySQL and MariaDB speak it: both sides, sans-I/O."""
