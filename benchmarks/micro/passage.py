@@ -13,12 +13,13 @@ from typing import Any, Final, cast
 
 from benchmarks.micro.replies import BY_KEY, COMPLETE, DESCRIPTION, READY, row
 from benchmarks.micro.steps import Step
+from proxy.engines.postgres.grammar import defaults
 from proxy.freshness.replica import ConnectionPosition
 from proxy.runtime.client import ClientConnection
 from proxy.runtime.security import make_security
 from proxy.runtime.server import Facts, ServerConnection
 from proxy.runtime.service import GroupService
-from proxy.session.profile import Defaults, Profile
+from proxy.session.profile import Profile
 from proxy.session.session import Session
 from proxy.session.state import UNTOUCHED
 from proxy.settings.load import parse
@@ -161,11 +162,13 @@ def _client(service: GroupService) -> ClientConnection:
     profile = Profile(
         service.planner,
         service.results,
+        service.grammar,
         group=service.group.name,
         user=USER,
         database=DATABASE,
         startup=UNTOUCHED,
-        defaults=Defaults("public", "read committed", "UTF8", SHAPE),
+        defaults=defaults("public", "read committed", "UTF8", SHAPE),
     )
-    client.session = Session(service, client, engine, profile, service.logins.terms(USER))
+    terms = service.logins.terms(USER)
+    client.session = Session(service, client, engine, profile, terms, service.traces)
     return client

@@ -324,7 +324,7 @@ class ClientConnection:
         )
         self.key = logins.new_key(self, 32 if wish.version >= V3_2 else 4)
         engine = ClientEngine(service.library)
-        session = Session(service, self, engine, profile, logins.terms(self.user))
+        session = Session(service, self, engine, profile, logins.terms(self.user), service.traces)
         self.write(
             b"".join(
                 (

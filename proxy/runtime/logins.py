@@ -17,6 +17,7 @@ from proxy.routing.terms import Policy
 from proxy.runtime.accounts import Accounts
 from proxy.runtime.security import Security
 from proxy.runtime.welcome import Welcomes, startup_state, startup_wishes
+from proxy.session.grammar import Grammar
 from proxy.session.own import Own
 from proxy.session.ports import Terms
 from proxy.session.profile import ContextFinder, Profile
@@ -50,6 +51,7 @@ class Logins:
     __slots__ = (
         "_accounts",
         "_cache",
+        "_grammar",
         "_keys",
         "_lasting",
         "_metrics",
@@ -72,6 +74,7 @@ class Logins:
         welcomes: Welcomes,
         planner: Planner,
         cache: ContextFinder | None,
+        grammar: Grammar,
         metrics: GroupMetrics,
         want_catalog: Callable[[str], None],
         policy: Policy,
@@ -81,6 +84,7 @@ class Logins:
         self._welcomes = welcomes
         self._planner = planner
         self._cache = cache
+        self._grammar = grammar
         self._metrics = metrics
         self._want_catalog = want_catalog
         self._policy = policy
@@ -137,6 +141,7 @@ class Logins:
         profile = Profile(
             self._planner,
             self._cache,
+            self._grammar,
             group=self._settings.name,
             user=user,
             database=database,

@@ -25,6 +25,7 @@ from proxy.runtime.logins import Logins
 from proxy.session.copies import Copy
 from proxy.session.ports import Services, Terms
 from proxy.session.session import Session
+from proxy.session.traces import Traces
 from proxy.settings.model import ServerGroup
 from proxy.settings.rule import Rule
 from proxy.settings.values import LOCAL, RouteTo
@@ -36,6 +37,7 @@ from proxy.wire.postgres.framer import Framer, watch
 from proxy.wire.postgres.packets import V3_0
 from proxy.wire.postgres.prepared import Library
 from proxy.wire.postgres.startup import Replication, Startup
+from proxy.wire.status import IDLE
 
 log = Logger("mirrors")
 
@@ -55,7 +57,7 @@ GRACE: Final = 2.0
 RETRY: Final = 5.0
 """Seconds in which nothing is tried after a database has let nobody in."""
 
-IDLE: Final = 60.0
+IDLE_FOR: Final = 60.0
 """Seconds without a statement, after which a lane's session ends."""
 
 _SERVED: Final = Rule(name="mirror", route=RouteTo.PRIMARY, timeout=TIME_LIMIT)
@@ -88,6 +90,7 @@ class Target(Services, Protocol):
     settings: ServerGroup
     logins: Logins
     library: Library
+    traces: Traces
 
     def enter(self, client: Client, /) -> None:
         """A client is there."""
@@ -254,7 +257,7 @@ class Lane:
         self._shell = Void(self)
         self._under_way: Copy | None = None
         self._has_failed = False
-        self._status = tags.IDLE
+        self._status = IDLE
         self._limit: asyncio.TimerHandle | None = None
         self._opening: asyncio.Task[None] | None = None
         self._is_busy = False
@@ -292,7 +295,7 @@ class Lane:
         if self._under_way is not None or self._opening is not None:
             return
         session = self._session
-        if session is not None and (self._status != tags.IDLE or session.pins):
+        if session is not None and (self._status != IDLE or session.pins):
             self._part()  # what was left open or behind is nobody else's
             session = None
         if not self._queue or self._is_closed:
@@ -373,9 +376,9 @@ class Lane:
                 policy=Policy(book=RuleBook((_SERVED,))),
             )
         self._shell = Void(self)
-        self._status = tags.IDLE
+        self._status = IDLE
         engine = ClientEngine(target.library)
-        self._session = Session(target, self._shell, engine, profile, Terms())
+        self._session = Session(target, self._shell, engine, profile, Terms(), target.traces)
         target.enter(self)
 
     def _is_open(self, task: asyncio.Task[None]) -> None:
@@ -424,7 +427,7 @@ class Lane:
         """Say whether it has had nothing to do for long."""
         if self._is_busy and self._session is not None:
             return self._session.tick(now)
-        if not self._is_busy and now - self._idle_since >= IDLE:
+        if not self._is_busy and now - self._idle_since >= IDLE_FOR:
             return IdleTimeout("nothing is mirrored")
         return None
 

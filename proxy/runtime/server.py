@@ -21,8 +21,8 @@ from proxy.runtime.tls import Tls, end_point_binding
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.topology.group import Server
 from proxy.types import Position
+from proxy.wire.exchange import Exchange
 from proxy.wire.postgres import backend, frontend, packets
-from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.framer import Framer, watch
 
 _EVERYTHING: Final = watch(bytes(range(256)))

@@ -16,6 +16,9 @@ from typing import Any, Final, Protocol, cast, final
 
 from proxy.cache.entry import Answer
 from proxy.cache.store import Store
+from proxy.engines.postgres.dialect import PostgresDialect
+from proxy.engines.postgres.grammar import PostgresGrammar
+from proxy.engines.postgres.traces import PostgresTraces
 from proxy.errors import ClientVisibleError, ShuttingDown
 from proxy.freshness.contracts import Contract
 from proxy.freshness.ledger import ALL_RULES, Ledger
@@ -32,7 +35,6 @@ from proxy.routing.terms import Policy
 from proxy.runtime.accounts import Accounts
 from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
-from proxy.runtime.dialect import PostgresDialect
 from proxy.runtime.logins import Logins
 from proxy.runtime.mirrors import Mirrors
 from proxy.runtime.opening import send_cancel
@@ -49,22 +51,24 @@ from proxy.runtime.welcome import Welcomes
 from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
+from proxy.session.grammar import Grammar
 from proxy.session.late import Held
 from proxy.session.ports import Dialect, Line, Link, Shell, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
+from proxy.session.traces import Traces
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import PrimaryReads, Transactions
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
 from proxy.types import ALL_OID, Position, Reason, Table, Token
+from proxy.wire.exchange import Exchange
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.authentication import Authenticated
-from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.prepared import Library
-from proxy.wire.postgres.requests import Execution
 from proxy.wire.postgres.startup import Startup
+from proxy.wire.requests import Execution
 
 log = Logger("group")
 
@@ -140,6 +144,8 @@ class GroupService:
             store = Store(settings.cache_size_bytes, settings.max_entry_bytes)
             self.results = Results(store, self.ledger, single_flight=settings.single_flight)
         self.dialect: Dialect = PostgresDialect()
+        self.grammar: Grammar = PostgresGrammar()
+        self.traces: Traces = PostgresTraces(self.dialect)
         self.max_queued = MAX_QUEUED
         self.late_begin = settings.transactions is Transactions.LATE
         self.idle_transaction_timeout = settings.idle_transaction_timeout
@@ -207,6 +213,7 @@ class GroupService:
             self.welcomes,
             self.planner,
             self.results,
+            self.grammar,
             self.metrics,
             self.catalogs.want,
             self.policy,

@@ -11,17 +11,20 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final, Protocol, cast, final
 
+from proxy.engines.postgres.grammar import defaults
+from proxy.engines.postgres.quoting import written
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
 from proxy.routing.terms import NO_WISHES, Wishes
 from proxy.runtime.pools import Pools
 from proxy.runtime.server import ServerConnection
+from proxy.session.grammar import Defaults, Grammar
 from proxy.session.own import PREFIX, with_value
 from proxy.session.ports import Dialect, Line, Link, Waiter
-from proxy.session.profile import Defaults, written
 from proxy.session.state import SessionState
 from proxy.topology.group import Group
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.errors import LoginRefused
+from proxy.wire.postgres.exchange import Exchange
 from proxy.wire.postgres.startup import Startup
 
 KNOWN: Final = 10_000
@@ -34,6 +37,7 @@ class Lender(Protocol):
     group: Group
     pools: Pools
     dialect: Dialect
+    grammar: Grammar
 
     def wait_for_primary(self, waiter: Waiter, /) -> Line:
         """Stand in line for a primary."""
@@ -115,16 +119,16 @@ class Welcomes:
             connection.user = None
             connection.abort("could not be brought to a client's settings")
             raise
+        exchange = cast(Exchange, connection.exchange)
         parameters = b"".join(
-            backend.parameter_status(name, value)
-            for name, value in connection.exchange.parameters.items()
+            backend.parameter_status(name, value) for name, value in exchange.parameters.items()
         )
-        encoding = connection.exchange.parameters.get(b"client_encoding", b"").decode()
+        encoding = exchange.parameters.get(b"client_encoding", b"").decode()
         facts = connection.facts
         connection.user = None
         lender.release(connection)
         return Greeting(
-            parameters, Defaults(facts.search_path, facts.isolation, encoding, facts.shape)
+            parameters, defaults(facts.search_path, facts.isolation, encoding, facts.shape)
         )
 
 
@@ -188,7 +192,7 @@ class _Borrower:
     ) -> None:
         """Bring the connection to the client's settings."""
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        changes = connection.state.changes_to(state)
+        changes = connection.state.changes_to(state, lender.grammar)
         connection.write(connection.exchange.ask(lender.dialect.apply(changes)))
         await self._done
         error = connection.exchange.error

@@ -6,12 +6,10 @@ from typing import Final
 
 from proxy.errors import ClientVisibleError, FailedTransaction
 from proxy.session.conversation import Conversation
-from proxy.session.own import PREFIX
-from proxy.session.profile import plain_value
-from proxy.sql.session_commands import Reset, Set, read_command
+from proxy.session.grammar import OwnCommand
 from proxy.types import Reason
-from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import END_READY, Execution, Request
+from proxy.wire.requests import END_READY, Execution, Request
+from proxy.wire.status import IDLE, IN_FAILED
 
 _ABORTED: Final = "current transaction is aborted, commands ignored until end of transaction block"
 
@@ -19,13 +17,12 @@ _ABORTED: Final = "current transaction is aborted, commands ignored until end of
 def answer_ourselves(session: Conversation, request: Request, asked: Execution) -> None:
     """Answer what the proxy is asked, whatever the state of a transaction."""
     status = session.status
-    command = read_command(asked.sql or b"")
+    command = session.grammar.read_own(asked.sql or b"")
     try:
-        if isinstance(command, Set | Reset) and (command.name or "").startswith(PREFIX):
+        if command is not None:
             if request.executions:
                 _set(session, command)
-            tag = b"SET" if isinstance(command, Set) else b"RESET"
-            answer = session.services.dialect.said(request, tag, status)
+            answer = session.services.dialect.said(request, command.tag, status)
         else:
             answer = _table(session, request, asked)
     except ClientVisibleError as error:
@@ -34,22 +31,21 @@ def answer_ourselves(session: Conversation, request: Request, asked: Execution) 
         session.shell.write(answer)
 
 
-def _set(session: Conversation, command: Set | Reset) -> None:
+def _set(session: Conversation, command: OwnCommand) -> None:
     status = session.status
-    if status == tags.FAILED:
+    if status == IN_FAILED:
         raise FailedTransaction(_ABORTED)
-    value = plain_value(command.value) if isinstance(command, Set) else None
     session.profile.own.set(
-        command.name or "",
-        value,
-        is_local=isinstance(command, Set) and command.is_local,
-        in_transaction=status != tags.IDLE,
+        command.name,
+        command.value,
+        is_local=command.is_local,
+        in_transaction=status != IDLE,
     )
 
 
 def _table(session: Conversation, request: Request, asked: Execution) -> bytes:
     services, status = session.services, session.status
-    is_there = session.link is not None or status == tags.FAILED
+    is_there = session.link is not None or status == IN_FAILED
     why = Reason.TRANSACTION if is_there else session.belongings.why_at_primary
     columns, rows = services.explain(session.profile, asked, why)
     return services.dialect.table(request, columns, rows, status)

@@ -7,16 +7,16 @@ answers that are ready for it. What a statement does to all this is in `effects`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 from proxy.cache.entry import Answer, Context
-from proxy.session.pins import HARMLESS, read_answer, read_prepared
+from proxy.session.grammar import Grammar
+from proxy.session.pins import HARMLESS
 from proxy.session.ports import Link, Terms
 from proxy.session.profile import Profile
 from proxy.session.transaction import Transaction
 from proxy.types import PinReason, Reason
-from proxy.wire.postgres.client_engine import ClientEngine
+from proxy.wire.client import ClientEngine
 
 
 @final
@@ -25,6 +25,7 @@ class Belongings:
 
     Attributes:
         engine: Knows what the client has prepared by the protocol.
+        grammar: Says what its session commands mean.
         profile: What it has set and prepared in SQL, and what follows from that.
         terms: Its pool mode.
         pins: Why it keeps its server connection; empty: it does not.
@@ -40,6 +41,7 @@ class Belongings:
         "_named_in",
         "customs",
         "engine",
+        "grammar",
         "is_misled",
         "named",
         "pins",
@@ -50,12 +52,15 @@ class Belongings:
         "transaction",
     )
 
-    def __init__(self, engine: ClientEngine, profile: Profile, terms: Terms) -> None:
+    def __init__(
+        self, engine: ClientEngine, profile: Profile, terms: Terms, grammar: Grammar
+    ) -> None:
         self.engine = engine
+        self.grammar = grammar
         self.profile = profile
         self.terms = terms
         self.pins: set[PinReason] = set(terms.pins)
-        self.transaction = Transaction()
+        self.transaction = Transaction(grammar)
         self.named: dict[bytes, dict[bytes, Answer]] = {}
         self._named_in = profile.context
         self.temporary_runs = False
@@ -74,7 +79,7 @@ class Belongings:
     def forget_statements(self, link: Link) -> None:
         """Every named statement is gone, for the client and on the connection."""
         self.engine.forget_statements()
-        link.exchange.editor.forget_statements()
+        link.exchange.forget_statements()
 
     def name_answers(self, context: Context, name: bytes, answers: dict[bytes, Answer]) -> None:
         """Let a prepared statement's next Bind be answered without being read."""
@@ -95,28 +100,12 @@ class Belongings:
         if PinReason.TEMPORARY_TABLE not in self.pins:
             self.engine.rejoin()
 
-    def take_word(self, link: Link, rows: Sequence[Sequence[bytes | None]]) -> None:
-        """Take the server's word for what lives in its session.
-
-        Args:
-            link: Whose word it is.
-            rows: The answer to `QUESTION`, then what is set, if that was asked; empty: no answer.
-        """
-        if not rows:
-            self.pins.add(PinReason.UNKNOWN)
-            return
+    def take_pins(self, found: set[PinReason]) -> None:
+        """Take the server's word for what the client must keep its connection for."""
         kept = self.pins & {PinReason.UNKNOWN}
         had_temporary = PinReason.TEMPORARY_TABLE in self.pins
-        self.pins = kept | set(self.terms.pins) | read_answer(rows[0])
+        self.pins = kept | set(self.terms.pins) | found
         if PinReason.TEMPORARY_TABLE not in self.pins:
             self.temporary_runs = False
         elif not had_temporary:
             self.temporary_runs = True  # a function has made it, of whatever kind
-        link.exchange.editor.keep_statements(read_prepared(rows[0]))
-        self.rejoin()
-        if len(rows) > 1:
-            link.state = self.profile.adopt(rows[1:])
-            self.is_misled = link.state is not self.profile.state
-            self.customs.clear()
-            if self.transaction.is_dark:
-                link.stained_by = self

@@ -11,21 +11,16 @@ from typing import Final
 
 from proxy.routing.plan import Plan
 from proxy.session.belongings import Belongings
-from proxy.session.effects import COMMANDS, SAVEPOINTS, apply_effects, follow_savepoint
 from proxy.session.errand import Errand
-from proxy.session.pins import (
-    QUESTION,
-    UNDONE_BY_NOTHING,
-    may_have_unpinned,
-    settings_question,
-)
+from proxy.session.grammar import COMMANDS, SAVEPOINTS, Grammar
+from proxy.session.own import Own
+from proxy.session.pins import UNDONE_BY_NOTHING
 from proxy.session.ports import Link
+from proxy.session.traces import Traces
 from proxy.session.transaction import has_control, has_ended
-from proxy.sql.setting_calls import custom_names, read_setting_calls
-from proxy.sql.statement import Effect, Kind
+from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import SCHEMA_OID
-from proxy.wire.postgres.codec import read_formats, read_values
-from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.exchange import Exchange
 
 _ROLLBACK_TO: Final = Kind.ROLLBACK_TO
 
@@ -46,14 +41,14 @@ def _defines(plan: Plan) -> bool:
     return any(table.oid == SCHEMA_OID for table in plan.writes)
 
 
-def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
+def draw(belongings: Belongings, traces: Traces, errand: Errand, link: Link) -> None:
     """Take in what a request has left behind."""
     exchange = link.exchange
     transaction = belongings.transaction
     is_rollback_to = False
     for plan, text in zip(errand.plans, errand.texts, strict=True):
         if plan.taints:
-            _taint(belongings, errand, plan, text, error=exchange.error is not None)
+            _taint(belongings, traces, errand, plan, text, error=exchange.error is not None)
         if plan.statement.kind is _ROLLBACK_TO:
             is_rollback_to = True
     if exchange.error is not None:
@@ -62,12 +57,12 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
             if plan.statement.effects & UNDONE_BY_NOTHING:
                 transaction.tainted = True
         return
-    if is_rollback_to and transaction.has_set:
+    if is_rollback_to and transaction.has_set and belongings.grammar.rolls_settings_back:
         transaction.unsure = transaction.is_dark = True
     for plan, text in zip(errand.plans, errand.texts, strict=True):
         if plan.statement.kind in SAVEPOINTS:
-            follow_savepoint(belongings.profile.own, plan.statement)
-        apply_effects(belongings, link, plan.statement, text)
+            follow_savepoint(belongings.profile.own, plan.statement, belongings.grammar)
+        traces.apply(belongings, link, plan.statement, text)
         is_temporary = Effect.TEMPORARY in plan.statement.effects
         if is_temporary and plan.writes:
             belongings.temporary_runs = True  # a default of it calls what writes, for one
@@ -80,23 +75,31 @@ def draw(belongings: Belongings, errand: Errand, link: Link) -> None:
     transaction.follow()
 
 
-def _taint(belongings: Belongings, errand: Errand, plan: Plan, text: bytes, *, error: bool) -> None:
-    """Something may be left behind; of custom settings, only those with names can be asked for."""
-    transaction = belongings.transaction
-    transaction.tainted = True
-    is_plain = Effect.SETTING in plan.statement.effects and read_setting_calls(text) is not None
-    if not is_plain:
-        transaction.is_dark = True
-    belongings.customs |= custom_names(text)
+def _taint(
+    belongings: Belongings, traces: Traces, errand: Errand, plan: Plan, text: bytes, *, error: bool
+) -> None:
+    """Something may be left behind."""
+    belongings.transaction.tainted = True
     request = errand.request
-    if error or request.is_cut:
-        return  # what was bound is not all there, or was not understood
-    for execution in request.executions:
-        if execution.prepared is not None:
-            _, pos = read_formats(execution.tail, 0)
-            for parameter in read_values(execution.tail, pos)[0]:
-                if parameter:
-                    belongings.customs |= custom_names(b"'%b'" % parameter)
+    values: list[bytes | None] = []
+    if not error and not request.is_cut:  # or what was bound is not all there, or not understood
+        for execution in request.executions:
+            if execution.prepared is not None:
+                values += execution.values()
+    traces.tainted(belongings, plan, text, values)
+
+
+def follow_savepoint(own: Own, statement: Statement, grammar: Grammar) -> None:
+    """Settings of the proxy's own go back with a savepoint."""
+    name = grammar.read_savepoint(statement.text)
+    if name is None:
+        return
+    if statement.kind is Kind.SAVEPOINT:
+        own.mark(name)
+    elif statement.kind is Kind.RELEASE:
+        own.release(name)
+    else:
+        own.go_back(name)
 
 
 def chain(belongings: Belongings, errand: Errand, link: Link) -> None:
@@ -127,28 +130,10 @@ def end(belongings: Belongings, errand: Errand, link: Link) -> None:
         _go_back(belongings, link)  # a COMMIT that fails is one too
 
 
-def question(belongings: Belongings, plans: Sequence[Plan], link: Link) -> bytes | None:
-    """Say what the server must be asked before others have the connection; None: nothing."""
-    transaction = belongings.transaction
-    if transaction.tainted or transaction.unsure:
-        return whole_question(belongings, link)
-    if belongings.pins != belongings.terms.pins:
-        for plan in plans:
-            if may_have_unpinned(plan.statement):
-                return QUESTION
-    return None
-
-
-def whole_question(belongings: Belongings, link: Link) -> bytes:
-    """Ask the server for everything that may live in its session."""
-    states = (belongings.profile.state, belongings.transaction.state, link.state)
-    names = {name for state in states for name, _ in state.settings if "." in name}
-    names |= belongings.customs
-    return QUESTION + b";" + settings_question(names)
-
-
 def _go_back(belongings: Belongings, link: Link) -> None:
     """A transaction that is rolled back takes along what was set in it."""
+    if not belongings.grammar.rolls_settings_back:
+        return
     before = dict(belongings.transaction.state.settings)
     belongings.profile.become(belongings.profile.state.with_settings(before))
     link.state = link.state.with_settings(before)  # what was prepared stays prepared
@@ -161,6 +146,8 @@ def _may_have_lost_settings(
 
     What belonged to what is not worked out: the server knows what is left of it.
     """
+    if not belongings.grammar.rolls_settings_back:
+        return False
     failed = exchange.error is not None and has_control(plans)
     if not failed and b"ROLLBACK" not in exchange.tags:
         return False

@@ -30,10 +30,10 @@ from proxy.session.late import Late
 from proxy.session.phase import FREE, Phase
 from proxy.session.ports import Line, Link, Services, Shell, Terms
 from proxy.session.profile import Profile
-from proxy.session.restoring import say_default
 from proxy.session.rewriting import rewrite
-from proxy.wire.postgres import tags
-from proxy.wire.postgres.client_engine import ClientEngine
+from proxy.session.traces import Traces
+from proxy.wire.client import ClientEngine
+from proxy.wire.status import IDLE
 
 
 class Conversation(ABC):
@@ -47,7 +47,9 @@ class Conversation(ABC):
         copies: What another server group is to get, once a rule has asked for any.
         floor: What the client has seen and written, once it has asked not to go back behind that.
         home: The connection kept for a pinned client, while it is not in use.
-        ledger, planner, reader, results, router: Of the services, at hand for every request.
+        grammar, ledger, planner, reader, results, router: Of the services, at hand for every
+            request.
+        traces: Sees to what statements leave behind.
         line: Where a connection or a primary is waited for.
         notices: What came on the connection kept, until no answer is in the way.
         is_gone: Whether the client is.
@@ -66,6 +68,7 @@ class Conversation(ABC):
         "engine",
         "errand",
         "floor",
+        "grammar",
         "home",
         "idle_since",
         "intake",
@@ -85,6 +88,7 @@ class Conversation(ABC):
         "router",
         "services",
         "shell",
+        "traces",
         "transaction",
     )
 
@@ -95,8 +99,10 @@ class Conversation(ABC):
         engine: ClientEngine,
         profile: Profile,
         terms: Terms,
+        traces: Traces,
     ) -> None:
         self.services = services
+        self.traces = traces
         self.ledger = services.ledger
         self.planner = services.planner
         self.reader = services.reader
@@ -105,9 +111,10 @@ class Conversation(ABC):
         self.shell = shell
         self.engine = engine
         self.profile = profile
-        self.belongings = Belongings(engine, profile, terms)
+        self.grammar = services.grammar
+        self.belongings = Belongings(engine, profile, terms, services.grammar)
         self.transaction = self.belongings.transaction
-        self.intake = Intake()
+        self.intake = Intake(engine.cutter)
         self.phase: Phase = FREE
         self.errand: Errand | None = None
         self.link: Link | None = None
@@ -127,13 +134,13 @@ class Conversation(ABC):
 
     def choose_words(self) -> None:
         """Say what is prepared as it must be said: by a rule, or on a shared connection."""
-        startup, dialect = self.profile.startup, self.services.dialect
+        startup, traces = self.profile.startup, self.traces
         if self.profile.may_be_rewritten:
-            self.engine.say_instead = lambda sql: say_default(
-                rewrite(self.reader, self.planner, self.profile, sql), startup, dialect
+            self.engine.say_instead = lambda sql: traces.say_default(
+                rewrite(self.reader, self.planner, self.profile, sql), startup
             )
         elif startup.settings:
-            self.engine.say_instead = lambda sql: say_default(sql, startup, dialect)
+            self.engine.say_instead = lambda sql: traces.say_default(sql, startup)
         else:
             self.engine.say_instead = None
 
@@ -142,7 +149,7 @@ class Conversation(ABC):
         """How the client's transaction stands, in the protocol's words."""
         if self.link is not None:
             return self.link.exchange.status
-        return tags.IDLE if self.late is None else self.late.status
+        return IDLE if self.late is None else self.late.status
 
     def beside(self, answer: bytes) -> bytes:
         """A cached answer, as a client hears it whose transaction is held back perhaps."""

@@ -11,7 +11,7 @@ from typing import Final, final
 from proxy.routing.rules import Match
 from proxy.sql.statement import Kind
 from proxy.types import Mirrored
-from proxy.wire.postgres.requests import Execution
+from proxy.wire.requests import Execution
 
 MOST_KEPT: Final = 1000
 MOST_BYTES: Final = 1024 * 1024

@@ -17,9 +17,8 @@ from proxy.session.errand import Ahead, Errand
 from proxy.session.phase import SETTING
 from proxy.session.ports import Link
 from proxy.sql.statement import Kind
-from proxy.sql.transaction_control import read_end
-from proxy.wire.postgres import frontend, tags
-from proxy.wire.postgres.requests import END_READY, SIMPLE_TAIL, Execution, Item, Request
+from proxy.wire.requests import END_READY
+from proxy.wire.status import IN_TRANSACTION
 
 BEGIN: Final = b"BEGIN"
 _COMMIT: Final = b"COMMIT"
@@ -55,11 +54,11 @@ def discovers(session: Conversation, errand: Errand, link: Link) -> bool:
     plans, transaction = errand.plans, session.transaction
     if len(plans) != 1 or plans[0].statement.kind is not Kind.COMMIT or not transaction.discovers:
         return False
-    if read_end(plans[0].statement.text) is not False:
+    if session.grammar.read_end(plans[0].statement.text) is not False:
         return False  # one that chains ends otherwise when it fails than when it rolls back
     anything = session.planner.any_table(session.profile.database)
     is_certain = errand.request.end is END_READY and transaction.known.isdisjoint(anything)
-    if not is_certain or link.exchange.status != tags.IN_TRANSACTION:
+    if not is_certain or link.exchange.status != IN_TRANSACTION:
         return False
     errand.ahead = Ahead.DISCOVERING
     session.phase = SETTING
@@ -78,9 +77,7 @@ def learn(session: Conversation, errand: Errand, link: Link) -> None:
 
 def commit_of_ours(session: Conversation, end: bytes) -> Errand:
     """Make the COMMIT behind a wrapped errand, which is to say the `end` of its answer."""
-    request = Request(END_READY, [Item(tags.QUERY, frontend.query(_COMMIT), None, b"")])
-    request.simple = True
-    request.executions = [Execution(_COMMIT, None, SIMPLE_TAIL)]
+    request = session.services.dialect.text(_COMMIT)
     reading = session.reader.read(_COMMIT)
     plan = session.planner.plan(session.profile.scope, reading.statements[0])
     errand = Errand(request, (plan,))

@@ -12,12 +12,12 @@ from proxy.routing.plan import Plan
 from proxy.routing.terms import Terms
 from proxy.session.copies import Copy
 from proxy.session.fill import Fill
-from proxy.session.state import Settings
+from proxy.session.grammar import Settings
 from proxy.sql.statement import Kind
 from proxy.topology.group import Server
 from proxy.types import Consistency, Position, Reason
-from proxy.wire.postgres.exchange import Heard
-from proxy.wire.postgres.requests import END_READY, Request
+from proxy.wire.exchange import Heard
+from proxy.wire.requests import END_READY, Request
 
 _NOT_KNOWN: Final = Reason.OPAQUE
 _VALIDATED: Final = (Consistency.STRONG, Consistency.SESSION)

@@ -14,7 +14,7 @@ from proxy.session.ports import Services
 from proxy.session.profile import Profile
 from proxy.sql.hints import read_hint
 from proxy.types import Reason, Role
-from proxy.wire.postgres.requests import Execution
+from proxy.wire.requests import Execution
 
 Rows = tuple[list[str], list[list[str]]]
 

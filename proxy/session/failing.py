@@ -7,7 +7,7 @@ from proxy.errors import ClientVisibleError, Fault, ServerLost
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.phase import FREE, OVER
-from proxy.wire.postgres.requests import END_READY
+from proxy.wire.requests import END_READY
 
 
 def fail(session: Conversation, errand: Errand, error: ClientVisibleError) -> None:
@@ -31,7 +31,7 @@ def end_unserved(session: Conversation, errand: Errand) -> None:
     session.engine.forget_portals()
     session.land(errand, FAILED)
     if session.late is not None:
-        session.late.is_failed = True
+        session.late.fail()
     if is_whole:
         session.shell.write(session.services.dialect.ready(session.status))
     if errand.request.streams:

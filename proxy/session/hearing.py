@@ -6,8 +6,6 @@ what comes between two answers is kept until no answer is in the way.
 
 from __future__ import annotations
 
-from typing import Final
-
 from proxy.cache.flight import NOT_STORED
 from proxy.errors import RemoteProtocolError
 from proxy.session.conversation import Conversation
@@ -18,13 +16,7 @@ from proxy.session.ports import Link
 from proxy.session.sending import give_up
 from proxy.session.taking import pump, tell_notices
 from proxy.types import Reason
-from proxy.wire.postgres import backend, tags
-from proxy.wire.postgres.codec import HEADER, read_int32
-from proxy.wire.postgres.exchange import Exchange
-
-_CANCELED: Final = b"57014"
-_SEVERITY: Final = backend.SEVERITY_UNTRANSLATED
-_LAST_WORDS: Final = (b"FATAL", b"PANIC")
+from proxy.wire.exchange import Exchange
 
 
 def is_good(session: Conversation, errand: Errand, exchange: Exchange, passed: bytes) -> bool:
@@ -38,13 +30,13 @@ def is_good(session: Conversation, errand: Errand, exchange: Exchange, passed: b
         errand.started = True
         return True
     if exchange.error is not None:
-        if is_canceled(exchange.error):
+        if exchange.was_canceled:
             errand.started = True
             return True
         errand.reason = Reason.REPLICA_FAILED
     elif not errand.must_validate or (
         exchange.plain
-        and (errand.request.simple or has_snapshot(passed))
+        and exchange.has_snapshot(errand.request, passed)
         and session.ledger.answer_ok(plan.read_set, errand.version, errand.answered_at)
         and session.sees(errand, errand.answered_at)
     ):
@@ -57,39 +49,6 @@ def is_good(session: Conversation, errand: Errand, exchange: Exchange, passed: b
     exchange.discard()
     errand.rejected = True
     return False
-
-
-def has_snapshot(passed: bytes) -> bool:
-    """Tell if the beginning of a batch's answer proves that the snapshot of its read was taken.
-
-    It is at Bind. A server sends what is in front of that when its buffer is full: a statement's
-    description may be larger (PostgreSQL, "exec_bind_message" and PQ_SEND_BUFFER_SIZE, 8 KB).
-    """
-    pos = 0
-    while pos + HEADER <= len(passed):
-        tag = passed[pos]
-        if tag == tags.BIND_COMPLETE:
-            return True
-        if tag not in _BEFORE_BIND:
-            return False
-        pos += 1 + read_int32(passed, pos + 1)
-    return False
-
-
-_BEFORE_BIND: Final = frozenset(
-    (tags.PARSE_COMPLETE, tags.PARAMETER_DESCRIPTION, tags.ROW_DESCRIPTION, tags.CLOSE_COMPLETE)
-)
-
-
-def is_canceled(error: bytes) -> bool:
-    """Tell if a statement was stopped because somebody asked, or because it took too long."""
-    return backend.read_error(error).get(backend.SQLSTATE) == _CANCELED
-
-
-def has_said_goodbye(exchange: Exchange) -> bool:
-    """Tell if the server has said why it hangs up: a second error would hide that from drivers."""
-    error = exchange.error
-    return error is not None and backend.read_error(error).get(_SEVERITY) in _LAST_WORDS
 
 
 def pass_on(session: Conversation, link: Link, passed: bytes) -> None:
@@ -118,7 +77,7 @@ def _as_in_block(session: Conversation, link: Link, passed: bytes) -> bytes:
     if late is None or not link.exchange.done:
         return passed
     if link.exchange.error is not None:
-        late.is_failed = True
+        late.fail()
     return session.services.dialect.with_status(passed, late.status)
 
 

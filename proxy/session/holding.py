@@ -9,21 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.session.consequences import follow_savepoint
 from proxy.session.conversation import Conversation
-from proxy.session.effects import follow_savepoint
 from proxy.session.errand import Errand
 from proxy.session.late import Held, Late
 from proxy.session.meaning import why_not_fast
 from proxy.session.results import is_of_the_moment
 from proxy.sql.statement import Kind
-from proxy.sql.transaction_control import read_begin, read_end, read_savepoint
-from proxy.wire.postgres.replies import (
-    binds_unnamed,
-    has_no_parameters,
-    only_reads,
-    place_of_second,
-)
-from proxy.wire.postgres.requests import END_READY, Request
+from proxy.wire.requests import END_READY
 
 
 def hold(session: Conversation, errand: Errand) -> Errand | None:
@@ -57,24 +50,24 @@ def _begin(session: Conversation, errand: Errand) -> Errand | None:
 
     Otherwise all of it is for a server, to which a batch is one trip.
     """
-    begin = read_begin(errand.plans[0].statement.text)
+    begin = session.grammar.read_begin(errand.plans[0].statement.text)
     profile = session.profile
     level = begin.isolation or profile.isolation if begin is not None else ""
     if begin is None or level not in profile.levels:
         return errand
-    late = Late(begin, one_snapshot=level == _ONE_SNAPSHOT)
+    late = Late(begin, one_snapshot=level == _ONE_SNAPSHOT, fails_whole=session.grammar.fails_whole)
     first, rest = errand.request, None
     if len(errand.plans) == 2:
-        place = place_of_second(first)
-        if not place:
+        parts = first.split()
+        if parts is None:
             return errand
-        rest = Errand(first.behind(place), errand.plans[1:])
+        first, behind = parts
+        rest = Errand(behind, errand.plans[1:])
         rest.texts = errand.texts[1:]
         rest.clock = errand.clock
         _judge(session, late, rest)
         if not rest.beside:
             return errand
-        first = Request(END_READY, first.items[:place])
     elif not _is_control(errand):
         return errand
     session.late = late
@@ -89,7 +82,7 @@ def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
     statement = errand.plans[0].statement
     kind, text = statement.kind, statement.text
     if kind in (Kind.COMMIT, Kind.ROLLBACK):
-        is_chained = read_end(text)
+        is_chained = session.grammar.read_end(text)
         if is_chained is None:
             return False
         session.late = late.chain() if is_chained else None
@@ -98,7 +91,7 @@ def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
         tag = b"ROLLBACK" if late.is_failed or kind is Kind.ROLLBACK else b"COMMIT"
         session.profile.own.end(committed=tag == b"COMMIT")
     else:
-        name = read_savepoint(text)
+        name = session.grammar.read_savepoint(text)
         if name is None:
             return False
         if kind is Kind.ROLLBACK_TO and late.go_back(name):
@@ -110,7 +103,7 @@ def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
             tag = b"SAVEPOINT"
         else:
             return False
-        follow_savepoint(session.profile.own, statement)
+        follow_savepoint(session.profile.own, statement, session.grammar)
     session.shell.write(session.services.dialect.said(errand.request, tag, session.status))
     return True
 
@@ -131,22 +124,22 @@ def _may_be_beside(session: Conversation, late: Late, errand: Errand) -> bool:
     if late.is_failed or request.end is not END_READY:
         return False
     if not request.executions:
-        return binds_unnamed(request)
+        return request.leaves_no_cursor
     if why_not_fast(request, errand.plans, session.belongings) is not None:
         return False
     if late.seen is not None and len(late.seen) >= MOST_SEEN:
         return False
     if errand.plans[0].tells_time or errand.clock:
         return False
-    return binds_unnamed(request) and not is_of_the_moment(request.executions[0])
+    return request.leaves_no_cursor and not is_of_the_moment(request.executions[0])
 
 
 def _is_control(errand: Errand) -> bool:
     """Whether a request is one statement without parameters, and all of it is here."""
     request = errand.request
-    if len(errand.plans) != 1 or request.end is not END_READY or not only_reads(request):
+    if len(errand.plans) != 1 or request.end is not END_READY or not request.only_reads:
         return False
-    return has_no_parameters(request.executions[0])
+    return not request.has_parameters
 
 
 _BEGIN: Final = Kind.BEGIN

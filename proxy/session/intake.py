@@ -8,12 +8,12 @@ and the rest is poured to wherever that was sent.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import final
 
 from proxy.session.ports import Link
-from proxy.wire.postgres import tags
-from proxy.wire.postgres.cutting import Cutter
-from proxy.wire.postgres.requests import Request
+from proxy.wire.client import Cutter
+from proxy.wire.requests import Request
 
 
 @final
@@ -30,8 +30,8 @@ class Intake:
 
     __slots__ = ("_cutter", "is_pouring", "is_skipping", "queue", "queued", "sink")
 
-    def __init__(self) -> None:
-        self._cutter = Cutter()
+    def __init__(self, cutter: Cutter) -> None:
+        self._cutter = cutter
         self.queue: deque[Request] = deque()
         self.queued = 0
         self.is_skipping = False
@@ -81,7 +81,7 @@ class Intake:
         self.queue.clear()
         self.queued = 0
 
-    def _append(self, requests: list[Request]) -> None:
+    def _append(self, requests: Sequence[Request]) -> None:
         for request in requests:
             self.queue.append(request)
             self.queued += request.size
@@ -99,8 +99,3 @@ class Intake:
                 self.is_pouring = False
                 self.sink = None
                 self._append(cutter.feed(b""))
-
-
-def is_end_of_skipping(request: Request) -> bool:
-    """Tell if a request has the Sync that ends what is skipped: a Query does not."""
-    return request.messages[-1][0] == tags.SYNC

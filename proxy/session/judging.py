@@ -23,8 +23,6 @@ from proxy.session.ports import Link
 from proxy.sql.hints import Hint, read_hint
 from proxy.sql.statement import Kind
 from proxy.types import Consistency
-from proxy.wire.postgres import frontend, tags
-from proxy.wire.postgres.requests import END_READY, Item, Request
 
 _SESSION: Final = Consistency.SESSION
 _ALWAYS_RUN: Final = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.ROLLBACK_TO, Kind.RELEASE))
@@ -108,19 +106,6 @@ def refuse_at_server(session: Conversation, errand: Errand, link: Link) -> None:
     """Make an open transaction fail in a refused statement's place; the client is told then."""
     session.phase = SETTING
     link.write(link.exchange.ask(_FAILS))
-
-
-def failing_part(request: Request, error: ClientVisibleError) -> Request:
-    """Say what fails in the place of a part of an open batch, with an error's words in the
-    server's."""
-    words = f"{error.message} ({error.detail})" if error.detail else error.message
-    name = words.encode("utf-8", "replace").replace(b"\0", b"")
-    items = [Item(tags.DESCRIBE, frontend.describe(tags.PORTAL, name), None, b"")]
-    if request.end is END_READY:
-        items.append(Item(tags.SYNC, frontend.SYNC, None, b""))
-    else:
-        items.append(Item(tags.FLUSH, frontend.FLUSH, None, b""))
-    return Request(request.end, items)
 
 
 def raise_floor(floor: Floor, errand: Errand, now: float) -> None:

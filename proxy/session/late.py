@@ -16,7 +16,7 @@ from typing import final
 
 from proxy.freshness.tables import ReadSet
 from proxy.sql.transaction_control import Begin
-from proxy.wire.postgres import tags
+from proxy.wire.status import IN_FAILED, IN_TRANSACTION
 
 
 @unique
@@ -41,19 +41,20 @@ class Late:
             snapshot; else None.
     """
 
-    __slots__ = ("begin", "has_read", "is_failed", "savepoints", "seen")
+    __slots__ = ("_fails_whole", "begin", "has_read", "is_failed", "savepoints", "seen")
 
-    def __init__(self, begin: Begin, *, one_snapshot: bool) -> None:
+    def __init__(self, begin: Begin, *, one_snapshot: bool, fails_whole: bool) -> None:
         self.begin = begin
         self.seen: dict[ReadSet, int] | None = {} if one_snapshot else None
         self.savepoints: list[str] = []
         self.has_read = False
         self.is_failed = False
+        self._fails_whole = fails_whole
 
     @property
     def status(self) -> int:
         """What the client must be told of it, in the protocol's words."""
-        return tags.FAILED if self.is_failed else tags.IN_TRANSACTION
+        return IN_FAILED if self.is_failed else IN_TRANSACTION
 
     @property
     def bears_ready_answers(self) -> bool:
@@ -62,7 +63,12 @@ class Late:
 
     def chain(self) -> Late:
         """Make the next one, which begins as this did."""
-        return Late(self.begin, one_snapshot=self.seen is not None)
+        one_snapshot = self.seen is not None
+        return Late(self.begin, one_snapshot=one_snapshot, fails_whole=self._fails_whole)
+
+    def fail(self) -> None:
+        """A statement in it has failed."""
+        self.is_failed = self._fails_whole
 
     def release(self, name: str) -> bool:
         """RELEASE a savepoint and all behind it; False: there is none of this name."""

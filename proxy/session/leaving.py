@@ -15,8 +15,8 @@ from proxy.session.conversation import Conversation
 from proxy.session.phase import OVER
 from proxy.session.ports import Link, Services
 from proxy.session.state import UNTOUCHED, SessionState
-from proxy.wire.postgres import tags
-from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.exchange import Exchange
+from proxy.wire.status import IDLE
 
 
 @unique
@@ -46,7 +46,7 @@ def duty(exchange: Exchange, *, is_torn: bool, was_asked: bool, is_clean: bool) 
     """
     if is_torn or (was_asked and exchange.error is not None):
         return DROP
-    if exchange.status != tags.IDLE:
+    if exchange.status != IDLE:
         return ROLL_BACK
     return GIVE_BACK if is_clean else DISCARD
 
@@ -115,14 +115,16 @@ class Farewell:
                 is_clean=self._is_clean or self._asked is DISCARD,
             )
             if what is ROLL_BACK:
-                link.state = link.state.with_settings(dict(self._before.settings))
-                self._ask(link, what, b"ROLLBACK")
+                if self._services.grammar.rolls_settings_back:
+                    link.state = link.state.with_settings(dict(self._before.settings))
+                self._asked = what
+                link.write(exchange.ask(b"ROLLBACK"))
                 return
             if what is DISCARD:
                 link.state = UNTOUCHED
                 link.stained_by = None
-                exchange.editor.forget_statements()
-                self._ask(link, what, b"DISCARD ALL")
+                self._asked = what
+                link.write(exchange.reset())
                 return
             self._asked = None
             del self._links[0]
@@ -132,10 +134,6 @@ class Farewell:
             else:
                 self._services.release(link)
         self._services.gone(self._leaver)
-
-    def _ask(self, link: Link, what: Duty, sql: bytes) -> None:
-        self._asked = what
-        link.write(link.exchange.ask(sql))
 
     def server_data(self, link: Link, data: bytes) -> None:
         """See `LinkUser`."""

@@ -12,13 +12,12 @@ from typing import Final
 from proxy.routing.plan import Plan, Planner
 from proxy.routing.reading import UNREAD, UNREADABLE, Reader, Reading
 from proxy.session.belongings import Belongings
+from proxy.session.grammar import Grammar
 from proxy.session.profile import Profile
-from proxy.sql.session_commands import Deallocate, read_command
 from proxy.sql.statement import Kind
 from proxy.types import Reason
-from proxy.wire.postgres import tags
-from proxy.wire.postgres.prepared import Prepared
-from proxy.wire.postgres.requests import END_OPEN, END_READY, SIMPLE_TAIL, Execution, Request
+from proxy.wire.prepared import Prepared
+from proxy.wire.requests import END_READY, Execution, Request
 
 _EXECUTE: Final = Kind.EXECUTE
 _FETCH: Final = Kind.FETCH
@@ -136,33 +135,18 @@ def asked_of_us(reader: Reader, profile: Profile, request: Request) -> Execution
         request: Runs this and nothing else, or nothing at all.
     """
     for execution in request.executions:
-        text = read(reader, profile, execution).texts[0]
-        asked = Execution(text, execution.prepared, execution.tail)
-        asked.max_rows = execution.max_rows
-        return asked
-    for item in request.items:
-        if item.prepared is not None:
-            asked = Execution(item.prepared.sql, item.prepared, SIMPLE_TAIL)
-            reading = read(reader, profile, asked)
-            return asked if reading.statements[0].kind is Kind.PROXY else None
+        return execution.saying(read(reader, profile, execution).texts[0])
+    for prepared in request.mentions():
+        asked = Execution(prepared.sql, prepared, b"", is_plain=True)
+        reading = read(reader, profile, asked)
+        return asked if reading.statements[0].kind is Kind.PROXY else None
     return None
 
 
-def deallocated_name(plans: tuple[Plan, ...], texts: tuple[bytes, ...]) -> bytes | None:
+def deallocated_name(
+    grammar: Grammar, plans: tuple[Plan, ...], texts: tuple[bytes, ...]
+) -> bytes | None:
     """Find the one prepared statement that a request is there to forget."""
     if len(plans) != 1 or plans[0].statement.kind is not Kind.DEALLOCATE:
         return None
-    command = read_command(texts[0])
-    if not isinstance(command, Deallocate) or command.name is None:
-        return None
-    return command.name.encode()
-
-
-def only_prepares(request: Request) -> bool:
-    """Tell if an open batch runs nothing so far, so that it may be ended here unnoticed."""
-    if request.end is not END_OPEN or request.streams:
-        return False
-    return all(item.tag in _PREPARES for item in request.items)
-
-
-_PREPARES: Final = frozenset((tags.PARSE, tags.DESCRIBE, tags.CLOSE, tags.FLUSH))
+    return grammar.deallocated_name(texts[0])

@@ -11,17 +11,14 @@ from typing import Final
 
 from proxy.routing.plan import Plan
 from proxy.routing.reading import Reading
-from proxy.routing.rules import Match
 from proxy.session.conversation import Conversation
 from proxy.session.copies import Copies, Copy
 from proxy.session.errand import Errand
 from proxy.sql.statement import Effect, Kind, Statement
-from proxy.sql.transaction_control import read_savepoint
 from proxy.types import Mirrored
-from proxy.wire.postgres import frontend, tags
-from proxy.wire.postgres.codec import message
-from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import Execution, Request
+from proxy.wire.exchange import Exchange
+from proxy.wire.requests import Request
+from proxy.wire.status import IDLE
 
 _KINDS: Final = frozenset(
     (Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.SCHEMA, Kind.CALL, Kind.OPAQUE)
@@ -31,8 +28,6 @@ _BEARABLE: Final = frozenset((Effect.SEQUENCE,))
 
 _SAVEPOINTS: Final = frozenset((Kind.SAVEPOINT, Kind.RELEASE, Kind.ROLLBACK_TO))
 _ROLLBACK: Final = b"ROLLBACK"
-_UNNAMED: Final = bytes(2)
-"""The unnamed portal, and the unnamed statement."""
 
 
 def note(
@@ -56,7 +51,9 @@ def note(
             rule.mirrored.count(Mirrored.DROPPED)
             found.append(None)
         else:
-            found.append(_copy(rule, execution, text))
+            data = session.services.dialect.copy_of(execution, text)
+            portal = execution if execution.prepared is not None and execution.max_rows else None
+            found.append(Copy(rule, data, portal))
     return found
 
 
@@ -64,19 +61,6 @@ def _may_be_copied(statement: Statement) -> bool:
     """Tell if a statement means the same by itself, on a connection that others use."""
     is_copy = statement.text.startswith(b"copy ")
     return statement.kind in _KINDS and statement.effects <= _BEARABLE and not is_copy
-
-
-def _copy(rule: Match, execution: Execution, text: bytes) -> Copy:
-    prepared = execution.prepared
-    if prepared is None:
-        return Copy(rule, frontend.query(text))
-    pieces = (
-        frontend.parse(b"", prepared.sql, prepared.oids),
-        message(tags.BIND, _UNNAMED, execution.tail),
-        frontend.execute(b""),
-        frontend.SYNC,
-    )
-    return Copy(rule, b"".join(pieces), execution if execution.max_rows else None)
 
 
 def follow(session: Conversation, errand: Errand, exchange: Exchange) -> None:
@@ -99,12 +83,12 @@ def follow(session: Conversation, errand: Errand, exchange: Exchange) -> None:
             elif kind is Kind.ROLLBACK or kind is Kind.PREPARE_TRANSACTION:
                 copies.forget()
             elif kind in _SAVEPOINTS:
-                copies.follow_savepoint(kind, read_savepoint(plan.statement.text))
+                copies.follow_savepoint(kind, session.grammar.read_savepoint(plan.statement.text))
             elif place < len(noted) and (copy := noted[place]) is not None:
                 copies.keep(copy)
-    elif exchange.status == tags.IDLE:
+    elif exchange.status == IDLE:
         copies.forget()
-    if exchange.status == tags.IDLE:
+    if exchange.status == IDLE:
         _hand_over(session, copies)
 
 

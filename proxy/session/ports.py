@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,7 @@ from proxy.routing.router import Router
 from proxy.routing.rules import Match
 from proxy.session.copies import Copy
 from proxy.session.errand import Errand
+from proxy.session.grammar import Grammar
 from proxy.session.late import Held
 from proxy.session.profile import Profile
 from proxy.session.results import Results
@@ -22,8 +24,8 @@ from proxy.session.state import Change, SessionState
 from proxy.session.transaction import Transaction
 from proxy.topology.group import Server
 from proxy.types import Ending, PinReason, Position, Reason, Table
-from proxy.wire.postgres.exchange import Exchange, Heard
-from proxy.wire.postgres.requests import Execution, Request
+from proxy.wire.exchange import Exchange, Heard
+from proxy.wire.requests import Execution, Request
 
 
 class Shell(Protocol):
@@ -124,39 +126,49 @@ class Pool(Line, Protocol):
         """Stand in line."""
 
 
-class Dialect(Protocol):
+class Dialect(ABC):
     """How an engine says what every engine can say."""
 
+    @abstractmethod
     def error(self, error: ClientVisibleError) -> bytes:
         """An error that ends a statement or, where it closes the client, the connection."""
 
+    @abstractmethod
     def ready(self, status: int) -> bytes:
         """The server's word that it waits for the next request."""
 
+    @abstractmethod
     def apply(self, changes: Iterable[Change]) -> bytes:
         """SQL that brings a session from one state to another."""
 
+    @abstractmethod
     def reached(self, position: Position) -> bytes:
         """SQL with one row if the replica has replayed this position, and none otherwise."""
 
+    @abstractmethod
     def opening(
         self, begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_failed: bool
     ) -> bytes:
         """SQL that begins a transaction and brings it where one is that was held back."""
 
     @property
+    @abstractmethod
     def written(self) -> bytes:
         """SQL that asks what the open transaction has written; see `routing.discovery`."""
 
+    @abstractmethod
     def closed(self, end: bytes, reply: bytes, heard: Heard | None) -> bytes:
         """The end of an answer that was kept back until the commit behind it was answered."""
 
+    @abstractmethod
     def with_status(self, reply: bytes, status: int) -> bytes:
         """A whole reply, with another transaction status in the server's last word."""
 
+    @abstractmethod
     def said(self, request: Request, tag: bytes, status: int) -> bytes:
         """A whole reply that something was done."""
 
+    @abstractmethod
     def table(
         self,
         request: Request,
@@ -165,6 +177,23 @@ class Dialect(Protocol):
         status: int,
     ) -> bytes:
         """A whole reply with rows of our own."""
+
+    @abstractmethod
+    def text(self, sql: bytes) -> Request:
+        """A request that runs a text of ours."""
+
+    @abstractmethod
+    def failing_part(self, request: Request, error: ClientVisibleError) -> Request:
+        """What fails in the place of a part of an open batch, with an error's words."""
+
+    @abstractmethod
+    def copy_of(self, execution: Execution, text: bytes) -> bytes:
+        """What runs a statement somewhere else, by itself.
+
+        Args:
+            execution: As it was run, with its parameters.
+            text: The statement's own, of the execution's.
+        """
 
 
 @dataclass(slots=True, frozen=True)
@@ -194,6 +223,7 @@ class Services(Protocol):
     results: Results | None
     router: Router
     dialect: Dialect
+    grammar: Grammar
     max_queued: int
     late_begin: bool
     idle_transaction_timeout: float

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, final
 
 from proxy.cache.entry import Answer, Context
@@ -12,58 +10,17 @@ from proxy.cache.key import Shape
 from proxy.routing.plan import Plan, Planner, Scope
 from proxy.routing.rules import Candidates, Match
 from proxy.routing.terms import NO_WISHES, Policy, Terms, agree
+from proxy.session.grammar import Defaults, Grammar, Meaning
 from proxy.session.own import Own, show
-from proxy.session.shaping import SHAPELESS, constants_depend_on, names_depend_on
-from proxy.session.state import SessionState, Settings
+from proxy.session.state import SessionState
 from proxy.sql.hints import Hint
-from proxy.sql.session_commands import Execute, Prepare, read_command, read_name_list
 from proxy.types import Reason
-from proxy.wire.postgres.prepared import Sense
-
-_UNREADABLE_ENCODINGS: Final = frozenset(
-    (
-        "sjis",
-        "big5",
-        "gbk",
-        "uhc",
-        "gb18030",
-        "johab",
-        "shift_jis",
-        "shift_jis_2004",
-        "shiftjis",
-        "mskanji",
-        "win932",
-        "windows932",
-        "win936",
-        "windows936",
-        "win949",
-        "windows949",
-        "win950",
-        "windows950",
-    )
-)
-"""Client encodings in which a byte below 128 may be the second half of a character."""
-
-LISTS: Final = frozenset(
-    (
-        "search_path",
-        "temp_tablespaces",
-        "session_preload_libraries",
-        "local_preload_libraries",
-        "unix_socket_directories",
-    )
-)
-"""Settings whose value is a list of names, which the server shows the way it is written."""
-
-_OWN_TRIGGERS: Final = ("origin", "local")
+from proxy.wire.prepared import Sense
 
 NO_POLICY: Final = Policy()
 
 _TERMS: Final = 1000
 """Kinds of terms that a session keeps; then it begins anew."""
-
-ROLE: Final = "role"
-AUTHORIZATION: Final = "session_authorization"
 
 
 class ContextFinder(Protocol):
@@ -74,20 +31,6 @@ class ContextFinder(Protocol):
 
 
 _LEVELS: Final = frozenset(("read committed",))
-
-
-@dataclass(slots=True, frozen=True)
-class Defaults:
-    """What a login of this user to this database begins with, as the server said.
-
-    Attributes:
-        shape: A digest of every default that shapes results.
-    """
-
-    search_path: str
-    isolation: str
-    encoding: str
-    shape: str
 
 
 @final
@@ -114,9 +57,11 @@ class Profile:
         "_cache",
         "_client",
         "_defaults",
+        "_grammar",
         "_group",
         "_planner",
         "_policy",
+        "_protocol",
         "_terms",
         "blocked",
         "context",
@@ -139,6 +84,7 @@ class Profile:
         self,
         planner: Planner,
         cache: ContextFinder | None,
+        grammar: Grammar,
         *,
         group: str,
         user: str,
@@ -149,21 +95,26 @@ class Profile:
         policy: Policy = NO_POLICY,
         own: Own | None = None,
         client: str = "",
+        protocol: str = "",
     ) -> None:
         """Begin.
 
         Args:
             planner: Finds what names mean.
             cache: Finds what is cached.
+            grammar: Says what settings mean.
             group: The server group's name.
             user: Who has logged in.
             database: Where.
             startup: What the client has said of settings when it came.
             defaults: What a login begins with.
             levels: The levels of isolation at which reads may leave the primary.
+            protocol: What of its protocol changes the bytes of a reply.
         """
         self._planner = planner
         self._cache = cache
+        self._grammar = grammar
+        self._protocol = protocol or grammar.protocol
         self._group = group
         self.levels = levels
         self.startup = startup
@@ -272,18 +223,15 @@ class Profile:
         self.become(self.state.with_setting(name, self.startup.get(name)))
 
     def reset_all(self) -> None:
-        """RESET ALL leaves the role as it is, as the server does."""
-        kept = {name: value for name, value in self.state.settings if name in (ROLE, AUTHORIZATION)}
+        """RESET ALL, but for what lasts, such as a role."""
+        lasting = self._grammar.lasting
+        kept = {name: value for name, value in self.state.settings if lasting(name)}
         self.become(self.state.with_settings({**dict(self.startup.settings), **kept}))
 
     def prepared_body(self, execute: bytes) -> bytes | None:
         """Find what an EXECUTE runs; None: nothing that is known here."""
-        command = read_command(execute)
-        text = None
-        if isinstance(command, Execute):
-            text, _ = dict(self.state.statements).get(command.name, (None, ()))
-        prepared = read_command(text.encode()) if text is not None else None
-        return prepared.body.encode() if isinstance(prepared, Prepare) else None
+        statements = {name: text for name, (text, _) in self.state.statements}
+        return self._grammar.prepared_body(statements, execute)
 
     def discard_all(self) -> None:
         """DISCARD ALL: as at login."""
@@ -300,145 +248,45 @@ class Profile:
         Returns:
             What the server's session is like.
         """
-        unset = ((ROLE, "none"), (AUTHORIZATION, self.user))
-        settings: dict[str, str] = {}
-        for row in rows:
-            name, value = (
-                None if field is None else field.decode("utf-8", "surrogateescape") for field in row
-            )
-            if name is None or value is None or (name, value) in unset:
-                continue
-            settings[name.lower()] = written(name.lower(), value)
+        settings = self._grammar.adopted(rows, self.user)
         there = self.state.with_settings(settings)
         self.become(self.state.with_settings({**dict(self.startup.settings), **settings}))
         return there
 
     def _renew(self) -> None:
-        settings = dict(self.state.settings)
-        path = read_name_list(settings.get("search_path", self._defaults.search_path))
-        role = settings.get(ROLE, "")
-        authorization = settings.get(AUTHORIZATION, "")
-        self.is_readable = self._is_readable(settings)
-        self.sense = _sense(self.state.settings) if self.is_readable else None
-        self.fires_others = (
-            _value(settings.get("session_replication_role"), "origin") not in _OWN_TRIGGERS
-        )
-        self.isolation = _value(
-            settings.get("default_transaction_isolation"), self._defaults.isolation
-        )
-        self.blocked = self._why_blocked()
-        if path is None:
+        meaning = self._grammar.understand(self.state.settings, self._defaults, self.user)
+        self.is_readable = meaning.is_readable
+        self.sense = meaning.sense
+        self.fires_others = meaning.fires_others
+        self.isolation = meaning.isolation
+        self.role = meaning.role
+        self.blocked = None
+        if meaning.path is None:
             self.blocked = Reason.SETTINGS
-            path = ()
-        self.role = _plain_name(role) or _plain_name(authorization) or self.user
-        self.scope = self._planner.scope(self.database, self.role, path)
+        elif self.isolation not in self.levels:
+            self.blocked = Reason.ISOLATION
+        elif not meaning.is_readable:
+            self.blocked = Reason.SETTINGS
+        self.scope = self._planner.scope(self.database, self.role, meaning.path or ())
         self.rules = None
         if self._policy.book.matches:
-            name = plain_value(settings.get("application_name", ""))
-            self.rules = self._policy.book.candidates(self.user, self.database, name, self._client)
+            self.rules = self._policy.book.candidates(
+                self.user, self.database, meaning.application, self._client
+            )
         self.context = None
         if self._cache is not None and self.blocked is None:
-            self.context = self._cache.context(self._shape(settings, role, authorization))
+            self.context = self._cache.context(self._shape(meaning))
 
-    def _why_blocked(self) -> Reason | None:
-        if self.isolation not in self.levels:
-            return Reason.ISOLATION
-        return None if self.is_readable else Reason.SETTINGS
-
-    def _is_readable(self, settings: Mapping[str, str]) -> bool:
-        encoding = _value(settings.get("client_encoding"), self._defaults.encoding)
-        if encoding.replace("-", "_") in _UNREADABLE_ENCODINGS:
-            return False
-        conforming = _value(settings.get("standard_conforming_strings"), "on")
-        return conforming in ("on", "true", "1")
-
-    def _shape(self, settings: Mapping[str, str], role: str, authorization: str) -> Shape:
-        shaping = tuple(
-            (name, value) for name, value in sorted(settings.items()) if name not in SHAPELESS
-        )
+    def _shape(self, meaning: Meaning) -> Shape:
         return Shape(
             salt=int(self._defaults.shape or "0", 16),
             epoch=0,
             group=self._group,
             database=self.database,
-            user=f"{self.user}/{authorization}",
-            role=role,
-            protocol="postgres",
-            encoding=self._defaults.encoding,
-            settings=shaping,
+            user=f"{self.user}/{meaning.authorization}",
+            role=meaning.role,
+            protocol=self._protocol,
+            encoding=meaning.encoding,
+            settings=meaning.shaping,
             rules=() if self.rules is None else self.rules.key,
         )
-
-
-def _sense(settings: Settings) -> Sense:
-    return Sense(
-        tuple([item for item in settings if names_depend_on(item[0])]),
-        tuple([item for item in settings if constants_depend_on(item[0])]),
-    )
-
-
-def written(name: str, value: str) -> str:
-    """Write a setting's plain value as the SQL text that sets it.
-
-    A list of names is cut and folded as the server does it, and each name quoted: a name that needs
-    no quotes in a value may well need them in SQL. What is no list of names becomes one name, which
-    the server judges.
-    """
-    if name not in LISTS:
-        return quote(value)
-    names: list[str] = []
-    pos = 0
-    while match := _LISTED.match(value, pos):
-        quoted, bare, comma = match.groups()
-        names.append(f'"{quoted}"' if bare is None else quote_name(_folded(bare)))
-        pos = match.end()
-        if not comma:
-            return ", ".join(names) if pos == len(value) else quote(value)
-    return quote(value)
-
-
-def _folded(name: str) -> str:
-    return "".join(c.lower() if c.isascii() else c for c in name)
-
-
-_LISTED: Final = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s",][^\s,]*))\s*(,?)')
-
-
-def quote_name(name: str) -> str:
-    """Write a name so that it can't be anything else."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quote(value: str) -> str:
-    """Write a value as an SQL string."""
-    doubled = value.replace("'", "''")
-    if "\\" in value:
-        return " E'" + doubled.replace("\\", "\\\\") + "'"
-    return "'" + doubled + "'"
-
-
-def _value(raw: str | None, default: str) -> str:
-    """The plain value of a setting's SQL text."""
-    if raw is None or raw.lower() == "default":
-        return default.lower()
-    return raw.strip().strip("'\"").lower()
-
-
-def plain_value(raw: str) -> str:
-    """Read the plain value of a setting's SQL text, as it is."""
-    text = raw.strip()
-    if text[:2] in ("E'", "e'"):
-        return text[2:-1].replace("''", "'").replace("\\\\", "\\")
-    if text[:1] in ("'", '"'):
-        return text[1:-1].replace(text[0] * 2, text[0])
-    return "" if text.lower() == "default" else text.lower()
-
-
-def _plain_name(raw: str) -> str:
-    """The role that a SET ROLE names; empty for none."""
-    text = raw.strip()
-    if text.lower() in ("", "none", "default", "'none'"):
-        return ""
-    if text[0] == '"' or text[0] == "'":
-        return text[1:-1].replace(text[0] * 2, text[0])
-    return text.lower()

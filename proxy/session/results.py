@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Final, Protocol, final
+from typing import Protocol, final
 from weakref import WeakKeyDictionary
 
 from proxy.cache.admission import Worth
@@ -20,12 +20,9 @@ from proxy.session.fill import Fill
 from proxy.session.profile import Profile
 from proxy.sql.clock import clock_word
 from proxy.types import Consistency, Reason
-from proxy.wire.postgres import tags
-from proxy.wire.postgres.codec import HEADER, read_formats, read_values
-from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.prepared import Prepared
-from proxy.wire.postgres.replies import Kept, only_reads, put_together, take_apart
-from proxy.wire.postgres.requests import SIMPLE_TAIL, Execution, Request
+from proxy.wire.exchange import Exchange
+from proxy.wire.prepared import Prepared
+from proxy.wire.requests import Execution, Kept
 
 
 class Follower(Protocol):
@@ -93,7 +90,7 @@ class Results:
             entry = self.store.find_by(context, key, now, use, generation=plan.generation)
         if entry is not None:
             errand.filled_at = entry.filled_at
-            answer = put_together(Kept(*entry.pieces), errand.request)
+            answer = errand.request.put_together(Kept(*entry.pieces))
             if answer is not None:
                 self._remember(context, errand, entry, answer)
                 return answer
@@ -162,7 +159,7 @@ class Results:
         if exchange.error is None and exchange.plain and fill.pieces:
             reply = b"".join(fill.pieces)
             fill.worth.answered(now - errand.sent_at, len(reply))
-            kept = take_apart(reply, errand.request) if only_reads(errand.request) else None
+            kept = errand.request.take_apart(reply)
             if kept is not None:
                 entry = self.store.fill(
                     fill.context,
@@ -178,7 +175,7 @@ class Results:
                 )
                 if entry is not None:
                     landing = STORED
-                    answer = put_together(kept, errand.request)
+                    answer = errand.request.put_together(kept)
                     if answer is not None:
                         self._remember(fill.context, errand, entry, answer)
         self.land(errand, landing)
@@ -202,31 +199,12 @@ class Results:
         if terms is not None and terms.rule is not None and terms.rule.counts_each:
             return
         limits = None if terms is None else terms.limits
-        if request.simple or is_self_contained(request):
+        if request.is_self_contained:
             self.store.remember(entry, context.answers, chunk, (answer,), limits)
-        elif (prepared := plain_bind_of(request)) is not None:
-            tail = chunk[chunk.find(0, BIND_STATEMENT) :]
+        elif (named := request.named_key()) is not None:
+            _, prepared, tail = named
             answers = self.answers_of(context, prepared)
             self.store.remember(entry, answers, tail, (answer,), limits)
-
-
-BIND_STATEMENT: Final = 6
-"""Where the name of the statement begins in a Bind to the unnamed portal."""
-
-
-def is_self_contained(request: Request) -> bool:
-    """Tell if a batch brings its own statement and names none: its bytes say everything.
-
-    Every message counts: what is bound may be another statement than the one that it brings.
-    """
-    return request.items[0].tag == tags.PARSE and not any(item.name for item in request.items)
-
-
-def plain_bind_of(request: Request) -> Prepared | None:
-    """Find the statement of a batch that begins with a Bind of it to the unnamed portal."""
-    first = request.items[0]
-    is_plain = first.tag == tags.BIND and first.name and first.message[HEADER] == 0
-    return first.prepared if is_plain else None
 
 
 def _use(terms: Terms, now: float, floor: Floor | None) -> Use:
@@ -262,11 +240,9 @@ def _why_not(errand: Errand, execution: Execution) -> Reason | None:
 
 def is_of_the_moment(execution: Execution) -> bool:
     """Tell if a parameter may mean another moment each time it is read."""
-    if execution.tail is SIMPLE_TAIL:
+    if execution.is_plain:
         return False
-    _, pos = read_formats(execution.tail, 0)
-    parameters, _ = read_values(execution.tail, pos)
-    return any(value is not None and clock_word(value) for value in parameters)
+    return any(value is not None and clock_word(value) for value in execution.values())
 
 
 def _key_of(execution: Execution) -> Key:

@@ -7,30 +7,26 @@ it may change is marked (docs/freshness.md, "What a write does").
 
 from __future__ import annotations
 
-from typing import Final
-
 from proxy.cache.flight import NOT_STORED
 from proxy.errors import ClientVisibleError, Unsupported
 from proxy.routing.plan import Plan
 from proxy.session.conversation import Conversation
 from proxy.session.discovering import BEGIN, discovers, must_wrap
 from proxy.session.errand import Ahead, Errand
-from proxy.session.judging import failing_part, refused
+from proxy.session.grammar import Settings
+from proxy.session.judging import refused
 from proxy.session.late import Late
-from proxy.session.meaning import only_prepares, plan_all, read, texts_of
+from proxy.session.meaning import plan_all, read, texts_of
 from proxy.session.mirroring import note
 from proxy.session.phase import OPEN, RUNNING, SETTING
 from proxy.session.ports import Link
-from proxy.session.profile import AUTHORIZATION, ROLE
-from proxy.session.sequences import asks_sequences, touches_sequences
-from proxy.session.shaping import FIXED, constants_depend_on
-from proxy.session.state import Change, Settings, Verb
+from proxy.session.state import Change, Verb
 from proxy.session.transaction import is_in_vain, may_commit
 from proxy.sql.statement import Kind
-from proxy.wire.postgres import frontend, tags
-from proxy.wire.postgres.exchange import Prelude
-from proxy.wire.postgres.prepared import Prepared
-from proxy.wire.postgres.requests import END_OPEN, END_READY, Item, Request
+from proxy.wire.exchange import Prelude
+from proxy.wire.prepared import Prepared
+from proxy.wire.requests import END_OPEN, END_READY, Request
+from proxy.wire.status import IDLE, IN_FAILED
 
 
 def send(session: Conversation, errand: Errand, link: Link) -> None:
@@ -41,7 +37,7 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     transaction = session.transaction
     if errand.need is None and is_outdated(session, errand):
         _plan_again(session, errand)
-    is_lost = transaction.are_constants_lost and exchange.status != tags.IDLE
+    is_lost = transaction.are_constants_lost and exchange.status != IDLE
     if (request.is_foreign or is_lost) and _prepares(session, errand, link, is_lost=is_lost):
         return
     pieces: list[bytes] = []
@@ -60,7 +56,7 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
         question = services.dialect.reached(errand.need)
         pieces.append(exchange.prelude(Prelude.POSITION, question))
         errand.checked = session.ledger.epoch
-    in_transaction = exchange.status != tags.IDLE
+    in_transaction = exchange.status != IDLE
     if not in_transaction:
         transaction.begin(session.profile.state)
         if must_wrap(errand, may_run_unseen=session.belongings.temporary_runs):
@@ -76,8 +72,8 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
         )
         if transaction.writes and is_commit and not is_in_vain(errand.plans, exchange.status):
             services.announce(errand, transaction, session.profile)
-    exchange.editor.in_doubt = transaction.are_constants_lost or request.is_foreign
-    sync = not in_transaction and only_prepares(request)
+    exchange.doubt(transaction.are_constants_lost or request.is_foreign)
+    sync = not in_transaction and request.only_prepares
     pieces.append(exchange.begin(request, sync=sync, keeps_end=errand.is_wrapped))
     errand.sent_at = services.clock()
     errand.attempts += 1
@@ -143,16 +139,17 @@ def send_more(session: Conversation, request: Request) -> None:
     if exchange.error is not None:
         if request.streams:
             session.intake.pour_into(None)
-        if request.items[-1].tag != tags.SYNC:
+        if not request.ends_batch:
             return  # a Query too is passed over
-        request = _end_of_batch()
+        _end_batch(session, errand, link)
+        return
     reader = session.reader
     readings = [read(reader, session.profile, execution) for execution in request.executions]
     cursors = session.engine.cursors
     plans = plan_all(reader, session.planner, session.profile, readings, cursors)
     texts = texts_of(readings)
     if (error := _why_refused(session, plans)) is not None:
-        request = failing_part(request, error)
+        request = session.services.dialect.failing_part(request, error)
         plans, texts = (), ()
     rules = session.profile.rules
     if plans and rules is not None and rules.may_mirror:
@@ -161,7 +158,7 @@ def send_more(session: Conversation, request: Request) -> None:
     errand.plans += plans
     errand.texts += texts
     _account(session, plans, texts)
-    in_transaction = exchange.status != tags.IDLE
+    in_transaction = exchange.status != IDLE
     is_commit = may_commit(
         errand.plans,
         in_transaction=in_transaction,
@@ -169,7 +166,7 @@ def send_more(session: Conversation, request: Request) -> None:
     )
     if session.transaction.writes and is_commit:
         _announce_more(session, errand)
-    exchange.editor.in_doubt = session.transaction.are_constants_lost or request.is_foreign
+    exchange.doubt(session.transaction.are_constants_lost or request.is_foreign)
     link.write(exchange.go_on(request))
     said = exchange.say_at_once()
     if said:
@@ -190,14 +187,11 @@ def _why_refused(session: Conversation, plans: tuple[Plan, ...]) -> ClientVisibl
 
 def give_up(session: Conversation, link: Link) -> None:
     """Say what ends the request of a client that is gone, where the server waits for more of it."""
-    exchange = link.exchange
-    if exchange.copying_in:
-        link.write(frontend.copy_fail(b"the client is gone"))
-    if session.phase is OPEN:
-        # A Sync alone would commit what was run so far.
-        end = _end_of_batch()
-        end.items.insert(0, Item(tags.DESCRIBE, _NO_SUCH_PORTAL, None, b""))
-        link.write(exchange.go_on(end))
+    is_open = session.phase is OPEN
+    said = link.exchange.give_up(is_open=is_open)
+    if said:
+        link.write(said)
+    if is_open:
         session.phase = RUNNING
 
 
@@ -209,15 +203,15 @@ def _prepares(session: Conversation, errand: Errand, link: Link, *, is_lost: boo
     """
     exchange = link.exchange
     now = session.profile.sense
-    if now is None or exchange.status == tags.FAILED:
+    if now is None or exchange.status == IN_FAILED:
         return False
     constants: Settings | None = None
     lacking: list[Prepared] = []
-    for item in errand.request.items:
-        prepared = item.prepared
-        if prepared is None or prepared.sense is None or not exchange.editor.lacks(item):
+    for prepared in exchange.lacking(errand.request):
+        sense = prepared.sense
+        if sense is None:
             continue
-        its = prepared.sense.constants
+        its = sense.constants
         is_other = is_lost or its != now.constants
         if constants is None and is_other and its not in errand.foreign:
             constants = its
@@ -228,16 +222,17 @@ def _prepares(session: Conversation, errand: Errand, link: Link, *, is_lost: boo
     commands = _way_back(errand)
     changes = [Change(Verb.SET, name, value) for name, value in constants]
     then = dict(constants)
-    if exchange.status == tags.IDLE:
+    if exchange.status == IDLE:
         state = session.profile.state
-        kept = {name: value for name, value in state.settings if not constants_depend_on(name)}
+        depend = session.grammar.constants_depend_on
+        kept = {name: value for name, value in state.settings if not depend(name)}
         there = state.with_settings({**kept, **then})
-        changes = link.state.changes_to(there)
+        changes = link.state.changes_to(there, session.grammar)
         link.state = there
     else:
         others = {name for name, _ in now.constants if name not in then}
         if is_lost:
-            others |= {name for name in FIXED if name not in then}
+            others |= {name for name in session.grammar.fixed if name not in then}
         changes += [Change(Verb.RESET, name) for name in sorted(others)]
         commands.append(b"SAVEPOINT tidegate")
         errand.is_aside = True
@@ -267,33 +262,17 @@ def _changes(session: Conversation, errand: Errand, link: Link) -> bytes | None:
     is_stained = link.stained_by is not None and link.stained_by is not session.belongings
     if errand.is_plain and link.state is state and not is_stained:
         return None
-    if link.exchange.status == tags.FAILED:
+    if link.exchange.status == IN_FAILED:
         return None
     if is_stained:
-        commands.append(b"RESET ALL")
-        roles = {
-            name: value for name, value in link.state.settings if name in (ROLE, AUTHORIZATION)
-        }
-        link.state = link.state.with_settings(roles)
-        link.stained_by = None
+        commands += session.traces.wash(link)
     if link.state is not state:
-        commands.append(session.services.dialect.apply(link.state.changes_to(state)))
+        commands.append(
+            session.services.dialect.apply(link.state.changes_to(state, session.grammar))
+        )
         link.state = state
-    for plan in errand.plans:
-        if touches_sequences(plan.statement):
-            commands += _claim_sequences(session, errand, link)
-            break
+    commands += session.traces.must_come_first(session, session.belongings, errand.plans, link)
     return b"\n;".join(commands) or None
-
-
-def _claim_sequences(session: Conversation, errand: Errand, link: Link) -> list[bytes]:
-    """What currval() and lastval() know on a connection will be the client's."""
-    is_others = link.sequences_of is not session
-    link.sequences_of = session
-    session.belongings.sequences = link
-    if is_others and any(asks_sequences(plan.statement) for plan in errand.plans):
-        return [b"DISCARD SEQUENCES"]
-    return []
 
 
 def _account(session: Conversation, plans: tuple[Plan, ...], texts: tuple[bytes, ...]) -> None:
@@ -321,8 +300,8 @@ def _announce_more(session: Conversation, errand: Errand) -> None:
     session.services.announce(errand, session.transaction, session.profile)
 
 
-def _end_of_batch() -> Request:
-    return Request(END_READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
-
-
-_NO_SUCH_PORTAL: Final = frontend.describe(tags.PORTAL, b"the client is gone")
+def _end_batch(session: Conversation, errand: Errand, link: Link) -> None:
+    """The batch has failed: only its end is sent."""
+    link.write(link.exchange.end_batch())
+    errand.request.end = END_READY
+    session.phase = RUNNING

@@ -29,7 +29,7 @@ from proxy.errors import (
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail, hang_up
-from proxy.session.hearing import go_on, has_said_goodbye, overhear, pass_on
+from proxy.session.hearing import go_on, overhear, pass_on
 from proxy.session.leaving import leave
 from proxy.session.phase import FREE, OPEN, OVER, RUNNING, SETTING, WAITING
 from proxy.session.ports import Link
@@ -286,7 +286,7 @@ class Session(Conversation):
         if mark is not None:
             where = f"the outcome of the transaction is unknown: {where}"
             fault = Fault.OUTCOME_UNKNOWN
-        if (errand is None or errand.started) and has_said_goodbye(link.exchange):
+        if (errand is None or errand.started) and link.exchange.said_goodbye:
             self.shell.close(where, fault)
         elif mark is not None:
             self.shell.write(self.services.dialect.error(OutcomeUnknown(where)))

@@ -15,7 +15,7 @@ from proxy.session.conversation import Conversation
 from proxy.session.discovering import commit_of_ours, learn
 from proxy.session.errand import Ahead, Errand
 from proxy.session.failing import end_unserved, fail, hang_up
-from proxy.session.hearing import is_canceled, note
+from proxy.session.hearing import note
 from proxy.session.judging import raise_floor
 from proxy.session.late import Held
 from proxy.session.leaving import leave
@@ -26,13 +26,11 @@ from proxy.session.sending import send
 from proxy.session.taking import after, pump
 from proxy.session.way import to_primary
 from proxy.types import Reason
-from proxy.wire.postgres import backend, tags
-from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.requests import END_OPEN
+from proxy.wire.exchange import Exchange
+from proxy.wire.requests import END_OPEN
+from proxy.wire.status import IDLE
 
 _ROLLBACK: Final = b"ROLLBACK"
-_REVALIDATION: Final = b"RevalidateCachedQuery"
-"""The routine in PostgreSQL that finds a prepared statement's result to be another than before."""
 
 
 def done(session: Conversation, link: Link) -> None:
@@ -70,12 +68,12 @@ def done(session: Conversation, link: Link) -> None:
         session.results.done(errand, exchange, services.clock())
     if session.copies is not None:
         follow(session, errand, exchange)
-    if errand.is_plain and exchange.error is None and exchange.status == tags.IDLE:
+    if errand.is_plain and exchange.error is None and exchange.status == IDLE:
         session.engine.forget_portals()
         _part(session, link, from_replica=errand.need is not None)
         return
-    consequences.draw(session.belongings, errand, link)
-    if exchange.status == tags.IDLE:
+    consequences.draw(session.belongings, session.traces, errand, link)
+    if exchange.status == IDLE:
         session.engine.forget_portals()
         _end_transaction(session, errand, link)
     else:
@@ -90,8 +88,7 @@ def done(session: Conversation, link: Link) -> None:
 
 def _take_back(session: Conversation, errand: Errand, exchange: Exchange) -> None:
     """A request failed: what it was to prepare is not prepared."""
-    error = exchange.error or b""
-    if backend.read_error(error).get(backend.ROUTINE) == _REVALIDATION:
+    if exchange.wants_new_texts:
         # A client that prepares its statement again, as it is told to, must get a new one.
         session.engine.forget_texts()
     if errand.request.end is END_OPEN:
@@ -127,7 +124,7 @@ def _end_transaction(session: Conversation, errand: Errand, link: Link) -> None:
         _drop_torn(session, link)
     elif session.is_gone:
         leave(session)
-    elif (question := consequences.question(belongings, errand.plans, link)) is not None:
+    elif (question := session.traces.question(belongings, errand.plans, link)) is not None:
         session.phase = ASKING
         link.write(link.exchange.ask(question))
     else:
@@ -155,13 +152,14 @@ def _asked(session: Conversation, link: Link) -> None:
         leave(session)
         return
     exchange = link.exchange
-    if exchange.error is not None and session.cancels and is_canceled(exchange.error):
+    if exchange.error is not None and session.cancels and exchange.was_canceled:
         # The client's cancel request came too late for its statement, and hit our question.
         session.cancels -= 1
-        link.write(exchange.ask(consequences.whole_question(session.belongings, link)))
+        link.write(exchange.ask(session.traces.whole_question(session.belongings, link)))
         return
     session.cancels = 0
-    session.belongings.take_word(link, exchange.rows if exchange.error is None else ())
+    rows = exchange.rows if exchange.error is None else ()
+    session.traces.take_word(session.belongings, link, rows)
     _part(session, link)
 
 
@@ -192,7 +190,7 @@ def _put_away(session: Conversation, link: Link, *, from_replica: bool = False) 
 def _bring_back(session: Conversation, link: Link) -> None:
     """Set again what a reset has made a server's default, so that the client hears of it."""
     session.phase = SETTING
-    changes = link.state.changes_to(session.profile.state)
+    changes = link.state.changes_to(session.profile.state, session.grammar)
     link.state = session.profile.state
     link.write(link.exchange.ask(session.services.dialect.apply(changes)))
 

@@ -16,9 +16,8 @@ from weakref import WeakValueDictionary
 
 from mypy_extensions import mypyc_attr
 
-from proxy.session.shaping import constants_depend_on, names_depend_on
+from proxy.session.grammar import Grammar, Settings
 
-Settings = tuple[tuple[str, str], ...]
 Made = tuple[str, Settings]
 """The text that prepared a statement, and what was set then, as far as texts depend on it."""
 
@@ -91,21 +90,22 @@ class SessionState:
         """The state with all settings replaced, and the prepared statements kept."""
         return SessionState.of(settings, dict(self.statements))
 
-    def with_statement(self, name: str, text: str | None) -> SessionState:
-        """The state after PREPARE `name`, or after its DEALLOCATE where `text` is None."""
+    def with_statement(self, name: str, text: str, grammar: Grammar) -> SessionState:
+        """The state after PREPARE `name`."""
+        made = tuple([item for item in self.settings if grammar.shapes_texts(item[0])])
+        return SessionState.of(dict(self.settings), {**dict(self.statements), name: (text, made)})
+
+    def without_statement(self, name: str) -> SessionState:
+        """The state after DEALLOCATE `name`."""
         statements = dict(self.statements)
-        if text is None:
-            statements.pop(name, None)
-        else:
-            made = tuple([item for item in self.settings if _shapes_texts(item[0])])
-            statements[name] = (text, made)
+        statements.pop(name, None)
         return SessionState.of(dict(self.settings), statements)
 
     def without_statements(self) -> SessionState:
         """The state after DEALLOCATE ALL."""
         return SessionState.of(dict(self.settings), {})
 
-    def changes_to(self, wanted: SessionState) -> list[Change]:
+    def changes_to(self, wanted: SessionState, grammar: Grammar) -> list[Change]:
         """Say what turns a server connection in this state into one in `wanted`.
 
         What was prepared under other settings is prepared under those again.
@@ -117,7 +117,7 @@ class SessionState:
             if statements.get(name) != made
         ]
         by_settings: dict[Settings, list[Change]] = {}
-        others = {name: value for name, value in wanted.settings if not _shapes_texts(name)}
+        others = {name: value for name, value in wanted.settings if not grammar.shapes_texts(name)}
         for name, made in statements.items():
             if held.get(name) != made:
                 text, settings = made
@@ -140,10 +140,6 @@ _interned: WeakValueDictionary[tuple[Settings, Statements], SessionState] = Weak
 
 UNTOUCHED: Final = SessionState.of({}, {})
 """A session that has set nothing: what a fresh server connection is in."""
-
-
-def _shapes_texts(name: str) -> bool:
-    return names_depend_on(name) or constants_depend_on(name)
 
 
 def _differences(have: Settings, want: Settings, stage: int) -> Iterable[Change]:

@@ -14,7 +14,6 @@ from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail
 from proxy.session.holding import hold
-from proxy.session.intake import is_end_of_skipping
 from proxy.session.judging import judge, must_wait, refuse_at_server
 from proxy.session.leaving import leave
 from proxy.session.meaning import (
@@ -25,18 +24,16 @@ from proxy.session.meaning import (
     texts_of,
     why_not_fast,
 )
-from proxy.session.names import are_constants_lost, moves
 from proxy.session.phase import FREE, OPEN, RUNNING
 from proxy.session.pins import HARMLESS
-from proxy.session.restoring import may_reset, restore
 from proxy.session.rewriting import rewrite
 from proxy.session.sending import send, send_more
 from proxy.session.transaction import has_control
 from proxy.session.way import read_fast, to_primary
 from proxy.sql.statement import Kind
 from proxy.types import Ending, Reason
-from proxy.wire.postgres import tags
-from proxy.wire.postgres.requests import END_COPY, END_COPY_END, END_TERMINATE, Request
+from proxy.wire.requests import END_COPY, END_COPY_END, END_TERMINATE, Request
+from proxy.wire.status import IN_FAILED
 
 _DEALLOCATE: Final = Kind.DEALLOCATE
 _PROXY: Final = Kind.PROXY
@@ -83,7 +80,7 @@ def _sets_something(session: Conversation, request: Request) -> bool:
     plans = plan_all(reader, session.planner, profile, readings, session.engine.cursors)
     is_touched = profile.state is not session.transaction.state
     return any(
-        are_constants_lost(moves(plan, text, is_touched=is_touched))
+        session.grammar.moved(plan, text, is_touched=is_touched).constants
         for plan, text in zip(plans, texts_of(readings), strict=True)
     )
 
@@ -165,22 +162,17 @@ def _copy(session: Conversation, request: Request) -> None:
 
 def _interrupt_copy(session: Conversation, request: Request) -> None:
     """While a server waits for rows it passes over a Sync, and can't bear anything else."""
-    for item in request.items:
-        if item.tag not in _PASSED_OVER:
-            text = f"unexpected message type 0x{item.tag:02X} during COPY from stdin"
-            session.shell.write(session.services.dialect.error(RemoteProtocolError(text)))
-            session.shell.close(text, Fault.PROTOCOL_VIOLATION)
-            return
-
-
-_PASSED_OVER: Final = frozenset((tags.SYNC, tags.FLUSH))
+    text = request.unfit_for_copy()
+    if text:
+        session.shell.write(session.services.dialect.error(RemoteProtocolError(text)))
+        session.shell.close(text, Fault.PROTOCOL_VIOLATION)
 
 
 def _skip(session: Conversation, request: Request) -> None:
     """Drop a request behind an error in an open batch, as a server does up to the Sync."""
     if request.streams:
         session.intake.pour_into(None)
-    if is_end_of_skipping(request):
+    if request.ends_batch:
         session.intake.is_skipping = False
         session.shell.write(session.services.dialect.ready(session.status))
 
@@ -200,9 +192,7 @@ def _begin(session: Conversation, request: Request) -> None:
         _rewrite(session, request)
     readings = [read(reader, profile, execution) for execution in request.executions]
     plans = plan_all(reader, session.planner, profile, readings, cursors)
-    if may_reset(request, plans) and restore(
-        request, plans, texts_of(readings), profile.startup, services.dialect
-    ):
+    if session.traces.restore(request, plans, texts_of(readings), profile.startup):
         readings = [read(reader, profile, execution) for execution in request.executions]
         plans = plan_all(reader, session.planner, profile, readings, cursors)
     errand = Errand(request, plans)
@@ -229,7 +219,7 @@ def _begin(session: Conversation, request: Request) -> None:
     link = session.link
     if link is not None:
         errand.reason = _TRANSACTION
-        if errand.refusal is not None and link.exchange.status != tags.FAILED:
+        if errand.refusal is not None and link.exchange.status != IN_FAILED:
             refuse_at_server(session, errand, link)
         else:
             send(session, errand, link)
@@ -277,13 +267,10 @@ def send_its_way(session: Conversation, errand: Errand) -> None:
 
 def _needs_no_server(session: Conversation, request: Request) -> bool:
     """Deal with a Flush or a Sync that has nothing in front of it."""
-    if len(request.items) != 1:
-        return False
-    tag = request.items[0].tag
-    if tag == tags.SYNC and session.link is None:
+    if request.asks_for_ready and session.link is None:
         session.shell.write(session.services.dialect.ready(session.status))
         return True
-    return tag == tags.FLUSH
+    return request.asks_nothing
 
 
 def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
@@ -292,8 +279,8 @@ def _deallocate_ours(session: Conversation, errand: Errand) -> bool:
     The server knows it by another name, under which others use it: it is only forgotten here.
     """
     status = session.status
-    name = deallocated_name(errand.plans, errand.texts)
-    if name is None or status == tags.FAILED:
+    name = deallocated_name(session.grammar, errand.plans, errand.texts)
+    if name is None or status == IN_FAILED:
         return False
     session.named.clear()
     if not session.engine.deallocate(name):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from proxy.routing.plan import DISCOVERED, NOTHING, Plan
-from proxy.session.names import are_constants_lost, are_names_lost, moves
+from proxy.session.grammar import Grammar
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.statement import Kind
 from proxy.types import Table
-from proxy.wire.postgres import tags
+from proxy.wire.status import IN_FAILED
 
 _ENDS = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION))
 _FOLLOWED: Final = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.ROLLBACK))
@@ -23,6 +23,7 @@ class Transaction:
     """What it has written so far, and what the session was like when it began."""
 
     __slots__ = (
+        "_grammar",
         "are_constants_lost",
         "are_names_lost",
         "constants_stay_lost",
@@ -40,7 +41,8 @@ class Transaction:
         "writes",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, grammar: Grammar) -> None:
+        self._grammar = grammar
         self.writes: frozenset[Table] = NOTHING
         self.known: frozenset[Table] = NOTHING  # of these, what is certain
         self.discovers = False  # whether the server can say which of the others there are
@@ -106,12 +108,13 @@ class Transaction:
                 self.discovers = self.discovers or plan.discovers
                 if self.generation < 0 or plan.generation < self.generation:
                     self.generation = plan.generation
-            moved = moves(plan, text, is_touched=self.has_set or state is not self.state)
+            is_touched = self.has_set or state is not self.state
+            moved = self._grammar.moved(plan, text, is_touched=is_touched)
             is_followed = plan.statement.kind in _FOLLOWED
-            if are_names_lost(moved):
+            if moved.names:
                 self.are_names_lost = True
                 self.stay_lost = self.stay_lost or not is_followed
-            if are_constants_lost(moved):
+            if moved.constants:
                 self.are_constants_lost = True
                 self.constants_stay_lost = self.constants_stay_lost or not is_followed
 
@@ -168,9 +171,9 @@ def may_commit(plans: Sequence[Plan], *, in_transaction: bool, may_run_unseen: b
     return is_writing and not kinds.isdisjoint(_ENDS)
 
 
-def is_in_vain(plans: Sequence[Plan], status: int) -> bool:
+def is_in_vain(plans: Sequence[Plan], standing: int) -> bool:
     """Tell if nothing but a COMMIT is run, in a transaction that has failed."""
-    return status == tags.FAILED and len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT
+    return standing == IN_FAILED and len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT
 
 
 def has_ended(plans: Sequence[Plan]) -> bool:

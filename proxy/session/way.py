@@ -16,7 +16,6 @@ from proxy.session.errand import Errand
 from proxy.session.mirroring import was_hit
 from proxy.session.phase import WAITING
 from proxy.session.ports import Link
-from proxy.session.results import plain_bind_of
 from proxy.session.sending import is_outdated, send
 from proxy.topology.group import Server
 from proxy.types import Reason
@@ -172,10 +171,10 @@ def _hit(session: Conversation, errand: Errand, answer: bytes) -> None:
         session.floor.hit(errand.filled_at)
     session.shell.write(session.beside(answer))
     session.engine.forget_portals()
-    prepared = plain_bind_of(errand.request)
+    named = errand.request.named_key()
     context = session.profile.context
     results = session.results
-    if prepared is not None and context is not None and results is not None:
+    if named is not None and context is not None and results is not None:
         # The next one like it is answered without being read.
-        name = errand.request.items[0].name
+        name, prepared, _ = named
         session.belongings.name_answers(context, name, results.answers_of(context, prepared))

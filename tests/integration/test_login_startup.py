@@ -18,6 +18,7 @@ from proxy.wire.postgres.packets import (
     cancel_request,
     startup_message,
 )
+from proxy.wire.status import IDLE
 from tests.integration.application import Application
 from tests.integration.conftest import StartProxy
 from tests.integration.raw_client import RawClient, errors, rows, shape, sqlstates
@@ -71,7 +72,7 @@ def test_a_session_is_told_what_a_server_would_tell_it(
     with app.raw() as client, direct.raw() as other:
         ours, theirs = client.welcome.parameters, other.welcome.parameters
         assert {**ours, UNREPORTED: b""} == {**theirs, UNREPORTED: b""}
-        assert client.welcome.status == tags.IDLE
+        assert client.welcome.status == IDLE
         assert len(client.welcome.secret) == 4
 
 

@@ -29,6 +29,7 @@ from proxy.wire.postgres.packets import (
 from proxy.wire.postgres.scram import Verifier
 from proxy.wire.postgres.scram_client import choose_mechanism, client_exchange
 from proxy.wire.postgres.startup import client_startup
+from proxy.wire.status import IDLE
 
 USERS = {"scram_user": "scram-sha-256", "md5_user": "md5", "clear_user": "password"}
 NONCE = b64encode(b"0123456789abcdefgh")
@@ -149,7 +150,7 @@ def proven_to_us(stored: bytes, credentials: Credentials) -> Credentials:
 @pytest.mark.parametrize("user", [*USERS, "trust_user"])
 def test_a_password_logs_in_by_every_method(connection: Connection, user: str) -> None:
     welcome = connection.log_in(user, PASSWORD)
-    assert welcome.status == tags.IDLE
+    assert welcome.status == IDLE
     assert welcome.parameters[b"session_authorization"] == user.encode()
     assert connection.ask(b"SELECT pg_backend_pid()") == [b"%d" % welcome.pid]
     assert len(welcome.secret) == 4

@@ -197,7 +197,7 @@ def read_command_tag(data: bytes) -> bytes:
 
 
 def read_ready_status(data: bytes) -> int:
-    """What a ReadyForQuery says: `tags.IDLE`, `tags.IN_TRANSACTION` or `tags.FAILED`."""
+    """What a ReadyForQuery says: `IDLE`, `IN_TRANSACTION` or `IN_FAILED`."""
     expect_end(data, HEADER + 1)
     status = data[HEADER]
     if status not in b"ITE":

@@ -8,53 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
+from proxy.wire import client, requests
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.codec import read_int32
-from proxy.wire.postgres.prepared import AS_AT_LOGIN, Library, Prepared, Sense
-from proxy.wire.postgres.requests import (
-    SIMPLE_TAIL,
-    TAKEN,
-    Execution,
-    Item,
-    Request,
-    must_be_edited,
-)
+from proxy.wire.postgres.cutting import Cutter
+from proxy.wire.postgres.items import TAKEN, Item, must_be_edited
+from proxy.wire.postgres.prepared import Library
+from proxy.wire.postgres.requests import SIMPLE_TAIL, Execution, Request
+from proxy.wire.prepared import Prepared
 
 
 @final
-class ClientEngine:
-    """Read a client's requests, and remember what it prepared.
-
-    `read` raises for what the client sent nothing but `RemoteProtocolError`, and nothing can be
-    read after that.
+class ClientEngine(client.ClientEngine):
+    """See the base.
 
     Attributes:
-        sense: What the client has set, as far as texts depend on it; None: nobody knows.
         statements: What it has prepared, by name.
-        cursors: What its named portals run, since the transaction began, by the statement.
-        say_instead: Says a text that is prepared as it must be said on a shared connection.
     """
 
-    __slots__ = (
-        "_library",
-        "_owner",
-        "_portals",
-        "_unnamed",
-        "_unread",
-        "cursors",
-        "say_instead",
-        "sense",
-        "statements",
-    )
+    __slots__ = ("_portals", "_unnamed", "_unread", "statements")
 
     def __init__(self, library: Library) -> None:
-        self._library = library
-        self._owner = 0  # of the definitions that it sees
+        super().__init__(library, Cutter())
         self._portals: dict[bytes, Execution] = {}
-        self.cursors: dict[Prepared | None, Execution] = {}
         self.statements: dict[bytes, Prepared] = {}
-        self.sense: Sense | None = AS_AT_LOGIN
-        self.say_instead: Callable[[bytes], bytes] | None = None
         self._unnamed: Prepared | None = None
         self._unread = b""  # an answered batch, whose Parse made the unnamed statement
 
@@ -84,12 +61,9 @@ class ClientEngine:
         elif tag == tags.QUERY:
             self.unnamed = None
 
-    def read(self, request: Request) -> None:
-        """Say what a request's messages speak of. To be called once, in the requests' order.
-
-        Raises:
-            RemoteProtocolError: A message is not what its tag says.
-        """
+    def read(self, request: requests.Request) -> None:
+        """See the base."""
+        assert isinstance(request, Request)
         items = request.items
         for tag, message in request.messages:
             reader = _READERS.get(tag)
@@ -99,8 +73,9 @@ class ClientEngine:
                 items.append(reader(self, request, message))
         request.edited = must_be_edited(items)
 
-    def read_again(self, request: Request) -> None:
-        """Read a request whose texts may depend on what it sets itself: nobody knows how."""
+    def read_again(self, request: requests.Request) -> None:
+        """See the base."""
+        assert isinstance(request, Request)
         self.undo(request, 0)
         request.undo.clear()
         request.items.clear()
@@ -113,46 +88,24 @@ class ClientEngine:
         return self.statements.get(name) if name else self.unnamed
 
     def forget_portals(self) -> None:
-        """The transaction is over: so are its portals."""
+        """See the base."""
         if self._portals:
             self._portals.clear()
         if self.cursors:
             self.cursors.clear()
 
-    def forget_texts(self) -> None:
-        """What is prepared from now on is new, even where another client has the same text."""
-        self._library.forget()
-
-    @property
-    def is_apart(self) -> bool:
-        """Whether it may see definitions that nobody else does."""
-        return self._owner != 0
-
-    def part(self) -> None:
-        """Its session has changed a definition, and nobody else sees that."""
-        self._owner = self._library.new_owner()
-
-    def rejoin(self) -> None:
-        """It sees the definitions that everybody does."""
-        self._owner = 0
-
     def deallocate(self, name: bytes) -> bool:
-        """Forget a statement by its name; False: the client has prepared none under it."""
+        """See the base."""
         return self.statements.pop(name, None) is not None
 
     def forget_statements(self) -> None:
         """The client said DEALLOCATE ALL or DISCARD ALL: the unnamed statement outlives both."""
         self.statements.clear()
 
-    def undo(self, request: Request, confirmed: int, *, unnamed_is_lost: bool = False) -> None:
-        """Take back what `request` prepared beyond the first `confirmed` statements.
-
-        Args:
-            request: What failed.
-            confirmed: How much of it did not.
-            unnamed_is_lost: It failed in a Parse of the unnamed statement, and a server drops the
-                one that was there before it looks at the other.
-        """
+    def undo(
+        self, request: requests.Request, confirmed: int, *, unnamed_is_lost: bool = False
+    ) -> None:
+        """See the base. A server drops the unnamed statement before it looks at the new one."""
         for name, previous in reversed(request.undo[confirmed:]):
             if name and previous is not None:
                 self.statements[name] = previous

@@ -11,16 +11,17 @@ from __future__ import annotations
 from typing import Final, final
 
 from proxy.errors import MessageTooLarge, RemoteProtocolError
+from proxy.wire import client
 from proxy.wire.postgres import tags
 from proxy.wire.postgres.framer import Splitter
-from proxy.wire.postgres.requests import (
+from proxy.wire.postgres.requests import Request
+from proxy.wire.requests import (
     END_COPY,
     END_COPY_END,
     END_OPEN,
     END_READY,
     END_TERMINATE,
     End,
-    Request,
 )
 
 GATHERED: Final = 1024 * 1024
@@ -37,12 +38,8 @@ to the primary in parts, so that a client loading rows in one long pipeline cost
 
 
 @final
-class Cutter:
-    """Cut a client's bytes into requests, in their order.
-
-    `feed` raises for what the client sent nothing but `RemoteProtocolError`, and nothing can be
-    fed after that.
-    """
+class Cutter(client.Cutter):
+    """See the base."""
 
     __slots__ = ("_batch", "_pieces", "_size", "_splitter")
 
@@ -54,16 +51,16 @@ class Cutter:
 
     @property
     def is_between(self) -> bool:
-        """Whether nothing of a request has come without the rest of it."""
+        """See the base."""
         return self._splitter.at_boundary and not self._batch
 
     @property
     def is_streaming(self) -> bool:
-        """Whether a large message is being passed through; `take` has its pieces."""
+        """See the base."""
         return bool(self._splitter.large_tag) and not self._pieces
 
     def take(self) -> bytes:
-        """Hand out what has come of the large message. `feed(b"")` goes on behind it."""
+        """See the base."""
         return self._splitter.take_large()
 
     def feed(self, data: bytes) -> list[Request]:
@@ -83,29 +80,29 @@ class Cutter:
             messages = splitter.feed(data)
         except ValueError as error:
             raise MessageTooLarge(f"invalid message: {error}") from None
-        requests: list[Request] = []
+        found: list[Request] = []
         for tag, message in messages:
             if tag not in _ENDS:
                 raise RemoteProtocolError(f"invalid frontend message type {tag}")
             self._add(tag, message)
             end = _ENDS[tag]
             if end is not None:
-                requests.append(self._finish(end))
+                found.append(self._finish(end))
         if splitter.large_tag == tags.PARSE:
             if splitter.large_size > LARGEST_PARSE:
                 raise MessageTooLarge(f"message of {splitter.large_size} bytes is too large")
             if self._gather():
-                requests += self.feed(b"")
+                found += self.feed(b"")
         elif splitter.large_tag:
             request = self._large(splitter.large_tag)
-            requests.append(request)
+            found.append(request)
             if not request.streams:
-                requests += self.feed(b"")
-        elif fresh and len(requests) == 1 and not self._batch:
-            requests[0].note_chunk(data)
+                found += self.feed(b"")
+        elif fresh and len(found) == 1 and not self._batch:
+            found[0].note_chunk(data)
         elif self._size > BATCH:
-            requests.append(self._finish(END_OPEN))
-        return requests
+            found.append(self._finish(END_OPEN))
+        return found
 
     def _add(self, tag: int, message: bytes) -> None:
         self._batch.append((tag, message))

@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from proxy.wire.exchange import Heard
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.codec import HEADER, read_int32
-from proxy.wire.postgres.exchange import Heard
-from proxy.wire.postgres.requests import Item, Request
+from proxy.wire.postgres.items import Item
+from proxy.wire.postgres.requests import Request
+from proxy.wire.status import IDLE, IN_FAILED, IN_TRANSACTION
 
 _OUTCOMES: Final = (tags.COMMAND_COMPLETE, tags.ERROR_RESPONSE)
 _LAST: Final = (tags.PARAMETER_STATUS, tags.READY_FOR_QUERY)
 
 _READY: Final = {
-    tags.IDLE: backend.READY_IDLE,
-    tags.IN_TRANSACTION: backend.READY_TRANSACTION,
-    tags.FAILED: backend.READY_FAILED,
+    IDLE: backend.READY_IDLE,
+    IN_TRANSACTION: backend.READY_TRANSACTION,
+    IN_FAILED: backend.READY_FAILED,
 }
 
 

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from typing import Final, final
 
 from proxy.wire.postgres import backend, frontend, tags
-from proxy.wire.postgres.codec import HEADER
-from proxy.wire.postgres.prepared import Prepared
-from proxy.wire.postgres.requests import TAKEN, Item, Request
+from proxy.wire.postgres.items import TAKEN, Item
+from proxy.wire.postgres.requests import Request
+from proxy.wire.prepared import Prepared
+from proxy.wire.status import IDLE
 
 _COMPLETES: Final = {
     tags.PARSE: b"1",
@@ -92,7 +93,7 @@ class Editor:
         return request.items[0].tag != tags.PARSE and any(
             item.prepared is None or item.prepared is not self.unnamed
             for item in request.items
-            if _is_use(item)
+            if item.is_use
         )
 
     def as_it_is(self, request: Request) -> bytes:
@@ -161,13 +162,13 @@ class Editor:
 
     def lacks(self, item: Item) -> bool:
         """Whether an item uses a named statement that is not here."""
-        return bool(item.name) and _is_use(item) and item.prepared not in self.prepared
+        return bool(item.name) and item.is_use and item.prepared not in self.prepared
 
     def _edit_use(self, item: Item, sent: list[bytes]) -> None:
         """Bind or Describe: the statement must be there, under its shared name."""
         prepared = item.prepared
         if prepared is None:
-            if _is_use(item) and not item.name:
+            if item.is_use and not item.name:
                 # An unnamed statement that is there is somebody else's.
                 self._inject(sent, frontend.close(tags.STATEMENT, b""), b"3")
                 self.unnamed = None
@@ -257,7 +258,7 @@ class Editor:
         if not self.in_doubt and not self._doubtful:
             return
         self.unnamed = None
-        if status != tags.IDLE:
+        if status != IDLE:
             return
         for prepared in self._doubtful:
             if prepared in self.prepared:
@@ -273,12 +274,6 @@ class Editor:
     def forget_statements(self) -> None:
         """What was prepared under a name here is gone (DISCARD ALL, DEALLOCATE ALL)."""
         self.prepared.clear()
-
-
-def _is_use(item: Item) -> bool:
-    """Whether a statement is bound or described, and not a portal."""
-    tag = item.tag
-    return tag == tags.BIND or (tag == tags.DESCRIBE and item.message[HEADER] == tags.STATEMENT)
 
 
 _UNANSWERED: Final = frozenset((tags.COPY_DONE, tags.COPY_FAIL, tags.FLUSH, tags.COPY_DATA))

@@ -15,15 +15,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum, unique
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 from proxy.errors import RemoteProtocolError
+from proxy.wire import exchange, requests
+from proxy.wire.exchange import Prelude
 from proxy.wire.postgres import backend, frontend, tags
+from proxy.wire.postgres.codec import HEADER, read_int32
 from proxy.wire.postgres.editing import Editor, Owed
 from proxy.wire.postgres.framer import Framer, watch
-from proxy.wire.postgres.prepared import Prepared
-from proxy.wire.postgres.requests import END_COPY_END, END_OPEN, TAKEN, Request
+from proxy.wire.postgres.items import TAKEN, Item
+from proxy.wire.postgres.requests import Request
+from proxy.wire.prepared import Prepared
+from proxy.wire.requests import END_COPY_END, END_OPEN, END_READY
+from proxy.wire.status import IN_FAILED
 
 _ONE_ROW: Final = backend.command_complete(b"SELECT 1")
 
@@ -32,32 +37,17 @@ _WATCH_EDITED: Final = watch(b"ZECSGWANK123tTnsIV")
 _WATCH_ROWS: Final = watch(b"ZECSDAN")
 
 
-@unique
-class Prelude(Enum):
-    """What was sent in front of a request, and must be answered before it."""
-
-    STATE = "state"  # the client's settings; an error there is the client's answer
-    POSITION = "position"  # has this replica replayed what the read must see?
-
-
-class Heard(NamedTuple):
-    """What a server says in its answer to a question of our own, and a client must hear."""
-
-    refused: bytes | None  # an ErrorResponse: the transaction has failed
-    notices: bytes
-    reports: bytes  # of settings
-
-
 _STATE: Final = Prelude.STATE
 _POSITION: Final = Prelude.POSITION
 
 
 @final
-class Exchange:
-    """One server connection's protocol state. See the module.
+class Exchange(exchange.Exchange):
+    """See the module, and the base.
 
-    After `feed`, the facts about the request in flight are in the public attributes; `done` says
-    that the server is ready for the next one.
+    Attributes:
+        parameters: What the server has reported, by name.
+        editor: Finds the words for this connection.
     """
 
     __slots__ = (
@@ -71,27 +61,12 @@ class Exchange:
         "_preludes",
         "_request",
         "_sync_counts",
-        "asynchronous",
-        "confirmed",
-        "copying_in",
-        "done",
         "editor",
-        "error",
-        "farewell",
-        "notices",
         "parameters",
-        "plain",
-        "position_missing",
-        "reported",
-        "rows",
-        "state_error",
-        "status",
-        "tags",
-        "unnamed_is_lost",
-        "wants_sync",
     )
 
     def __init__(self, parameters: dict[bytes, bytes], max_prepared: int) -> None:
+        super().__init__()
         self._framer = Framer(_WATCH_PLAIN)
         self._preludes: deque[Prelude] = deque()
         self._editing = False
@@ -101,38 +76,20 @@ class Exchange:
         self._sync_counts = False  # the Sync was sent behind that
         self._keeps_end = False
         self._end = b""
-        # Of the connection:
         self.parameters = parameters
         self.editor = Editor(max_prepared)
         self._owed = self.editor.owed
-        self.status = tags.IDLE
-        # Of the request in flight:
-        self.done = True
-        self.plain = True  # nothing in the answer but the answer: no notice, no parameter
-        self.error: bytes | None = None  # the first ErrorResponse
-        self.state_error = False  # it came while the client's settings were applied
-        self.position_missing = False  # the replica is behind: the answer was thrown away
-        self.tags: list[bytes] = []  # command tags, in order
-        self.rows: list[list[bytes | None]] = []  # of a question of our own
-        self.reported = b""  # of settings, in the answer to one
-        self.notices = b""  # in the answer to one
-        self.confirmed = 0  # entries of the request's undo list that are true on the server
-        self.unnamed_is_lost = False  # a Parse failed that was to replace it
-        self.copying_in = False
-        self.wants_sync = False  # nothing but a Sync that was not sent yet ends the request
-        self.asynchronous = b""  # notifications and the like, for whoever is pinned here
-        self.farewell: bytes | None = None  # an ErrorResponse to nothing that was asked
 
     # Sending.
 
     def prelude(self, prelude: Prelude, sql: bytes) -> bytes:
-        """Send `sql` in front of the request that `begin` comes with; its answer is kept back."""
+        """See the base."""
         self._preludes.append(prelude)
         self.editor.unnamed = None
         return frontend.query(sql)
 
     def ask(self, sql: bytes) -> bytes:
-        """Ask a question of our own: nothing of its answer goes on, `rows` will hold it."""
+        """See the base."""
         self._start()
         self.editor.unnamed = None
         self.rows = []
@@ -143,14 +100,13 @@ class Exchange:
         self._framer.watched = _WATCH_ROWS
         return frontend.query(sql)
 
-    @property
-    def heard(self) -> Heard | None:
-        """What a client must hear of the answer to a question; None: nothing."""
-        heard = Heard(self.error, self.notices, self.reported)
-        return heard if any(heard) else None
+    def reset(self) -> bytes:
+        """See the base."""
+        self.editor.forget_statements()
+        return self.ask(b"DISCARD ALL")
 
     def prepare(self, sql: bytes, statements: Iterable[Prepared]) -> bytes:
-        """Prepare statements under settings that `sql` makes; nothing of the answer goes on."""
+        """See the base."""
         self._start()
         settings = self.prelude(_STATE, sql) if sql else b""
         self.reported = b""
@@ -161,17 +117,15 @@ class Exchange:
         self._framer.watched = _WATCH_EDITED
         return settings + self.editor.prepare(statements)
 
-    def begin(self, request: Request, *, sync: bool = False, keeps_end: bool = False) -> bytes:
-        """Start a request; returns what is to be sent.
+    def begin(
+        self, request: requests.Request, *, sync: bool = False, keeps_end: bool = False
+    ) -> bytes:
+        """See the base.
 
-        Args:
-            request: The previous one must be `done`.
-            sync: End an open batch here with a Sync of our own, so that the server is ready for
-                others; the client hears nothing of it.
-            keeps_end: Keep the end of the answer back, for `take_end`. It must be whole in itself
-                what the client is told of a commit: of a single statement in a simple query, the
-                CommandComplete and what follows; of a batch, ReadyForQuery.
+        What is kept back is, of a single statement in a simple query, the CommandComplete and what
+        follows; of a batch, ReadyForQuery.
         """
+        assert isinstance(request, Request)
         self._start()
         self._request = request
         self._keeps_end = keeps_end
@@ -185,7 +139,7 @@ class Exchange:
     def _edit(self, request: Request) -> bytes:
         if any(item.tag in _COPY_ENDS for item in request.items):
             self._copy_ended = True
-        self.editor.is_refusing = self.status == tags.FAILED
+        self.editor.is_refusing = self.status == IN_FAILED
         return self.editor.edit(request)
 
     def _start(self) -> None:
@@ -202,12 +156,13 @@ class Exchange:
         self._discarding = self._keeps_end = False
 
     def take_end(self) -> bytes:
-        """Hand out the end of the answer that was kept back."""
+        """See the base."""
         end, self._end = self._end, b""
         return end
 
-    def go_on(self, request: Request) -> bytes:
-        """Send the next part of a batch that began as an open one."""
+    def go_on(self, request: requests.Request) -> bytes:
+        """See the base."""
+        assert isinstance(request, Request)
         self.wants_sync = False
         self._sync_counts = self._copy_ended
         if not self._editing and not self.editor.must_edit(request):
@@ -217,27 +172,38 @@ class Exchange:
             self._framer.watched = _WATCH_EDITED
         return self._edit(request)
 
-    def copy(self, request: Request) -> bytes:
-        """Send rows to be copied, or their end. A server that expects none passes over them."""
+    def end_batch(self) -> bytes:
+        """See the base: a Sync."""
+        return self.go_on(_end_of_batch())
+
+    def give_up(self, *, is_open: bool) -> bytes:
+        """See the base. A Sync alone would commit what was run so far."""
+        said = frontend.copy_fail(b"the client is gone") if self.copying_in else b""
+        if is_open:
+            end = _end_of_batch()
+            end.items.insert(0, Item(tags.DESCRIBE, _NO_SUCH_PORTAL, None, b""))
+            said += self.go_on(end)
+        return said
+
+    def copy(self, request: requests.Request) -> bytes:
+        """See the base."""
+        assert isinstance(request, Request)
         if request.end is END_COPY_END:
             self.copying_in = False
             self._copy_ended = True
         return b"".join([item.message for item in request.items])
 
     def discard(self) -> None:
-        """Throw away the rest of the answer: the client gets another one."""
+        """See the base."""
         self._discarding = True
 
     # Receiving.
 
     def feed(self, data: bytes) -> bytes:
-        """Take what the server sent and return what goes on to the client.
+        """See the base.
 
         What comes behind the answer does not belong to it, as if it had come later: a server that
         is being stopped says so right behind the answer to a COMMIT, and that is no failure of it.
-
-        Raises:
-            RemoteProtocolError: The server said something the protocol does not know.
         """
         passed = self._frame(data)
         found = self._framer.found
@@ -246,11 +212,7 @@ class Exchange:
         return self._answer(passed, found, 0)
 
     def idle_feed(self, data: bytes) -> None:
-        """Take what the server sent while nothing was asked of it.
-
-        Raises:
-            RemoteProtocolError: The server said something it may not say now.
-        """
+        """See the base."""
         framer = self._framer
         framer.watched = _WATCH_PLAIN
         passed = self._frame(data)
@@ -422,7 +384,7 @@ class Exchange:
         return b"" if self._discarding else b"".join(pieces)
 
     def say_at_once(self) -> bytes:
-        """What the client is told when the server will not say anything, since all is known.
+        """See the base.
 
         Otherwise it waits for the server's first word: an answer may yet be thrown away.
         """
@@ -431,6 +393,65 @@ class Exchange:
         pieces: list[bytes] = []
         self._say_what_is_due(pieces)
         return b"".join(pieces)
+
+    def lacking(self, request: requests.Request) -> list[Prepared]:
+        """See the base."""
+        assert isinstance(request, Request)
+        found: list[Prepared] = []
+        for item in request.items:
+            prepared = item.prepared
+            if prepared is not None and prepared.sense is not None and self.editor.lacks(item):
+                found.append(prepared)
+        return found
+
+    def doubt(self, is_in_doubt: bool) -> None:
+        """See the base."""
+        self.editor.in_doubt = is_in_doubt
+
+    def keep_statements(self, names: frozenset[bytes]) -> None:
+        """See the base."""
+        self.editor.keep_statements(names)
+
+    def forget_statements(self) -> None:
+        """See the base: DISCARD ALL, or DEALLOCATE ALL."""
+        self.editor.forget_statements()
+
+    @property
+    def was_canceled(self) -> bool:
+        """See the base."""
+        return self._said(backend.SQLSTATE) == _CANCELED
+
+    @property
+    def said_goodbye(self) -> bool:
+        """See the base."""
+        return self._said(backend.SEVERITY_UNTRANSLATED) in _LAST_WORDS
+
+    @property
+    def wants_new_texts(self) -> bool:
+        """See the base."""
+        return self._said(backend.ROUTINE) == _REVALIDATION
+
+    def _said(self, field: bytes) -> bytes | None:
+        return None if self.error is None else backend.read_error(self.error).get(field)
+
+    def has_snapshot(self, request: requests.Request, passed: bytes) -> bool:
+        """See the base.
+
+        Of a batch it is taken at Bind. A server sends what is in front of that when its buffer is
+        full: a statement's description may be larger (PostgreSQL, "exec_bind_message" and
+        PQ_SEND_BUFFER_SIZE, 8 KB).
+        """
+        if request.simple:
+            return True
+        pos = 0
+        while pos + HEADER <= len(passed):
+            tag = passed[pos]
+            if tag == tags.BIND_COMPLETE:
+                return True
+            if tag not in _BEFORE_BIND:
+                return False
+            pos += 1 + read_int32(passed, pos + 1)
+        return False
 
     def _say_what_is_due(self, pieces: list[bytes]) -> None:
         while self._owed and self._owed[0].said:
@@ -478,8 +499,22 @@ class Exchange:
         return item is not None and item.tag == tags.PARSE and not item.name
 
 
+def _end_of_batch() -> Request:
+    return Request(END_READY, [Item(tags.SYNC, frontend.SYNC, None, b"")])
+
+
+_NO_SUCH_PORTAL: Final = frontend.describe(tags.PORTAL, b"the client is gone")
+
 _UNDOABLE: Final = frozenset((tags.PARSE, tags.CLOSE, TAKEN))
 
+_CANCELED: Final = b"57014"
+_LAST_WORDS: Final = (b"FATAL", b"PANIC")
+_REVALIDATION: Final = b"RevalidateCachedQuery"
+"""The routine in PostgreSQL that finds a prepared statement's result to be another than before."""
+
+_BEFORE_BIND: Final = frozenset(
+    (tags.PARSE_COMPLETE, tags.PARAMETER_DESCRIPTION, tags.ROW_DESCRIPTION, tags.CLOSE_COMPLETE)
+)
 _TELL_OF_COMMIT: Final = frozenset((tags.COMMAND_COMPLETE, tags.READY_FOR_QUERY))
 _QUERIES: Final = frozenset((tags.QUERY, tags.FUNCTION_CALL))
 _COPY_ENDS: Final = frozenset((tags.COPY_DONE, tags.COPY_FAIL))

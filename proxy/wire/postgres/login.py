@@ -19,6 +19,7 @@ from proxy.wire.postgres.errors import LoginRefused
 from proxy.wire.postgres.packets import V3_0, startup_message
 from proxy.wire.postgres.scram import Keys, finish
 from proxy.wire.postgres.scram_client import choose_mechanism, client_exchange
+from proxy.wire.status import IDLE
 
 __all__ = ["Credentials", "LoginRefused", "Welcome", "log_in"]
 
@@ -33,7 +34,7 @@ class Welcome:
     parameters: dict[bytes, bytes] = field(default_factory=dict)
     pid: int = 0
     secret: bytes = field(default=b"", repr=False)
-    status: int = tags.IDLE
+    status: int = IDLE
     version: int = V3_0
 
 

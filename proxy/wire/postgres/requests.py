@@ -9,137 +9,147 @@ Sources: "Message Flow" and "Message Formats" in the PostgreSQL manual.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import Enum, unique
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, final
 
-from proxy.wire.postgres import frontend, tags
-from proxy.wire.postgres.prepared import Prepared
+from proxy.wire import requests
+from proxy.wire.postgres import frontend, replies, tags
+from proxy.wire.postgres.codec import HEADER, read_formats, read_values
+from proxy.wire.postgres.items import Item, must_be_edited
+from proxy.wire.prepared import Prepared
+from proxy.wire.requests import END_OPEN, End, Kept
 
 SIMPLE_TAIL: Final = bytes(6)
 """What a Bind without parameters, asking for text, has behind its names: the simple protocol's."""
 
-
-@unique
-class End(Enum):
-    """How a request ends."""
-
-    READY = "ready"  # the server answers it with ReadyForQuery
-    OPEN = "open"  # more of the same batch follows: a Flush, or a batch cut for its size
-    COPY = "copy"  # a piece of COPY data; answered by nothing
-    COPY_END = "copy_end"  # CopyDone or CopyFail
-    TERMINATE = "terminate"
+BIND_STATEMENT: Final = 6
+"""Where the name of the statement begins in a Bind to the unnamed portal."""
 
 
-END_READY: Final = End.READY
-END_OPEN: Final = End.OPEN
-END_COPY: Final = End.COPY
-END_COPY_END: Final = End.COPY_END
-END_TERMINATE: Final = End.TERMINATE
-"""Bound once: a member is looked up through its enum in 60 ns, a constant in 10."""
+@final
+class Execution(requests.Execution):
+    """See the base. `tail` is what a Bind has behind its names: formats, values, result formats."""
 
-TAKEN: Final = 0
-"""The tag of a Parse whose name the client has already given: the server must refuse it."""
-
-
-class Item:
-    """One message of a batch, with the statement it speaks of."""
-
-    __slots__ = ("message", "name", "prepared", "tag")
-
-    def __init__(self, tag: int, message: bytes, prepared: Prepared | None, name: bytes) -> None:
-        self.tag = tag
-        self.message = message
-        self.prepared = prepared  # of a Parse, Bind, Describe or Close of a statement we know
-        self.name = name  # the client's own name for it, b"" where it has none
-
-
-class Execution:
-    """One statement that a request runs."""
-
-    __slots__ = ("described", "max_rows", "prepared", "sql", "tail")
+    __slots__ = ()
 
     def __init__(self, sql: bytes | None, prepared: Prepared | None, tail: bytes) -> None:
-        self.sql = sql  # None where it is not known
-        self.prepared = prepared  # None in the simple protocol
-        self.tail = tail  # of the Bind: formats, values, result formats
-        self.max_rows = 0
-        self.described = prepared is None
+        super().__init__(sql, prepared, tail, is_plain=tail is SIMPLE_TAIL)
+
+    def values(self) -> Sequence[bytes | None]:
+        """See the base."""
+        _, pos = read_formats(self.tail, 0)
+        return read_values(self.tail, pos)[0]
+
+    def saying(self, sql: bytes) -> Execution:
+        """See the base."""
+        other = Execution(sql, self.prepared, self.tail)
+        other.max_rows = self.max_rows
+        return other
 
 
-_NONE: Final[frozenset[int]] = frozenset()
-
-
-class Request:
-    """What a client wants answered before it reads on. See the module.
+@final
+class Request(requests.Request):
+    """See the module, and the base.
 
     Attributes:
         messages: As they came: tags, and bytes with their headers.
         items: The same, read; empty until then.
-        executions: What is run.
-        chunk: As received, if it was one chunk and nothing else.
         edited: Whether it names a statement, so that its messages differ on a server connection.
-        hidden: Places of statements in a simple query that are not the client's.
-        is_foreign: Whether it uses a statement of other constants than what is set now.
-        prepares_late: Whether it prepares something behind what it runs.
-        undo: Names to be restored on an error.
-        is_cut: Whether of its last message, a large one, only the beginning is there.
-        streams: Whether the rest of that follows in pieces.
     """
 
-    __slots__ = (
-        "chunk",
-        "edited",
-        "end",
-        "executions",
-        "hidden",
-        "is_cut",
-        "is_foreign",
-        "items",
-        "messages",
-        "prepares_late",
-        "simple",
-        "size",
-        "streams",
-        "undo",
-    )
+    __slots__ = ("edited", "items", "messages")
 
     def __init__(self, end: End, items: list[Item]) -> None:
-        self.end = end
+        super().__init__(end)
         self.messages: list[tuple[int, bytes]] = []
         self.items = items
-        self.simple = False
-        self.executions: list[Execution] = []
-        self.chunk: bytes | None = None
         self.edited = False
-        self.hidden = _NONE
-        self.undo: list[tuple[bytes, Prepared | None]] = []
-        self.size = 0
-        self.is_cut = False
-        self.is_foreign = False
-        self.prepares_late = False
-        self.streams = False
 
     @property
-    def executes(self) -> bool:
-        """Whether anything is run, as opposed to prepared, described or closed."""
-        return bool(self.executions)
+    def ends_batch(self) -> bool:
+        """See the base. A Query does not: it is skipped too."""
+        return (self.messages[-1][0] if self.messages else self.items[-1].tag) == tags.SYNC
 
-    def behind(self, place: int) -> Request:
-        """What is left of a batch whose first statement is answered by itself.
+    @property
+    def asks_for_ready(self) -> bool:
+        """See the base: a Sync."""
+        return len(self.items) == 1 and self.items[0].tag == tags.SYNC
 
-        Args:
-            place: Of the first item that is left; what stands in front of it runs one statement.
-        """
+    @property
+    def asks_nothing(self) -> bool:
+        """See the base: a Flush."""
+        return len(self.items) == 1 and self.items[0].tag == tags.FLUSH
+
+    @property
+    def is_one_text(self) -> bool:
+        """See the base."""
+        return self.simple and len(self.items) == 1
+
+    @property
+    def only_prepares(self) -> bool:
+        """See the base."""
+        if self.end is not END_OPEN or self.streams:
+            return False
+        return all(item.tag in _PREPARES for item in self.items)
+
+    def mentions(self) -> Iterable[Prepared]:
+        """See the base."""
+        return [item.prepared for item in self.items if item.prepared is not None]
+
+    def unfit_for_copy(self) -> str:
+        """See the base. A Sync is passed over then; anything else it can't bear."""
+        for item in self.items:
+            if item.tag not in _PASSED_OVER:
+                return f"unexpected message type 0x{item.tag:02X} during COPY from stdin"
+        return ""
+
+    @property
+    def leaves_no_cursor(self) -> bool:
+        """See the base: every portal that it makes is the unnamed one."""
+        return not any(item.tag == tags.BIND and item.message[HEADER] for item in self.items)
+
+    @property
+    def only_reads(self) -> bool:
+        """See the base."""
+        return replies.only_reads(self.items, self._statement, simple=self.simple)
+
+    @property
+    def _statement(self) -> Prepared | None:
+        return self.executions[0].prepared if self.executions else None
+
+    @property
+    def has_parameters(self) -> bool:
+        """See the base."""
+        return not self.executions[0].tail.startswith(_NO_PARAMETERS)
+
+    def split(self) -> tuple[Request, Request] | None:
+        """See the base."""
+        place = self._place_of_second()
+        if not place:
+            return None
+        first = Request(self.end, self.items[:place])
         rest = Request(self.end, self.items[place:])
         rest.executions = self.executions[1:]
         rest.undo = self.undo[sum(item.tag == tags.PARSE for item in self.items[:place]) :]
         rest.is_foreign = self.is_foreign
         rest.edited = must_be_edited(rest.items)
-        return rest
+        return first, rest
+
+    def _place_of_second(self) -> int:
+        """Where a batch's second statement begins; 0: its first is not one without parameters."""
+        statement = self._statement
+        if self.simple or statement is None or self.has_parameters:
+            return 0
+        for place, item in enumerate(self.items):
+            if item.tag == tags.EXECUTE:
+                return place + 1
+            is_its = item.tag in (tags.PARSE, tags.BIND) and item.prepared is statement
+            if not is_its and not item.is_of_portal:
+                return 0
+        return 0
 
     def say_instead(self, sql: bytes, hidden: frozenset[int]) -> None:
-        """Send another text than this simple query's: the client's, with statements of ours."""
+        """See the base."""
         self.items = [Item(tags.QUERY, frontend.query(sql), None, b"")]
         self.executions = [Execution(sql, None, SIMPLE_TAIL)]
         self.chunk = None
@@ -155,18 +165,48 @@ class Request:
         if len(data) == self.size and b"".join([message for _, message in self.messages]) == data:
             self.chunk = data
 
+    def take_apart(self, reply: bytes) -> Kept | None:
+        """See the base."""
+        return (
+            replies.take_apart(reply, self.items, simple=self.simple) if self.only_reads else None
+        )
 
-def must_be_edited(items: Sequence[Item]) -> bool:
-    """Tell if a request's messages can't be sent as they came: it names statements, perhaps."""
-    if len(items) == 1 and items[0].tag != tags.BIND:
-        return False
-    return any(
-        item.name or item.tag in _TRACKED or (item.tag == tags.PARSE and place)
-        for place, item in enumerate(items)
-    )
+    def put_together(self, kept: Kept) -> bytes | None:
+        """See the base."""
+        if not self.only_reads:
+            return None
+        return replies.put_together(kept, self.items, simple=self.simple)
+
+    @property
+    def is_self_contained(self) -> bool:
+        """See the base. A batch must bring its own statement and name none.
+
+        Every message counts: what is bound may be another statement than the one that it brings.
+        """
+        if self.simple:
+            return True
+        return self.items[0].tag == tags.PARSE and not any(item.name for item in self.items)
+
+    def named_key(self) -> tuple[bytes, Prepared, bytes] | None:
+        """See the base: of a batch that begins with a Bind of it to the unnamed portal."""
+        first, chunk = self.items[0], self.chunk
+        is_plain = first.tag == tags.BIND and first.name and first.message[HEADER] == 0
+        if not is_plain or first.prepared is None:
+            return None
+        tail = b"" if chunk is None else chunk[chunk.find(0, BIND_STATEMENT) :]
+        return first.name, first.prepared, tail
 
 
-_TRACKED: Final = frozenset((TAKEN, tags.CLOSE, tags.QUERY, tags.FUNCTION_CALL))
-"""What makes the answers of a batch be told apart: a Close may be of the unnamed statement, and an
-error in front of a Query makes the server pass over it. So does a second Parse: which one failed
-decides what is left."""
+_NO_PARAMETERS: Final = bytes(4)
+"""No formats and no values, at the beginning of what a Bind says behind its names."""
+
+_PREPARES: Final = frozenset((tags.PARSE, tags.DESCRIBE, tags.CLOSE, tags.FLUSH))
+_PASSED_OVER: Final = frozenset((tags.SYNC, tags.FLUSH))
+
+
+def text(sql: bytes) -> Request:
+    """A request that runs a text of ours."""
+    request = Request(requests.END_READY, [Item(tags.QUERY, frontend.query(sql), None, b"")])
+    request.simple = True
+    request.executions = [Execution(sql, None, SIMPLE_TAIL)]
+    return request

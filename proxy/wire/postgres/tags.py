@@ -56,8 +56,3 @@ FROM_SERVER: Final = frozenset(b"123ACDEGHIKNRSTVWZcdnstv")
 # What a Describe or a Close is about.
 STATEMENT: Final = ord("S")
 PORTAL: Final = ord("P")
-
-# What a ReadyForQuery says of the transaction.
-IDLE: Final = ord("I")
-IN_TRANSACTION: Final = ord("T")
-FAILED: Final = ord("E")

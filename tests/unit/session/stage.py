@@ -18,6 +18,9 @@ from itertools import count
 from typing import Any
 
 from proxy.cache.store import Store
+from proxy.engines.postgres.dialect import PostgresDialect
+from proxy.engines.postgres.grammar import PostgresGrammar, defaults
+from proxy.engines.postgres.traces import PostgresTraces
 from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.contracts import STRONG, Contract
 from proxy.freshness.ledger import Ledger
@@ -28,12 +31,11 @@ from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.routing.rules import Match, RuleBook
 from proxy.routing.terms import Policy
-from proxy.runtime.dialect import PostgresDialect
 from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.late import Held
 from proxy.session.ports import Terms, Throttled, Waiter
-from proxy.session.profile import Defaults, Profile
+from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
 from proxy.session.state import UNTOUCHED, SessionState
@@ -50,7 +52,8 @@ from proxy.wire.postgres.prepared import Library
 from proxy.wire.postgres.requests import Execution
 
 SHAPE = "0"
-DEFAULTS = Defaults(search_path="public", isolation="read committed", encoding="UTF8", shape=SHAPE)
+DEFAULTS = defaults(search_path="public", isolation="read committed", encoding="UTF8", shape=SHAPE)
+GRAMMAR = PostgresGrammar()
 
 # What is said. Each is bytes; a test puts them together with `+`.
 
@@ -360,6 +363,8 @@ class Stage:
         if cache:
             self.results = Results(Store(1 << 20, 1 << 16), self.ledger, single_flight=True)
         self.dialect = PostgresDialect()
+        self.grammar = GRAMMAR
+        self.traces = PostgresTraces(self.dialect)
         self.terms = Terms(frozenset(pins), one_statement)
         self.max_queued = 1 << 20
         self.late_begin = late_begin
@@ -397,6 +402,7 @@ class Stage:
         profile = Profile(
             self.planner,
             self.results,
+            GRAMMAR,
             group="g",
             user="ann",
             database="shop",
@@ -405,7 +411,8 @@ class Stage:
             levels=self.levels,
             policy=self.policy,
         )
-        return Session(self, shell, ClientEngine(self.library), profile, self.terms), shell
+        engine = ClientEngine(self.library)
+        return Session(self, shell, engine, profile, self.terms, self.traces), shell
 
     # The conversation.
 

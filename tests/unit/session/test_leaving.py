@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.session.pins import QUESTION, settings_question
+from proxy.engines.postgres.questions import QUESTION, settings_question
 from proxy.session.state import UNTOUCHED
 from proxy.types import PinReason, Role
 from proxy.wire.postgres import backend, frontend, tags
@@ -201,8 +201,7 @@ def test_in_a_copy_in_the_extended_protocol(stage: Stage) -> None:
     stage >> client(batch)
     stage.events.clear()
     stage >> answers("primary", PARSED + BOUND + COPY_IN) << told(PARSED + BOUND + COPY_IN)
-    stage >> hangs_up() << cancelled("primary") << asks("primary", GIVE_UP)
-    stage << asks("primary", SPOILED)
+    stage >> hangs_up() << cancelled("primary") << asks("primary", GIVE_UP + SPOILED)
     stage >> answers("primary", error() + IDLE) << told(error() + IDLE) << settled(False)
     stage << released("primary") << GONE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.session.pins import QUESTION, settings_question
+from proxy.engines.postgres.questions import QUESTION, settings_question
 from proxy.types import PinReason
 from proxy.wire.postgres import backend
 from tests.unit.session.stage import (

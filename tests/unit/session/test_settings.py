@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.session.pins import QUESTION, settings_question
+from proxy.engines.postgres.questions import QUESTION, settings_question
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.types import PinReason
 from proxy.wire.postgres.cutting import Cutter

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from proxy.wire.postgres import backend, frontend, tags
 from proxy.wire.postgres.framer import Splitter
+from proxy.wire.status import IDLE, IN_FAILED, IN_TRANSACTION
 
 BAD_TEXT = b"bad"
 """A statement that can't be parsed."""
@@ -30,7 +31,7 @@ class ModelServer:
     def __init__(self) -> None:
         self.statements: dict[bytes, bytes] = {}
         self.portals: dict[bytes, bytes] = {}
-        self.status = tags.IDLE
+        self.status = IDLE
         self.is_skipping = False
         self.in_doubt = False
         self.doubtful: set[bytes] = set()
@@ -50,20 +51,20 @@ class ModelServer:
             return _HANDLERS[tag](self, message)
         except Refused as refusal:
             said = backend.error_response(b"ERROR", refusal.sqlstate, refusal.text)
-            if self.status == tags.IN_TRANSACTION:
-                self.status = tags.FAILED
+            if self.status == IN_TRANSACTION:
+                self.status = IN_FAILED
             if tag == tags.QUERY:
                 return said + self._ready()
             self.is_skipping = True
             return said
 
     def _ready(self) -> bytes:
-        if self.status == tags.IDLE:
+        if self.status == IDLE:
             self.portals.clear()
         return {
-            tags.IDLE: backend.READY_IDLE,
-            tags.IN_TRANSACTION: backend.READY_TRANSACTION,
-            tags.FAILED: backend.READY_FAILED,
+            IDLE: backend.READY_IDLE,
+            IN_TRANSACTION: backend.READY_TRANSACTION,
+            IN_FAILED: backend.READY_FAILED,
         }[self.status]
 
     def _query(self, message: bytes) -> bytes:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.codec import message
+from proxy.wire.status import IDLE, IN_FAILED, IN_TRANSACTION
 
 names = st.binary(max_size=20).map(lambda name: name.replace(b"\0", b""))
 words = names.filter(bool)
@@ -32,9 +33,9 @@ def test_an_error_is_as_the_manual_has_it() -> None:
 
 def test_ready_says_the_state_of_the_transaction() -> None:
     assert backend.READY_IDLE == b"Z\0\0\0\5I"
-    assert backend.read_ready_status(backend.READY_IDLE) == tags.IDLE
-    assert backend.read_ready_status(backend.READY_TRANSACTION) == tags.IN_TRANSACTION
-    assert backend.read_ready_status(backend.READY_FAILED) == tags.FAILED
+    assert backend.read_ready_status(backend.READY_IDLE) == IDLE
+    assert backend.read_ready_status(backend.READY_TRANSACTION) == IN_TRANSACTION
+    assert backend.read_ready_status(backend.READY_FAILED) == IN_FAILED
 
 
 @given(words, words, words, st.dictionaries(st.sampled_from([b"D", b"H", b"W"]), words))

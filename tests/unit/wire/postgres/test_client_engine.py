@@ -10,8 +10,10 @@ from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.cutting import GATHERED, Cutter
-from proxy.wire.postgres.prepared import AS_AT_LOGIN, Library, Prepared, Sense
-from proxy.wire.postgres.requests import SIMPLE_TAIL, TAKEN, Request
+from proxy.wire.postgres.items import TAKEN
+from proxy.wire.postgres.prepared import Library
+from proxy.wire.postgres.requests import SIMPLE_TAIL, Request
+from proxy.wire.prepared import AS_AT_LOGIN, Prepared, Sense
 
 SYNC = frontend.SYNC
 EXECUTE = frontend.execute(b"")

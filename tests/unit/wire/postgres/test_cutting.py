@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from proxy.errors import MessageTooLarge, RemoteProtocolError
 from proxy.wire.postgres import frontend
 from proxy.wire.postgres.cutting import BATCH, GATHERED, LARGEST_PARSE, Cutter
-from proxy.wire.postgres.requests import End, Request
+from proxy.wire.postgres.requests import Request
+from proxy.wire.requests import End
 
 SYNC, FLUSH = frontend.SYNC, frontend.FLUSH
 EXECUTE = frontend.execute(b"")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.runtime.dialect import PostgresDialect
+from proxy.engines.postgres.dialect import PostgresDialect
+from proxy.engines.postgres.grammar import PostgresGrammar
 from proxy.session.state import UNTOUCHED, Change, Verb
 from proxy.types import Position
 from proxy.wire.postgres import backend, dialect, frontend, tags
@@ -15,6 +16,9 @@ from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.cutting import Cutter
 from proxy.wire.postgres.prepared import Library
 from proxy.wire.postgres.requests import Request
+from proxy.wire.status import IDLE, IN_FAILED, IN_TRANSACTION
+
+GRAMMAR = PostgresGrammar()
 
 SYNC = frontend.SYNC
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
@@ -30,9 +34,9 @@ def request(data: bytes) -> Request:
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (tags.IDLE, backend.READY_IDLE),
-        (tags.IN_TRANSACTION, backend.READY_TRANSACTION),
-        (tags.FAILED, backend.READY_FAILED),
+        (IDLE, backend.READY_IDLE),
+        (IN_TRANSACTION, backend.READY_TRANSACTION),
+        (IN_FAILED, backend.READY_FAILED),
     ],
 )
 def test_the_word_that_the_next_request_may_come(status: int, said: bytes) -> None:
@@ -92,29 +96,29 @@ def test_a_position_is_asked_for_by_its_own_notation(position: int) -> None:
 
 def test_all_changes_are_one_text_in_an_order_that_works() -> None:
     have = UNTOUCHED.with_setting("role", "old").with_setting("timezone", "'CET'")
-    have = have.with_statement("gone", "PREPARE gone AS SELECT 1")
+    have = have.with_statement("gone", "PREPARE gone AS SELECT 1", GRAMMAR)
     want = UNTOUCHED.with_setting("session_authorization", "boss").with_setting("role", "new")
     want = want.with_setting("datestyle", "'ISO'")
-    want = want.with_statement("p", "PREPARE p AS SELECT 1 -- one")
-    sql = PostgresDialect().apply(have.changes_to(want)).decode()
+    want = want.with_statement("p", "PREPARE p AS SELECT 1 -- one", GRAMMAR)
+    sql = PostgresDialect().apply(have.changes_to(want, GRAMMAR)).decode()
     said = [line.strip(";") for line in sql.split("\n")]
     assert said.index('RESET "timezone"') < said.index("SET ROLE new")
     assert said.index("SET SESSION AUTHORIZATION boss") < said.index("SET ROLE new")
     assert 'DEALLOCATE "gone"' in said
     assert "PREPARE p AS SELECT 1 -- one" in said
-    assert len(postgast.parse(sql).stmts) == len(have.changes_to(want))
+    assert len(postgast.parse(sql).stmts) == len(have.changes_to(want, GRAMMAR))
 
 
 def test_a_role_is_dropped_before_anything_else() -> None:
     have = UNTOUCHED.with_setting("role", "old").with_setting("session_authorization", "boss")
-    sql = PostgresDialect().apply(have.changes_to(UNTOUCHED.with_setting("a", "1")))
+    sql = PostgresDialect().apply(have.changes_to(UNTOUCHED.with_setting("a", "1"), GRAMMAR))
     assert sql.split(b"\n;") == [b'RESET "role"', b"RESET SESSION AUTHORIZATION", b'SET "a" TO 1']
 
 
 def test_a_changed_statement_is_made_anew() -> None:
-    have = UNTOUCHED.with_statement("p", "PREPARE p AS SELECT 1")
-    want = UNTOUCHED.with_statement("p", "PREPARE p AS SELECT 2")
-    assert have.changes_to(want) == [
+    have = UNTOUCHED.with_statement("p", "PREPARE p AS SELECT 1", GRAMMAR)
+    want = UNTOUCHED.with_statement("p", "PREPARE p AS SELECT 2", GRAMMAR)
+    assert have.changes_to(want, GRAMMAR) == [
         Change(Verb.DEALLOCATE, "p"),
         Change(Verb.PREPARE, "p", "PREPARE p AS SELECT 2", stage=1),
     ]
@@ -122,10 +126,10 @@ def test_a_changed_statement_is_made_anew() -> None:
 
 def test_a_statement_is_made_again_under_the_settings_that_it_was_made_under() -> None:
     here = UNTOUCHED.with_setting("search_path", "here").with_setting("app.x", "1")
-    p = here.with_statement("p", "PREPARE p AS SELECT 1").with_setting("role", "new")
-    want = p.with_statement("q", "PREPARE q AS SELECT 2").with_setting("app.x", "2")
+    p = here.with_statement("p", "PREPARE p AS SELECT 1", GRAMMAR).with_setting("role", "new")
+    want = p.with_statement("q", "PREPARE q AS SELECT 2", GRAMMAR).with_setting("app.x", "2")
     have = UNTOUCHED.with_setting("search_path", "there").with_setting("role", "old")
-    assert PostgresDialect().apply(have.changes_to(want)).decode().split("\n;") == [
+    assert PostgresDialect().apply(have.changes_to(want, GRAMMAR)).decode().split("\n;") == [
         'RESET "role"',
         'SET "app"."x" TO 2',
         'SET "search_path" TO here',
@@ -143,7 +147,7 @@ BATCH = frontend.parse(b"", b"x") + frontend.bind(b"", b"") + frontend.execute(b
 
 
 def test_rows_of_our_own_in_a_simple_query() -> None:
-    said = dialect.table(request(frontend.query(b"x")), ["a", "b"], [["1", "2"]], tags.IDLE)
+    said = dialect.table(request(frontend.query(b"x")), ["a", "b"], [["1", "2"]], IDLE)
     columns = backend.row_description([backend.Column(b"a"), backend.Column(b"b")])
     rows = backend.data_row([b"1", b"2"]) + backend.command_complete(b"SELECT 1")
     assert said == columns + rows + backend.READY_IDLE
@@ -151,7 +155,7 @@ def test_rows_of_our_own_in_a_simple_query() -> None:
 
 def test_rows_of_our_own_in_the_extended_protocol() -> None:
     describe = frontend.describe(tags.STATEMENT, b"") + frontend.describe(tags.PORTAL, b"")
-    said = dialect.table(request(BATCH + describe + SYNC), ["a"], [], tags.IDLE)
+    said = dialect.table(request(BATCH + describe + SYNC), ["a"], [], IDLE)
     columns = backend.row_description([backend.Column(b"a")])
     assert said == (
         backend.PARSE_COMPLETE
@@ -165,16 +169,16 @@ def test_rows_of_our_own_in_the_extended_protocol() -> None:
 
 
 def test_a_batch_without_a_sync_is_not_ready() -> None:
-    assert not dialect.table(request(BATCH + frontend.FLUSH), ["a"], [], tags.IDLE).endswith(
+    assert not dialect.table(request(BATCH + frontend.FLUSH), ["a"], [], IDLE).endswith(
         backend.READY_IDLE
     )
 
 
 def test_something_was_done() -> None:
-    said = dialect.said(request(frontend.query(b"x")), b"DEALLOCATE", tags.IN_TRANSACTION)
+    said = dialect.said(request(frontend.query(b"x")), b"DEALLOCATE", IN_TRANSACTION)
     assert said == backend.command_complete(b"DEALLOCATE") + backend.READY_TRANSACTION
     describe = frontend.describe(tags.STATEMENT, b"")
-    said = dialect.said(request(BATCH + describe + SYNC), b"DEALLOCATE", tags.IDLE)
+    said = dialect.said(request(BATCH + describe + SYNC), b"DEALLOCATE", IDLE)
     assert said == (
         backend.PARSE_COMPLETE
         + backend.BIND_COMPLETE
@@ -198,7 +202,7 @@ def test_parameters_of_what_is_only_prepared_are_described(
     sql: bytes, oids: tuple[int, ...], types: tuple[int, ...]
 ) -> None:
     batch = frontend.parse(b"", sql, oids) + frontend.describe(tags.STATEMENT, b"") + SYNC
-    said = dialect.table(request(batch), ["a"], [], tags.IN_TRANSACTION)
+    said = dialect.table(request(batch), ["a"], [], IN_TRANSACTION)
     columns = backend.row_description([backend.Column(b"a")])
     described = backend.parameter_description(types) + columns
     assert said == backend.PARSE_COMPLETE + described + backend.READY_TRANSACTION

@@ -12,12 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import RemoteProtocolError
+from proxy.wire import status
+from proxy.wire.exchange import Prelude
 from proxy.wire.postgres import backend, frontend, tags
 from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.cutting import Cutter
-from proxy.wire.postgres.exchange import Exchange, Prelude
-from proxy.wire.postgres.prepared import AS_AT_LOGIN, Library
-from proxy.wire.postgres.requests import End, Request
+from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.prepared import Library
+from proxy.wire.postgres.requests import Request
+from proxy.wire.prepared import AS_AT_LOGIN
+from proxy.wire.requests import End
 
 SYNC, FLUSH = frontend.SYNC, frontend.FLUSH
 IDLE = backend.READY_IDLE
@@ -128,7 +132,7 @@ def test_an_answer_is_passed_on_and_its_facts_are_noted() -> None:
 
     def judge(exchange: Exchange) -> None:
         assert exchange.tags == [b"SELECT 3"]
-        assert exchange.status == tags.IDLE
+        assert exchange.status == status.IDLE
         assert exchange.plain
         assert exchange.error is None
 

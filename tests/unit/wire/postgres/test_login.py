@@ -26,6 +26,7 @@ from proxy.wire.postgres.framer import Framer, watch
 from proxy.wire.postgres.login import Credentials, LoginRefused, Welcome, log_in
 from proxy.wire.postgres.packets import V3_0, V3_2, startup_message
 from proxy.wire.postgres.scram import SCRAM, SCRAM_PLUS, Verifier, derive_keys
+from proxy.wire.status import IDLE
 
 PARAMETERS = {b"user": b"ann", b"database": b"shop"}
 PASSWORD = Credentials(password=b"pencil")
@@ -96,7 +97,7 @@ def test_a_server_that_asks_nothing_lets_us_in() -> None:
     assert server.opening == startup_message(PARAMETERS)
     assert server.says(AUTHENTICATION_OK + READY) == b""
     assert server.welcome == Welcome(
-        {b"server_version": b"15.4", b"in_hot_standby": b"off"}, 4711, b"\1\2\3\4", tags.IDLE
+        {b"server_version": b"15.4", b"in_hot_standby": b"off"}, 4711, b"\1\2\3\4", IDLE
     )
 
 

@@ -10,8 +10,8 @@ from proxy.wire.postgres import backend, frontend, tags
 from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.cutting import Cutter
 from proxy.wire.postgres.prepared import Library
-from proxy.wire.postgres.replies import Kept, only_reads, put_together, take_apart
 from proxy.wire.postgres.requests import Request
+from proxy.wire.requests import Kept
 
 SYNC = frontend.SYNC
 IDLE = backend.READY_IDLE
@@ -54,15 +54,15 @@ SHAPES = {
 @pytest.mark.parametrize(("asked", "again"), list(product(SHAPES, repeat=2)))
 def test_what_one_fetched_serves_another(asked: str, again: str) -> None:
     data, reply = SHAPES[asked]
-    kept = take_apart(reply, request(data))
+    kept = request(data).take_apart(reply)
     assert kept == Kept(COLUMNS if COLUMNS in reply else b"", ROWS)
     other, expected = SHAPES[again]
     is_missing = COLUMNS in expected and COLUMNS not in reply
-    assert put_together(kept, request(other)) == (None if is_missing else expected)
+    assert request(other).put_together(kept) == (None if is_missing else expected)
 
 
 def test_a_result_without_rows_is_a_result() -> None:
-    kept = take_apart(PARSED + BOUND + NONE + IDLE, request(PARSE + BIND + EXECUTE + SYNC))
+    kept = request(PARSE + BIND + EXECUTE + SYNC).take_apart(PARSED + BOUND + NONE + IDLE)
     assert kept == Kept(b"", NONE)
 
 
@@ -82,8 +82,8 @@ def test_a_result_without_rows_is_a_result() -> None:
 )
 def test_a_batch_that_does_something_else_is_the_servers(data: bytes) -> None:
     found = request(data)
-    assert not only_reads(found)
-    assert put_together(Kept(COLUMNS, ROWS), found) is None
+    assert not found.only_reads
+    assert found.put_together(Kept(COLUMNS, ROWS)) is None
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_a_batch_that_does_something_else_is_the_servers(data: bytes) -> None:
     ],
 )
 def test_a_reply_that_is_not_what_was_asked_for_is_not_kept(data: bytes, reply: bytes) -> None:
-    assert take_apart(reply, request(data)) is None
+    assert request(data).take_apart(reply) is None

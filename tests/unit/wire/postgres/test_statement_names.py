@@ -11,8 +11,11 @@ from proxy.wire.postgres import frontend, tags
 from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.cutting import Cutter
 from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.prepared import AS_AT_LOGIN, Library
-from proxy.wire.postgres.requests import End, Item, Request
+from proxy.wire.postgres.items import Item
+from proxy.wire.postgres.prepared import Library
+from proxy.wire.postgres.requests import Request
+from proxy.wire.prepared import AS_AT_LOGIN
+from proxy.wire.requests import End
 from tests.unit.wire.postgres.model_server import BAD_TEXT, BAD_VALUE, FAILING, ModelServer
 
 NAMES = st.sampled_from([b"", b"s", b"t"])

@@ -8,12 +8,12 @@ run, and what the server then reports is told to the client, who has heard of th
 
 from __future__ import annotations
 
+from proxy.engines.postgres.grammar import AUTHORIZATION, ROLE, ROLES
+from proxy.engines.postgres.shaping import OF_TRANSACTION
 from proxy.session.belongings import Belongings
-from proxy.session.own import Own
+from proxy.session.grammar import COMMANDS
 from proxy.session.pins import BY_EFFECT
 from proxy.session.ports import Link
-from proxy.session.profile import AUTHORIZATION, ROLE
-from proxy.session.shaping import OF_TRANSACTION
 from proxy.session.state import UNTOUCHED
 from proxy.sql.session_commands import (
     Command,
@@ -25,13 +25,8 @@ from proxy.sql.session_commands import (
     read_command,
 )
 from proxy.sql.statement import Effect, Kind, Statement
-from proxy.sql.transaction_control import read_savepoint
 from proxy.types import PinReason
-from proxy.wire.postgres import tags
-
-COMMANDS = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.PREPARE, Kind.DEALLOCATE))
-SAVEPOINTS = frozenset((Kind.SAVEPOINT, Kind.RELEASE, Kind.ROLLBACK_TO))
-_ROLES = (ROLE, AUTHORIZATION)
+from proxy.wire.status import IDLE
 
 
 def apply_effects(belongings: Belongings, link: Link, statement: Statement, text: bytes) -> None:
@@ -59,19 +54,6 @@ def apply_effects(belongings: Belongings, link: Link, statement: Statement, text
             _apply(belongings, link, command)
 
 
-def follow_savepoint(own: Own, statement: Statement) -> None:
-    """Settings of the proxy's own go back with a savepoint."""
-    name = read_savepoint(statement.text)
-    if name is None:
-        return
-    if statement.kind is Kind.SAVEPOINT:
-        own.mark(name)
-    elif statement.kind is Kind.RELEASE:
-        own.release(name)
-    else:
-        own.go_back(name)
-
-
 def _apply(belongings: Belongings, link: Link, command: Command) -> None:
     belongings.named.clear()
     match command:
@@ -92,8 +74,8 @@ def _apply(belongings: Belongings, link: Link, command: Command) -> None:
             belongings.profile.become(belongings.profile.state.without_statements())
             link.state = link.state.without_statements()
         case Deallocate(str(name)):
-            belongings.profile.become(belongings.profile.state.with_statement(name, None))
-            link.state = link.state.with_statement(name, None)
+            belongings.profile.become(belongings.profile.state.without_statement(name))
+            link.state = link.state.without_statement(name)
 
 
 def _apply_prepare(belongings: Belongings, link: Link, command: Prepare) -> None:
@@ -102,8 +84,10 @@ def _apply_prepare(belongings: Belongings, link: Link, command: Prepare) -> None
         # It can't be prepared again as it was; on this connection nobody else may find it.
         belongings.pins.add(PinReason.UNKNOWN)
         return
-    belongings.profile.become(belongings.profile.state.with_statement(name, text))
-    link.state = link.state.with_statement(name, text)
+    belongings.profile.become(
+        belongings.profile.state.with_statement(name, text, belongings.grammar)
+    )
+    link.state = link.state.with_statement(name, text, belongings.grammar)
 
 
 def _apply_set(belongings: Belongings, link: Link, command: Set) -> None:
@@ -122,8 +106,8 @@ def _apply_reset(belongings: Belongings, link: Link, name: str | None) -> None:
     belongings.is_misled = True
     if name is None:
         belongings.profile.reset_all()
-        belongings.profile.own.reset_all(in_transaction=link.exchange.status != tags.IDLE)
-        kept = {key: value for key, value in link.state.settings if key in _ROLES}
+        belongings.profile.own.reset_all(in_transaction=link.exchange.status != IDLE)
+        kept = {key: value for key, value in link.state.settings if key in ROLES}
         link.state = link.state.with_settings(kept)
         return
     _drop_role(belongings, link, name)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import final
+from typing import Final, final
 
 from proxy.errors import ClientVisibleError
+from proxy.session.ports import Dialect
 from proxy.session.state import Change, Verb
 from proxy.types import Position
-from proxy.wire.postgres import dialect
+from proxy.wire.exchange import Heard
+from proxy.wire.postgres import dialect, frontend, tags
+from proxy.wire.postgres import requests as postgres
+from proxy.wire.postgres.codec import message
 from proxy.wire.postgres.errors import error_message
-from proxy.wire.postgres.exchange import Heard
-from proxy.wire.postgres.requests import Request
+from proxy.wire.postgres.items import Item
+from proxy.wire.requests import END_READY, Execution, Request
 
 
 @final
-class PostgresDialect:
+class PostgresDialect(Dialect):
     """See `proxy.session.ports.Dialect`."""
 
     def error(self, error: ClientVisibleError) -> bytes:
@@ -62,7 +66,7 @@ class PostgresDialect:
 
     def said(self, request: Request, tag: bytes, status: int) -> bytes:
         """A reply that something was done."""
-        return dialect.said(request, tag, status)
+        return dialect.said(_own(request), tag, status)
 
     def table(
         self,
@@ -72,7 +76,45 @@ class PostgresDialect:
         status: int,
     ) -> bytes:
         """A reply with rows of our own."""
-        return dialect.table(request, columns, rows, status)
+        return dialect.table(_own(request), columns, rows, status)
+
+    def text(self, sql: bytes) -> Request:
+        """A simple query."""
+        return postgres.text(sql)
+
+    def failing_part(self, request: Request, error: ClientVisibleError) -> Request:
+        """A Describe of a portal that is named by the error's words."""
+        words = f"{error.message} ({error.detail})" if error.detail else error.message
+        name = words.encode("utf-8", "replace").replace(b"\0", b"")
+        is_last = request.end is END_READY
+        tag, end = (tags.SYNC, frontend.SYNC) if is_last else (tags.FLUSH, frontend.FLUSH)
+        items = [
+            Item(tags.DESCRIBE, frontend.describe(tags.PORTAL, name), None, b""),
+            Item(tag, end, None, b""),
+        ]
+        return postgres.Request(request.end, items)
+
+    def copy_of(self, execution: Execution, text: bytes) -> bytes:
+        """A simple query, or a whole batch, with its parameters as they came."""
+        prepared = execution.prepared
+        if prepared is None:
+            return frontend.query(text)
+        pieces = (
+            frontend.parse(b"", prepared.sql, prepared.oids),
+            message(tags.BIND, _UNNAMED, execution.tail),
+            frontend.execute(b""),
+            frontend.SYNC,
+        )
+        return b"".join(pieces)
+
+
+_UNNAMED: Final = bytes(2)
+"""The unnamed portal, and the unnamed statement."""
+
+
+def _own(request: Request) -> postgres.Request:
+    assert isinstance(request, postgres.Request)
+    return request
 
 
 def _order(change: Change) -> tuple[int, int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.engines.postgres.shaping import constants_depend_on
 from proxy.routing.plan import Plan
-from proxy.session.shaping import constants_depend_on
 from proxy.sql.session_commands import Reset, Set, read_command
 from proxy.sql.setting_calls import read_setting_calls
 from proxy.sql.statement import Effect, Kind

@@ -10,31 +10,32 @@ what its client said, where that can be.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
+from proxy.engines.postgres.grammar import ROLES
 from proxy.routing.plan import Plan
 from proxy.session.ports import Dialect
-from proxy.session.profile import AUTHORIZATION, ROLE
 from proxy.session.state import Change, SessionState, Verb
 from proxy.sql.scanner import scan
 from proxy.sql.session_commands import Reset, Set, read_command
 from proxy.sql.statement import Kind
-from proxy.wire.postgres.requests import Request
+from proxy.wire.requests import Request
 
 _BACK: Final = frozenset((Kind.SET, Kind.SET_LOCAL, Kind.RESET))
 
 
-def may_reset(request: Request, plans: tuple[Plan, ...]) -> bool:
+def may_reset(request: Request, plans: Sequence[Plan]) -> bool:
     """Tell if a request is a text that may reset something."""
-    if not request.simple or len(request.items) != 1 or (len(plans) == 1 and plans[0].is_plain):
+    if not request.is_one_text or (len(plans) == 1 and plans[0].is_plain):
         return False
     return any(plan.statement.kind in _BACK for plan in plans)
 
 
 def restore(
     request: Request,
-    plans: tuple[Plan, ...],
-    texts: tuple[bytes, ...],
+    plans: Sequence[Plan],
+    texts: Sequence[bytes],
     startup: SessionState,
     dialect: Dialect,
 ) -> bool:
@@ -99,7 +100,7 @@ def _again(text: bytes, startup: SessionState, dialect: Dialect) -> list[bytes]:
     reset = [
         Change(Verb.SET, name, value)
         for name, value in startup.settings
-        if name == command.name or (command.name is None and name not in (ROLE, AUTHORIZATION))
+        if name == command.name or (command.name is None and name not in ROLES)
     ]
     said = [dialect.apply((change,)) for change in reset]
     if isinstance(command, Set) and command.is_local:

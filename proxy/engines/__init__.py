@@ -1,0 +1,1 @@
+"""What differs between PostgreSQL and MySQL, for sessions that know neither."""

@@ -1,0 +1,1 @@
+"""How PostgreSQL says things, and what its statements leave in a session."""
