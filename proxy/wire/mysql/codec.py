@@ -32,6 +32,32 @@ def packet(sequence: int, payload: bytes) -> bytes:
     return b"".join(pieces)
 
 
+def payload(packets: bytes) -> bytes:
+    """Take one message out of the packets it came in."""
+    if len(packets) < HEADER + LARGEST:
+        return packets[HEADER:]
+    step = HEADER + LARGEST
+    return b"".join(
+        [packets[start + HEADER : start + step] for start in range(0, len(packets), step)]
+    )
+
+
+def renumber(data: bytes, start: int, ahead: int) -> bytes:
+    """Add to the sequence ids of packets.
+
+    Args:
+        data: Packets; the last may be cut off.
+        start: Where the first header is.
+        ahead: What to add; it goes round at 256.
+    """
+    changed = bytearray(data)
+    end = len(data)
+    while end - start >= HEADER:
+        changed[start + 3] = (changed[start + 3] + ahead) & 0xFF
+        start += HEADER + (data[start] | data[start + 1] << 8 | data[start + 2] << 16)
+    return bytes(changed)
+
+
 def lenenc_int(value: int) -> bytes:
     """Write a length-encoded integer."""
     if value < 0xFB:

@@ -1,0 +1,262 @@
+"""A client's bytes, cut into commands as they come.
+
+What a command says is not looked at here. Sequence ids are checked as a server would: a command
+begins at 0, the packets of one above 16 MB count on, and what a client sends in the middle of a
+reply (a file, its part of an authentication) counts on from what it answers.
+
+Sources: "MySQL Packets" and "Protocol::LOCAL_INFILE_Data" in the MySQL source documentation.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from librt.strings import read_i32_le
+from mypy_extensions import i64
+
+from proxy.errors import MessageTooLarge, RemoteProtocolError
+from proxy.wire.mysql.codec import HEADER, LARGEST, renumber
+
+DEFAULT_LIMIT: Final = 1024 * 1024
+"""The most bytes of a command that is looked at whole; a larger one passes in pieces."""
+
+DEFAULT_LARGEST: Final = 1024 * 1024 * 1024
+"""The highest max_allowed_packet there is. What a server allows, it judges itself."""
+
+ANSWER: Final = -1
+"""In place of a command's first byte: what a client said in the middle of a reply."""
+
+NOTHING: Final = -2
+"""No command is large."""
+
+
+@final
+class Splitter:
+    """Cut a stream into whole commands, and let the very large ones through in pieces.
+
+    A command above `limit` is not gathered. `feed` stops in front of it once its first `limit`
+    bytes are there, enough to see how it begins, and sets `large_code`; the owner then takes it
+    piece by piece, and afterwards goes on with `feed(b"")`:
+
+        commands = splitter.feed(data)
+        ...
+        while splitter.large_code != NOTHING:
+            pass_on(splitter.take_large())
+            if splitter.large_code != NOTHING:
+                break  # the rest of it has not come yet
+            commands = splitter.feed(b"")
+            ...
+
+    A file that a server asked for goes the same way, by `expect_file`, `in_file` and `take_file`.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_answer",
+        "_held",
+        "_held_size",
+        "_last_was_full",
+        "_open",
+        "_remain",
+        "_sequence",
+        "_size",
+        "_wanted",
+        "in_file",
+        "large_code",
+        "largest",
+        "limit",
+    )
+
+    def __init__(self, limit: int = DEFAULT_LIMIT, largest: int = DEFAULT_LARGEST) -> None:
+        """Begin where a command begins.
+
+        Args:
+            limit: The most bytes of payload that a command may have to be gathered whole.
+            largest: The most bytes of payload that a command may have at all.
+        """
+        self.limit: i64 = limit
+        self.largest: i64 = largest
+        self.large_code = NOTHING
+        self.in_file = False
+        self._answer: i64 = -1  # the sequence id of the answer that is to come next
+        self._held: list[bytes] = []
+        self._held_size: i64 = 0
+        self._wanted: i64 = 0  # no use in looking again before that many bytes are held
+        # Of a large command or a file, which are counted past:
+        self._open = False  # more packets of it are to come
+        self._remain: i64 = 0  # bytes of its current packet not handed out yet
+        self._sequence: i64 = 0  # of its next packet
+        self._size: i64 = 0  # bytes of payload announced so far
+        self._last_was_full = False  # so that an empty packet ends a message, not the file
+        self._ahead: i64 = 0  # what is added to its sequence ids when it is passed on
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether nothing of a command has come without the rest of it."""
+        return not self._held and self.large_code == NOTHING and not self.in_file
+
+    def expect_answer(self, sequence: int) -> None:
+        """Take the next message for a part of an authentication, not for a command.
+
+        Args:
+            sequence: One above that of the packet it answers.
+        """
+        self._answer = sequence & 0xFF
+
+    def expect_file(self, sequence: int, sent_as: int = -1) -> None:
+        """Take what comes for a file's content, up to an empty packet.
+
+        Args:
+            sequence: One above that of the packet that asked for it, as the client saw it.
+            sent_as: The same as the server sees it, where it has sent another number.
+        """
+        self.in_file = True
+        self._ahead = (sent_as - sequence) & 0xFF if sent_as >= 0 else 0
+        self._begin_counting(sequence & 0xFF)
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Take what came and return the commands that are whole by now.
+
+        Each is its first byte (or `ANSWER`) and its packets, as they came, headers included.
+        Nothing is lost by feeding while a large command or a file waits to be taken, but it is
+        held: the owner pauses reading meanwhile.
+
+        Raises:
+            MessageTooLarge: A command is announced that is above `largest`.
+            RemoteProtocolError: A sequence id is not the one due.
+        """
+        end: i64 = len(data)
+        if self._held or self.large_code != NOTHING or self.in_file:
+            if end:
+                self._held.append(data)
+                self._held_size += end
+            if self.large_code != NOTHING or self.in_file or self._held_size < self._wanted:
+                return []
+            data = b"".join(self._held)
+            self._held = []
+        elif end > HEADER and self._answer < 0:
+            # One command in one segment is what most clients send: no slice for it.
+            header: int = read_i32_le(data, 0)
+            if header + HEADER == end and header < LARGEST and header <= self.limit:
+                return [(data[HEADER], data)]
+        return self._split(data)
+
+    def _split(self, data: bytes) -> list[tuple[int, bytes]]:
+        commands: list[tuple[int, bytes]] = []
+        start: i64 = 0
+        end: i64 = len(data)
+        wanted: i64 = HEADER
+        while end - start >= HEADER:
+            pos: i64 = start
+            sequence: i64 = self._answer if self._answer >= 0 else 0
+            size: i64 = 0
+            whole = False
+            while end - pos >= HEADER:
+                header: int = read_i32_le(data, pos)
+                length: i64 = header & LARGEST
+                self._check(data[pos + 3], sequence)
+                size += length
+                if size > self.largest:
+                    raise _too_large()
+                pos += HEADER + length
+                if size > self.limit or pos > end:
+                    break
+                sequence = (sequence + 1) & 0xFF
+                if length < LARGEST:
+                    whole = True
+                    break
+            if size > self.limit:
+                wanted = self.limit + HEADER
+                if end - start >= wanted:
+                    self._begin_large(data[start + HEADER])
+                break
+            if not whole:
+                wanted = pos - start if pos > end else pos - start + HEADER
+                break
+            code: int = data[start + HEADER] if size else 0
+            if self._answer >= 0:
+                self._answer = -1
+                code = ANSWER
+            commands.append((code, data[start:pos]))
+            start = pos
+        if start < end:
+            self._held = [data[start:]]
+            self._held_size = end - start
+            self._wanted = wanted
+        return commands
+
+    def _check(self, got: int, due: i64) -> None:
+        if got != due:
+            raise RemoteProtocolError(f"Got packets out of order: {got} where {due} was due")
+
+    def _begin_large(self, code: int) -> None:
+        self.large_code = code if self._answer < 0 else ANSWER
+        self._ahead = 0
+        self._begin_counting(self._answer if self._answer >= 0 else 0)
+        self._answer = -1
+
+    def _begin_counting(self, sequence: i64) -> None:
+        self._open = True
+        self._remain = 0
+        self._sequence = sequence
+        self._size = 0
+        self._last_was_full = False
+
+    def take_large(self) -> bytes:
+        """Hand out what has come of the large command; `large_code` falls with its last byte.
+
+        Empty when nothing more has come. A packet's header is handed out whole.
+
+        Raises:
+            MessageTooLarge: It is above `largest` after all.
+            RemoteProtocolError: A sequence id is not the one due.
+        """
+        piece = self._take(False)
+        if not self._open and not self._remain:
+            self.large_code = NOTHING
+        return piece
+
+    def take_file(self) -> bytes:
+        """Hand out what has come of the file; `in_file` falls with its empty last packet.
+
+        Raises:
+            RemoteProtocolError: A sequence id is not the one due.
+        """
+        piece = self._take(True)
+        if not self._open and not self._remain:
+            self.in_file = False
+        return piece
+
+    def _take(self, is_file: bool) -> bytes:
+        data = b"".join(self._held)
+        end: i64 = len(data)
+        first: i64 = self._remain  # where the first header is, if it is in what has come
+        pos: i64 = first
+        while self._open and end - pos >= HEADER:
+            header: int = read_i32_le(data, pos)
+            length: i64 = header & LARGEST
+            self._check(data[pos + 3], self._sequence)
+            self._sequence = (self._sequence + 1) & 0xFF
+            if is_file:
+                # A full packet is joined with the next, whatever that one's size.
+                self._open = length > 0 or self._last_was_full
+                self._last_was_full = length == LARGEST
+            else:
+                self._size += length
+                if self._size > self.largest:
+                    raise _too_large()
+                self._open = length == LARGEST
+            pos += HEADER + length
+        stop: i64 = pos if pos < end else end
+        self._remain = pos - stop
+        self._held = [data[stop:]] if stop < end else []
+        self._held_size = end - stop
+        self._wanted = HEADER
+        piece = data[:stop]
+        if self._ahead and first < stop:
+            return renumber(piece, first, self._ahead)
+        return piece
+
+
+def _too_large() -> MessageTooLarge:
+    return MessageTooLarge("Got a packet bigger than 'max_allowed_packet' bytes")
