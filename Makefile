@@ -14,7 +14,7 @@ help:
 	echo "make lint           ruff, mypy, the import contracts"
 	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner)"
 	echo "make build          .venv and the compiled modules"
-	echo "make setup-servers  install PostgreSQL, PgBouncer and Redis, without starting them"
+	echo "make setup-servers  install PostgreSQL, MariaDB, PgBouncer and Redis, without starting them"
 	echo "make clean          remove what the others made"
 
 demo: build
@@ -23,7 +23,7 @@ demo: build
 
 # Last, so that its summary ends the output: the whole suite on the compiled build.
 test: lint
-	$(SETUP_SERVERS) postgres
+	$(SETUP_SERVERS) postgres mariadb
 	if find proxy -name "*.so" | grep -q .; then \
 		TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit; \
 	fi

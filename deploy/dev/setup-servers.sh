@@ -1,8 +1,9 @@
 #!/bin/sh
 # Install the servers that the demo, the tests and the benchmarks start for themselves.
 #
-#     setup-servers.sh [postgres] [pgbouncer] [redis]      (all of them when none is named)
+#     setup-servers.sh [postgres] [mariadb] [pgbouncer] [redis]      (all of them when none is named)
 #
+# MySQL is not among them: what needs it fetches it into a folder of its own (proxy/demo/mysql_root.py).
 # Nothing is started and no database cluster is made: only the programs are wanted.
 # Does nothing, quickly, when they are there.
 set -eu
@@ -17,15 +18,17 @@ has() {
     case $1 in
         postgres) command -v postgres >/dev/null ||
             find /usr/lib/postgresql /usr/pgsql-* -path '*/bin/postgres' 2>/dev/null | grep -q . ;;
+        mariadb) command -v mariadbd mariadb-install-db >/dev/null ;;
         pgbouncer) command -v pgbouncer >/dev/null ;;
         redis) command -v redis-server >/dev/null ;;
-        *) say "no such server: $1 (postgres, pgbouncer, redis)"; exit 2 ;;
+        *) say "no such server: $1 (postgres, mariadb, pgbouncer, redis)"; exit 2 ;;
     esac
 }
 
 package() {
     case $1 in
         postgres) echo postgresql ;;
+        mariadb) echo mariadb-server ;;
         redis) echo redis-server ;;
         *) echo "$1" ;;
     esac
@@ -52,7 +55,7 @@ forbid_clusters() {
     echo 'create_main_cluster = false' >>"$cluster_conf"
 }
 
-[ $# -gt 0 ] || set -- postgres pgbouncer redis
+[ $# -gt 0 ] || set -- postgres mariadb pgbouncer redis
 missing=
 for server in "$@"; do
     has "$server" || missing="$missing $(package "$server")"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from proxy.demo.local_mysql import MySQLCluster, find_programs, temporary_mysql
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster, temporary_cluster
+from proxy.demo.mysql_programs import Flavour
+from proxy.demo.processes import MissingProgram
 from tests.integration.application import PASSWORD, Application
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
 
@@ -165,3 +169,76 @@ def app(direct: Application, module_proxy: ProxyUnderTest) -> Application:
 def narrow(direct: Application, narrow_proxy: ProxyUnderTest) -> Application:
     """The application of `direct`, through one server connection that all its clients share."""
     return direct.at(narrow_proxy.port)
+
+
+def require(flavour: Flavour) -> None:
+    """Skip the test where a flavour can't be had, and say why; in CI that is an error.
+
+    MariaDB is what `make setup-servers` installs; MySQL is fetched, which asks for a network.
+    """
+    try:
+        find_programs(flavour)
+    except MissingProgram as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def shared_mariadb() -> Iterator[MySQLCluster]:
+    """A MariaDB primary and two replicas, started when first asked for. Tests use `mariadb`."""
+    require("mariadb")
+    with temporary_mysql("mariadb") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def shared_mysql() -> Iterator[MySQLCluster]:
+    """The same of MySQL."""
+    require("mysql")
+    with temporary_mysql("mysql") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def mariadb(shared_mariadb: MySQLCluster) -> Iterator[MySQLCluster]:
+    """MariaDB, all servers up and in step, and brought back to that afterwards: as `cluster`."""
+    yield shared_mariadb
+    heal_mysql(shared_mariadb)
+
+
+@pytest.fixture
+def mysql(shared_mysql: MySQLCluster) -> Iterator[MySQLCluster]:
+    """MySQL, the same."""
+    yield shared_mysql
+    heal_mysql(shared_mysql)
+
+
+@pytest.fixture(params=["mariadb", "mysql"])
+def either(request: pytest.FixtureRequest) -> MySQLCluster:
+    """`mariadb` and `mysql`, one after the other."""
+    cluster: MySQLCluster = request.getfixturevalue(request.param)
+    return cluster
+
+
+@pytest.fixture
+def either_database(either: MySQLCluster) -> Iterator[str]:
+    """The name of an empty database, there on every server of `either`."""
+    name = f"test_{next(_numbers)}"
+    either.primary.execute(f"CREATE DATABASE {name}")
+    either.wait_replayed()
+    yield name
+    heal_mysql(either)
+    either.primary.execute(f"DROP DATABASE {name}")
+
+
+def heal_mysql(cluster: MySQLCluster) -> None:
+    """Bring every server up, let every replica replay, and wait until they are in step."""
+    for server in cluster.servers:
+        if server.is_running:
+            server.thaw()
+        else:
+            server.start()
+    for replica in cluster.replicas:
+        replica.resume_replay()
+    cluster.wait_replayed()
