@@ -195,6 +195,11 @@ class MySQLCluster:
 
     def _make_users(self) -> None:
         """Make who logs in over TCP: the superuser, the replicas, and Tidegate's control user."""
+        # MariaDB makes some of its own, that need no password.
+        for (host,) in self.primary.fetch(
+            "SELECT host FROM mysql.user WHERE user = %s AND host <> 'localhost'", SUPERUSER
+        ):
+            self.primary.execute(f"DROP USER '{SUPERUSER}'@'{host}'")
         for user, password, rights in (
             (SUPERUSER, self.password, "ALL PRIVILEGES"),
             (REPLICATION_USER, self.password, "REPLICATION SLAVE"),

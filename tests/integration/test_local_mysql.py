@@ -15,6 +15,7 @@ import pytest
 
 from proxy.demo import mysql_programs, mysql_root
 from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster, temporary_mysql
+from proxy.demo.mysql_console import SUPERUSER
 from proxy.demo.mysql_programs import Flavour, find_mariadb
 from proxy.demo.mysql_server import MySQLServer
 from proxy.demo.processes import MissingProgram, ProgramFailed, is_alive, wait_until
@@ -176,6 +177,12 @@ def test_tls_server_shows_a_certificate_of_the_authority(flavour: Flavour) -> No
                 cursor = connection.cursor()
                 cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
                 assert cursor.fetchone()[1]
+
+
+def test_superuser_is_asked_for_a_password_over_tcp(either: MySQLCluster) -> None:
+    connect(either.primary, SUPERUSER, either.password).close()
+    with pytest.raises(pymysql.OperationalError, match="Access denied"):
+        connect(either.primary, SUPERUSER, "")
 
 
 async def test_control_user_may_see_what_it_needs(either: MySQLCluster) -> None:
