@@ -18,6 +18,7 @@ from proxy.routing.plan import Plan, Planner, Scope
 from proxy.routing.reading import Reader, Reading
 from proxy.sql.catalog import Catalog
 from proxy.sql.digest import shown
+from proxy.sql.lineage import Lineage
 from proxy.sql.routines import FIRST_USER_OID
 from proxy.sql.statement import Kind
 from proxy.types import Reason, Table, Token
@@ -311,7 +312,7 @@ class Model:
             known.why_unseen = unseen or plan.detail or statement.kind.value
         return known
 
-    def _traffic(self, catalog: Catalog, tables: frozenset[Table]) -> list[Traffic]:
+    def _traffic(self, catalog: Lineage, tables: frozenset[Table]) -> list[Traffic]:
         known = self.findings.tables
         found = []
         for table in tables:

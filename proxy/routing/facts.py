@@ -13,8 +13,8 @@ from proxy.routing.advice import ADVICE, MEANINGS, in_words
 from proxy.routing.plan import Plan, Scope
 from proxy.routing.terms import Terms
 from proxy.settings.values import format_duration
-from proxy.sql.catalog import Catalog
 from proxy.sql.digest import digest, shown
+from proxy.sql.lineage import Lineage
 from proxy.sql.statement import Statement
 from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
 
@@ -166,11 +166,11 @@ def _functions(statement: Statement, scope: Scope) -> str:
     return ", ".join(sorted(shown)) or "none"
 
 
-def _tables(catalog: Catalog | None, tables: Iterable[Table]) -> str:
+def _tables(catalog: Lineage | None, tables: Iterable[Table]) -> str:
     return ", ".join(sorted({_table(catalog, table) for table in tables}))
 
 
-def _table(catalog: Catalog | None, table: Table) -> str:
+def _table(catalog: Lineage | None, table: Table) -> str:
     database, oid = table
     if oid > ALL_OID:
         return str(oid) if catalog is None else catalog.name_of(oid)

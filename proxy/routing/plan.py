@@ -12,7 +12,7 @@ from typing import Any, Final, final
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, ReadSet, everything_in, schema_of
 from proxy.sql.access import Access
-from proxy.sql.catalog import Catalog
+from proxy.sql.lineage import Lineage
 from proxy.sql.statement import NO_NAMES, Effect, Kind, Statement
 from proxy.types import Reason, Table
 
@@ -130,7 +130,7 @@ class Scope:
         self.database = database
         self.user = user
         self.search_path = search_path
-        self.catalog: Catalog | None = None
+        self.catalog: Lineage | None = None
         self.plans: dict[Statement, Plan] = {}
 
 
@@ -151,7 +151,7 @@ class Planner:
     def __init__(self, ledger: Ledger, limit: int = PLANS) -> None:
         self._ledger = ledger
         self._limit = limit
-        self._catalogs: dict[str, Catalog] = {}
+        self._catalogs: dict[str, Lineage] = {}
         self._scopes: dict[tuple[str, str, tuple[str, ...]], Scope] = {}
         self.generation = 0
 
@@ -165,7 +165,7 @@ class Planner:
             scope = self._scopes[key] = Scope(database, user, search_path)
         return scope
 
-    def know(self, database: str, catalog: Catalog) -> None:
+    def know(self, database: str, catalog: Lineage) -> None:
         """Take in a catalog that is true now."""
         self._catalogs[database] = catalog
 
@@ -181,7 +181,7 @@ class Planner:
         """Tell whether there is a catalog that can be believed."""
         return database in self._catalogs
 
-    def catalog(self, database: str) -> Catalog | None:
+    def catalog(self, database: str) -> Lineage | None:
         """Find the catalog of a database, if there is one that can be believed."""
         return self._catalogs.get(database)
 
@@ -215,7 +215,7 @@ class Planner:
         """The same, for what may change definitions too."""
         return self.any_table(database) | {schema_of(EVERY_DATABASE)}
 
-    def _make(self, scope: Scope, statement: Statement, catalog: Catalog | None) -> Plan:
+    def _make(self, scope: Scope, statement: Statement, catalog: Lineage | None) -> Plan:
         plan = Plan(statement, self.generation)
         kind = statement.kind
         if kind is Kind.OPAQUE:
@@ -248,7 +248,7 @@ class Planner:
             plan.may_commit = plan.commits = plan.taints = True
             plan.writes = self.everything(scope.database)
             return plan
-        # Even a read: a view may call what writes. Definitions are not counted as changed, or what
+        # Even a read: a view may call what writes. Lineage are not counted as changed, or what
         # runs while they are being read would have them read again, for ever.
         plan.writes |= self.any_table(scope.database)
         plan.taints = plan.taints or bool(statement.functions)

@@ -21,8 +21,8 @@ from proxy.routing.rewrite import Rewrite
 from proxy.routing.throttle import Throttle
 from proxy.settings.rule import Rule, label
 from proxy.settings.values import LOCAL, CacheUse, Network, RouteTo
-from proxy.sql.catalog import Catalog
 from proxy.sql.digest import digest, shown
+from proxy.sql.lineage import Lineage
 from proxy.types import Mirrored
 
 TEXT_LIMIT: Final = 4096
@@ -147,7 +147,7 @@ class Candidates:
         found: Match | None = plan.verdicts[self]
         return found
 
-    def verdict(self, plan: Plan, catalog: Catalog | None, path: Sequence[str]) -> Match | None:
+    def verdict(self, plan: Plan, catalog: Lineage | None, path: Sequence[str]) -> Match | None:
         """Find the rule that decides on a statement.
 
         Args:
@@ -226,7 +226,7 @@ class RuleBook:
         return found
 
 
-def table_names(plan: Plan, catalog: Catalog | None, path: Sequence[str]) -> frozenset[str]:
+def table_names(plan: Plan, catalog: Lineage | None, path: Sequence[str]) -> frozenset[str]:
     """Name the tables that a statement touches: as it names them, and what is behind that."""
     names: set[str] = set()
     statement = plan.statement

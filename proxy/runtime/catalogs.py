@@ -15,7 +15,7 @@ from proxy.observe.metrics import GroupMetrics
 from proxy.routing.plan import Planner
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import OutOfBand
-from proxy.sql.catalog import Catalog
+from proxy.sql.lineage import Lineage
 from proxy.topology.catalogs import CatalogKeeper, declarations_of
 from proxy.topology.group import Group
 from proxy.topology.witness import Control
@@ -67,7 +67,7 @@ class Catalogs:
         self._replaced = replaced  # is told of a name that means another database, or none
         self._oids: dict[str, int] = {}
         self._keepers: dict[str, CatalogKeeper] = {}
-        self._known: dict[str, Catalog] = {}
+        self._known: dict[str, Lineage] = {}
         self._watches: dict[str, Watch] = {}
         self._counted: set[str] = set()  # databases with a history: what rises in them is foreign
         self._tasks: dict[str, asyncio.Task[Any]] = {}
@@ -150,7 +150,7 @@ class Catalogs:
         """See `proxy.topology.catalogs.Taker`."""
         return self._planner.generation
 
-    def took(self, database: str, catalog: Catalog, generation: int) -> bool:
+    def took(self, database: str, catalog: Lineage, generation: int) -> bool:
         """Believe a catalog, unless something may have changed since the reading began."""
         if generation != self._planner.generation:
             return False

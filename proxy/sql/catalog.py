@@ -8,30 +8,17 @@ views, partitions, inheritance, row security and cascades, and every function on
 
 from __future__ import annotations
 
-from typing import NamedTuple, final
+from typing import final
 
 from proxy.sql import snapshot
 from proxy.sql.access import Access
 from proxy.sql.bodies import Declarations
+from proxy.sql.lineage import Way, anything, path_of
 from proxy.sql.relations import tables
-from proxy.sql.resolution import Frame, Resolution, Step
+from proxy.sql.resolution import Frame, Resolution
 from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import FunctionName, Kind, Statement
 from proxy.types import Reason, Table
-
-
-class Way(NamedTuple):
-    """How a table comes into what a statement touches, for people.
-
-    Attributes:
-        table: Its name, with its schema: the root of its partitions or its inheritance.
-        path: By which way, as `view shop.v -> function shop.f`; `named` for what the text names.
-        is_written: Whether it is changed; if not, it is read.
-    """
-
-    table: str
-    path: str
-    is_written: bool
 
 
 @final
@@ -72,7 +59,7 @@ class Catalog:
             user: Who `"$user"` is: the current role.
         """
         if statement.kind is Kind.OPAQUE:
-            return _anything(statement)
+            return anything(statement)
         resolution = self._begin(statement, search_path, user)
         return self._resolved(resolution, statement)
 
@@ -111,7 +98,7 @@ class Catalog:
         resolution.ways = {}
         self._resolved(resolution, statement)
         return sorted(
-            Way(self.name_of(oid), _path(steps), written)
+            Way(self.name_of(oid), path_of(steps), written)
             for (oid, written), steps in resolution.ways.items()
         )
 
@@ -132,19 +119,3 @@ class Catalog:
         """Name the volatility of a function for people; empty where there is none to be told."""
         path = tuple(user if schema == "$user" else schema for schema in search_path)
         return self._snapshot.routines.volatility(call, path)
-
-
-def _path(steps: tuple[Step, ...]) -> str:
-    return " -> ".join(f"{kind} {name}" for kind, name in steps) or "named"
-
-
-def _anything(statement: Statement) -> Access:
-    return Access(
-        exact=False,
-        hidden=True,
-        schema=True,
-        replica=statement.reason or Reason.OPAQUE,
-        cache=statement.reason or Reason.OPAQUE,
-        detail=statement.detail,
-        taints=True,
-    )

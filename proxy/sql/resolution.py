@@ -7,25 +7,19 @@ runs it, so the walk carries a `Frame`: the search path and the user as they are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from proxy.sql.access import Access
 from proxy.sql.bodies import TOLD, Body, Meaning, Part, read_block
 from proxy.sql.functions import CALLED_TYPES
+from proxy.sql.gathering import MAX_DEPTH, MAX_PARTS, Gathering, Step
 from proxy.sql.postgres.definitions import rule_actions, trigger_condition
 from proxy.sql.relations import SYSTEM_SCHEMAS, ForeignKey, Relation, Trigger
 from proxy.sql.routines import Judgement, Routine, Verdict, judge_unread
 from proxy.sql.snapshot import Snapshot
 from proxy.sql.statement import Action, Effect, Kind, Origin, RelationName, Source, Statement
 from proxy.types import Reason
-
-MAX_DEPTH: Final = 50
-"""Views and functions upon each other; far above what people write, far below our stack."""
-
-MAX_PARTS: Final = 2_000
-"""Statements beneath one statement: reading them for the first time takes up to half a second."""
 
 USER: Final = "$user"
 
@@ -52,18 +46,12 @@ class Frame(NamedTuple):
     is_atomic: bool = True
 
 
-class Step(NamedTuple):
-    """A step on the way from a statement to a table, for people."""
-
-    kind: str
-    name: str
-
-
-class Resolution:
+class Resolution(Gathering):
     """Gathers what a statement touches."""
 
     def __init__(self, snapshot: Snapshot, frame: Frame) -> None:
         """Begin with nothing touched."""
+        super().__init__()
         self._snapshot = snapshot
         self._depth = 0
         self._parts = 0
@@ -74,11 +62,6 @@ class Resolution:
         self._changed: set[tuple[int, frozenset[Action], Frame]] = set()
         self._sets_names = False
         self._has_bare_names = False
-        self._trail: list[Step] = []
-        self.ways: dict[tuple[int, bool], tuple[Step, ...]] | None = None
-        self.reads: set[int] = set()
-        self.writes: set[int] = set()
-        self.access = Access()
 
     def whole(self, statement: Statement) -> None:
         """Take everything that a statement names, and draw the sum."""
@@ -236,11 +219,6 @@ class Resolution:
         if relation.row_security:
             for text in snapshot.policies.get(oid, ()):
                 self._definition(f"SELECT ({text})", "policy of", relation)
-
-    def _record(self, oids: Iterable[int], *, is_written: bool) -> None:
-        assert self.ways is not None
-        for oid in oids:
-            self.ways.setdefault((oid, is_written), tuple(self._trail))
 
     def _definition(self, text: str, kind: str, relation: Relation) -> None:
         """Follow what runs beneath a relation: a view's query, a policy's expression."""
@@ -482,33 +460,6 @@ class Resolution:
             self._keep_out(Reason.VOLATILE, judgement.detail)
         elif verdict is Verdict.PRIMARY:
             self._refuse(Reason.FUNCTION, judgement.detail)
-
-    def _cannot_tell(self, reason: Reason, detail: str, *, hidden: bool = True) -> None:
-        """Note that it may do anything, its definitions and its session included."""
-        self.access.hidden = self.access.hidden or hidden
-        self._refuse(reason, detail)
-        if not self.access.unseen:
-            steps = [f"{kind} {name}" for kind, name in self._trail]
-            if not (steps and steps[-1].endswith(detail)):
-                steps.append(detail)
-            self.access.unseen = " -> ".join(steps)
-        self.access.exact = False
-        self.access.schema = True
-        self.access.taints = True
-
-    def _refuse(self, reason: Reason, detail: str) -> None:
-        """Note why no replica may serve it; the first reason is the one that is told."""
-        if self.access.replica is None:
-            self.access.replica = reason
-            self.access.detail = detail
-        self._keep_out(reason, detail)
-
-    def _keep_out(self, reason: Reason, detail: str) -> None:
-        if reason is Reason.CLOCK:
-            self.access.clock = True
-        if self.access.cache is None:
-            self.access.cache = reason
-            self.access.detail = self.access.detail or detail
 
 
 def _condition(definition: bytes) -> list[bytes]:

@@ -18,6 +18,7 @@ from proxy.settings.model import ServerGroup
 from proxy.sql import catalog_queries as queries
 from proxy.sql.bodies import Declaration, Declarations
 from proxy.sql.catalog import Catalog
+from proxy.sql.lineage import Lineage
 from proxy.sql.statement import RelationName
 from proxy.topology.group import Group
 from proxy.topology.witness import FAILURES, Control, connect, describe
@@ -40,7 +41,7 @@ class Taker(Protocol):
     def generation(self) -> int:
         """A number that grows whenever catalogs may have changed."""
 
-    def took(self, database: str, catalog: Catalog, generation: int) -> bool:
+    def took(self, database: str, catalog: Lineage, generation: int) -> bool:
         """Here is a catalog, read while `generation` was the number; False: read it again."""
 
     def met(self, database: str, oid: int) -> None:
