@@ -1,7 +1,8 @@
 """One control connection per server, kept open: it says what the server is and how far it is.
 
-Adapter to asyncpg. Its lifetime is the server's incarnation (see `group`); it is asked once per
+Its lifetime is the server's incarnation (see `group`); it is asked once per
 interval, and at once when somebody wants a position. What a failure means is decided elsewhere.
+How a server is asked is its engine's: a `Link`. PostgreSQL's is here, an adapter to asyncpg.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Final, Protocol, cast, final
+from typing import Any, Final, NamedTuple, Protocol, cast, final
 
 import asyncpg
 
@@ -101,6 +102,32 @@ class Watcher(Protocol):
         """The witness is gone, or none could be had."""
 
 
+class Sight(NamedTuple):
+    """What a server said of itself: a `Sighting` without its times."""
+
+    role: Role
+    system: int
+    timeline: int
+    position: Position
+
+
+class Link(Protocol):
+    """One control connection, as a witness uses it. What fails, fails with one of `FAILURES`."""
+
+    async def look(self) -> Sight:
+        """Ask the server what it is and how far it is."""
+
+    async def fence(self, pid: int, start: float) -> bool:
+        """End a session of a client's: see `Witness.fence`."""
+
+    def close(self) -> None:
+        """Let go, without a farewell."""
+
+
+OpenLink = Callable[["Control", Server, Callable[[], None]], Awaitable[Link]]
+"""Opens one to a server; what is passed is called when it turns out to be broken."""
+
+
 async def connect(
     control: Control, server: Server, database: str | None = None
 ) -> asyncpg.Connection[Any]:
@@ -124,13 +151,57 @@ async def connect(
 
 
 @final
+class PostgresLink:
+    """A control connection to PostgreSQL."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        self._connection = connection
+
+    async def look(self) -> Sight:
+        row = await self._connection.fetchrow(_SIGHT)
+        recovering, system, timeline, position = cast(tuple[bool, int, int, int | None], row)
+        role = Role.REPLICA if recovering else Role.PRIMARY
+        return Sight(role, system, timeline & 0xFFFF_FFFF, reachable(position or 0))
+
+    async def fence(self, pid: int, start: float) -> bool:
+        connection = self._connection
+        if not await connection.fetchval(_IS_THERE, pid, start):
+            return True
+        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+            await connection.fetchval("SELECT pg_terminate_backend($1)", pid)
+        return not await connection.fetchval(_IS_THERE, pid, start)
+
+    def close(self) -> None:
+        self._connection.terminate()
+
+
+async def open_postgres(
+    control: Control, server: Server, broken: Callable[[], None]
+) -> PostgresLink:
+    """Open a link to PostgreSQL."""
+    connection = await connect(control, server)
+    connection.add_termination_listener(lambda _: broken())
+    return PostgresLink(connection)
+
+
+@final
 class Witness:
-    """Keeps one server in sight. `run` is its task."""
+    """Keeps one server in sight. `run` is its task.
+
+    Args:
+        server: Which one.
+        control: How its control connection is made.
+        watcher: Who is told.
+        open_link: By the server's engine.
+    """
 
     __slots__ = (
         "_asked",
-        "_connection",
         "_control",
+        "_link",
+        "_open_link",
         "_server",
         "_turn",
         "_waiting",
@@ -138,11 +209,18 @@ class Witness:
         "_watcher",
     )
 
-    def __init__(self, server: Server, control: Control, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        server: Server,
+        control: Control,
+        watcher: Watcher,
+        open_link: OpenLink = open_postgres,
+    ) -> None:
         self._server = server
         self._control = control
         self._watcher = watcher
-        self._connection: asyncpg.Connection[Any] | None = None
+        self._open_link = open_link
+        self._link: Link | None = None
         self._turn = asyncio.Lock()  # one question at a time
         self._asked = asyncio.Event()
         self._wanted: Callable[[], bool] | None = None
@@ -159,7 +237,7 @@ class Witness:
         Raises:
             ConnectionError: The witness was lost meanwhile.
         """
-        if self._connection is None:
+        if self._link is None:
             raise ConnectionError(f"{self._server.name} is out of sight")
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
@@ -167,21 +245,17 @@ class Witness:
         await future
         return self._server.incarnation
 
-    async def fence(self, pid: int, backend_start: float) -> bool:
-        """End one server process; returns whether it is seen to be gone.
+    async def fence(self, pid: int, start: float) -> bool:
+        """End one session of a server; returns whether it is seen to be gone.
 
-        Only a process with this start, in seconds since 1970, is meant: a number is used again.
+        Only a session with this start, in seconds since 1970, is meant: a number is used again.
         Without the right to end it, it is only looked for: it will be gone some day.
         """
-        connection = self._connection
-        if connection is None:
+        link = self._link
+        if link is None:
             return False
         async with self._turn:
-            if not await connection.fetchval(_IS_THERE, pid, backend_start):
-                return True
-            with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
-                await connection.fetchval("SELECT pg_terminate_backend($1)", pid)
-            return not await connection.fetchval(_IS_THERE, pid, backend_start)
+            return await link.fence(pid, start)
 
     def poke(self) -> None:
         """Ask again at once: something may have changed."""
@@ -209,14 +283,13 @@ class Witness:
             retry = min(2 * retry, RETRY_LAST)
 
     async def _watch(self) -> None:
-        connection = await connect(self._control, self._server)
+        link = await self._open_link(self._control, self._server, self._asked.set)
         try:
             self._watcher.met(self._server)
-            self._connection = connection
-            connection.add_termination_listener(lambda _: self._asked.set())
+            self._link = link
             quick = QUICK_FIRST
             while True:
-                await self._ask(connection)
+                await self._ask(link)
                 if self._wanted is not None and self._wanted():
                     await self._pause(quick)
                     quick = min(2 * quick, QUICK_LAST)
@@ -225,32 +298,23 @@ class Witness:
                     quick = QUICK_FIRST
                     await self._rest()
         finally:
-            connection.terminate()
+            link.close()
 
-    async def _ask(self, connection: asyncpg.Connection[Any]) -> None:
+    async def _ask(self, link: Link) -> None:
         async with self._turn:
-            await self._ask_now(connection)
+            await self._ask_now(link)
 
-    async def _ask_now(self, connection: asyncpg.Connection[Any]) -> None:
+    async def _ask_now(self, link: Link) -> None:
         self._asked.clear()
         waiting, self._waiting = self._waiting, []
         sent_at = monotonic()
         self._watcher.asking(self._server)
         try:
-            row = await connection.fetchrow(_SIGHT)
+            sight = await link.look()
         except BaseException:
             self._waiting += waiting
             raise
-        recovering, system, timeline, position = cast(tuple[bool, int, int, int | None], row)
-        sighting = Sighting(
-            role=Role.REPLICA if recovering else Role.PRIMARY,
-            system=system,
-            timeline=timeline & 0xFFFF_FFFF,
-            position=reachable(position or 0),
-            sent_at=sent_at,
-            received_at=monotonic(),
-        )
-        self._watcher.saw(self._server, sighting)
+        self._watcher.saw(self._server, Sighting(*sight, sent_at=sent_at, received_at=monotonic()))
         for future in waiting:
             if not future.done():
                 future.set_result(None)
@@ -270,7 +334,7 @@ class Witness:
         await asyncio.sleep(seconds)
 
     def _end(self, error: str) -> None:
-        self._connection = None
+        self._link = None
         self._watcher.lost(self._server, error)
         waiting, self._waiting = self._waiting, []
         for future in waiting:

@@ -1,0 +1,275 @@
+"""The control connection to MySQL and MariaDB: what such a server says of itself.
+
+Adapter to aiomysql. What the servers of a group say together means is `gtid_history`'s; what asks
+again and again is `witness`'s.
+
+Rights: everybody may read the positions. Whom a server follows is told to REPLICATION CLIENT
+(MySQL) or SLAVE MONITOR (MariaDB) only; without it, a replica that isn't read-only is taken for a
+primary. To end sessions takes CONNECTION_ADMIN or CONNECTION ADMIN.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple, final
+
+import aiomysql
+from pymysql.constants import ER
+from pymysql.err import MySQLError, OperationalError
+
+from proxy.errors import RemoteProtocolError
+from proxy.observe.logs import Logger
+from proxy.topology.group import Server
+from proxy.topology.gtid import GtidSet, parse_domains, parse_executed, parse_writers
+from proxy.topology.gtid_history import GtidHistory, Report, Source
+from proxy.topology.witness import Control, Sight, describe
+
+log = Logger("topology")
+
+SYSTEM: Final = 1
+"""MySQL doesn't say which data set it holds. Who holds another one is found by its commits."""
+
+Row = Mapping[str, Any]
+
+_MYSQL: Final = """
+SELECT @@server_uuid AS identity,
+       @@GLOBAL.read_only OR @@GLOBAL.super_read_only OR @@GLOBAL.innodb_read_only AS is_read_only,
+       @@GLOBAL.gtid_mode = 'ON' AND @@GLOBAL.log_bin AS numbers_commits,
+       @@GLOBAL.gtid_executed AS executed
+"""
+_MARIADB: Final = """
+SELECT @@GLOBAL.server_id AS identity,
+       @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only AS is_read_only,
+       @@GLOBAL.log_bin AS numbers_commits,
+       @@GLOBAL.gtid_domain_id AS domain,
+       @@GLOBAL.gtid_slave_pos AS replayed,
+       @@GLOBAL.gtid_current_pos AS current,
+       @@GLOBAL.gtid_binlog_state AS state
+"""
+
+CLOCK_SLACK: Final = 2.0
+"""Seconds. A server's age comes in whole ones."""
+
+ER_SPECIFIC_ACCESS_DENIED: Final = 1227
+
+
+class _Words(NamedTuple):
+    """What MySQL and MariaDB call the same thing."""
+
+    look: str
+    sources: str
+    source: str
+    replica: str
+    source_identity: str
+
+
+_OF_MYSQL: Final = _Words(_MYSQL, "SHOW REPLICA STATUS", "Source", "Replica", "Source_UUID")
+_OF_MARIADB: Final = _Words(
+    _MARIADB, "SHOW ALL SLAVES STATUS", "Master", "Slave", "Master_Server_Id"
+)
+
+
+def mysql_opener(
+    history: GtidHistory,
+) -> Callable[[Control, Server, Callable[[], None]], Awaitable[MySQLLink]]:
+    """Return what opens links to the servers of a group, which share its history."""
+
+    async def open_link(control: Control, server: Server, _: Callable[[], None]) -> MySQLLink:
+        return MySQLLink(server, history, control, await connect(control, server))
+
+    return open_link
+
+
+async def connect(control: Control, server: Server) -> aiomysql.Connection:
+    """Open a control connection.
+
+    Raises:
+        OSError: It can't be had.
+    """
+    async with _failing(control.timeout):
+        return await aiomysql.connect(
+            host=server.host,
+            port=server.port,
+            user=control.user,
+            password=control.password,
+            db=control.database or None,
+            ssl=control.tls if isinstance(control.tls, ssl.SSLContext) else None,
+            autocommit=True,
+            charset="utf8mb4",
+            program_name=control.application_name,
+            cursorclass=aiomysql.DictCursor,
+        )
+
+
+@final
+class MySQLLink:
+    """A control connection to MySQL or MariaDB."""
+
+    __slots__ = (
+        "_connection",
+        "_control",
+        "_history",
+        "_is_denied",
+        "_server",
+        "_sources",
+        "_sources_at",
+        "_was_read_only",
+        "_words",
+    )
+
+    def __init__(
+        self,
+        server: Server,
+        history: GtidHistory,
+        control: Control,
+        connection: aiomysql.Connection,
+    ) -> None:
+        self._server = server
+        self._history = history
+        self._control = control
+        self._connection = connection
+        is_mariadb = "MariaDB" in connection.get_server_info()
+        self._words = _OF_MARIADB if is_mariadb else _OF_MYSQL
+        self._sources: Sequence[Source] = ()
+        self._sources_at = -1e9
+        self._was_read_only: object = None
+        self._is_denied = False
+
+    async def look(self) -> Sight:
+        """Ask the server what it is and how far it is.
+
+        Whom it follows is asked less often than its position: it takes the server longer, and a
+        change of it shows in whether the server is read-only, too.
+        """
+        (row,) = await self._ask(self._words.look)
+        now = time.monotonic()
+        is_due = now - self._sources_at >= self._control.interval
+        if is_due or row["is_read_only"] != self._was_read_only:
+            self._sources = await self._find_sources()
+            self._sources_at = now
+            self._was_read_only = row["is_read_only"]
+        report = _mysql_report if self._words is _OF_MYSQL else _mariadb_report
+        try:
+            finding = self._history.saw(self._server, report(row, self._sources))
+        except RemoteProtocolError as error:
+            raise ConnectionError(str(error)) from error
+        if finding.complaint:
+            log.warning("replica kept out", server=self._server.name, error=finding.complaint)
+        return Sight(finding.role, SYSTEM, finding.timeline, finding.position)
+
+    async def fence(self, pid: int, start: float) -> bool:
+        """End a session: see `Witness.fence`. Numbers begin anew when the server is restarted.
+
+        Args:
+            pid: The connection's id.
+            start: When we opened it, by our clock: the server tells nobody.
+        """
+        (uptime,) = await self._ask("SHOW GLOBAL STATUS LIKE 'Uptime'")
+        if start < time.time() - float(uptime["Value"]) - CLOCK_SLACK:
+            return True
+        # One that was told to end is found until it has ended.
+        return await self._kill(pid) or await self._kill(pid)
+
+    async def _kill(self, pid: int) -> bool:
+        """Tell a session to end; returns whether there is none. One need not see it for that."""
+        try:
+            await self._ask(f"KILL {pid:d}")
+        except OperationalError as error:
+            return bool(error.args[0] == ER.NO_SUCH_THREAD)
+        return False
+
+    def close(self) -> None:
+        self._connection.close()
+        self._history.lost(self._server)
+
+    async def _find_sources(self) -> Sequence[Source]:
+        words = self._words
+        try:
+            rows = await self._ask(words.sources)
+        except OperationalError as error:
+            if not self._is_denied:
+                self._is_denied = True
+                log.warning(
+                    "cannot see whom this server follows: if it is a replica, it must be read-only",
+                    server=self._server.name,
+                    error=describe(error),
+                )
+            return ()
+        running = (f"{words.replica}_IO_Running", f"{words.replica}_SQL_Running")
+        return [
+            Source(
+                str(row[words.source_identity]),
+                f"{row[f'{words.source}_Host']}:{row[f'{words.source}_Port']}",
+            )
+            for row in rows
+            if any(row[thread] != "No" for thread in running)
+        ]
+
+    async def _ask(self, sql: str) -> list[Row]:
+        async with _failing(self._control.timeout), self._connection.cursor() as cursor:
+            await cursor.execute(sql)
+            return list(await cursor.fetchall())
+
+
+@asynccontextmanager
+async def _failing(seconds: float) -> AsyncIterator[None]:
+    """Have what fails fail as connections do, but for refusals, which the server survives."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except MySQLError as error:
+        if isinstance(error, OperationalError) and error.args[0] in _REFUSALS:
+            raise
+        raise ConnectionError(describe(error)) from error
+
+
+_REFUSALS: Final = (ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED)
+
+
+def _mysql_report(row: Row, sources: Sequence[Source]) -> Report:
+    identity = str(row["identity"]).lower()
+    executed = parse_executed(row["executed"])
+    return Report(
+        identity=identity,
+        takes_writes=not row["is_read_only"],
+        numbers_commits=bool(row["numbers_commits"]),
+        sources=sources,
+        own=identity,
+        writer=identity,
+        executed=executed,
+        written=executed,
+    )
+
+
+def _mariadb_report(row: Row, sources: Sequence[Source]) -> Report:
+    domain = str(row["domain"])
+    # What a replica wrote itself may bear the numbers that its primary gives to others.
+    shown = row["replayed"] if sources or row["is_read_only"] else row["current"]
+    return Report(
+        identity=str(row["identity"]),
+        takes_writes=not row["is_read_only"],
+        numbers_commits=bool(row["numbers_commits"]),
+        sources=sources,
+        own=domain,
+        writer=f"{domain}-{row['identity']}",
+        executed=parse_domains(shown),
+        written=parse_writers(f"{row['state']},{row['replayed']}"),
+    )
+
+
+def reached_in_mysql(contents: GtidSet) -> str:
+    """Write the question whether a MySQL server has executed all this: a row, or none."""
+    return f"SELECT 1 FROM DUAL WHERE GTID_SUBSET('{contents}', @@GLOBAL.gtid_executed)"
+
+
+def reached_in_mariadb(contents: GtidSet) -> str:
+    """Write the question whether a MariaDB replica has replayed all this: a row, or none.
+
+    Only domains and numbers are compared, so any server's id will do.
+    """
+    position = ",".join(f"{domain}-1-{contents.largest(domain)}" for domain in contents.intervals)
+    return f"SELECT 1 FROM DUAL WHERE MASTER_GTID_WAIT('{position}', 0) = 0"
