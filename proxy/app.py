@@ -23,6 +23,7 @@ from proxy.observe.logs import Logger, configure, reopen
 from proxy.runtime.gauges import ServiceGauges
 from proxy.runtime.listener import bind, bind_local, listen
 from proxy.runtime.local_socket import LocalSocket
+from proxy.runtime.postgres.engine import PostgresEngine
 from proxy.runtime.security import make_security
 from proxy.runtime.service import GroupService
 from proxy.settings import ServerGroup, Settings, secrets
@@ -68,7 +69,7 @@ class Application:
         security = {name: make_security(group) for name, group in groups.items()}
         readiness = {}
         for name, group in groups.items():
-            service = GroupService(group, security[name], self._rules)
+            service = GroupService(group, security[name], PostgresEngine, self._rules)
             service.mirrors.find = self.services.get
             gauges = ServiceGauges(service)
             self.exporter.add(service.metrics, gauges)

@@ -139,6 +139,28 @@ class InvalidAuthorization(AuthenticationFailed):
     fault = Fault.INVALID_AUTHORIZATION
 
 
+class ServerRefused(ClientVisibleError):
+    """A server did not let us in.
+
+    Attributes:
+        is_full: Whether it has no room for one more, be it of this user only.
+        is_passing: Whether it can't let anybody in just now: it starts, or stops.
+    """
+
+    fault = Fault.INVALID_AUTHORIZATION
+    closes_client = True
+
+    @property
+    def is_full(self) -> bool:
+        """See the class."""
+        return False
+
+    @property
+    def is_passing(self) -> bool:
+        """See the class."""
+        return False
+
+
 class UnknownDatabase(ClientVisibleError):
     """No such database on the servers."""
 
@@ -195,6 +217,12 @@ class Cancelled(ClientVisibleError):
     """The client asked on another connection that its statement be stopped."""
 
     fault = Fault.CANCELLED
+
+
+class UnknownStatement(ClientVisibleError):
+    """A client ran a prepared statement that it has not prepared."""
+
+    fault = Fault.UNKNOWN_PREPARED_STATEMENT
 
 
 class NotSerializable(ClientVisibleError):

@@ -15,7 +15,8 @@ from benchmarks.micro.replies import BY_KEY, COMPLETE, DESCRIPTION, READY, row
 from benchmarks.micro.steps import Step
 from proxy.engines.postgres.grammar import defaults
 from proxy.freshness.replica import ConnectionPosition
-from proxy.runtime.client import ClientConnection
+from proxy.runtime.postgres.client import PostgresClient
+from proxy.runtime.postgres.engine import PostgresEngine
 from proxy.runtime.security import make_security
 from proxy.runtime.server import Facts, ServerConnection
 from proxy.runtime.service import GroupService
@@ -121,7 +122,7 @@ class _Place:
 def _service(servers: int, *, cache: bool) -> GroupService:
     text = SETTINGS.format(cache=str(cache).lower())
     settings = parse(text, {}).server_groups["main"]
-    service = GroupService(settings, make_security(settings))
+    service = GroupService(settings, make_security(settings), PostgresEngine)
     service.group.servers[servers:] = []
     for server in service.group.servers:
         service.watcher.met(server)

@@ -13,12 +13,11 @@ from proxy.freshness.watch import Counters, Watch
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.plan import Planner
+from proxy.runtime.engine import Engine
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import OutOfBand
 from proxy.sql.lineage import Lineage
-from proxy.topology.catalogs import CatalogKeeper, declarations_of
+from proxy.topology.catalogs import CatalogKeeper
 from proxy.topology.group import Group
-from proxy.topology.witness import Control
 from proxy.types import Table, Token
 
 log = Logger("catalogs")
@@ -29,8 +28,8 @@ class Catalogs:
     """Keeps the catalog of every database that a client has asked for."""
 
     __slots__ = (
-        "_control",
         "_counted",
+        "_engine",
         "_group",
         "_keepers",
         "_known",
@@ -49,7 +48,7 @@ class Catalogs:
     def __init__(
         self,
         settings: ServerGroup,
-        control: Control,
+        engine: Engine,
         group: Group,
         planner: Planner,
         ledger: Ledger,
@@ -58,7 +57,7 @@ class Catalogs:
         replaced: Callable[[str], None],
     ) -> None:
         self._settings = settings
-        self._control = control
+        self._engine = engine
         self._group = group
         self._planner = planner
         self._ledger = ledger
@@ -77,16 +76,7 @@ class Catalogs:
         """A client uses this database."""
         if database in self._keepers:
             return
-        settings = self._settings
-        keeper = CatalogKeeper(
-            database,
-            self._control,
-            self._group,
-            self,
-            interval=settings.out_of_band_interval or 1.0,
-            watch=settings.out_of_band is OutOfBand.WATCH,
-            declarations=declarations_of(settings),
-        )
+        keeper = self._engine.new_keeper(database, self)
         self._keepers[database] = keeper
         self._watches[database] = Watch()
         loop = asyncio.get_running_loop()

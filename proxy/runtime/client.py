@@ -1,53 +1,58 @@
 """One client connection: login, then bytes and flow control for its session.
 
 What can be answered from the cache is answered right here, in the callback that received it;
-everything else goes to the session. Theory of the login: `proxy.wire.postgres`, `startup` and
-`authentication`. Compiled, as `server` is.
+everything else goes to the session. How a client logs in, and what finds a ready answer, is its
+protocol's. Compiled, as `server` is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from typing import Final, cast, final
+import ssl
+from abc import ABC, abstractmethod
+from typing import Final, Protocol, cast
 
+from proxy.cache.entry import Answer
 from proxy.errors import (
     ClientVisibleError,
     Fault,
-    InternalError,
-    InvalidAuthorization,
     RemoteProtocolError,
-    UnsupportedVersion,
 )
 from proxy.observe.logs import Logger, connection_ended
 from proxy.runtime.keepalive import set_keepalive
 from proxy.runtime.server import HIGH_WATER
 from proxy.runtime.service import GroupService
 from proxy.runtime.tls import Tls
-from proxy.runtime.tunnel import Tunnel
 from proxy.session.session import Session
 from proxy.settings.values import LOCAL
 from proxy.types import Ending
-from proxy.wire.postgres import backend, tags
-from proxy.wire.postgres.authentication import Authenticated, Claim, authenticate
-from proxy.wire.postgres.client_engine import ClientEngine
-from proxy.wire.postgres.codec import HEADER, read_int32
-from proxy.wire.postgres.errors import error_message
-from proxy.wire.postgres.packets import V3_2, CancelRequest
-from proxy.wire.postgres.startup import Replication, Startup, TlsBegins, client_startup
 
 log = Logger("client")
 
-_BIND: Final = tags.BIND
-_STATEMENT_NAME: Final = HEADER + 1
-"""Where the statement's name begins in a Bind to the unnamed portal."""
-
-LONGEST_ANSWER: Final = 65_540
-"""A password message: PostgreSQL's limit, and the header."""
+MOST_EARLY: Final = 65_540
+"""Bytes that a client may send ahead before it is let in."""
 
 
-@final
-class ClientConnection:
+class Tunnel(Protocol):
+    """Where bytes go that no session looks at."""
+
+    def send(self, data: bytes, /) -> None:
+        """Pass on what the client sent."""
+
+    def cancel(self) -> None:
+        """Stop what the server runs for this client."""
+
+    def pause_server(self) -> None:
+        """The client is slow."""
+
+    def resume_server(self) -> None:
+        """The client has caught up."""
+
+    def close(self) -> None:
+        """The client is gone."""
+
+
+class ClientConnection(ABC):
     """See the module.
 
     Args:
@@ -63,7 +68,6 @@ class ClientConnection:
         self.database = ""
         self.application = ""
         self.peer = ""
-        self.key = (0, b"")
         self.session: Session | None = None
         self.tls: Tls | None = None
         self.began = 0.0
@@ -71,8 +75,7 @@ class ClientConnection:
         self._inbox = bytearray()
         self._arrived: asyncio.Event = asyncio.Event()
         self._login: asyncio.Task[None] | None = None
-        self._tunnel: Tunnel | None = None
-        self._engine: ClientEngine | None = None
+        self.tunnel: Tunnel | None = None
         self._closing = ""
         self._cause: Ending | Fault = Ending.HUNG_UP
         self._is_lost = False
@@ -80,6 +83,26 @@ class ClientConnection:
         self.received = 0  # bytes
         self._received_before = 0  # when it was last looked at
         self.sent = 0
+
+    # Its protocol's
+
+    @abstractmethod
+    async def admit(self) -> None:
+        """Hold the dialogue of a login, and begin a session."""
+
+    @abstractmethod
+    def find_ready(
+        self, session: Session, answers: dict[bytes, Answer], data: bytes
+    ) -> bytes | None:
+        """Find the ready answer to what came: the hot path."""
+
+    @abstractmethod
+    def error_message(self, error: ClientVisibleError) -> bytes:
+        """Tell of an error that ends the connection."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """The client is gone: nothing leads to it any more."""
 
     # asyncio.Protocol
 
@@ -111,13 +134,9 @@ class ClientConnection:
             return
         answers = session.answers
         if answers is not None:
-            if data[0] == _BIND:
-                answer = self._find_bound(session, data)
-            else:
-                answer = self.service.find_answer(answers, data)
+            answer = self.find_ready(session, answers, data)
             if answer is not None:
-                if self._engine is not None:
-                    self._engine.answered(data)
+                session.engine.answered(data)
                 self.write(answer if session.late is None else session.beside(answer))
                 return
         try:
@@ -135,25 +154,25 @@ class ClientConnection:
         self._arrived.set()
         if self._login is not None:
             self._login.cancel()
-        if self._tunnel is not None:
-            self._tunnel.close()
+        if self.tunnel is not None:
+            self.tunnel.close()
         if self.session is not None:
             self.session.client_gone()
         self.service.clients.discard(self)
-        self.service.logins.drop_key(self.key[0])
+        self.forget()
         self._log(self._closing or (str(exc) if exc is not None else "client hung up"))
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""
-        if self._tunnel is not None:
-            self._tunnel.pause_server()
+        if self.tunnel is not None:
+            self.tunnel.pause_server()
         if self.session is not None:
             self.session.client_paused(True)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        if self._tunnel is not None:
-            self._tunnel.resume_server()
+        if self.tunnel is not None:
+            self.tunnel.resume_server()
         if self.session is not None:
             self.session.client_paused(False)
 
@@ -191,7 +210,7 @@ class ClientConnection:
 
     def refuse(self, error: ClientVisibleError) -> None:
         """Tell the client why it must go, and hang up."""
-        self.write(error_message(error, fatal=True))
+        self.write(self.error_message(error))
         self.close(error.message, error.fault)
 
     def follow_policy(self) -> None:
@@ -203,8 +222,8 @@ class ClientConnection:
         """Stop what runs for this client."""
         if self.session is not None:
             self.session.cancel()
-        elif self._tunnel is not None:
-            self._tunnel.cancel()
+        elif self.tunnel is not None:
+            self.tunnel.cancel()
 
     def why_overdue(self, now: float) -> ClientVisibleError | None:
         """Say why the client must go, if it has been idle for too long; about once a second."""
@@ -218,18 +237,6 @@ class ClientConnection:
         return session.tick(now)
 
     # The hot path
-
-    def _find_bound(self, session: Session, data: bytes) -> bytes | None:
-        """Find the answer to a Bind of a statement that this client has prepared."""
-        if len(data) < _STATEMENT_NAME or data[HEADER] != 0:
-            return None
-        stop = data.find(0, _STATEMENT_NAME)
-        if stop < 0:
-            return None
-        answers = session.named.get(data[_STATEMENT_NAME:stop])
-        if answers is None:
-            return None
-        return self.service.find_answer(answers, data[stop:])
 
     def _decrypt(self, tls: Tls, data: bytes) -> bytes:
         transport = cast(asyncio.Transport, self._transport)
@@ -253,15 +260,15 @@ class ClientConnection:
     # Login
 
     def _early(self, data: bytes) -> None:
-        if self._tunnel is not None:
-            self._tunnel.send(data)
+        if self.tunnel is not None:
+            self.tunnel.send(data)
             return
         self._inbox += data
         self._arrived.set()
-        if len(self._inbox) > LONGEST_ANSWER:
+        if len(self._inbox) > MOST_EARLY:
             self.pause_reading()
 
-    async def _read(self) -> bytes:
+    async def read(self) -> bytes:
         """Wait for bytes.
 
         Raises:
@@ -281,64 +288,29 @@ class ClientConnection:
         settings = self.service.settings
         try:
             async with asyncio.timeout(settings.client_login_timeout):
-                await self._admit()
+                await self.admit()
         except TimeoutError:
             limit = settings.client_login_timeout
             self.close(f"no login within {limit:g} s", Ending.LOGIN_TIMEOUT)
         except ConnectionError:
             pass
         except ClientVisibleError as error:
-            self.service.logins.failed(error)
+            self.service.metrics.login_failures.count(error.fault.value)
             self.refuse(error)
         except Exception as bug:
             log.exception("a login failed by a bug", bug)
             self.refuse(ClientVisibleError("internal error"))
 
-    async def _admit(self) -> None:
-        wish = await self._start()
-        if isinstance(wish, CancelRequest):
-            self.service.logins.cancel_by_key(wish)
-            self.close("cancel request", Ending.CANCEL_REQUEST)
-            return
-        service, logins = self.service, self.service.logins
-        self.user = wish.user.decode("utf-8", "surrogateescape")
-        self.database = wish.database.decode("utf-8", "surrogateescape")
-        self.application = wish.settings.get(b"application_name", b"").decode("utf-8", "replace")
-        if len(service.clients) > service.settings.max_client_conn:
-            raise logins.full()
-        if self.tls is None and not self.is_local and logins.requires_tls:
-            raise InvalidAuthorization("TLS is required on this port (client_tls_sslmode)")
-        rest = wish.rest
-        proven, rest = await self._authenticate(wish, rest)
-        if wish.replication is not Replication.NO:
-            self.key = logins.new_key(self, 4)
-            self._tunnel = await service.open_tunnel(self, wish, proven, self.key)
-            self._tunnel.send(rest)
-            return
-        profile, parameters = await logins.welcome(
-            wish,
-            self.user,
-            self.database,
-            proven.credentials,
-            client=LOCAL if self.is_local else self.peer.rpartition(":")[0],
-        )
-        self.key = logins.new_key(self, 32 if wish.version >= V3_2 else 4)
-        engine = ClientEngine(service.library)
-        session = Session(service, self, engine, profile, logins.terms(self.user), service.traces)
-        self.write(
-            b"".join(
-                (
-                    proven.answer,
-                    parameters,
-                    backend.backend_key_data(*self.key),
-                    backend.READY_IDLE,
-                )
-            )
-        )
+    def begin(self, session: Session, rest: bytes) -> None:
+        """Let a session serve the client from now on.
+
+        Args:
+            session: Of this client.
+            rest: What it has sent ahead.
+        """
         rest += bytes(self._inbox)
         self._inbox.clear()
         self.session = session
-        self._engine = engine
         self.resume_reading()
         if rest:
             try:
@@ -346,32 +318,17 @@ class ClientConnection:
             except RemoteProtocolError as error:
                 self._break(error)
 
-    async def _start(self) -> Startup | CancelRequest:
-        """From the first byte to who wants what."""
-        offers_tls = self.service.logins.tls is not None and not self.is_local
-        dialogue = client_startup(tls=offers_tls)
-        answer = next(dialogue)
-        while True:
-            if isinstance(answer, TlsBegins):
-                await self._begin_tls(answer)
-            elif answer:
-                self.write(answer)
-            data = await self._read()
-            try:
-                answer = dialogue.send(data)
-            except StopIteration as stop:
-                wish: Startup | CancelRequest = stop.value
-                if isinstance(wish, Startup) and wish.answer:
-                    self.write(wish.answer)
-                return wish
+    async def begin_tls(self, context: ssl.SSLContext, received: bytes, answer: bytes) -> Tls:
+        """Encrypt from now on.
 
-    async def _begin_tls(self, begin: TlsBegins) -> None:
-        context = self.service.logins.tls
-        if context is None:
-            raise InternalError("TLS was offered without a certificate")
-        if begin.answer:
-            self.write(begin.answer)
-        early = begin.received + bytes(self._inbox)
+        Args:
+            context: With our certificate.
+            received: What the client has said of it already.
+            answer: What it is told first, in the open.
+        """
+        if answer:
+            self.write(answer)
+        early = received + bytes(self._inbox)
         self._inbox.clear()
         self.tls = Tls(context, server_side=True)
         if early:
@@ -381,41 +338,12 @@ class ClientConnection:
                 raise ConnectionError
             self._arrived.clear()
             await self._arrived.wait()
-        if begin.received and self.tls.application_protocol is None:
-            raise UnsupportedVersion("direct TLS without the ALPN protocol postgresql")
+        return self.tls
 
-    async def _authenticate(self, wish: Startup, rest: bytes) -> tuple[Authenticated, bytes]:
-        logins = self.service.logins
-        tls = self.tls
-        name = tls.peer_common_name if tls is not None else None
-        claim = Claim(
-            user=wish.user,
-            stored=await logins.stored_secret(self.user),
-            certificate_name=name.encode() if name is not None else None,
-            binding=logins.channel_binding if tls is not None else None,
-        )
-        dialogue: Generator[bytes, bytes, Authenticated] = authenticate(
-            logins.method, claim, logins.new_chance()
-        )
-        try:
-            answer = next(dialogue)
-            while True:
-                self.write(answer)
-                message, rest = await self._read_message(rest)
-                answer = dialogue.send(message)
-        except StopIteration as stop:
-            return cast(Authenticated, stop.value), rest
-
-    async def _read_message(self, data: bytes) -> tuple[bytes, bytes]:
-        """Wait for one whole message; returns it, and what came behind it."""
-        while len(data) < HEADER:
-            data += await self._read()
-        size = 1 + read_int32(data, 1)
-        if not HEADER <= size <= LONGEST_ANSWER:
-            raise RemoteProtocolError("invalid message length")
-        while len(data) < size:
-            data += await self._read()
-        return data[:size], data[size:]
+    @property
+    def place(self) -> str:
+        """Where the client comes from."""
+        return LOCAL if self.is_local else self.peer.rpartition(":")[0]
 
     def _log(self, reason: str) -> None:
         service = self.service

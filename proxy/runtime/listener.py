@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, cast
 
 from proxy.errors import CannotListen
-from proxy.runtime.client import ClientConnection
 from proxy.runtime.local_socket import LocalSocket
 from proxy.runtime.service import GroupService
 from proxy.settings.values import Address
@@ -81,7 +80,9 @@ async def listen(service: GroupService, taken: socket.socket) -> asyncio.Server:
     """Begin to serve a group's clients."""
     is_local = taken.family == socket.AF_UNIX
     # It has a protocol's methods and not its class: see `server`, which is made alike.
-    factory = cast("Callable[[], asyncio.Protocol]", lambda: ClientConnection(service, is_local))
+    factory = cast(
+        "Callable[[], asyncio.Protocol]", lambda: service.engine.new_client(is_local=is_local)
+    )
     loop = asyncio.get_running_loop()
     if is_local:
         return await loop.create_unix_server(factory, sock=taken, backlog=BACKLOG)

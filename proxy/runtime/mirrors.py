@@ -21,22 +21,15 @@ from proxy.errors import ClientVisibleError, Fault, IdleTimeout, RemoteProtocolE
 from proxy.observe.logs import Logger
 from proxy.routing.rules import RuleBook
 from proxy.routing.terms import Policy
-from proxy.runtime.logins import Logins
+from proxy.runtime.engine import Answers, Engine
 from proxy.session.copies import Copy
 from proxy.session.ports import Services, Terms
 from proxy.session.session import Session
 from proxy.session.traces import Traces
 from proxy.settings.model import ServerGroup
 from proxy.settings.rule import Rule
-from proxy.settings.values import LOCAL, RouteTo
+from proxy.settings.values import RouteTo
 from proxy.types import Ending, Mirrored
-from proxy.wire.postgres import tags
-from proxy.wire.postgres.client_engine import ClientEngine
-from proxy.wire.postgres.credentials import Credentials
-from proxy.wire.postgres.framer import Framer, watch
-from proxy.wire.postgres.packets import V3_0
-from proxy.wire.postgres.prepared import Library
-from proxy.wire.postgres.startup import Replication, Startup
 from proxy.wire.status import IDLE
 
 log = Logger("mirrors")
@@ -61,8 +54,6 @@ IDLE_FOR: Final = 60.0
 """Seconds without a statement, after which a lane's session ends."""
 
 _SERVED: Final = Rule(name="mirror", route=RouteTo.PRIMARY, timeout=TIME_LIMIT)
-_WATCH: Final = watch(b"ZE")
-_STATUS: Final = 5
 
 
 class Client(Protocol):
@@ -88,8 +79,7 @@ class Target(Services, Protocol):
     """Another server group at work."""
 
     settings: ServerGroup
-    logins: Logins
-    library: Library
+    engine: Engine
     traces: Traces
 
     def enter(self, client: Client, /) -> None:
@@ -186,23 +176,22 @@ class Mirror:
 class Void:
     """The shell of one of a lane's sessions, which may have something to say after its end."""
 
-    __slots__ = ("_framer", "lane")
+    __slots__ = ("_answers", "lane")
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, answers: Answers) -> None:
         self.lane: Lane | None = lane
-        self._framer = Framer(_WATCH)
+        self._answers = answers
 
     def write(self, data: bytes) -> None:
         """Throw an answer away; what matters of it is whether it is an error, and its end."""
         if self.lane is None:
             return
         self.lane.sent += len(data)
-        passed = self._framer.feed(data)
-        for tag, start, _ in self._framer.found:
-            if tag == tags.ERROR_RESPONSE:
+        for status in self._answers.feed(data):
+            if status is None:
                 self.lane.has_failed()
             else:
-                self.lane.is_ready(passed[start + _STATUS])
+                self.lane.is_ready(status)
 
     def close(self, reason: str, cause: Ending | Fault) -> None:
         """The session can't go on."""
@@ -254,7 +243,7 @@ class Lane:
         self._clock = clock
         self._queue: deque[Copy] = deque()
         self._session: Session | None = None
-        self._shell = Void(self)
+        self._shell: Void | None = None
         self._under_way: Copy | None = None
         self._has_failed = False
         self._status = IDLE
@@ -346,7 +335,8 @@ class Lane:
     def _part(self) -> None:
         """End the session; what it runs is cancelled."""
         session, self._session = self._session, None
-        self._shell.lane = None
+        if self._shell is not None:
+            self._shell.lane = None
         if session is not None:
             self._mirror.target.left(self)
             session.client_gone()
@@ -356,29 +346,14 @@ class Lane:
 
     async def _open(self) -> None:
         target = self._mirror.target
-        settings = target.settings
-        wish = Startup(
-            version=V3_0,
-            user=settings.auth_user.encode(),
-            database=self.database.encode("utf-8", "surrogateescape"),
-            settings={b"application_name": b"tidegate mirror"},
-            replication=Replication.NO,
-        )
-        password = settings.auth_password
-        secret = None if password is None else password.get_secret_value().encode()
         async with asyncio.timeout(TIME_LIMIT):
-            profile, _ = await target.logins.welcome(
-                wish,
-                settings.auth_user,
-                self.database,
-                Credentials(password=secret),
-                client=LOCAL,
-                policy=Policy(book=RuleBook((_SERVED,))),
-            )
-        self._shell = Void(self)
+            visit = await target.engine.visit(self.database, Policy(book=RuleBook((_SERVED,))))
+        self._shell = Void(self, visit.answers)
         self._status = IDLE
-        engine = ClientEngine(target.library)
-        self._session = Session(target, self._shell, engine, profile, Terms(), target.traces)
+        terms = Terms()
+        self._session = Session(
+            target, self._shell, visit.engine, visit.profile, terms, target.traces
+        )
         target.enter(self)
 
     def _is_open(self, task: asyncio.Task[None]) -> None:

@@ -6,19 +6,18 @@ import secrets
 from collections.abc import Callable
 from typing import final
 
+from proxy.errors import ServerRefused
 from proxy.freshness.replica import ConnectionPosition
 from proxy.pool.book import Limits
 from proxy.routing.bans import BanReason
-from proxy.runtime.accounts import Accounts
+from proxy.runtime.engine import Engine
 from proxy.runtime.keepalive import set_keepalive
-from proxy.runtime.opening import open_connection
 from proxy.runtime.pools import Pool
 from proxy.runtime.security import Security
 from proxy.runtime.server import Address, ServerConnection
 from proxy.runtime.watcher import GroupWatcher
 from proxy.settings.model import ServerGroup
 from proxy.topology.group import Group, Server
-from proxy.wire.postgres.errors import LoginRefused
 
 
 @final
@@ -29,16 +28,14 @@ class PoolMaker:
         settings: Of the group.
         security: TLS to the servers.
         group: Whose servers they are.
-        accounts: Know what logs in for a user.
+        engine: Opens connections.
         watcher: Confirms what was opened, and hears of servers that can't be reached.
-        incarnation: Of this proxy: part of the name under which it logs in.
         is_meant: Tells if a database's name leads to this one (its oid) on the primary.
     """
 
     __slots__ = (
-        "_accounts",
+        "_engine",
         "_group",
-        "_incarnation",
         "_is_meant",
         "_security",
         "_settings",
@@ -50,17 +47,15 @@ class PoolMaker:
         settings: ServerGroup,
         security: Security,
         group: Group,
-        accounts: Accounts,
+        engine: Engine,
         watcher: GroupWatcher,
-        incarnation: str,
         is_meant: Callable[[str, int], bool],
     ) -> None:
         self._settings = settings
         self._security = security
         self._group = group
-        self._accounts = accounts
+        self._engine = engine
         self._watcher = watcher
-        self._incarnation = incarnation
         self._is_meant = is_meant
 
     def address(self, server: Server) -> Address:
@@ -68,6 +63,7 @@ class PoolMaker:
         settings = self._settings
         return Address(
             server=server,
+            tongue=self._engine.tongue,
             tls=self._security.servers,
             sslmode=settings.server_tls_sslmode.value,
             timeout=settings.server_connect_timeout,
@@ -77,20 +73,11 @@ class PoolMaker:
 
     def make(self, server: Server, user: str, database: str) -> Pool:
         """Make the pool of one user and database on one server."""
-        parameters = {
-            b"user": user.encode("utf-8", "surrogateescape"),
-            b"database": database.encode("utf-8", "surrogateescape"),
-            b"application_name": f"tidegate/{self._incarnation}".encode(),
-        }
         address = self.address(server)
 
         async def opener() -> ServerConnection:
-            connection = await open_connection(
-                address,
-                parameters,
-                self._accounts.credentials(user),
-                self._watcher.witnesses[server].confirm,
-            )
+            confirm = self._watcher.witnesses[server].confirm
+            connection = await self._engine.open(address, user, database, confirm)
             if connection.transport is not None:
                 set_keepalive(connection.transport, self._settings)
             if server is not self._group.primary:
@@ -103,7 +90,7 @@ class PoolMaker:
             ):
                 connection.close()
                 text = f'server {server.name} has another database by the name "{database}"'
-                raise LoginRefused.by_us(text)
+                raise ServerRefused(text)
             return connection
 
         def unreachable(server: Server, error: str, is_full: bool) -> None:

@@ -11,22 +11,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Final, cast, final
 
-from proxy.errors import ClientVisibleError, PoolTimeout, ShuttingDown
+from proxy.errors import ClientVisibleError, PoolTimeout, ServerRefused, ShuttingDown
 from proxy.observe.logs import Logger
 from proxy.pool.book import Book, Limits
 from proxy.runtime.server import ServerConnection
 from proxy.session.ports import Link, Waiter
 from proxy.session.state import SessionState
 from proxy.topology.group import Server
-from proxy.wire.postgres.login import LoginRefused
 
 log = Logger("pool")
-
-_FULL: Final = b"53"
-"""The class of SQLSTATEs of a server that has no room for one more, be it of this role only."""
-
-_PASSING: Final = (b"57P03", b"57P01", b"57P02")
-"""SQLSTATEs of a server that can't let us in just now: starting, stopping."""
 
 FORGOTTEN_AFTER: Final = 5.0
 """Seconds for which an empty pool is kept: long enough to be seen by whoever looks at metrics."""
@@ -178,7 +171,7 @@ class Pool:
     async def _open(self) -> None:
         try:
             connection = await self._opener()
-        except LoginRefused as refusal:
+        except ServerRefused as refusal:
             self.book.open_failed()
             self._refused(refusal)
         except (ClientVisibleError, OSError) as error:
@@ -212,10 +205,10 @@ class Pool:
         self.book.remove(connection)
         self._open_more()
 
-    def _refused(self, error: LoginRefused) -> None:
-        if error.sqlstate.startswith(_FULL):
+    def _refused(self, error: ServerRefused) -> None:
+        if error.is_full:
             self._failed(error.message, is_full=True)
-        elif error.sqlstate.startswith(_PASSING):
+        elif error.is_passing:
             self._failed(error.message)
         else:
             self._is_refused = True

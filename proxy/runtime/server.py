@@ -10,7 +10,7 @@ one, which a compiled class can't be.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast, final
 
@@ -22,10 +22,6 @@ from proxy.session.state import UNTOUCHED, SessionState
 from proxy.topology.group import Server
 from proxy.types import Position
 from proxy.wire.exchange import Exchange
-from proxy.wire.postgres import backend, frontend, packets
-from proxy.wire.postgres.framer import Framer, watch
-
-_EVERYTHING: Final = watch(bytes(range(256)))
 
 HIGH_WATER: Final = 256 * 1024
 """Bytes that may wait to be sent before the other side is told to pause."""
@@ -44,6 +40,29 @@ class User(Protocol):
         """The server takes no more for now, or takes more again."""
 
 
+class Cutter(Protocol):
+    """Cuts what a server says in a dialogue into messages."""
+
+    def feed(self, data: bytes, /) -> Sequence[object]:
+        """Take bytes and return the messages that are whole.
+
+        Raises:
+            RemoteProtocolError: They are none.
+        """
+
+
+class Tongue(Protocol):
+    """What must be known of a server's protocol while it is not talked to."""
+
+    goodbye: bytes
+
+    def new_cutter(self) -> Cutter:
+        """Cut a dialogue's messages."""
+
+    def words(self, farewell: bytes, /) -> str:
+        """Say why a server hangs up, for people."""
+
+
 class Keeper(Protocol):
     """Whose a server connection is: a pool."""
 
@@ -56,6 +75,7 @@ class Address:
     """How a server is reached. `tls` is None for a connection in the open."""
 
     server: Server
+    tongue: Tongue
     tls: Any  # ssl.SSLContext | None
     sslmode: str
     timeout: float
@@ -191,7 +211,7 @@ class ServerConnection:
         """Say goodbye and hang up."""
         self.retired = True
         if self.transport is not None and not self.is_lost:
-            self.write(frontend.TERMINATE)
+            self.write(self.address.tongue.goodbye)
             if self._tls is not None:
                 self.transport.write(self._tls.goodbye())
             self.transport.close()
@@ -205,36 +225,34 @@ class ServerConnection:
 
     # Opening
 
-    async def converse(self, dialogue: Generator[bytes, tuple[int, bytes], Any]) -> Any:
+    async def converse(self, dialogue: Generator[bytes, Any, Any]) -> Any:
         """Run a dialogue: it yields what to send, is sent each message, and returns its outcome."""
-        self._dialogue = _Dialogue(dialogue, self.write)
+        self._dialogue = _Dialogue(dialogue, self.address.tongue.new_cutter(), self.write)
         try:
             return await self._dialogue.outcome
         finally:
             self._dialogue = None
 
-    async def start_tls(self) -> None:
-        """Ask for TLS and begin it; a server that has none is borne with by `prefer` only."""
-        context = self.address.tls
-        if context is None or self.transport is None:
-            return
+    async def exchange_bytes(self, data: bytes) -> bytes:
+        """Send bytes in the open and return what comes next, which is no message."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._dialogue = _OneByte(answer, self.write)
-        self.transport.write(packets.SSL_REQUEST)
-        agreed = await answer
-        self._dialogue = None
-        if agreed == b"N":
-            if self.address.sslmode == "prefer":
-                return
-            raise ServerLost(f"server {self.server.name} does not support TLS")
-        if agreed != b"S":
-            # More than the one byte could only come from someone in between (CVE-2021-23222).
-            raise RemoteProtocolError(f"server {self.server.name} answered an SSLRequest wrongly")
-        self._tls = Tls(context, server_side=False, hostname=self.server.host)
+        self._dialogue = _Bytes(answer)
+        self.write(data)
+        try:
+            return await answer
+        finally:
+            self._dialogue = None
+
+    async def begin_tls(self) -> None:
+        """Encrypt from now on: the server has agreed to it."""
+        transport = self.transport
+        if transport is None:
+            raise ServerLost(f"server {self.server.name} is gone")
+        self._tls = Tls(self.address.tls, server_side=False, hostname=self.server.host)
         established: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._dialogue = _Handshake(established, self.write)
+        self._dialogue = _Handshake(established)
         _, hello = self._tls.receive(b"")
-        self.transport.write(hello)
+        transport.write(hello)
         await established
         self._dialogue = None
 
@@ -281,8 +299,7 @@ class ServerConnection:
     def _part_after_farewell(self) -> None:
         farewell = self.exchange.farewell
         if farewell is not None:
-            text = backend.read_error(farewell).get(backend.MESSAGE, b"")
-            self.abort(text.decode("utf-8", "replace"))
+            self.abort(self.address.tongue.words(farewell))
 
     def _lose(self, reason: str) -> None:
         if self.is_lost:
@@ -302,34 +319,37 @@ class _Dialogue:
     """Feeds whole messages to a generator until it returns."""
 
     def __init__(
-        self, dialogue: Generator[bytes, tuple[int, bytes], Any], write: Callable[[bytes], None]
+        self,
+        dialogue: Generator[bytes, Any, Any],
+        cutter: Cutter,
+        write: Callable[[bytes], None],
     ) -> None:
         self.outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._dialogue = dialogue
-        self._framer = Framer(_EVERYTHING)
+        self._cutter = cutter
         self._write = write
         self._step(None)
 
     def feed(self, data: bytes) -> None:
         """Take bytes; each whole message goes to the generator."""
         try:
-            passed = self._framer.feed(data)
-        except ValueError as error:
-            self.fail(RemoteProtocolError(f"invalid message from the server: {error}"))
+            messages = self._cutter.feed(data)
+        except RemoteProtocolError as error:
+            self.fail(error)
             return
-        for tag, start, stop in self._framer.found:
+        for message in messages:
             if self.outcome.done():
                 return
-            self._step((tag, passed[start:stop]))
+            self._step(message)
 
     def fail(self, error: Exception) -> None:
         """End it from outside."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
-    def _step(self, message: tuple[int, bytes] | None) -> None:
+    def _step(self, message: object) -> None:
         try:
-            data = self._dialogue.send(message)  # type: ignore[arg-type]
+            data = self._dialogue.send(message)
         except StopIteration as stop:
             self.outcome.set_result(stop.value)
         except ClientVisibleError as error:
@@ -339,19 +359,18 @@ class _Dialogue:
                 self._write(data)
 
 
-class _OneByte(_Dialogue):
-    """Waits for the answer to an SSLRequest."""
+class _Bytes(_Dialogue):
+    """Waits for what comes next."""
 
-    def __init__(self, answer: asyncio.Future[bytes], write: Callable[[bytes], None]) -> None:
+    def __init__(self, answer: asyncio.Future[bytes]) -> None:
         self.outcome = answer
-        self._write = write
 
     def feed(self, data: bytes) -> None:
         if not self.outcome.done():
             self.outcome.set_result(data)
 
 
-class _Handshake(_OneByte):
+class _Handshake(_Bytes):
     """Waits for the end of a TLS handshake."""
 
     def feed(self, data: bytes) -> None:

@@ -16,9 +16,6 @@ from typing import Any, Final, Protocol, cast, final
 
 from proxy.cache.entry import Answer
 from proxy.cache.store import Store
-from proxy.engines.postgres.dialect import PostgresDialect
-from proxy.engines.postgres.grammar import PostgresGrammar
-from proxy.engines.postgres.traces import PostgresTraces
 from proxy.errors import ClientVisibleError, ShuttingDown
 from proxy.freshness.contracts import Contract
 from proxy.freshness.ledger import ALL_RULES, Ledger
@@ -28,32 +25,26 @@ from proxy.observe.logs import Logger
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
-from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.routing.rules import Match, RuleBook
 from proxy.routing.terms import Policy
-from proxy.runtime.accounts import Accounts
 from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
-from proxy.runtime.logins import Logins
+from proxy.runtime.engine import NewEngine
 from proxy.runtime.mirrors import Mirrors
-from proxy.runtime.opening import send_cancel
 from proxy.runtime.pool_maker import PoolMaker
 from proxy.runtime.pools import Pool, Pools
 from proxy.runtime.primary_line import PrimaryLine
 from proxy.runtime.security import Security
 from proxy.runtime.server import ServerConnection
 from proxy.runtime.throttles import Throttles
-from proxy.runtime.tunnel import Tunnel
-from proxy.runtime.vacating import Vacating
 from proxy.runtime.watcher import GroupWatcher
-from proxy.runtime.welcome import Welcomes
 from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
 from proxy.session.grammar import Grammar
 from proxy.session.late import Held
-from proxy.session.ports import Dialect, Line, Link, Shell, Throttled, Waiter
+from proxy.session.ports import Dialect, Line, Link, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.traces import Traces
@@ -64,10 +55,6 @@ from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
 from proxy.types import ALL_OID, Position, Reason, Table, Token
 from proxy.wire.exchange import Exchange
-from proxy.wire.postgres import backend
-from proxy.wire.postgres.authentication import Authenticated
-from proxy.wire.postgres.prepared import Library
-from proxy.wire.postgres.startup import Startup
 from proxy.wire.requests import Execution
 
 log = Logger("group")
@@ -116,11 +103,19 @@ class GroupService:
     Args:
         settings: Of the group.
         security: TLS both ways.
+        new_engine: Makes its engine.
         rules: All on, except in tests.
     """
 
-    def __init__(self, settings: ServerGroup, security: Security, rules: Rules = ALL_RULES) -> None:
+    def __init__(
+        self,
+        settings: ServerGroup,
+        security: Security,
+        new_engine: NewEngine,
+        rules: Rules = ALL_RULES,
+    ) -> None:
         self.settings = settings
+        self.security = security
         self.clock = monotonic  # a loop's own may tick in milliseconds: no time for an answer
         incarnation = secrets.token_hex(8)
         self.metrics = GroupMetrics(settings.name)
@@ -131,10 +126,6 @@ class GroupService:
 
         self.ledger = Ledger(self._new_token(), rules)
         self.planner = Planner(self.ledger)
-        self.reader = Reader()
-        self.library = Library(
-            lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
-        )
         self.policy = Policy(_contract(settings), RuleBook(settings.rules))
         self._count_rules()
         self._misread_said_at = -inf
@@ -143,9 +134,6 @@ class GroupService:
         if settings.cache:
             store = Store(settings.cache_size_bytes, settings.max_entry_bytes)
             self.results = Results(store, self.ledger, single_flight=settings.single_flight)
-        self.dialect: Dialect = PostgresDialect()
-        self.grammar: Grammar = PostgresGrammar()
-        self.traces: Traces = PostgresTraces(self.dialect)
         self.max_queued = MAX_QUEUED
         self.late_begin = settings.transactions is Transactions.LATE
         self.idle_transaction_timeout = settings.idle_transaction_timeout
@@ -161,7 +149,16 @@ class GroupService:
             interval=settings.health_check_interval,
             timeout=settings.server_connect_timeout,
         )
-        self.accounts = Accounts(settings, control, self.group, self.clock, self._changed)
+        self.engine = new_engine(
+            settings, control, self.group, incarnation, self.clock, self._changed
+        )
+        self.dialect: Dialect = self.engine.dialect
+        self.grammar: Grammar = self.engine.grammar
+        self.traces: Traces = self.engine.traces
+        self.reader = self.engine.new_reader()
+        self.library = self.engine.new_library(
+            lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
+        )
         self.pools = Pools(self._make_pool)
         self.watcher = GroupWatcher(
             self.group,
@@ -172,6 +169,7 @@ class GroupService:
             self.metrics,
             self.clock,
             self._begin_epoch,
+            self.engine.open_link,
         )
         self.router = self.watcher.router = Router(
             self.group,
@@ -185,9 +183,8 @@ class GroupService:
             settings,
             security,
             self.group,
-            self.accounts,
+            self.engine,
             self.watcher,
-            incarnation,
             lambda database, oid: self.catalogs.is_meant(database, oid),
         )
         self.mirrors = Mirrors(self.clock)
@@ -196,7 +193,7 @@ class GroupService:
         self.commits = Commits(self.ledger, self.planner, self._new_token, self._schema_changed)
         self.catalogs = Catalogs(
             settings,
-            control,
+            self.engine,
             self.group,
             self.planner,
             self.ledger,
@@ -204,22 +201,9 @@ class GroupService:
             self.metrics,
             self._replaced,
         )
-        self.vacating = Vacating(self.accounts, self.catalogs, self.pools)
-        self.welcomes = Welcomes(self)
-        self.logins = Logins(
-            settings,
-            security,
-            self.accounts,
-            self.welcomes,
-            self.planner,
-            self.results,
-            self.grammar,
-            self.metrics,
-            self.catalogs.want,
-            self.policy,
-        )
         self.clients: set[Client] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.engine.serve(self)
 
     # Life
 
@@ -238,8 +222,7 @@ class GroupService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.commits.close()
-        self.vacating.close()
-        self.accounts.close()
+        self.engine.close()
         self.catalogs.close()
         await self.pools.close()
 
@@ -271,7 +254,7 @@ class GroupService:
 
     def pool(self, server: Server, profile: Profile) -> Pool:
         """Find the pool of a session's user and database."""
-        return self.pools.of(server, profile.user, profile.database)
+        return self.pools.of(server, profile.user, self.engine.pool_of(profile))
 
     def wait_for_primary(self, waiter: Waiter) -> Line:
         """Stand in line for a primary."""
@@ -282,7 +265,7 @@ class GroupService:
         """Mark what a commit that is about to be sent may change."""
         for plan in errand.plans:
             for database in plan.statement.vacated:
-                self.vacating.wanted(database, profile.role)
+                self.engine.vacate(database, profile.role)
         mark = self.commits.announce(errand, transaction, profile.database)
         self.metrics.commits.count(_how_known(mark, transaction))
         return mark
@@ -328,7 +311,7 @@ class GroupService:
         self.balancer.abandoned(server)
 
     def _judge_error(self, server: Server, error: bytes) -> None:
-        if server is self.group.primary and backend.read_error(error).get(b"C") == b"25006":
+        if server is self.group.primary and self.engine.is_read_only(error):
             self.watcher.witnesses[server].poke()  # perhaps it is a replica by now
 
     def hit(self, errand: Errand) -> None:
@@ -406,7 +389,7 @@ class GroupService:
 
     async def _cancel(self, link: ServerConnection) -> None:
         try:
-            await send_cancel(link, CANCEL_TIMEOUT)
+            await self.engine.cancel(link, CANCEL_TIMEOUT)
         finally:
             link.cancelling -= 1
             if link.is_returned and not link.cancelling:
@@ -429,16 +412,6 @@ class GroupService:
     ) -> tuple[list[str], list[list[str]]]:
         """Answer a statement that is meant for the proxy."""
         return answer_for_proxy(self, profile, asked, blocked)
-
-    async def open_tunnel(
-        self, client: Shell, wish: Startup, proven: Authenticated, key: tuple[int, bytes]
-    ) -> Tunnel:
-        """Open a connection of a client's own to the primary, for a stream of the log."""
-        primary = self.group.primary
-        if primary is None:
-            raise self.line.no_primary()
-        address = self.maker.address(primary)
-        return await Tunnel.open(client, address, wish, proven, key=key, cancel=self.cancel)
 
     # Clients that no port has accepted
 
@@ -472,7 +445,7 @@ class GroupService:
                     if not connection.facts.recovering:
                         connection.abort(f"server {pool.server.name} is not the primary any more")
         self.commits.carry_over()
-        self.welcomes.forget()
+        self.engine.forget()
         self.catalogs.restart()
         waiting = self.line.clear()
         waiting += [
@@ -496,7 +469,7 @@ class GroupService:
 
     def _replaced(self, database: str) -> None:
         """A name means another database than before, or none: nothing may lead to the old one."""
-        self.welcomes.forget()
+        self.engine.forget()
         for pool in self.pools:
             if pool.database == database:
                 pool.retire()

@@ -21,7 +21,7 @@ from proxy.routing.router import Router
 from proxy.runtime.pools import Pools
 from proxy.session.session import Session
 from proxy.topology.group import Group, Server, Sighting, Turn
-from proxy.topology.witness import Control, Witness
+from proxy.topology.witness import Control, OpenLink, Witness
 from proxy.types import Position, Role
 
 log = Logger("group")
@@ -65,6 +65,7 @@ class GroupWatcher:
         metrics: GroupMetrics,
         clock: Callable[[], float],
         new_epoch: Callable[[Server, Position], None],
+        open_link: OpenLink,
     ) -> None:
         self._group = group
         self._ledger = ledger
@@ -73,7 +74,9 @@ class GroupWatcher:
         self.metrics = metrics
         self._clock = clock
         self._new_epoch = new_epoch
-        self.witnesses = {server: Witness(server, control, self) for server in group.servers}
+        self.witnesses = {
+            server: Witness(server, control, self, open_link) for server in group.servers
+        }
         self._tickets: dict[Server, Ticket] = {}
         self._readings: dict[Server, Reading] = {}
         self._wanted: dict[Server, Position] = {}

@@ -238,6 +238,7 @@ class Session(Conversation):
             self.phase = OPEN
             go_on(self, link)
         elif exchange.copying_in:
+            self.engine.expect_copy(exchange.copy_sequence)
             go_on(self, link)
 
     def waits_in_vain(self, link: Link) -> bool:

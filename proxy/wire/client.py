@@ -77,6 +77,13 @@ class ClientEngine(ABC):
     def read_again(self, request: Request) -> None:
         """Read a request whose texts may depend on what it sets itself: nobody knows how."""
 
+    def expect_copy(self, sequence: int) -> None:
+        """What the client sends now is data to be copied, which a server waits for.
+
+        Args:
+            sequence: The number of its first packet, where packets are numbered.
+        """
+
     @abstractmethod
     def answered(self, request: bytes) -> None:
         """Note a whole request that was answered unread: what it leaves behind."""

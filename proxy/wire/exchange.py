@@ -52,6 +52,7 @@ class Exchange(ABC):
         confirmed: Entries of the request's undo list that are true on the server.
         unnamed_is_lost: Whether an unnamed statement failed that was to replace another.
         copying_in: Whether the server waits for data from the client.
+        copy_sequence: The number of its first packet, where packets are numbered.
         wants_sync: Whether only the end of a batch, which was not sent yet, ends the request.
         asynchronous: What the server said to nobody's question, for whoever is pinned here.
         farewell: An error in answer to nothing that was asked.
@@ -60,6 +61,7 @@ class Exchange(ABC):
     __slots__ = (
         "asynchronous",
         "confirmed",
+        "copy_sequence",
         "copying_in",
         "done",
         "error",
@@ -90,6 +92,7 @@ class Exchange(ABC):
         self.confirmed = 0
         self.unnamed_is_lost = False
         self.copying_in = False
+        self.copy_sequence = 0
         self.wants_sync = False
         self.asynchronous = b""
         self.farewell: bytes | None = None
@@ -181,6 +184,10 @@ class Exchange(ABC):
         """What the client is told when the server will not say anything, since all is known."""
 
     # What is prepared on the connection.
+
+    @abstractmethod
+    def must_prepare(self, request: Request) -> list[Prepared]:
+        """List what must be prepared here before a request can be said at all."""
 
     @abstractmethod
     def lacking(self, request: Request) -> list[Prepared]:

@@ -42,9 +42,19 @@ class Prepared:
         server_name: Its name on server connections, where it has one there.
         message: Has a server prepare it.
         meaning: For the floors above: what they made of the text, so that it is thought once.
+        facts: For its engine: what a server has said of it.
     """
 
-    __slots__ = ("__weakref__", "meaning", "message", "oids", "sense", "server_name", "sql")
+    __slots__ = (
+        "__weakref__",
+        "facts",
+        "meaning",
+        "message",
+        "oids",
+        "sense",
+        "server_name",
+        "sql",
+    )
 
     def __init__(
         self,
@@ -61,6 +71,7 @@ class Prepared:
         self.server_name = server_name
         self.message = message
         self.meaning: object | None = None
+        self.facts: object | None = None
 
 
 class Library(ABC):

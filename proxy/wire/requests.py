@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum, unique
 from typing import Final, NamedTuple
 
+from proxy.errors import ClientVisibleError
 from proxy.wire.prepared import Prepared
 
 
@@ -90,6 +91,7 @@ class Request(ABC):
         hidden: Places of statements in a text that are not the client's.
         is_foreign: Whether it uses a statement of other constants than what is set now.
         prepares_late: Whether it prepares something behind what it runs.
+        refusal: Why it can't be served, where that is known from its own words.
         undo: What the client's names stood for, to be restored on an error.
         is_cut: Whether of its last message, a large one, only the beginning is there.
         streams: Whether the rest of that follows in pieces.
@@ -103,6 +105,7 @@ class Request(ABC):
         "is_cut",
         "is_foreign",
         "prepares_late",
+        "refusal",
         "simple",
         "size",
         "streams",
@@ -120,6 +123,7 @@ class Request(ABC):
         self.is_cut = False
         self.is_foreign = False
         self.prepares_late = False
+        self.refusal: ClientVisibleError | None = None
         self.streams = False
 
     @property

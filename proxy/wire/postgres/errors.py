@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.errors import ClientVisibleError, Fault
+from proxy.errors import ClientVisibleError, Fault, ServerRefused
 from proxy.wire.postgres.backend import DETAIL, HINT, MESSAGE, SQLSTATE, error_response, read_error
 
 # "PostgreSQL Error Codes" in the manual. A driver decides by these whether it may try again.
@@ -39,16 +39,17 @@ _FAULTS: Final = {sqlstate: fault for fault, sqlstate in reversed(SQLSTATES.item
 """The way back; of several faults with one SQLSTATE, the first."""
 
 
-class LoginRefused(ClientVisibleError):
+_PASSING: Final = (b"57P03", b"57P01", b"57P02")
+"""A server that starts or stops."""
+
+
+class LoginRefused(ServerRefused):
     """A server did not let us in. Its own words are kept, to be relayed as they came.
 
     Args:
         raw: The ErrorResponse, whole.
         ours: Whether it was not the server that said it.
     """
-
-    fault = Fault.INVALID_AUTHORIZATION
-    closes_client = True
 
     def __init__(self, raw: bytes, *, ours: bool = False) -> None:
         self.raw = raw
@@ -61,6 +62,16 @@ class LoginRefused(ClientVisibleError):
             detail=_decode(self.fields.get(DETAIL, b"")),
             hint=_decode(self.fields.get(HINT, b"")),
         )
+
+    @property
+    def is_full(self) -> bool:
+        """See the base: the class of SQLSTATEs of insufficient resources."""
+        return self.sqlstate.startswith(b"53")
+
+    @property
+    def is_passing(self) -> bool:
+        """See the base."""
+        return self.sqlstate in _PASSING
 
     @classmethod
     def by_us(cls, text: str, *, hint: str = "") -> LoginRefused:

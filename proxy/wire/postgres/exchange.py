@@ -394,6 +394,10 @@ class Exchange(exchange.Exchange):
         self._say_what_is_due(pieces)
         return b"".join(pieces)
 
+    def must_prepare(self, request: requests.Request) -> list[Prepared]:
+        """See the base: nothing, since names are given by us."""
+        return []
+
     def lacking(self, request: requests.Request) -> list[Prepared]:
         """See the base."""
         assert isinstance(request, Request)

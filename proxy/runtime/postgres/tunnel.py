@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import final
 
 from proxy.errors import Fault, ServerLost
-from proxy.runtime.opening import reach
+from proxy.runtime.postgres.opening import reach
 from proxy.runtime.server import Address, ServerConnection
 from proxy.session.ports import Shell
 from proxy.wire.postgres import backend

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import final
 
-from proxy.runtime.accounts import Accounts
 from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.pools import Pools
+from proxy.runtime.postgres.accounts import Accounts
 
 
 @final

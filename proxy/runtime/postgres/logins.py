@@ -14,9 +14,9 @@ from proxy.errors import ClientVisibleError, TooManyWaiting
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.plan import Planner
 from proxy.routing.terms import Policy
-from proxy.runtime.accounts import Accounts
+from proxy.runtime.postgres.accounts import Accounts
+from proxy.runtime.postgres.welcome import Welcomes, startup_state, startup_wishes
 from proxy.runtime.security import Security
-from proxy.runtime.welcome import Welcomes, startup_state, startup_wishes
 from proxy.session.grammar import Grammar
 from proxy.session.own import Own
 from proxy.session.ports import Terms

@@ -11,12 +11,13 @@ import secrets
 from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final, cast, final
 
-from proxy.errors import ClientVisibleError, ServerLost
+from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
 from proxy.runtime.server import Address, Facts, ServerConnection
 from proxy.wire.postgres import backend, frontend, packets, tags
 from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.framer import Framer, watch
 from proxy.wire.postgres.login import Credentials, LoginRefused, Welcome, log_in
 
 PROBE: Final = b"""
@@ -106,7 +107,7 @@ async def _log_in(
     try:
         await _connect(connection)
         if encrypted:
-            await connection.start_tls()
+            await _start_tls(connection)
         dialogue = log_in(
             parameters,
             credentials,
@@ -119,6 +120,55 @@ async def _log_in(
         connection.abort("not opened")
         raise
     return connection, welcome
+
+
+async def _start_tls(connection: ServerConnection) -> None:
+    """Ask for TLS and begin it; a server that has none is borne with by `prefer` only."""
+    address = connection.address
+    if address.tls is None or connection.transport is None:
+        return
+    agreed = await connection.exchange_bytes(packets.SSL_REQUEST)
+    if agreed == b"N":
+        if address.sslmode == "prefer":
+            return
+        raise ServerLost(f"server {address.server.name} does not support TLS")
+    if agreed != b"S":
+        # More than the one byte could only come from someone in between (CVE-2021-23222).
+        raise RemoteProtocolError(f"server {address.server.name} answered an SSLRequest wrongly")
+    await connection.begin_tls()
+
+
+class _Cutter:
+    """Cuts messages, each with its tag."""
+
+    def __init__(self) -> None:
+        self._framer = Framer(_EVERYTHING)
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """See `proxy.runtime.server.Cutter`."""
+        try:
+            passed = self._framer.feed(data)
+        except ValueError as error:
+            raise RemoteProtocolError(f"invalid message from the server: {error}") from None
+        return [(tag, passed[start:stop]) for tag, start, stop in self._framer.found]
+
+
+_EVERYTHING: Final = watch(bytes(range(256)))
+
+
+@final
+class PostgresTongue:
+    """See `proxy.runtime.server.Tongue`."""
+
+    goodbye = frontend.TERMINATE
+
+    def new_cutter(self) -> _Cutter:
+        """Cut a dialogue's messages."""
+        return _Cutter()
+
+    def words(self, farewell: bytes) -> str:
+        """Say why a server hangs up."""
+        return backend.read_error(farewell).get(backend.MESSAGE, b"").decode("utf-8", "replace")
 
 
 def _abort(connection: ServerConnection | None) -> None:
@@ -190,7 +240,7 @@ async def send_cancel(connection: ServerConnection, within: float) -> None:
         async with asyncio.timeout(within):
             await _connect(other)
             if connection.is_encrypted:
-                await other.start_tls()
+                await _start_tls(other)
             gone: asyncio.Future[None] = loop.create_future()
 
             def hung_up(_: ServerConnection) -> None:

@@ -1,0 +1,161 @@
+"""What the shell asks of an engine: how its servers are reached, watched, and told apart.
+
+One `Engine` belongs to one server group. What sessions ask is in `proxy.session.ports`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from proxy.routing.reading import Reader
+from proxy.routing.terms import Policy
+from proxy.runtime.server import Address, ServerConnection, Tongue
+from proxy.session.grammar import Grammar
+from proxy.session.ports import Dialect
+from proxy.session.profile import Profile
+from proxy.session.traces import Traces
+from proxy.settings.model import ServerGroup
+from proxy.topology.catalogs import CatalogKeeper, Taker
+from proxy.topology.group import Group
+from proxy.topology.witness import Control, OpenLink
+from proxy.wire.client import ClientEngine
+from proxy.wire.prepared import Library
+
+Confirm = Callable[[], Coroutine[Any, Any, int]]
+"""Waits for a sign of life of a server's witness; returns the incarnation."""
+
+
+class Answers(Protocol):
+    """Tells the end of each answer to a visitor."""
+
+    def feed(self, data: bytes, /) -> Sequence[int | None]:
+        """Take what it was told: None for an error, its transaction's status for an end."""
+
+
+class Visit(NamedTuple):
+    """What a session needs that has no socket."""
+
+    engine: ClientEngine
+    profile: Profile
+    answers: Answers
+
+
+class Engine(ABC):
+    """See the module.
+
+    Attributes:
+        tongue: Of its servers.
+        dialect, grammar, traces: For sessions.
+        open_link: Opens a witness's connection.
+    """
+
+    tongue: Tongue
+    dialect: Dialect
+    grammar: Grammar
+    traces: Traces
+    open_link: OpenLink
+
+    @abstractmethod
+    def serve(self, service: Any) -> None:
+        """The group's service is whole but for this: clients may come. It is a `GroupService`."""
+
+    @abstractmethod
+    def new_library(
+        self, generation: Callable[[], int], is_momentary: Callable[[bytes], bool]
+    ) -> Library:
+        """Remember what clients prepare; see `Library`."""
+
+    @abstractmethod
+    def new_reader(self) -> Reader:
+        """Read clients' texts."""
+
+    @abstractmethod
+    def new_keeper(self, database: str, taker: Taker) -> CatalogKeeper:
+        """Keep a database's catalog."""
+
+    @abstractmethod
+    def new_client(self, *, is_local: bool) -> object:
+        """Serve one that has come: an `asyncio.Protocol` in all but its class.
+
+        Args:
+            is_local: Whether it came by a Unix socket: nobody else can listen in.
+        """
+
+    @abstractmethod
+    async def visit(self, database: str, policy: Policy) -> Visit:
+        """Let a client in that no port has accepted, as the group's control user.
+
+        Args:
+            database: Where it goes.
+            policy: What counts for it in place of what the server group says.
+
+        Raises:
+            ClientVisibleError: It is not let in.
+        """
+
+    @abstractmethod
+    async def open(
+        self, address: Address, user: str, database: str, confirm: Confirm
+    ) -> ServerConnection:
+        """Open a connection for a pool.
+
+        Args:
+            address: Where to, and how.
+            user: In whose name.
+            database: Of the pool.
+            confirm: A connection that no incarnation vouches for is not used.
+
+        Raises:
+            ServerLost: It could not be reached, or broke.
+            ServerRefused: The server said no; it has the server's own words.
+        """
+
+    @abstractmethod
+    async def cancel(self, connection: ServerConnection, within: float) -> None:
+        """Ask a server to stop what a connection runs; returns when it has taken note."""
+
+    @abstractmethod
+    def pool_of(self, profile: Profile) -> str:
+        """Find the database of the pool that serves a session."""
+
+    @abstractmethod
+    def is_read_only(self, error: bytes) -> bool:
+        """Tell if a server refuses to write as such: it is no primary, or not any more."""
+
+    @abstractmethod
+    def vacate(self, database: str, role: str) -> None:
+        """Somebody is about to say what nobody may be connected to a database for."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """There is a new primary: what was known of logins is nothing."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop."""
+
+
+class NewEngine(Protocol):
+    """Makes the engine of a group."""
+
+    def __call__(
+        self,
+        settings: ServerGroup,
+        control: Control,
+        group: Group,
+        incarnation: str,
+        clock: Callable[[], float],
+        changed: Callable[[str], None],
+    ) -> Engine:
+        """Make one.
+
+        Args:
+            settings: Of the group.
+            control: How control connections are made.
+            group: Whose servers they are.
+            incarnation: Of this proxy: part of the name under which it logs in.
+            clock: Seconds.
+            changed: Is told of a user with another password, or of another user.
+        """
