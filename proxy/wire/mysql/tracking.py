@@ -1,0 +1,64 @@
+"""What a server says of its session's state beside a result, gathered over one reply.
+
+Source: "OK_Packet", "Session State Information" in the MySQL source documentation.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from proxy.wire.mysql import ok
+
+LAST_GTID: Final = b"last_gtid"
+"""The variable that stands for GTIDS at MariaDB, which has no such change."""
+
+
+@final
+class Tracked:
+    """The changes that the statements of one reply made."""
+
+    __slots__ = (
+        "characteristics",
+        "gtid",
+        "schema",
+        "state_changed",
+        "transaction_state",
+        "variables",
+    )
+
+    def __init__(self) -> None:
+        self.gtid = b""  # the last
+        self.variables: list[tuple[bytes, bytes]] = []  # the system's, with their new values
+        self.schema: bytes | None = None
+        self.state_changed = False
+        self.transaction_state = b""  # eight letters
+        self.characteristics: bytes | None = None  # statements that begin such a transaction
+
+    def take(self, changes: list[ok.Change]) -> None:
+        """Take in what one OK packet carries.
+
+        Raises:
+            RemoteProtocolError: A change is cut off.
+        """
+        for change in changes:
+            about = change[0]
+            if about == ok.SYSTEM_VARIABLE:
+                for name, value in ok.read_variables(change[1]):
+                    if name == LAST_GTID:
+                        self.gtid = value
+                    else:
+                        self.variables.append((name, value))
+            elif about == ok.GTIDS:
+                self.gtid = ok.read_text(change)
+            elif about == ok.SCHEMA:
+                self.schema = ok.read_text(change)
+            elif about == ok.STATE_CHANGE:
+                self.state_changed = True
+            elif about == ok.TRANSACTION_STATE:
+                self.transaction_state = ok.read_text(change)
+            elif about == ok.TRANSACTION_CHARACTERISTICS:
+                self.characteristics = ok.read_text(change)
+
+
+NOTHING: Final = Tracked()
+"""Of a reply that carries none; nobody writes to it."""
