@@ -40,16 +40,27 @@ class Turns:
         self.next_id = self.next_id + 1 & 0xFF
         return framed
 
+    def size(self, data: bytes) -> int:
+        """The size of the next packet, its header included, which begins with these bytes.
+
+        That it is not the next one shows in its header: nobody waits for the rest.
+
+        Raises:
+            RemoteProtocolError: It is not, or larger than any may be here.
+        """
+        size = packet_size(data)
+        if data[3] != self.next_id:
+            raise OutOfOrder
+        return size
+
     def hear(self, data: bytes) -> bytes:
         """The payload of a whole packet, which must be the next one.
 
         Raises:
             RemoteProtocolError: It is not, or it is not whole.
         """
-        if packet_size(data) != len(data):
+        if self.size(data) != len(data):
             raise BadHandshake("a packet is not whole")
-        if data[3] != self.next_id:
-            raise OutOfOrder
         self.next_id = self.next_id + 1 & 0xFF
         return data[HEADER:]
 
