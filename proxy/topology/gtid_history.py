@@ -142,9 +142,14 @@ class GtidHistory:
             self._primary = None
         return self._saw_replica(server, report)
 
-    def position_of(self, key: str, number: int) -> Position | None:
-        """Return the position of a commit that the primary acknowledged; None: it must be asked."""
-        if key != self._start.own or not self._generations:
+    def position_of(self, writer: str, number: int) -> Position | None:
+        """Return the position of a commit that the primary acknowledged; None: it must be asked.
+
+        Args:
+            writer: Who numbered it, in words of `Report.writer`.
+            number: Its number.
+        """
+        if writer != self._start.writer or not self._generations:
             return None
         self._highest = max(self._highest, number)
         return _position(self._generations[-1].number, number)
@@ -195,7 +200,7 @@ class GtidHistory:
                 timeline = STRANGE if self._primary is None else self._epoch
                 return Finding(Role.PRIMARY, timeline, position)
             self._begin(server, report)
-        elif known is None or report.own != known.own or not _goes_on(known, report):
+        elif known is None or not _goes_on(known, report):
             self._begin(server, report)
         self._looks += 1
         own = report.executed.largest(report.own)
@@ -282,8 +287,12 @@ class GtidHistory:
 
 
 def _goes_on(known: Report, report: Report) -> bool:
-    """Tell whether a primary's log was not begun anew, as by RESET BINARY LOGS AND GTIDS."""
-    return report.executed.covers(known.executed)
+    """Tell whether a primary goes on numbering as it did: no setting was changed, no log reset."""
+    return (
+        report.writer == known.writer
+        and report.numbers_commits == known.numbers_commits
+        and report.executed.covers(known.executed)
+    )
 
 
 def _position(generation: int, own: int) -> Position:

@@ -78,8 +78,10 @@ def mysql_opener(
 ) -> Callable[[Control, Server, Callable[[], None]], Awaitable[MySQLLink]]:
     """Return what opens links to the servers of a group, which share its history."""
 
-    async def open_link(control: Control, server: Server, _: Callable[[], None]) -> MySQLLink:
-        return MySQLLink(server, history, control, await connect(control, server))
+    async def open_link(control: Control, server: Server, broken: Callable[[], None]) -> MySQLLink:
+        connection = await connect(control, server)
+        _tell_end(connection, broken)
+        return MySQLLink(server, history, control, connection)
 
     return open_link
 
@@ -103,6 +105,27 @@ async def connect(control: Control, server: Server) -> aiomysql.Connection:
             program_name=control.application_name,
             cursorclass=aiomysql.DictCursor,
         )
+
+
+def _tell_end(connection: aiomysql.Connection, broken: Callable[[], None]) -> None:
+    """Have something called when the server hangs up.
+
+    The driver itself notices that with the next question. The stream tells its reader; so the two
+    ways in which it does are passed through here.
+    """
+    reader: asyncio.StreamReader = connection._reader
+    feed_eof, set_exception = reader.feed_eof, reader.set_exception
+
+    def end() -> None:
+        feed_eof()
+        broken()
+
+    def fail(error: BaseException) -> None:
+        set_exception(error)  # type: ignore[arg-type]
+        broken()
+
+    reader.feed_eof = end  # type: ignore[method-assign]
+    reader.set_exception = fail  # type: ignore[method-assign, assignment]
 
 
 @final

@@ -27,7 +27,12 @@ class Lookout:
     """Witnesses of a cluster's servers, and what they found."""
 
     def __init__(
-        self, cluster: MySQLCluster, *, user: str = CONTROL_USER, password: str = ""
+        self,
+        cluster: MySQLCluster,
+        *,
+        user: str = CONTROL_USER,
+        password: str = "",
+        interval: float = INTERVAL,
     ) -> None:
         self.cluster = cluster
         self.servers = {s.name: Server("127.0.0.1", s.port) for s in cluster.servers}
@@ -42,7 +47,7 @@ class Lookout:
             database="",
             application_name="tidegate test",
             tls=False,
-            interval=INTERVAL,
+            interval=interval,
             timeout=2.0,
         )
         opener = mysql_opener(self.history)
@@ -218,6 +223,18 @@ async def test_restarted_primary_is_a_new_incarnation_and_epoch(
     assert lookout.group.epoch != epoch
     heal_mysql(either)
     await lookout.until_all_follow()
+
+
+async def test_end_of_a_server_is_seen_between_two_looks(either: MySQLCluster) -> None:
+    patient = Lookout(either, interval=600.0)
+    for witness in patient.witnesses.values():
+        await patient.until(lambda: len(patient.asked) == 3)
+        witness.poke()
+    await patient.until_all_follow()
+    either.replicas[0].kill()
+    either.replicas[1].stop()
+    await patient.until(lambda: not patient.group.replicas)
+    await patient.close()
 
 
 async def test_server_that_does_not_answer_is_lost(lookout: Lookout, either: MySQLCluster) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.topology.group import Epoch, Group, Server, Sighting, Turn
@@ -265,9 +265,17 @@ def test_nobody_is_read_when_commits_have_no_numbers() -> None:
     assert "no global numbers" in servers.finding.complaint
 
 
-commits = st.lists(st.sampled_from(["a", "9", "8"]), max_size=20)
+def test_switching_the_numbers_off_begins_an_epoch_without_replicas(servers: Servers) -> None:
+    report = replace(servers.report(servers.a, "a:1-10", writes=True), numbers_commits=False)
+    assert servers.take(servers.a, report) is Turn.NEW_EPOCH
+    servers.saw(servers.b, "a:1-10", follows=servers.a)
+    assert not servers.group.follows(servers.b)
 
 
+commits = st.lists(st.sampled_from("aa98"), max_size=12)
+
+
+@settings(max_examples=300)
 @given(commits, st.data())
 def test_replica_at_a_position_has_everything_that_was_there(
     made: list[str], data: st.DataObject
@@ -276,18 +284,22 @@ def test_replica_at_a_position_has_everything_that_was_there(
     servers = Servers()
     servers.begin()
     everything = [("a", number) for number in range(1, 11)]
+    seen = len(everything)
     needs: list[tuple[Position, GtidSet]] = []
     for name in made:
         number = sum(key == name for key, _ in everything) + 1
         everything.append((name, number))
-        if data.draw(st.booleans()):
-            servers.saw(servers.a, written(everything), writes=True)
-            needs.append((servers.finding.position, gtids(written(everything))))
-        elif name == "a" and data.draw(st.booleans()):
+        if name == "a" and data.draw(st.booleans()):
             need = servers.history.position_of(uuid("a"), number)
             assert need is not None
             needs.append((need, gtids(f"a:{number}")))
-    replayed = everything[:10] + data.draw(st.lists(st.sampled_from(everything), max_size=20))
+        if data.draw(st.booleans()):
+            # Asked some time ago, perhaps.
+            seen = data.draw(st.integers(seen, len(everything)))
+            servers.saw(servers.a, written(everything[:seen]), writes=True)
+            needs.append((servers.finding.position, gtids(written(everything[:seen]))))
+    whole = data.draw(st.integers(10, len(everything)))
+    replayed = everything[:whole] + data.draw(st.lists(st.sampled_from(everything), max_size=3))
     servers.saw(servers.b, written(replayed), follows=servers.a)
     for need, contents in needs:
         if servers.finding.timeline != STRANGE and servers.finding.position >= need:
