@@ -1,0 +1,1 @@
+"""What statements in the SQL of MySQL and MariaDB do."""
