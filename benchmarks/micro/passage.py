@@ -30,6 +30,7 @@ from proxy.types import Position, Role, Table
 from proxy.wire.postgres import backend, frontend
 from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.exchange import Exchange
+from proxy.wire.postgres.prepared import Library
 
 DATABASE: Final = "shop"
 USER: Final = "ann"
@@ -156,10 +157,11 @@ def _link(service: GroupService, server: Server) -> ServerConnection:
     return link
 
 
-def _client(service: GroupService) -> ClientConnection:
-    client = ClientConnection(service)
+def _client(service: GroupService) -> PostgresClient:
+    engine = cast(PostgresEngine, service.engine)
+    client = PostgresClient(service, engine.logins)
     client._transport = cast(asyncio.Transport, _Transport())
-    engine = ClientEngine(service.library)
+    reader = ClientEngine(cast(Library, service.library))
     profile = Profile(
         service.planner,
         service.results,
@@ -170,6 +172,6 @@ def _client(service: GroupService) -> ClientConnection:
         startup=UNTOUCHED,
         defaults=defaults("public", "read committed", "UTF8", SHAPE),
     )
-    terms = service.logins.terms(USER)
-    client.session = Session(service, client, engine, profile, terms, service.traces)
+    terms = engine.logins.terms(USER)
+    client.session = Session(service, client, reader, profile, terms, service.traces)
     return client

@@ -31,7 +31,7 @@ from proxy.settings.values import RepeatableRead, Transactions
 from proxy.sql.bodies import Declarations
 from proxy.sql.catalog import Catalog
 from proxy.sql.session_commands import read_name_list
-from proxy.topology.catalogs import declarations_of
+from proxy.topology.postgres_catalogs import declarations_of
 
 DEFAULT_FILE: Final = Path("tidegate.toml")
 

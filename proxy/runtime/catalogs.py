@@ -15,6 +15,7 @@ from proxy.observe.metrics import GroupMetrics
 from proxy.routing.plan import Planner
 from proxy.runtime.engine import Engine
 from proxy.settings.model import ServerGroup
+from proxy.settings.values import OutOfBand
 from proxy.sql.lineage import Lineage
 from proxy.topology.catalogs import CatalogKeeper
 from proxy.topology.group import Group
@@ -76,7 +77,15 @@ class Catalogs:
         """A client uses this database."""
         if database in self._keepers:
             return
-        keeper = self._engine.new_keeper(database, self)
+        settings = self._settings
+        keeper = CatalogKeeper(
+            database,
+            self._engine.definitions,
+            self._group,
+            self,
+            interval=settings.out_of_band_interval or 1.0,
+            watch=settings.out_of_band is OutOfBand.WATCH,
+        )
         self._keepers[database] = keeper
         self._watches[database] = Watch()
         loop = asyncio.get_running_loop()

@@ -17,7 +17,7 @@ from proxy.session.ports import Dialect
 from proxy.session.profile import Profile
 from proxy.session.traces import Traces
 from proxy.settings.model import ServerGroup
-from proxy.topology.catalogs import CatalogKeeper, Taker
+from proxy.topology.catalogs import Definitions
 from proxy.topology.group import Group
 from proxy.topology.witness import Control, OpenLink
 from proxy.wire.client import ClientEngine
@@ -49,6 +49,7 @@ class Engine(ABC):
         tongue: Of its servers.
         dialect, grammar, traces: For sessions.
         open_link: Opens a witness's connection.
+        definitions: Reads catalogs.
     """
 
     tongue: Tongue
@@ -56,6 +57,7 @@ class Engine(ABC):
     grammar: Grammar
     traces: Traces
     open_link: OpenLink
+    definitions: Definitions
 
     @abstractmethod
     def serve(self, service: Any) -> None:
@@ -70,10 +72,6 @@ class Engine(ABC):
     @abstractmethod
     def new_reader(self) -> Reader:
         """Read clients' texts."""
-
-    @abstractmethod
-    def new_keeper(self, database: str, taker: Taker) -> CatalogKeeper:
-        """Keep a database's catalog."""
 
     @abstractmethod
     def new_client(self, *, is_local: bool) -> object:

@@ -8,31 +8,19 @@ are the counters of rows written (`out_of_band = "watch"`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Final, Protocol, final
-
-import asyncpg
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol, final
 
 from proxy.observe.logs import Logger
-from proxy.settings.model import ServerGroup
-from proxy.sql import catalog_queries as queries
-from proxy.sql.bodies import Declaration, Declarations
-from proxy.sql.catalog import Catalog
 from proxy.sql.lineage import Lineage
-from proxy.sql.statement import RelationName
-from proxy.topology.group import Group
-from proxy.topology.witness import FAILURES, Control, connect, describe
+from proxy.topology.group import Group, Server
+from proxy.topology.witness import describe
 
 log = Logger("catalogs")
 
 
 AWAY: Final = 6.0
 """Seconds for which a server waits for others to leave a database, and one."""
-
-LONGEST_LOCK: Final = 500
-"""Milliseconds to wait for a definition that a client is changing. The text of a view locks what it
-reads, and two that wait for each other are a deadlock after `deadlock_timeout`, by default twice
-as long, which may well be ended at the client's expense."""
 
 
 class Taker(Protocol):
@@ -60,28 +48,59 @@ class Taker(Protocol):
         """The counters of rows written: table, rows, file node."""
 
 
-def declarations_of(settings: ServerGroup) -> Declarations:
-    """What operators have said that functions do."""
-    return {
-        _name(name): Declaration(
-            reads=frozenset(map(_name, function.reads)),
-            writes=frozenset(map(_name, function.writes)),
-            volatility=function.volatility and function.volatility.value[0],
-        )
-        for name, function in settings.functions.items()
-    }
+class DatabaseGone(Exception):
+    """There is no database of that name."""
 
 
-def _name(name: str) -> RelationName:
-    schema, _, own = name.partition(".")
-    return RelationName(schema, own)
+class DefinitionsBusy(Exception):
+    """The definitions can't be read just now; the message says why."""
 
 
-async def read_rows(connection: asyncpg.Connection[Any]) -> dict[str, list[asyncpg.Record]]:
-    """Read the rows of every query of a catalog, in one snapshot."""
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(f"SET LOCAL lock_timeout = {LONGEST_LOCK}")
-        return {name: await connection.fetch(sql) for name, sql in queries.QUERIES.items()}
+class Source(Protocol):
+    """A connection to the primary over which the definitions of one database are read."""
+
+    async def identify(self) -> int:
+        """A number of the database that is another's when the name is given to another."""
+
+    async def fingerprint(self, *, anew: bool) -> object:
+        """What differs from what it was before whenever a definition does.
+
+        Args:
+            anew: Whether a change is expected; if not, what was found a moment ago will do.
+        """
+
+    async def load(self) -> Lineage:
+        """Read the catalog.
+
+        Raises:
+            DefinitionsBusy: It can't be read just now.
+        """
+
+    async def counters(self) -> Iterable[tuple[int, int, int]]:
+        """The counters of rows written: table, rows, file node."""
+
+    def close(self) -> None:
+        """Hang up; nothing is said of that."""
+
+
+class Definitions(Protocol):
+    """How the definitions of an engine are come by."""
+
+    @property
+    def failures(self) -> tuple[type[BaseException], ...]:
+        """What a connection may fail with."""
+
+    async def open(self, primary: Server, database: str, ended: Callable[[], None]) -> Source:
+        """Connect to a database of the primary.
+
+        Args:
+            primary: Where it is.
+            database: Its name.
+            ended: Called when the connection is found to have been ended by somebody else.
+
+        Raises:
+            DatabaseGone: There is none of that name.
+        """
 
 
 @final
@@ -91,23 +110,21 @@ class CatalogKeeper:
     def __init__(
         self,
         database: str,
-        control: Control,
+        definitions: Definitions,
         group: Group,
         taker: Taker,
         *,
         interval: float,
         watch: bool,
-        declarations: Declarations | None = None,
     ) -> None:
         self.database = database
-        self._control = control
+        self._definitions = definitions
         self._group = group
         self._taker = taker
         self._interval = interval
         self._watch = watch
-        self._declarations = declarations
         self._check = asyncio.Event()
-        self._catalog: Catalog | None = None
+        self._catalog: Lineage | None = None
         self._digest: object = None
         self._oid = 0
         self._is_away = False
@@ -136,22 +153,20 @@ class CatalogKeeper:
                 await self._rest()
                 continue
             try:
-                connection = await connect(self._control, primary, self.database)
-                connection.add_termination_listener(self._lost)
+                source = await self._definitions.open(primary, self.database, self._lost)
                 try:
-                    await self._meet(connection)
-                    await self._keep(connection)
+                    await self._meet(source)
+                    await self._keep(source)
                 finally:
-                    connection.remove_termination_listener(self._lost)
-                    connection.terminate()
+                    source.close()
                 await self._stay_away()
-            except asyncpg.InvalidCatalogNameError:
+            except DatabaseGone:
                 self._taker.gone(self.database)
                 return
-            except asyncpg.LockNotAvailableError:
-                log.info("catalog not read yet: a definition is locked", database=self.database)
+            except DefinitionsBusy as error:
+                log.info("catalog not read yet", database=self.database, why=str(error))
                 await asyncio.sleep(self._interval)
-            except FAILURES as error:
+            except self._definitions.failures as error:
                 log.warning("catalog not read", database=self.database, error=describe(error))
                 await asyncio.sleep(self._interval)
             except Exception as error:
@@ -159,8 +174,7 @@ class CatalogKeeper:
                 log.exception("a catalog's keeper met a bug", error, database=self.database)
                 await asyncio.sleep(self._interval)
 
-    def _lost(self, _: object) -> None:
-        """The connection was ended, as everybody's is before a database is dropped or renamed."""
+    def _lost(self) -> None:
         self._taker.lost(self.database)
         self._check.set()
 
@@ -172,40 +186,35 @@ class CatalogKeeper:
         await self._rest(AWAY)
         self._is_away = False
 
-    async def _meet(self, connection: asyncpg.Connection[Any]) -> None:
+    async def _meet(self, source: Source) -> None:
         """Find out which database has the name now."""
         self._check.clear()
-        oid = await connection.fetchval(queries.DATABASE)
+        oid = await source.identify()
         if oid != self._oid:
             self._oid = oid
             self._catalog = None
         self._taker.met(self.database, oid)
 
-    async def _keep(self, connection: asyncpg.Connection[Any]) -> None:
+    async def _keep(self, source: Source) -> None:
         epoch = self._group.epoch
         while self._group.epoch == epoch and not self._is_away:
             is_expected = self._check.is_set()  # a change of ours, which has been counted
             self._check.clear()
             generation = self._taker.generation()
-            digest = await connection.fetchrow(queries.FINGERPRINT)
+            anew = is_expected or self._catalog is None
+            digest = await source.fingerprint(anew=anew)
             if self._catalog is None or digest != self._digest:
                 if self._catalog is not None and not is_expected:
                     self._taker.changed(self.database)
                     generation = self._taker.generation()
-                    digest = await connection.fetchrow(queries.FINGERPRINT)
-                self._catalog = await self._load(connection)
+                    digest = await source.fingerprint(anew=True)
+                self._catalog = await source.load()
                 self._digest = digest
             if not self._taker.took(self.database, self._catalog, generation):
                 continue
             if self._watch:
-                self._taker.counted(self.database, await connection.fetch(queries.COUNTERS))
+                self._taker.counted(self.database, await source.counters())
             await self._rest()
-
-    async def _load(self, connection: asyncpg.Connection[Any]) -> Catalog:
-        catalog = Catalog.build(self.database, self._declarations, **await read_rows(connection))
-        for problem in catalog.problems:
-            log.warning("function not as declared", database=self.database, problem=problem)
-        return catalog
 
     async def _rest(self, seconds: float | None = None) -> None:
         try:

@@ -83,6 +83,7 @@ class ClientEngine(ABC):
         Args:
             sequence: The number of its first packet, where packets are numbered.
         """
+        return
 
     @abstractmethod
     def answered(self, request: bytes) -> None:

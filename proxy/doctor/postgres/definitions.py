@@ -21,8 +21,8 @@ from proxy.runtime.security import make_security
 from proxy.settings.model import ServerGroup
 from proxy.sql.bodies import Declarations
 from proxy.sql.catalog import Catalog
-from proxy.topology.catalogs import declarations_of, read_rows
 from proxy.topology.group import Server
+from proxy.topology.postgres_catalogs import declarations_of, read_rows
 from proxy.topology.witness import FAILURES, Control, connect, describe
 
 TIMEOUT: Final = 30.0

@@ -22,9 +22,9 @@ from proxy.runtime.server import Address, ServerConnection
 from proxy.runtime.service import GroupService
 from proxy.session.profile import Profile
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import LOCAL, OutOfBand
-from proxy.topology.catalogs import CatalogKeeper, Taker, declarations_of
+from proxy.settings.values import LOCAL
 from proxy.topology.group import Group
+from proxy.topology.postgres_catalogs import PostgresDefinitions, declarations_of
 from proxy.topology.witness import Control, open_postgres
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.client_engine import ClientEngine
@@ -86,6 +86,7 @@ class PostgresEngine(engine.Engine):
         self.grammar = PostgresGrammar()
         self.traces = PostgresTraces(self.dialect)
         self.open_link = open_postgres
+        self.definitions = PostgresDefinitions(control, declarations_of(settings))
         self.accounts = Accounts(settings, control, group, clock, changed)
         self.service: GroupService
         self.welcomes: Welcomes
@@ -119,19 +120,6 @@ class PostgresEngine(engine.Engine):
     def new_reader(self) -> Reader:
         """See the base."""
         return Reader()
-
-    def new_keeper(self, database: str, taker: Taker) -> CatalogKeeper:
-        """See the base."""
-        settings = self._settings
-        return CatalogKeeper(
-            database,
-            self._control,
-            self._group,
-            taker,
-            interval=settings.out_of_band_interval or 1.0,
-            watch=settings.out_of_band is OutOfBand.WATCH,
-            declarations=declarations_of(settings),
-        )
 
     def new_client(self, *, is_local: bool) -> PostgresClient:
         """See the base."""
