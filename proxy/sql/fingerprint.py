@@ -58,6 +58,16 @@ _IN_ROW: Final = 2
 _ROW_ENDED: Final = 3
 
 
+def packed_word(sql: bytes, pos: i64, end: i64) -> i64:
+    """Pack a word of a text as `Fingerprint.word` does; 0 when it is too long."""
+    key: i64 = 0
+    if end - pos <= LONGEST_PACKED:
+        while pos < end:
+            key = key << 8 | i64(LOWER[sql[pos]])
+            pos += 1
+    return key
+
+
 class Fingerprint:
     """Takes tokens in their order and gathers the canonical form."""
 
@@ -107,6 +117,25 @@ class Fingerprint:
             self._rows = _ROW_EXPECTED
         self._before = key
         return key
+
+    def written_word(self, sql: bytes, pos: i64, end: i64) -> i64:
+        """Take an identifier without folding it, and return it packed and folded."""
+        self._settle()
+        key = packed_word(sql, pos, end)
+        if self._in_row_at_value() and key in (_NULL, _TRUE, _FALSE, _DEFAULT):
+            self._put(NUMBER)
+            self._before = 0
+            return key
+        self._put(sql[pos:end])
+        if key == _VALUES and self._rows == _NO_ROWS:
+            self._rows = _ROW_EXPECTED
+        self._before = key
+        return key
+
+    def quoted(self, sql: bytes, pos: i64, end: i64) -> None:
+        """Take an identifier, and put it into the quotes of MySQL."""
+        self._put(b"`" + sql[pos:end] + b"`")
+        self._before = 0
 
     def as_written(self, sql: bytes, pos: i64, end: i64) -> None:
         """Take a quoted identifier or an operator."""
