@@ -34,6 +34,7 @@ class Belongings:
         temporary_runs: Whether a read of something temporary may run what nobody has looked at.
         sequences: The connection that knows what its currval() and lastval() are.
         customs: Names that it may have made custom settings under, unseen.
+        last_id: What its last insert was given.
         is_misled: Whether it may have been told a server's default for what it said when it came.
     """
 
@@ -43,6 +44,7 @@ class Belongings:
         "engine",
         "grammar",
         "is_misled",
+        "last_id",
         "named",
         "pins",
         "profile",
@@ -66,6 +68,7 @@ class Belongings:
         self.temporary_runs = False
         self.sequences: Link | None = None
         self.is_misled = False
+        self.last_id = 0
         self.customs: set[str] = set()
 
     @property

@@ -56,6 +56,7 @@ def draw(belongings: Belongings, traces: Traces, errand: Errand, link: Link) -> 
         for plan in errand.plans:
             if plan.statement.effects & UNDONE_BY_NOTHING:
                 transaction.tainted = True
+        traces.failed(belongings, link)
         return
     if is_rollback_to and transaction.has_set and belongings.grammar.rolls_settings_back:
         transaction.unsure = transaction.is_dark = True

@@ -106,6 +106,10 @@ class Grammar(ABC):
         """
 
     @abstractmethod
+    def must_begin_anew(self, have: Settings, want: Settings) -> bool:
+        """Tell if no command leads from these settings to those, but a reset of all."""
+
+    @abstractmethod
     def names_depend_on(self, name: str) -> bool:
         """Tell whether a setting decides what the names in a prepared statement mean."""
 

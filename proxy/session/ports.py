@@ -141,6 +141,15 @@ class Dialect(ABC):
     def apply(self, changes: Iterable[Change]) -> bytes:
         """SQL that brings a session from one state to another."""
 
+    @property
+    @abstractmethod
+    def anew(self) -> bytes:
+        """A statement of ours that makes a session as at login."""
+
+    @abstractmethod
+    def together(self, commands: Sequence[bytes]) -> bytes:
+        """Statements of ours, to be sent as one; empty where there are none."""
+
     @abstractmethod
     def reached(self, position: Position) -> bytes:
         """SQL with one row if the replica has replayed this position, and none otherwise."""

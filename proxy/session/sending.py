@@ -20,7 +20,7 @@ from proxy.session.meaning import plan_all, read, texts_of
 from proxy.session.mirroring import note
 from proxy.session.phase import OPEN, RUNNING, SETTING
 from proxy.session.ports import Link
-from proxy.session.state import Change, Verb
+from proxy.session.state import UNTOUCHED, Change, Verb
 from proxy.session.transaction import is_in_vain, may_commit
 from proxy.sql.statement import Kind
 from proxy.wire.exchange import Prelude
@@ -41,13 +41,19 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     if (request.is_foreign or is_lost) and _prepares(session, errand, link, is_lost=is_lost):
         return
     pieces: list[bytes] = []
+    missing = exchange.must_prepare(request)
     if (changes := _changes(session, errand, link)) is not None:
-        if errand.fast is None:
+        if errand.fast is None or missing:
             # Nothing may be run under other settings than its client's, so these come first.
             session.phase = SETTING
             link.write(exchange.ask(changes))
             return
         pieces.append(exchange.prelude(Prelude.STATE, changes))
+    if missing:
+        errand.ahead = Ahead.PREPARING
+        session.phase = SETTING
+        link.write(exchange.prepare(b"", missing))
+        return
     late = session.late
     if late is not None and not errand.beside:
         _open(session, errand, link, late)
@@ -241,7 +247,8 @@ def _prepares(session: Conversation, errand: Errand, link: Link, *, is_lost: boo
     errand.foreign.append(constants)
     errand.ahead = Ahead.PREPARING
     session.phase = SETTING
-    link.write(exchange.prepare(b"\n;".join(commands), lacking))
+    said = session.services.dialect.together(commands)
+    link.write(exchange.prepare(said, lacking))
     return True
 
 
@@ -258,7 +265,9 @@ def _changes(session: Conversation, errand: Errand, link: Link) -> bytes | None:
     state = session.profile.state
     commands = _way_back(errand)
     if commands:
-        return b"\n;".join(commands)  # what else is to be changed comes after it
+        return session.services.dialect.together(
+            commands
+        )  # what else is to be changed comes after it
     is_stained = link.stained_by is not None and link.stained_by is not session.belongings
     if errand.is_plain and link.state is state and not is_stained:
         return None
@@ -267,12 +276,15 @@ def _changes(session: Conversation, errand: Errand, link: Link) -> bytes | None:
     if is_stained:
         commands += session.traces.wash(link)
     if link.state is not state:
+        if session.grammar.must_begin_anew(link.state.settings, state.settings):
+            commands.append(session.services.dialect.anew)
+            link.state = UNTOUCHED
         commands.append(
             session.services.dialect.apply(link.state.changes_to(state, session.grammar))
         )
         link.state = state
     commands += session.traces.must_come_first(session, session.belongings, errand.plans, link)
-    return b"\n;".join(commands) or None
+    return session.services.dialect.together(commands) or None
 
 
 def _account(session: Conversation, plans: tuple[Plan, ...], texts: tuple[bytes, ...]) -> None:

@@ -183,6 +183,9 @@ def _begin(session: Conversation, request: Request) -> None:
     if request.undo:
         session.named.clear()
     session.idle_since = services.clock()
+    if request.refusal is not None:
+        fail(session, Errand(request, ()), request.refusal)
+        return
     if not request.executions and _needs_no_server(session, request):
         return
     profile = session.profile
@@ -268,7 +271,7 @@ def send_its_way(session: Conversation, errand: Errand) -> None:
 def _needs_no_server(session: Conversation, request: Request) -> bool:
     """Deal with a Flush or a Sync that has nothing in front of it."""
     if request.asks_for_ready and session.link is None:
-        session.shell.write(session.services.dialect.ready(session.status))
+        session.shell.write(session.services.dialect.said(request, b"", session.status))
         return True
     return request.asks_nothing
 

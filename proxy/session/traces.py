@@ -25,6 +25,10 @@ class Traces(ABC):
         """Take in what a statement that succeeded has left behind, on both sides."""
 
     @abstractmethod
+    def failed(self, belongings: Belongings, link: Link) -> None:
+        """A request has failed, which may be asked about."""
+
+    @abstractmethod
     def tainted(
         self, belongings: Belongings, plan: Plan, text: bytes, values: Sequence[bytes | None]
     ) -> None:

@@ -41,6 +41,15 @@ class PostgresDialect(Dialect):
             "utf-8", "surrogateescape"
         )
 
+    @property
+    def anew(self) -> bytes:
+        """See the base."""
+        return b"DISCARD ALL"
+
+    def together(self, commands: Sequence[bytes]) -> bytes:
+        """One simple query; on lines of their own, as in `apply`."""
+        return b"\n;".join(commands)
+
     def reached(self, position: Position) -> bytes:
         """Whether a replica has replayed a position."""
         return dialect.reached(position)

@@ -101,6 +101,10 @@ class PostgresGrammar(grammar.Grammar):
             shaping=tuple([item for item in settings if item[0] not in SHAPELESS]),
         )
 
+    def must_begin_anew(self, have: Settings, want: Settings) -> bool:
+        """See the base: each can be reset by itself."""
+        return False
+
     def names_depend_on(self, name: str) -> bool:
         """See the base."""
         return names_depend_on(name)

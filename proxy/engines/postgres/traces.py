@@ -38,6 +38,9 @@ class PostgresTraces(traces.Traces):
         """See the base."""
         apply_effects(belongings, link, statement, text)
 
+    def failed(self, belongings: Belongings, link: Link) -> None:
+        """See the base: the error says all there is to know."""
+
     def tainted(
         self, belongings: Belongings, plan: Plan, text: bytes, values: Sequence[bytes | None]
     ) -> None:

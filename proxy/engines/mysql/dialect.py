@@ -1,0 +1,162 @@
+"""The seam between sessions, which know no engine, and MySQL's way of saying things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, final
+
+from proxy.engines.mysql.settings import SCHEMA, quote_name
+from proxy.errors import ClientVisibleError, Unsupported
+from proxy.session.ports import Dialect
+from proxy.session.state import Change, Verb
+from proxy.types import Position
+from proxy.wire.exchange import Heard
+from proxy.wire.mysql import commands, requests
+from proxy.wire.mysql.capabilities import STATUS_IN_TRANS
+from proxy.wire.mysql.codec import HEADER
+from proxy.wire.mysql.errors import error_packet
+from proxy.wire.mysql.exchange import RESET, SEPARATOR
+from proxy.wire.mysql.ok import EOF, ERROR, OK, Ok, ok_packet, with_status
+from proxy.wire.mysql.resultset import Column, binary_result, prepare_ok, text_result
+from proxy.wire.requests import Execution, Request
+from proxy.wire.status import IDLE
+
+_FIRST: Final = 1
+"""The sequence id of the first packet that answers a command."""
+
+_LARGEST_END: Final = 1024
+"""Bytes of the packet that ends a result which only reads."""
+
+BEGIN: Final = b"START TRANSACTION"
+
+
+@final
+class MySQLDialect(Dialect):
+    """See the base.
+
+    Args:
+        reached: SQL with one row if a replica has replayed a position.
+    """
+
+    def __init__(self, reached: Callable[[Position], bytes]) -> None:
+        self._reached = reached
+
+    def error(self, error: ClientVisibleError) -> bytes:
+        """An ERR packet."""
+        return error_packet(error, _FIRST)
+
+    def ready(self, status: int) -> bytes:
+        """See the base: an answer's end says that."""
+        return b""
+
+    def apply(self, changes: Iterable[Change]) -> bytes:
+        """One SET for all variables, so that all are set or none; then the schema.
+
+        A character set comes in front of its collation.
+        """
+        assigned: list[str] = []
+        schema = ""
+        for change in sorted(changes, key=lambda it: it.name):
+            if change.name == SCHEMA:
+                schema = change.value
+            elif change.verb is Verb.SET:
+                assigned.append(f"SESSION {change.name} = {change.value}")
+            elif change.verb is Verb.RESET:
+                assigned.append(f"SESSION {change.name} = DEFAULT")
+        statements = []
+        if assigned:
+            statements.append("SET " + ", ".join(assigned))
+        if schema:
+            statements.append(f"USE {schema}")
+        return SEPARATOR.join(it.encode("utf-8", "surrogateescape") for it in statements)
+
+    @property
+    def anew(self) -> bytes:
+        """See the base."""
+        return RESET
+
+    def together(self, commands: Sequence[bytes]) -> bytes:
+        """See the base: one by one."""
+        return SEPARATOR.join(it for it in commands if it)
+
+    def reached(self, position: Position) -> bytes:
+        """See the base."""
+        return self._reached(position)
+
+    def opening(
+        self, begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_failed: bool
+    ) -> bytes:
+        """See the base. Where a transaction begins by itself, it is begun all the same."""
+        names = [f"SAVEPOINT {quote_name(name)}".encode() for name in savepoints]
+        return SEPARATOR.join([begin or BEGIN, *names])
+
+    @property
+    def written(self) -> bytes:
+        """See the base: servers are not asked yet."""
+        return b""
+
+    def closed(self, end: bytes, reply: bytes, heard: Heard | None) -> bytes:
+        """See the base."""
+        return reply if reply[HEADER : HEADER + 1] == bytes((ERROR,)) or not end else end
+
+    def with_status(self, reply: bytes, status: int) -> bytes:
+        """See the base. The last packet of what only reads is found from behind."""
+        start = _start_of_end(reply)
+        if start < 0:
+            return reply
+        given, taken = (0, STATUS_IN_TRANS) if status == IDLE else (STATUS_IN_TRANS, 0)
+        return reply[:start] + with_status(reply[start:], given, taken)
+
+    def said(self, request: Request, tag: bytes, status: int) -> bytes:
+        """An OK packet."""
+        own = _own(request)
+        flags = own.status | (0 if status == IDLE else STATUS_IN_TRANS)
+        return ok_packet(_FIRST, Ok(status=flags), own.capabilities)
+
+    def table(
+        self,
+        request: Request,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        status: int,
+    ) -> bytes:
+        """See the base."""
+        own = _own(request)
+        flags = own.status | (0 if status == IDLE else STATUS_IN_TRANS)
+        named = [Column(name.encode()) for name in columns]
+        if own.command == commands.STMT_PREPARE:
+            number = int.from_bytes(own.name, "little")
+            return prepare_ok(_FIRST, number, named, 0, own.capabilities, status=flags)
+        values = [[field.encode() for field in row] for row in rows]
+        make = text_result if own.simple else binary_result
+        return make(_FIRST, named, values, own.capabilities, end=Ok(status=flags))
+
+    def text(self, sql: bytes) -> Request:
+        """A COM_QUERY."""
+        return requests.text(sql)
+
+    def failing_part(self, request: Request, error: ClientVisibleError) -> Request:
+        """See the base: there are no batches."""
+        raise error
+
+    def copy_of(self, execution: Execution, text: bytes) -> bytes:
+        """See the base."""
+        raise Unsupported("statements of MySQL are not mirrored")
+
+
+def _start_of_end(reply: bytes) -> int:
+    """Find the packet that ends a reply; -1: it is not told."""
+    size = len(reply)
+    for length in (7, 5, *range(8, min(_LARGEST_END, size - HEADER))):
+        start = size - HEADER - length
+        if start < 0:
+            return -1
+        is_header = reply[start : start + 3] == length.to_bytes(3, "little")
+        if is_header and reply[start + HEADER] in (EOF, OK):
+            return start
+    return -1
+
+
+def _own(request: Request) -> requests.Request:
+    assert isinstance(request, requests.Request)
+    return request

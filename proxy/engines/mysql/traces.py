@@ -1,0 +1,189 @@
+"""What MySQL's statements leave in a session: servers say it themselves, with each answer.
+
+A server tells of every variable that has another value, of the schema, and that something else has
+changed which it does not name (SESSION_TRACK). So nothing is asked, and a SET is not read.
+
+What can be given to another connection is: variables, the schema, the last insert's id. What can't
+pins: user variables, temporary tables, locks, handlers, what is prepared in SQL.
+
+Source: "Server Tracking of Client Session State" in the MySQL manual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast, final
+
+from proxy.engines.mysql.settings import OF_THE_MOMENT, OURS, SCHEMA, plain, quote_name, written
+from proxy.routing.plan import Plan
+from proxy.session import traces
+from proxy.session.belongings import Belongings
+from proxy.session.ports import Link
+from proxy.session.state import SessionState
+from proxy.sql.statement import Effect, Kind, Statement
+from proxy.types import PinReason
+from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
+from proxy.wire.mysql.client_engine import ClientEngine
+from proxy.wire.mysql.exchange import Exchange
+from proxy.wire.requests import Request
+
+_BY_EFFECT: Final = {
+    Effect.ADVISORY_LOCK: PinReason.ADVISORY_LOCK,
+    Effect.TEMPORARY: PinReason.TEMPORARY_TABLE,
+    Effect.USER_VARIABLE: PinReason.USER_VARIABLE,
+    Effect.TABLE_LOCK: PinReason.TABLE_LOCK,
+    Effect.HANDLER: PinReason.HANDLER,
+    Effect.FOUND_ROWS: PinReason.FOUND_ROWS,
+    Effect.UNTRACKED: PinReason.UNKNOWN,
+}
+
+_PASSING: Final = frozenset(
+    (PinReason.DIAGNOSTICS, PinReason.FOUND_ROWS, PinReason.NEXT_TRANSACTION)
+)
+"""Pins that the next statement ends."""
+
+_CLEAR: Final = b"DO 0"
+"""Leaves no warnings behind, of whoever had the connection before."""
+
+
+@final
+class MySQLTraces(traces.Traces):
+    """See the base, and the module."""
+
+    def apply(self, belongings: Belongings, link: Link, statement: Statement, text: bytes) -> None:
+        """See the base."""
+        exchange = cast(Exchange, link.exchange)
+        pins = belongings.pins
+        asks = Effect.ASKS_BEFORE in statement.effects
+        if not asks:
+            pins -= _PASSING
+            if any(warnings for _, _, warnings in exchange.outcomes[-1:]):
+                pins.add(PinReason.DIAGNOSTICS)
+        explained = len(pins)
+        for effect in statement.effects:
+            reason = _BY_EFFECT.get(effect)
+            if reason is not None:
+                pins.add(reason)
+        if statement.kind is Kind.PREPARE:
+            pins.add(PinReason.PREPARED_STATEMENT)
+        elif statement.kind is Kind.SET_TRANSACTION:
+            pins.add(PinReason.NEXT_TRANSACTION)
+        elif statement.kind is Kind.DISCARD:
+            self._begin_anew(belongings, link)
+        if exchange.opened:
+            pins.add(PinReason.HOLD_CURSOR)
+        else:
+            pins.discard(PinReason.HOLD_CURSOR)
+        for _, inserted, _ in exchange.outcomes:
+            if inserted:
+                belongings.last_id = inserted
+        self._follow(belongings, link, exchange, is_explained=len(pins) > explained)
+
+    def _follow(
+        self, belongings: Belongings, link: Link, exchange: Exchange, *, is_explained: bool
+    ) -> None:
+        """Take in what the server has said of its session; once, for all of a request."""
+        tracked = exchange.take_tracked()
+        if tracked is None:
+            return
+        profile = belongings.profile
+        state, theirs = profile.state, link.state
+        for raw_name, raw_value in tracked.variables:
+            name = raw_name.decode("utf-8", "replace").lower()
+            if name in OURS:
+                belongings.pins.add(PinReason.UNKNOWN)
+            elif name in OF_THE_MOMENT:
+                belongings.pins.add(PinReason.SETTINGS)
+            else:
+                value = written(name, raw_value.decode("utf-8", "surrogateescape"))
+                state = state.with_setting(name, value)
+                theirs = theirs.with_setting(name, value)
+                if name == "autocommit":
+                    _follow_autocommit(belongings, value)
+        if tracked.schema is not None:
+            schema = quote_name(tracked.schema.decode("utf-8", "surrogateescape"))
+            state = state.with_setting(SCHEMA, schema)
+            theirs = theirs.with_setting(SCHEMA, schema)
+        if state is not profile.state:
+            belongings.named.clear()
+            profile.become(state)
+        link.state = theirs
+        is_explained = is_explained or bool(tracked.variables) or tracked.schema is not None
+        if tracked.state_changed and not is_explained:
+            belongings.pins.add(PinReason.UNKNOWN)
+
+    def _begin_anew(self, belongings: Belongings, link: Link) -> None:
+        """The client has reset its connection: it is as at login again."""
+        belongings.forget_statements(link)
+        belongings.pins.intersection_update(belongings.terms.pins)
+        belongings.profile.discard_all()
+        belongings.last_id = 0
+        link.state = cast(Exchange, link.exchange).begun
+        _follow_autocommit(belongings, belongings.profile.state.get("autocommit") or "ON")
+
+    def failed(self, belongings: Belongings, link: Link) -> None:
+        """See the base: SHOW WARNINGS and SHOW ERRORS tell more."""
+        belongings.pins.add(PinReason.DIAGNOSTICS)
+
+    def tainted(
+        self, belongings: Belongings, plan: Plan, text: bytes, values: Sequence[bytes | None]
+    ) -> None:
+        """See the base: the server says so, if anything was."""
+        belongings.transaction.tainted = False
+
+    def question(self, belongings: Belongings, plans: Sequence[Plan], link: Link) -> bytes | None:
+        """See the base: nothing; what ends a pin is told from what was said."""
+        for plan in plans:
+            if plan.statement.text.startswith(b"unlock tables"):
+                belongings.pins.discard(PinReason.TABLE_LOCK)
+        return None
+
+    def whole_question(self, belongings: Belongings, link: Link) -> bytes:
+        """See the base."""
+        return _CLEAR
+
+    def take_word(
+        self, belongings: Belongings, link: Link, rows: Sequence[Sequence[bytes | None]]
+    ) -> None:
+        """See the base: nothing was asked."""
+
+    def must_come_first(
+        self, owner: object, belongings: Belongings, plans: Sequence[Plan], link: Link
+    ) -> list[bytes]:
+        """See the base: the last insert's id, and no warnings of somebody else's."""
+        is_others = link.sequences_of is not owner
+        link.sequences_of = owner
+        belongings.sequences = link
+        if not is_others:
+            return []
+        effects = frozenset[Effect]().union(*[plan.statement.effects for plan in plans])
+        if Effect.ASKS_INSERT_ID in effects:
+            return [b"SET SESSION last_insert_id = %d" % belongings.last_id]
+        return [_CLEAR] if Effect.ASKS_BEFORE in effects else []
+
+    def wash(self, link: Link) -> list[bytes]:
+        """See the base: there are no settings whose names nobody knows."""
+        return []
+
+    def restore(
+        self,
+        request: Request,
+        plans: Sequence[Plan],
+        texts: Sequence[bytes],
+        startup: SessionState,
+    ) -> bool:
+        """See the base: DEFAULT is the server's own, for a client as for us."""
+        return False
+
+    def say_default(self, sql: bytes, startup: SessionState) -> bytes:
+        """See the base."""
+        return sql
+
+
+def _follow_autocommit(belongings: Belongings, value: str) -> None:
+    engine = belongings.engine
+    assert isinstance(engine, ClientEngine)
+    if plain(value) in ("on", "1"):
+        engine.status |= STATUS_AUTOCOMMIT
+    else:
+        engine.status &= ~STATUS_AUTOCOMMIT

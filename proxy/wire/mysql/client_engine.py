@@ -1,0 +1,303 @@
+"""What a MySQL client's commands say, and what it has prepared.
+
+A statement's id is the client's own: on a server connection it has another. The types of parameters
+come with the first execution only; they are remembered here and sent with each, since the next
+connection has not heard of them.
+
+Source: "Command Phase" and "Prepared Statements" in the MySQL source documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, final
+
+from proxy.errors import MessageTooLarge, RemoteProtocolError, UnknownStatement, Unsupported
+from proxy.wire import client, requests
+from proxy.wire.mysql import capabilities, commands
+from proxy.wire.mysql.codec import HEADER, LARGEST, packet
+from proxy.wire.mysql.cutting import Cutter
+from proxy.wire.mysql.execute import Execution as Executed
+from proxy.wire.mysql.execute import read_bulk, read_execute, read_query, with_types
+from proxy.wire.mysql.prepared import Facts, Library
+from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT, Request, execution_of
+from proxy.wire.prepared import Prepared
+from proxy.wire.requests import Execution
+
+LAST: Final = b"\xff\xff\xff\xff"
+"""In place of an id, at MariaDB: what was prepared last."""
+
+MOST_AHEAD: Final = 64 * 1024 * 1024
+"""Bytes of values that may be sent ahead of an execution."""
+
+
+class _Statement:
+    """A prepared statement of the client's."""
+
+    __slots__ = ("ahead", "has_cursor", "prepared", "size", "types")
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.types = b""  # of its parameters, as they were sent last
+        self.ahead: list[bytes] = []  # values that came before the execution
+        self.size = 0  # of these
+        self.has_cursor = False
+
+    def forget_values(self) -> None:
+        self.ahead = []
+        self.size = 0
+
+
+@final
+class ClientEngine(client.ClientEngine):
+    """See the base.
+
+    Args:
+        library: What clients have prepared.
+        agreed: The capabilities of the client's connection.
+        largest: The most bytes that a command may have.
+
+    Attributes:
+        status: Flags for answers of ours.
+    """
+
+    __slots__ = ("_agreed", "_last", "_number", "_statements", "status")
+
+    def __init__(self, library: Library, agreed: int, largest: int) -> None:
+        super().__init__(library, Cutter(largest))
+        self._agreed = agreed
+        self._number = 0
+        self._last = b""
+        self._statements: dict[bytes, _Statement] = {}
+        self.status = capabilities.STATUS_AUTOCOMMIT
+
+    def expect_copy(self, sequence: int) -> None:
+        """See the base."""
+        cutter = self.cutter
+        assert isinstance(cutter, Cutter)
+        cutter.expect_file(sequence)
+
+    def read(self, request: requests.Request) -> None:
+        """See the base."""
+        assert isinstance(request, Request)
+        request.capabilities = self._agreed
+        request.status = self.status
+        if request.is_cut:
+            self._read_cut(request)
+            return
+        reader = _READERS.get(request.command)
+        if reader is not None:
+            reader(self, request, _payload(request.packets))
+
+    def read_again(self, request: requests.Request) -> None:
+        """See the base: a command brings one text, and it is read when all before it is done."""
+
+    def answered(self, request: bytes) -> None:
+        """See the base: nothing."""
+
+    def forget_portals(self) -> None:
+        """See the base: cursors that are to outlive a transaction are the server's affair."""
+
+    def deallocate(self, name: bytes) -> bool:
+        """See the base: what is prepared by the protocol has no names."""
+        return False
+
+    def forget_statements(self) -> None:
+        """See the base."""
+        self._statements.clear()
+
+    def undo(
+        self, request: requests.Request, confirmed: int, *, unnamed_is_lost: bool = False
+    ) -> None:
+        """See the base."""
+        for name, _ in request.undo[confirmed:]:
+            self._statements.pop(name, None)
+
+    # Reading, one function for each command that says something.
+
+    def _read_cut(self, request: Request) -> None:
+        """A command too large to be looked at."""
+        if request.command != commands.QUERY:
+            raise MessageTooLarge("Got a packet bigger than 'max_allowed_packet' bytes")
+        request.run(execution_of(None))
+
+    def _query(self, request: Request, payload: bytes) -> None:
+        said = read_query(payload, self._agreed)
+        verb = said.text[:8].strip().upper()
+        if verb.startswith((b"COMMIT", b"ROLLBACK")):
+            request.verb = _verb(said.text)
+        execution = execution_of(said.text)
+        if said.attributes:
+            execution.tail = repr(sorted(said.attributes.items())).encode()
+        request.run(execution)
+
+    def _init_db(self, request: Request, payload: bytes) -> None:
+        name = payload[1:].replace(b"`", b"``")
+        request.run(execution_of(b"USE `%b`" % name))
+
+    def _field_list(self, request: Request, payload: bytes) -> None:
+        table = payload[1:].partition(b"\0")[0].replace(b"`", b"``")
+        request.run(execution_of(b"SHOW COLUMNS FROM `%b`" % table))
+
+    def _unknown(self, request: Request, payload: bytes) -> None:
+        """What may do anything."""
+        request.run(execution_of(None))
+
+    def _kill(self, request: Request, payload: bytes) -> None:
+        number = int.from_bytes(payload[1:5], "little")
+        request.run(execution_of(b"KILL %d" % number))
+
+    def _reset(self, request: Request, payload: bytes) -> None:
+        request.run(execution_of(b"RESET CONNECTION"))
+
+    def _refuse(self, request: Request, payload: bytes) -> None:
+        name = commands.NAMES[request.command]
+        request.refusal = Unsupported(f"{name} is not served here")
+
+    def _prepare(self, request: Request, payload: bytes) -> None:
+        sql = payload[1:]
+        if self.say_instead is not None:
+            said = self.say_instead(sql)
+            if said is not sql:
+                sql = said
+                request.packets = packet(0, bytes((commands.STMT_PREPARE,)) + sql)
+        prepared = self._library.find(sql, (), self.sense, self._owner)
+        self._number += 1
+        name = self._number.to_bytes(4, "little")
+        request.prepared = prepared
+        request.name = self._last = name
+        request.undo.append((name, None))
+        self._statements[name] = _Statement(prepared)
+
+    def _find(self, request: Request) -> _Statement | None:
+        """Find the statement that a command speaks of; None: there is none, which is said."""
+        name = request.packets[STATEMENT:ARGUMENTS]
+        if len(name) < 4:
+            raise RemoteProtocolError("a command ends in front of a statement's id")
+        if name == LAST:
+            name = self._last
+        found = self._statements.get(name)
+        if found is None:
+            number = int.from_bytes(name, "little")
+            where = commands.NAMES[request.command].removeprefix("COM_").lower()
+            request.refusal = UnknownStatement(
+                f"Unknown prepared statement handler ({number}) given to mysqld_{where}"
+            )
+            return None
+        request.name = name
+        request.prepared = found.prepared
+        return found
+
+    def _execute(self, request: Request, payload: bytes) -> None:
+        found = self._find(request)
+        if found is None:
+            return
+        facts = found.prepared.facts
+        number = facts.parameters if isinstance(facts, Facts) else 0
+        said = read_execute(payload, number, self._agreed)
+        if said.types:
+            found.types = said.types
+        elif said.parameters:
+            if not found.types:
+                raise RemoteProtocolError("values came without their types")
+            payload = with_types(payload, said, found.types)
+            request.packets = packet(0, payload)
+            request.is_whole = False
+        request.has_cursor = found.has_cursor = said.wants_cursor
+        request.ahead = found.ahead
+        found.forget_values()
+        self._run(request, found, payload, said)
+
+    def _run(self, request: Request, found: _Statement, payload: bytes, said: Executed) -> None:
+        execution = Execution(found.prepared.sql, found.prepared, payload[5:], is_plain=True)
+        request.run(execution, has_parameters=said.parameters > 0)
+
+    def _execute_many(self, request: Request, payload: bytes) -> None:
+        found = self._find(request)
+        if found is None:
+            return
+        facts = found.prepared.facts
+        read_bulk(payload, facts.parameters if isinstance(facts, Facts) else 0)
+        execution = Execution(found.prepared.sql, found.prepared, payload[5:], is_plain=True)
+        request.run(execution, has_parameters=True)
+
+    def _long_data(self, request: Request, payload: bytes) -> None:
+        found = self._find(request)
+        request.refusal = None  # it is answered by nothing; the execution will be
+        request.prepared = None
+        if found is None:
+            return
+        found.size += len(payload)
+        if found.size > MOST_AHEAD:
+            raise MessageTooLarge(f"values of more than {MOST_AHEAD} bytes were sent ahead")
+        found.ahead.append(request.packets)
+
+    def _close(self, request: Request, payload: bytes) -> None:
+        found = self._find(request)
+        request.refusal = None
+        request.prepared = None
+        if found is not None:
+            del self._statements[request.name]
+
+    def _reset_statement(self, request: Request, payload: bytes) -> None:
+        found = self._find(request)
+        if found is not None:
+            found.forget_values()
+            found.has_cursor = False
+
+    def _fetch(self, request: Request, payload: bytes) -> None:
+        self._find(request)
+
+
+def _payload(packets: bytes) -> bytes:
+    """What a command's packets hold together."""
+    if len(packets) < HEADER + LARGEST:
+        return packets[HEADER:]
+    pieces = []
+    pos = 0
+    while pos < len(packets):
+        stop = pos + HEADER + int.from_bytes(packets[pos : pos + 3], "little")
+        pieces.append(packets[pos + HEADER : stop])
+        pos = stop
+    return b"".join(pieces)
+
+
+def _verb(text: bytes) -> bytes:
+    """COMMIT or ROLLBACK, where a text is that: to a savepoint it is another thing."""
+    words = text.upper().replace(b";", b" ").split()
+    if not words or b"TO" in words[:3]:
+        return b""
+    return words[0] if words[0] in (b"COMMIT", b"ROLLBACK") else b""
+
+
+_READERS: Final[dict[int, Callable[[ClientEngine, Request, bytes], None]]] = {
+    commands.QUERY: ClientEngine._query,
+    commands.INIT_DB: ClientEngine._init_db,
+    commands.FIELD_LIST: ClientEngine._field_list,
+    commands.CREATE_DB: ClientEngine._unknown,
+    commands.DROP_DB: ClientEngine._unknown,
+    commands.REFRESH: ClientEngine._unknown,
+    commands.SHUTDOWN: ClientEngine._unknown,
+    commands.PROCESS_KILL: ClientEngine._kill,
+    commands.RESET_CONNECTION: ClientEngine._reset,
+    commands.STMT_PREPARE: ClientEngine._prepare,
+    commands.STMT_EXECUTE: ClientEngine._execute,
+    commands.STMT_BULK_EXECUTE: ClientEngine._execute_many,
+    commands.STMT_SEND_LONG_DATA: ClientEngine._long_data,
+    commands.STMT_CLOSE: ClientEngine._close,
+    commands.STMT_RESET: ClientEngine._reset_statement,
+    commands.STMT_FETCH: ClientEngine._fetch,
+    commands.SLEEP: ClientEngine._refuse,
+    commands.CONNECT: ClientEngine._refuse,
+    commands.TIME: ClientEngine._refuse,
+    commands.DELAYED_INSERT: ClientEngine._refuse,
+    commands.CONNECT_OUT: ClientEngine._refuse,
+    commands.DAEMON: ClientEngine._refuse,
+    commands.MULTI: ClientEngine._refuse,
+    commands.BINLOG_DUMP: ClientEngine._refuse,
+    commands.BINLOG_DUMP_GTID: ClientEngine._refuse,
+    commands.TABLE_DUMP: ClientEngine._refuse,
+    commands.REGISTER_SLAVE: ClientEngine._refuse,
+    commands.SET_OPTION: ClientEngine._refuse,
+    commands.CHANGE_USER: ClientEngine._refuse,
+}

@@ -1,0 +1,491 @@
+"""The server's side of a conversation with MySQL or MariaDB: commands out, replies in.
+
+Replies are passed on as they came, but for what the client has not agreed to (`translate`) and the
+id that a prepared statement goes by. What was sent in front of a command is answered in front of
+its reply, and kept back; servers read one command after the other, whatever is sent behind it.
+
+Sources: "Command Phase" in the MySQL source documentation.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Final, final
+
+from proxy.errors import RemoteProtocolError
+from proxy.wire import exchange, requests
+from proxy.wire.exchange import Prelude
+from proxy.wire.mysql import capabilities, commands, ok, replies
+from proxy.wire.mysql.codec import HEADER, packet
+from proxy.wire.mysql.execute import query
+from proxy.wire.mysql.prepared import Facts
+from proxy.wire.mysql.replies import ReplyReader
+from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT, Request
+from proxy.wire.mysql.resultset import read_text_row
+from proxy.wire.mysql.tracking import NOTHING, Tracked
+from proxy.wire.mysql.translate import Translator, differs
+from proxy.wire.prepared import Prepared
+from proxy.wire.requests import END_COPY_END
+from proxy.wire.status import IDLE, IN_TRANSACTION
+
+SEPARATOR: Final = b"\0"
+"""Between statements of ours, which are sent one by one: a client may not have agreed to several in
+a text, and then its connection has not either."""
+
+RESET: Final = b"\1reset"
+"""In place of a statement of ours: COM_RESET_CONNECTION, and what each session begins with."""
+
+_STATE: Final = Prelude.STATE
+_POSITION: Final = Prelude.POSITION
+_QUESTION: Final = None
+_IN_TRANS: Final = capabilities.STATUS_IN_TRANS
+
+_PREPARED_ID: Final = HEADER + 1
+"""Where the id stands in the answer to a COM_STMT_PREPARE."""
+
+# Errors, by their numbers ("Server Error Message Reference").
+_INTERRUPTED: Final = (1317, 3024, 1969)
+"""KILL QUERY; max_execution_time; MariaDB's max_statement_time."""
+
+_GOODBYES: Final = (1053, 1927, 3169, 4031)
+"""The server is being stopped; the connection was killed (MariaDB, MySQL); it was idle too long."""
+
+_ROLL_BACK: Final = (1213, 1614)
+"""A deadlock, and an XA branch that had one: the whole transaction is gone."""
+
+_REPREPARE: Final = (1615,)
+
+
+@final
+class Exchange(exchange.Exchange):
+    """See the module, and the base.
+
+    Attributes:
+        capabilities: Of the connection.
+        tracked: What the last reply said of the session's state.
+        outcomes: Of each of its results: rows affected, the last id, the number of warnings.
+        opened: Whether a cursor is open on the connection.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_answer",
+        "_awaits",
+        "_discarding",
+        "_end",
+        "_has_rows",
+        "_keeps_end",
+        "_max_prepared",
+        "_prepared",
+        "_preparing",
+        "_reader",
+        "_request",
+        "_setup",
+        "_stray",
+        "_translator",
+        "capabilities",
+        "opened",
+        "outcomes",
+        "tracked",
+    )
+
+    def __init__(self, agreed: int, max_prepared: int, setup: bytes = b"") -> None:
+        """Begin behind a login.
+
+        Args:
+            agreed: The capabilities of the connection.
+            max_prepared: Statements that are kept on it.
+            setup: What each of its sessions begins with, as statements of ours.
+        """
+        super().__init__()
+        self.capabilities = agreed
+        self._reader = ReplyReader(agreed)
+        self._ahead: deque[tuple[Prelude | None, int]] = deque()  # commands that come first
+        self._answer: list[bytes] = []  # to a question of our own
+        self._awaits = False  # whether the reply to the request itself is still to come
+        self._request: Request | None = None
+        self._discarding = self._keeps_end = False
+        self._end = b""
+        self._has_rows = False
+        self._setup = setup
+        self._max_prepared = max_prepared
+        self._prepared: OrderedDict[Prepared, bytes] = OrderedDict()  # and their ids
+        self._preparing: deque[Prepared] = deque()
+        self._stray: list[bytes] = []  # ids to be closed at the next occasion
+        self._translator: Translator | None = None
+        self.tracked = NOTHING
+        self.outcomes: list[replies.Outcome] = []
+        self.opened = False
+
+    def take_tracked(self) -> Tracked | None:
+        """Hand out, once, what the last reply said of the session's state; None: nothing."""
+        tracked, self.tracked = self.tracked, NOTHING
+        return None if tracked is NOTHING else tracked
+
+    # Sending.
+
+    def prelude(self, prelude: Prelude, sql: bytes) -> bytes:
+        """See the base."""
+        return self._say(prelude, sql)
+
+    def ask(self, sql: bytes) -> bytes:
+        """See the base."""
+        self._start()
+        self.rows = []
+        self.reported = self.notices = b""
+        self._discarding = True
+        said = self._say(_QUESTION, sql)
+        self._expect_next()
+        return said
+
+    def reset(self) -> bytes:
+        """See the base."""
+        return self.ask(RESET)
+
+    def prepare(self, sql: bytes, statements: Iterable[Prepared]) -> bytes:
+        """See the base."""
+        self._start()
+        self._discarding = True
+        pieces = [self._say(_STATE, sql)] if sql else []
+        for prepared in statements:
+            pieces.append(prepared.message)
+            self._preparing.append(prepared)
+            self._ahead.append((_QUESTION, commands.STMT_PREPARE))
+        self._expect_next()
+        return b"".join(pieces)
+
+    def begin(
+        self, request: requests.Request, *, sync: bool = False, keeps_end: bool = False
+    ) -> bytes:
+        """See the base."""
+        assert isinstance(request, Request)
+        self._start()
+        self._request = request
+        self._keeps_end = keeps_end
+        self._awaits = True
+        reader = self._reader
+        theirs = request.capabilities
+        if theirs and differs(reader.capabilities, theirs):
+            self._translator = Translator(reader.capabilities, theirs)
+        said = self._put(request)
+        self._expect_next()
+        return said
+
+    def _put(self, request: Request) -> bytes:
+        """The request's words on this connection."""
+        command = request.command
+        prepared = request.prepared
+        pieces = self._close_strays()
+        if command == commands.STMT_PREPARE and prepared is not None:
+            self._preparing.append(prepared)
+        elif prepared is not None:
+            remote = self._prepared.get(prepared)
+            if remote is None:
+                raise RemoteProtocolError("a statement was run that is not prepared")
+            self._prepared.move_to_end(prepared)
+            pieces += [_with_id(ahead, remote) for ahead in request.ahead]
+            pieces.append(_with_id(request.packets, remote))
+            return b"".join(pieces)
+        pieces.append(request.packets)
+        return b"".join(pieces) if len(pieces) > 1 else request.packets
+
+    def _say(self, prelude: Prelude | None, sql: bytes) -> bytes:
+        """Send statements of ours, one by one."""
+        pieces = []
+        for statement in sql.split(SEPARATOR):
+            if statement == RESET:
+                pieces.append(_RESET_CONNECTION)
+                self._ahead.append((prelude, commands.RESET_CONNECTION))
+                self.forget_statements()
+                if self._setup:
+                    pieces.append(self._say(prelude, self._setup))
+            else:
+                pieces.append(packet(0, query(statement, self._reader.capabilities)))
+                self._ahead.append((prelude, commands.QUERY))
+        return b"".join(pieces)
+
+    def _close_strays(self) -> list[bytes]:
+        pieces = [packet(0, _CLOSE + name) for name in self._stray]
+        self._stray = []
+        return pieces
+
+    def _start(self) -> None:
+        self.done = False
+        self.plain = True
+        self.error = None
+        self.state_error = self.position_missing = False
+        self.tags = []
+        self.confirmed = 0
+        self.copying_in = False
+        self._request = None
+        self._awaits = self._discarding = self._keeps_end = False
+        self._translator = None
+        self.tracked = NOTHING
+        self.outcomes = []
+
+    def _expect_next(self) -> None:
+        """Make ready for the next reply that is owed; there may be none."""
+        self._has_rows = False
+        while True:
+            if self._ahead:
+                self._reader.expect(self._ahead[0][1])
+                return
+            request = self._request
+            if not self._awaits or request is None:
+                self.done = True
+                return
+            self._reader.expect(request.command)
+            if not self._reader.done:
+                return
+            self._awaits = False  # it is answered by nothing
+
+    def take_end(self) -> bytes:
+        """See the base."""
+        end, self._end = self._end, b""
+        return end
+
+    def go_on(self, request: requests.Request) -> bytes:
+        """See the base: there are no batches."""
+        return b""
+
+    def end_batch(self) -> bytes:
+        """See the base: there are no batches."""
+        return b""
+
+    def give_up(self, *, is_open: bool) -> bytes:
+        """See the base: an empty file."""
+        return packet(self.copy_sequence, b"") if self.copying_in else b""
+
+    def copy(self, request: requests.Request) -> bytes:
+        """See the base."""
+        assert isinstance(request, Request)
+        if request.end is END_COPY_END:
+            self.copying_in = False
+        return request.packets
+
+    def discard(self) -> None:
+        """See the base."""
+        self._discarding = True
+
+    # Receiving.
+
+    def feed(self, data: bytes) -> bytes:
+        """See the base."""
+        pieces: list[bytes] = []
+        while True:
+            passed = self._reader.feed(data)
+            if passed:
+                told = self._take(passed)
+                if told:
+                    pieces.append(told)
+            if not self._reader.done or self.done:
+                break
+            self._finish_reply()
+            if self.done:
+                if self._reader.has_rest:
+                    raise RemoteProtocolError("the server answered what it was not asked")
+                break
+            if not self._reader.has_rest:
+                break
+            data = b""
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take(self, passed: bytes) -> bytes:
+        """Take in a part of the reply that is due; returns what goes on to the client."""
+        reader = self._reader
+        if self._ahead:
+            self._take_ahead(passed, self._ahead[0][0])
+            return b""
+        request = self._request
+        for kind, start, _ in reader.found:
+            if kind == replies.FILE:
+                self.copying_in = True
+                self.copy_sequence = passed[start + 3] + 1
+            elif kind == replies.PREPARED and request is not None:
+                passed = self._take_prepared(request, passed, start)
+            elif kind == replies.ROWS:
+                self._has_rows = True
+        if self._discarding:
+            return b""
+        if self._translator is not None:
+            passed = self._translator.feed(passed, reader.found)
+        if self._keeps_end:
+            self._end += passed
+            return b""
+        return passed
+
+    def _take_prepared(self, request: Request, passed: bytes, start: int) -> bytes:
+        """A statement of the client's is there: it is told its own id."""
+        self._note_prepared()
+        place = start + _PREPARED_ID
+        return passed[:place] + request.name + passed[place + 4 :]
+
+    def _note_prepared(self) -> None:
+        reader = self._reader
+        prepared = self._preparing[0]
+        before = self._prepared.pop(prepared, None)
+        if before is not None:
+            self._stray.append(before)
+        while len(self._prepared) >= self._max_prepared:
+            self._stray.append(self._prepared.popitem(last=False)[1])
+        self._prepared[prepared] = reader.statement.to_bytes(4, "little")
+        prepared.facts = Facts(reader.parameters, reader.columns)
+
+    def _take_ahead(self, passed: bytes, prelude: Prelude | None) -> None:
+        """Keep back the reply to what was sent in front."""
+        if prelude is _QUESTION:
+            self._answer.append(passed)
+        for kind, _, _ in self._reader.found:
+            if kind == replies.PREPARED:
+                self._note_prepared()
+            elif kind == replies.ROWS:
+                self._has_rows = True
+
+    def _read_answer(self) -> None:
+        """Read the rows of a question's answer, which are behind its columns' definitions."""
+        answer = b"".join(self._answer)
+        self._answer = []
+        if not self._has_rows:
+            return
+        packets: list[bytes] = []
+        pos = 0
+        while pos < len(answer):
+            stop = pos + HEADER + int.from_bytes(answer[pos : pos + 3], "little")
+            packets.append(answer[pos:stop])
+            pos = stop
+        columns = self._reader.columns
+        is_marked = not self._reader.capabilities & capabilities.DEPRECATE_EOF
+        self.rows += [read_text_row(row, columns) for row in packets[1 + columns + is_marked : -1]]
+
+    def _finish_reply(self) -> None:
+        """A reply is whole."""
+        reader = self._reader
+        error = reader.error
+        if self._ahead:
+            prelude, command = self._ahead.popleft()
+            if command == commands.STMT_PREPARE:
+                self._preparing.popleft()
+            if error and self.error is None and command != commands.STMT_PREPARE:
+                self.error = error
+                self.state_error = prelude is _STATE
+            if prelude is _POSITION and (error or not self._has_rows):
+                self.position_missing = True
+            if prelude is _QUESTION and command == commands.QUERY:
+                self._read_answer()
+            if self.state_error or self.position_missing:
+                self._discarding = True
+        else:
+            self._finish_request(error)
+        self._note_status(error)
+        self._expect_next()
+
+    def _finish_request(self, error: bytes) -> None:
+        reader = self._reader
+        request = self._request
+        self._awaits = False
+        self.copying_in = False
+        self.tracked = reader.tracked
+        self.outcomes = reader.outcomes
+        if request is None:
+            return
+        if request.command == commands.STMT_PREPARE:
+            self._preparing.popleft()
+        self.opened = reader.cursor_exists
+        if error:
+            self.error = self.error or error
+        else:
+            self.confirmed = len(request.undo)
+        self.tags = [b"OK %d" % affected for affected, _, _ in reader.outcomes]
+        if request.verb:
+            # A COMMIT that fails may have been made durable all the same.
+            self.tags = [request.verb]
+        self.plain = (
+            reader.tracked is NOTHING
+            and len(reader.outcomes) == 1
+            and not reader.outcomes[0][2]
+            and not reader.cursor_exists
+            and reader.columns > 0
+        )
+
+    def _note_status(self, error: bytes) -> None:
+        if error:
+            if _code(error) in _ROLL_BACK:
+                self.status = IDLE
+            return
+        self.status = IN_TRANSACTION if self._reader.status & _IN_TRANS else IDLE
+
+    def idle_feed(self, data: bytes) -> None:
+        """See the base: an error is a farewell, and nothing else may come."""
+        if len(data) > HEADER and data[HEADER] == ok.ERROR:
+            self.farewell = data
+            return
+        raise RemoteProtocolError("the server answered what it was not asked")
+
+    def say_at_once(self) -> bytes:
+        """See the base."""
+        return b""
+
+    # What is prepared on the connection.
+
+    def must_prepare(self, request: requests.Request) -> list[Prepared]:
+        """See the base: its id here is not known before."""
+        assert isinstance(request, Request)
+        prepared = request.prepared
+        is_there = prepared is None or prepared in self._prepared
+        if is_there or request.command == commands.STMT_PREPARE:
+            return []
+        return [] if prepared is None else [prepared]
+
+    def lacking(self, request: requests.Request) -> list[Prepared]:
+        """See the base."""
+        return [it for it in self.must_prepare(request) if it.sense is not None]
+
+    def doubt(self, is_in_doubt: bool) -> None:
+        """See the base: settings are tracked, so there is no doubt."""
+
+    def keep_statements(self, names: frozenset[bytes]) -> None:
+        """See the base: they have no names that anybody else could use."""
+
+    def forget_statements(self) -> None:
+        """See the base."""
+        self._prepared.clear()
+        self._stray.clear()
+
+    # What an error means.
+
+    @property
+    def was_canceled(self) -> bool:
+        """See the base."""
+        return self._code in _INTERRUPTED
+
+    @property
+    def said_goodbye(self) -> bool:
+        """See the base."""
+        return self._code in _GOODBYES
+
+    @property
+    def wants_new_texts(self) -> bool:
+        """See the base."""
+        return self._code in _REPREPARE
+
+    @property
+    def _code(self) -> int:
+        return 0 if self.error is None else _code(self.error)
+
+    def has_snapshot(self, request: requests.Request, passed: bytes) -> bool:
+        """See the base: it is taken when the first row is read, and what says what the columns are
+        may be sent before."""
+        return self._has_rows or self.done
+
+
+def _with_id(packets: bytes, remote: bytes) -> bytes:
+    return packets[:STATEMENT] + remote + packets[ARGUMENTS:]
+
+
+def _code(error: bytes) -> int:
+    return int.from_bytes(error[HEADER + 1 : HEADER + 3], "little")
+
+
+_CLOSE: Final = bytes((commands.STMT_CLOSE,))
+_RESET_CONNECTION: Final = packet(0, bytes((commands.RESET_CONNECTION,)))
