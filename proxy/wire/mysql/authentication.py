@@ -118,6 +118,7 @@ class Authenticated:
     """A client that is who it says.
 
     `answer` goes out first: before the OK, or before the ERR that says that there is no database.
+    Either has the number that `Turns.next_id` then says.
     """
 
     user: bytes

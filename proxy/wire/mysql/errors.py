@@ -16,9 +16,7 @@ from proxy.errors import (
     RemoteProtocolError,
     UnsupportedVersion,
 )
-from proxy.wire.mysql.codec import packet
-
-ERR: Final = 0xFF
+from proxy.wire.mysql import ok
 
 CODES: Final[dict[Fault, tuple[int, bytes]]] = {
     Fault.INTERNAL: (1105, b"HY000"),
@@ -120,27 +118,28 @@ class LoginRefused(ClientVisibleError):
     """A server did not let us in. Its own words are kept, to be relayed as they came.
 
     Args:
-        payload: Of the ERR packet.
+        said: What is in the ERR packet.
         ours: Whether it was not the server that said it.
         wants_password: Whether the password itself would have been the answer.
     """
 
     closes_client = True
 
-    def __init__(self, payload: bytes, *, ours: bool = False, wants_password: bool = False) -> None:
-        self.payload = payload
+    def __init__(self, said: ok.Error, *, ours: bool = False, wants_password: bool = False) -> None:
+        self.said = said
         self.ours = ours
         self.wants_password = wants_password
-        self.errno, self.sqlstate, text = read_error(payload)
+        self.errno = said.code
+        self.sqlstate = said.sqlstate or _NO_STATE
         self.fault = _FAULTS.get(self.errno, Fault.INVALID_AUTHORIZATION)
-        super().__init__(shown(text))
+        super().__init__(shown(said.message))
 
     @classmethod
     def by_us(cls, text: str, *, wants_password: bool = False) -> LoginRefused:
         """Refuse in a server's place, because it asks for what we do not have."""
         errno, sqlstate = CODES[Fault.INVALID_AUTHORIZATION]
-        payload = error_payload(errno, sqlstate, _encode(text))
-        return cls(payload, ours=True, wants_password=wants_password)
+        said = ok.Error(errno, sqlstate, _encode(text))
+        return cls(said, ours=True, wants_password=wants_password)
 
 
 _WITH_CODES: Final = (BadHandshake, OutOfOrder, OldClient, TlsRequired)
@@ -165,32 +164,9 @@ def error_packet(error: ClientVisibleError, sequence: int, *, is_41: bool = True
             already in place of the greeting, no SQLSTATE is sent: it would be shown as text.
     """
     errno, sqlstate = error_code(error)
-    if isinstance(error, LoginRefused):
-        text = _encode(error.message)
-    else:
-        parts = (error.message, error.detail, error.hint)
-        text = _encode("; ".join(part for part in parts if part))
-    return packet(sequence, error_payload(errno, sqlstate if is_41 else b"", text))
-
-
-def error_payload(errno: int, sqlstate: bytes, text: bytes) -> bytes:
-    """What an ERR packet carries; without a SQLSTATE it is one from before protocol 4.1."""
-    marker = b"#" + sqlstate if sqlstate else b""
-    return b"\xff" + errno.to_bytes(2, "little") + marker + text
-
-
-def read_error(payload: bytes) -> tuple[int, bytes, bytes]:
-    """The errno, the SQLSTATE and the text of an ERR packet's payload.
-
-    Raises:
-        RemoteProtocolError: It is too short for an errno.
-    """
-    if len(payload) < 3:
-        raise RemoteProtocolError("an error packet ends before its number")
-    errno = int.from_bytes(payload[1:3], "little")
-    if payload[3:4] == b"#" and len(payload) >= 9:
-        return errno, payload[4:9], payload[9:]
-    return errno, _NO_STATE, payload[3:]
+    parts = (error.message, error.detail, error.hint)
+    text = _encode("; ".join(part for part in parts if part))
+    return ok.error_packet(sequence, ok.Error(errno, sqlstate if is_41 else b"", text))
 
 
 def shown(name: bytes) -> str:

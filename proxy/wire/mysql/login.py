@@ -20,14 +20,12 @@ from proxy.wire.mysql import ed25519
 from proxy.wire.mysql.auth_messages import (
     MORE_DATA,
     NEXT_FACTOR,
-    OK,
     SWITCH,
     read_auth_switch,
-    read_ok_status,
 )
 from proxy.wire.mysql.codec import HEADER
 from proxy.wire.mysql.credentials import Credentials
-from proxy.wire.mysql.errors import ERR, LoginRefused, shown
+from proxy.wire.mysql.errors import LoginRefused, shown
 from proxy.wire.mysql.events import Encryption, TlsBegins
 from proxy.wire.mysql.handshake import (
     NONCE_SIZE,
@@ -37,6 +35,7 @@ from proxy.wire.mysql.handshake import (
     build_ssl_request,
     read_greeting,
 )
+from proxy.wire.mysql.ok import ERROR, OK, Ok, read_error, read_ok
 from proxy.wire.mysql.scramble import (
     CLEAR,
     ED25519,
@@ -125,20 +124,18 @@ class Welcome:
         server_version: Without what MariaDB puts in front.
         is_mariadb: Whether it is MariaDB.
         capabilities: What is agreed on, MariaDB's own in the bits from 32.
-        status: The flags of the OK.
         charset: The collation that was asked for.
         is_encrypted: Whether TLS is spoken.
-        ok: The payload of the OK, for what it says of the session.
+        ok: What the server said at last: the state of the session, and what to know of it.
     """
 
     connection_id: int
     server_version: bytes
     is_mariadb: bool
     capabilities: int
-    status: int
     charset: int
     is_encrypted: bool
-    ok: bytes = field(repr=False)
+    ok: Ok
 
 
 Dialogue = Generator[bytes | TlsBegins, bytes, Welcome]
@@ -157,7 +154,7 @@ def log_in(wish: Wish, credentials: Credentials, channel: Channel) -> Dialogue:
 class _Login:
     """The parts of the dialogue, and what they share."""
 
-    __slots__ = ("channel", "credentials", "is_private", "turns", "wish")
+    __slots__ = ("channel", "credentials", "is_private", "last", "turns", "wish")
 
     def __init__(self, wish: Wish, credentials: Credentials, channel: Channel) -> None:
         self.wish = wish
@@ -165,6 +162,7 @@ class _Login:
         self.channel = channel
         self.is_private = channel.is_private
         self.turns = Turns()
+        self.last = b""  # the packet that was heard last
 
     def run(self) -> Dialogue:
         greeting = read_greeting(self._heard((yield b"")))
@@ -177,23 +175,22 @@ class _Login:
             yield TlsBegins(answer=self.turns.say(build_ssl_request(response)))
             self.is_private = True
         payload = yield from self._ask(build_response(response))
-        ok = yield from self._prove(payload, response.plugin or NATIVE, greeting.nonce)
+        yield from self._prove(payload, response.plugin or NATIVE, greeting.nonce)
         return Welcome(
             connection_id=greeting.connection_id,
             server_version=greeting.version,
             is_mariadb=greeting.is_mariadb,
             capabilities=response.capabilities,
-            status=read_ok_status(ok),
             charset=response.charset,
             is_encrypted=is_encrypted,
-            ok=ok,
+            ok=read_ok(self.last),
         )
 
     def _heard(self, data: bytes) -> bytes:
-        payload = data[HEADER:]
-        if payload[:1] == bytes((ERR,)):
+        if data[HEADER : HEADER + 1] == bytes((ERROR,)):
             # Whatever its number: a server that is stopping says so out of turn.
-            raise LoginRefused(payload)
+            raise LoginRefused(read_error(data))
+        self.last = data
         return self.turns.hear(data)
 
     def _ask(self, payload: bytes) -> Generator[bytes, bytes, bytes]:
@@ -243,7 +240,7 @@ class _Login:
         key = known.find_sha2_key()
         return sha2_answer(key, nonce) if key is not None and plugin == SHA2 else None
 
-    def _prove(self, payload: bytes, plugin: bytes, nonce: bytes) -> Generator[bytes, bytes, bytes]:
+    def _prove(self, payload: bytes, plugin: bytes, nonce: bytes) -> Generator[bytes, bytes, None]:
         """Answer what the server asks, until it lets us in: the OK."""
         switches = 0
         while payload[:1] != bytes((OK,)):
@@ -258,7 +255,6 @@ class _Login:
                 raise LoginRefused.by_us("the server asks for a second factor")
             else:
                 raise _unexpected(kind)
-        return payload
 
     def _switch(self, plugin: bytes, nonce: bytes) -> Generator[bytes, bytes, bytes]:
         """Answer by the plugin that the server asks for."""

@@ -8,7 +8,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from proxy.errors import ClientVisibleError
-from proxy.wire.mysql.auth_messages import login_ok
 from proxy.wire.mysql.authentication import Authenticated, Claim, Means, authenticate
 from proxy.wire.mysql.codec import packet
 from proxy.wire.mysql.credentials import ELSEWHERE, Credentials, Stored
@@ -16,6 +15,7 @@ from proxy.wire.mysql.errors import LoginRefused
 from proxy.wire.mysql.events import Encryption, PasswordGiven, TlsBegins
 from proxy.wire.mysql.handshake import Greeting
 from proxy.wire.mysql.login import Channel, Welcome, Wish, log_in
+from proxy.wire.mysql.ok import Ok, ok_packet
 from proxy.wire.mysql.scramble import NATIVE, SHA2, PasswordKey, native_key, sha2_key
 from proxy.wire.mysql.sha_crypt import ShaVerifier
 from proxy.wire.mysql.startup import Startup, client_startup, offer
@@ -145,7 +145,7 @@ def meet(
         )
         ends.server = wire.prove(claim, means, turns)
         wire.to_client(ends.server.answer)
-        wire.to_client(turns.say(login_ok()))
+        wire.to_client(ok_packet(turns.next_id, Ok(), 0))
     except ConnectionError:
         pass
     except ClientVisibleError as error:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from proxy.errors import Fault, RemoteProtocolError
 from proxy.wire.mysql import capabilities as can
-from proxy.wire.mysql import ed25519
-from proxy.wire.mysql.auth_messages import auth_more, auth_switch, login_ok
+from proxy.wire.mysql import ed25519, ok
+from proxy.wire.mysql.auth_messages import auth_more, auth_switch
 from proxy.wire.mysql.authentication import FAST_AUTH_OK, FULL_AUTH
 from proxy.wire.mysql.codec import HEADER, packet
 from proxy.wire.mysql.credentials import Credentials
-from proxy.wire.mysql.errors import LoginRefused, OutOfOrder, error_packet, error_payload
+from proxy.wire.mysql.errors import LoginRefused, OutOfOrder, error_packet
 from proxy.wire.mysql.events import Encryption, TlsBegins
 from proxy.wire.mysql.handshake import (
     Greeting,
@@ -27,6 +27,7 @@ from proxy.wire.mysql.handshake import (
     read_response,
 )
 from proxy.wire.mysql.login import MAX_SWITCHES, Channel, Welcome, Wish, log_in
+from proxy.wire.mysql.ok import Error, Ok, ok_packet, variable_change
 from proxy.wire.mysql.scramble import (
     CLEAR,
     ED25519,
@@ -68,7 +69,8 @@ PASSWORD = Credentials(b"pencil")
 NATIVE_KEY = Credentials(native_key=native_key(b"pencil"))
 SHA2_KEY = Credentials(sha2_key=sha2_key(b"pencil"))
 NOTHING = Credentials()
-OK = login_ok()
+CHANGE = variable_change(b"autocommit", b"ON")
+OK = ok_packet(0, Ok(), 0)[HEADER:]
 
 
 class Server:
@@ -179,11 +181,12 @@ def test_a_recorded_login_with_a_packet_cut_short_ends_as_a_pool_expects(title: 
 def test_what_a_server_says_of_itself() -> None:
     wish = replace(ANN, capabilities=can.DEPRECATE_EOF | can.COMPRESS | can.MARIADB_BULK)
     server = Server(MARIADB, wish=wish)
-    server.says(login_ok(0x4002))
+    server.says(ok_packet(0, Ok(status=2, changes=[CHANGE]), can.SESSION_TRACK)[HEADER:])
     welcome = server.welcome
     assert welcome is not None
     assert (welcome.connection_id, welcome.server_version) == (4711, b"10.11.19-MariaDB")
-    assert (welcome.is_mariadb, welcome.status, welcome.charset) == (True, 0x4002, 45)
+    assert (welcome.is_mariadb, welcome.charset) == (True, 45)
+    assert (welcome.ok.status, welcome.ok.changes) == (0x4002, [CHANGE])
     assert welcome.is_encrypted is False
     assert welcome.capabilities & can.DEPRECATE_EOF
     assert welcome.capabilities & can.MARIADB_BULK
@@ -341,10 +344,10 @@ def test_a_servers_refusal_is_kept_word_for_word(before: list[bytes]) -> None:
     server = Server(channel=PRIVATE)
     for payload in before:
         server.says(payload)
-    refusal = error_payload(1049, b"42000", b"Unknown database 'shop'")
+    refusal = Error(1049, b"42000", b"Unknown database 'shop'")
     with pytest.raises(LoginRefused) as caught:
-        server.says(refusal)
-    assert caught.value.payload == refusal
+        server.says(ok.error_packet(0, refusal)[HEADER:])
+    assert caught.value.said == refusal
     assert (caught.value.errno, caught.value.sqlstate) == (1049, b"42000")
     assert caught.value.fault is Fault.UNKNOWN_DATABASE
     assert not caught.value.ours
@@ -409,11 +412,11 @@ def test_a_server_from_before_41_is_refused() -> None:
         (b"", "unexpected empty packet"),
         (b"\x7f", "unexpected packet 0x7F"),
         (b"\0\0", "ends in the middle"),
-        (b"\0\0\0\2", "ends before its status"),
+        (b"\0\0\0\2", "in the middle of an integer"),
         (auth_more(b"\x05"), "something unknown"),
         (b"\xfecaching_sha2_password", "ends in its name"),
         (auth_switch(ED25519, b"short")[:-1], "nonce is too short"),
-        (b"\xff\x01", "ends before its number"),
+        (b"\xff\x01", "in the middle of an integer"),
     ],
 )
 def test_a_server_that_speaks_otherwise_is_left(said: bytes, says: str) -> None:
