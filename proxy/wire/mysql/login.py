@@ -154,7 +154,16 @@ def log_in(wish: Wish, credentials: Credentials, channel: Channel) -> Dialogue:
 class _Login:
     """The parts of the dialogue, and what they share."""
 
-    __slots__ = ("channel", "credentials", "is_private", "last", "turns", "wish")
+    __slots__ = (
+        "channel",
+        "credentials",
+        "is_mariadb",
+        "is_private",
+        "last",
+        "missing",
+        "turns",
+        "wish",
+    )
 
     def __init__(self, wish: Wish, credentials: Credentials, channel: Channel) -> None:
         self.wish = wish
@@ -162,10 +171,13 @@ class _Login:
         self.channel = channel
         self.is_private = channel.is_private
         self.turns = Turns()
+        self.is_mariadb = False
         self.last = b""  # the packet that was heard last
+        self.missing: LoginRefused | None = None  # what could not be answered
 
     def run(self) -> Dialogue:
         greeting = read_greeting(self._heard((yield b"")))
+        self.is_mariadb = greeting.is_mariadb
         if greeting.capabilities & _NEEDED != _NEEDED:
             raise LoginRefused.by_us("the server is too old: it does not speak protocol 4.1")
         response = self._respond(greeting)
@@ -189,7 +201,7 @@ class _Login:
     def _heard(self, data: bytes) -> bytes:
         if data[HEADER : HEADER + 1] == bytes((ERROR,)):
             # Whatever its number: a server that is stopping says so out of turn.
-            raise LoginRefused(read_error(data))
+            raise self.missing or LoginRefused(read_error(data))
         self.last = data
         return self.turns.hear(data)
 
@@ -248,13 +260,27 @@ class _Login:
             if kind == SWITCH and switches < MAX_SWITCHES:
                 switches += 1
                 plugin, nonce = read_auth_switch(payload)
-                payload = yield from self._switch(plugin, nonce)
+                payload = yield from self._try_switch(plugin, nonce)
             elif kind == MORE_DATA and plugin == SHA2:
                 payload = yield from self._go_on(payload[1:], nonce[:NONCE_SIZE])
             elif kind == NEXT_FACTOR:
                 raise LoginRefused.by_us("the server asks for a second factor")
             else:
                 raise _unexpected(kind)
+
+    def _try_switch(self, plugin: bytes, nonce: bytes) -> Generator[bytes, bytes, bytes]:
+        """Answer by the plugin that the server asks for, or let it ask for another.
+
+        MariaDB tries all plugins of an account, one after the other.
+        """
+        self.missing = None
+        try:
+            return (yield from self._switch(plugin, nonce))
+        except LoginRefused as refused:
+            if not (refused.wants_password and self.is_mariadb):
+                raise
+            self.missing = refused
+        return (yield from self._ask(b""))
 
     def _switch(self, plugin: bytes, nonce: bytes) -> Generator[bytes, bytes, bytes]:
         """Answer by the plugin that the server asks for."""

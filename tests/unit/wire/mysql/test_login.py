@@ -270,6 +270,28 @@ def test_an_account_of_several_plugins_is_answered_by_each() -> None:
     assert server.says(auth_switch(NATIVE, OTHER)) == native_answer(native_key(b"pencil"), OTHER)
 
 
+def test_a_plugin_that_can_not_be_answered_by_is_passed_over_at_mariadb() -> None:
+    server = Server(MARIADB, NATIVE_KEY)
+    assert server.says(auth_switch(ED25519, bytes(32))) == b""
+    assert server.says(auth_switch(NATIVE, OTHER)) == native_answer(native_key(b"pencil"), OTHER)
+    server.says(OK)
+    assert server.welcome is not None
+
+
+def test_what_could_not_be_answered_is_why_mariadb_refuses() -> None:
+    denied = ok.error_packet(0, Error(1045, b"28000", b"Access denied"))[HEADER:]
+    server = Server(MARIADB, NATIVE_KEY)
+    server.says(auth_switch(ED25519, bytes(32)))
+    with pytest.raises(LoginRefused, match="the password itself") as caught:
+        server.says(denied)
+    assert caught.value.wants_password
+    server = Server(MARIADB, NATIVE_KEY)
+    server.says(auth_switch(ED25519, bytes(32)))
+    server.says(auth_switch(NATIVE, OTHER))
+    with pytest.raises(LoginRefused, match="Access denied"):
+        server.says(denied)
+
+
 # ---- saying the password itself ------------------------------------------------------------
 
 
