@@ -68,6 +68,7 @@ class Reason(Enum):
     UTILITY = "utility"
     LOCK = "lock"
     FUNCTION = "function"
+    VARIABLE = "variable"
     NODE = "node"
     UNPARSED = "unparsed"
     SEVERAL = "several_statements"

@@ -50,11 +50,14 @@ class Kind(Enum):
     RELEASE = "release"
     ROLLBACK_TO = "rollback_to"
     PREPARE_TRANSACTION = "prepare_transaction"
+    # Anything of XA but what settles a transaction that is prepared.
+    XA = "xa"
 
     # What lives in a session.
     SET = "set"
     SET_LOCAL = "set_local"
     SET_TRANSACTION = "set_transaction"
+    USE = "use"
     RESET = "reset"
     DISCARD = "discard"
     SHOW = "show"
@@ -95,6 +98,20 @@ class Effect(Enum):
     # With a definition that may run something when it is used: a view, a column's default.
     TEMPORARY_CODE = "temporary_code"
     HOLD_CURSOR = "hold_cursor"
+    # A variable of the user's own is set, or read: it is on one connection.
+    USER_VARIABLE = "user_variable"
+    # LOCK TABLES, FLUSH TABLES WITH READ LOCK and the like.
+    TABLE_LOCK = "table_lock"
+    # A HANDLER is open.
+    HANDLER = "handler"
+    # What FOUND_ROWS() will say: SQL_CALC_FOUND_ROWS.
+    FOUND_ROWS = "found_rows"
+    # What LAST_INSERT_ID() will say, set by no insert.
+    INSERT_ID = "insert_id"
+    # It asks what the statement before it left: that one's connection.
+    ASKS_BEFORE = "asks_before"
+    # It asks for the last insert's id: the connection of that.
+    ASKS_INSERT_ID = "asks_insert_id"
     # Something no replay can restore, such as a loaded library.
     UNTRACKED = "untracked"
 
@@ -181,6 +198,8 @@ class Statement:
         effects: What it leaves in its session.
         vacated: Databases that nobody may be connected to while it runs.
         returns_rows: Whether a result set follows.
+        ends_transaction: Whether it commits what is open before it runs, though it is no COMMIT.
+            What is opaque or a call may do so too, and says nothing here.
         block: The source of a DO, in PL/pgSQL.
     """
 
@@ -202,4 +221,5 @@ class Statement:
     effects: frozenset[Effect] = NO_EFFECTS
     vacated: frozenset[str] = NO_NAMES
     returns_rows: bool = False
+    ends_transaction: bool = False
     block: bytes | None = None
