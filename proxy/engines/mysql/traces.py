@@ -19,7 +19,7 @@ from proxy.routing.plan import Plan
 from proxy.session import traces
 from proxy.session.belongings import Belongings
 from proxy.session.ports import Link
-from proxy.session.state import SessionState
+from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import PinReason
 from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
@@ -118,7 +118,7 @@ class MySQLTraces(traces.Traces):
         belongings.pins.intersection_update(belongings.terms.pins)
         belongings.profile.discard_all()
         belongings.last_id = 0
-        link.state = cast(Exchange, link.exchange).begun
+        link.state = UNTOUCHED
         _follow_autocommit(belongings, belongings.profile.state.get("autocommit") or "ON")
 
     def failed(self, belongings: Belongings, link: Link) -> None:
