@@ -176,6 +176,17 @@ class MySQLCluster:
         self.retired.append(self.primary)
         self.primary = replica
 
+    def rejoin(self, server: MySQLServer) -> None:
+        """Have a former primary that is down come back as a replica, with what it has."""
+        server.is_read_only = True
+        server.start()
+        if self.flavour == "mariadb":
+            # What it wrote itself is as good as replayed.
+            server.execute("SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_current_pos")
+        server.follow(self.primary)
+        self.retired.remove(server)
+        self.replicas.append(server)
+
     def rebuild(self, server: MySQLServer) -> None:
         """Make a server a fresh replica of the primary, whatever it was before."""
         server.kill()

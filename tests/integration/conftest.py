@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -224,12 +224,19 @@ def either(request: pytest.FixtureRequest) -> MySQLCluster:
 @pytest.fixture
 def either_database(either: MySQLCluster) -> Iterator[str]:
     """The name of an empty database, there on every server of `either`."""
+    with empty_database(either) as name:
+        yield name
+
+
+@contextmanager
+def empty_database(cluster: MySQLCluster) -> Iterator[str]:
+    """Lend an empty database, there on every server; afterwards the servers are healed."""
     name = f"test_{next(_numbers)}"
-    either.primary.execute(f"CREATE DATABASE {name}")
-    either.wait_replayed()
+    cluster.primary.execute(f"CREATE DATABASE {name}")
+    cluster.wait_replayed()
     yield name
-    heal_mysql(either)
-    either.primary.execute(f"DROP DATABASE {name}")
+    heal_mysql(cluster)
+    cluster.primary.execute(f"DROP DATABASE {name}")
 
 
 def heal_mysql(cluster: MySQLCluster) -> None:

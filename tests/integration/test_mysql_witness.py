@@ -269,6 +269,41 @@ async def test_fail_over_is_a_new_epoch_that_the_others_join(
     await own_lookout.until(lambda: old_server.position >= need)
 
 
+async def test_former_primary_rejoins_with_what_it_has(
+    own_lookout: Lookout, own: MySQLCluster
+) -> None:
+    old, new = own.primary, own.replicas[0]
+    own.wait_replayed()
+    old.kill()
+    own.fail_over(new)
+    own.primary.execute("INSERT INTO d.t VALUES (1)")
+    own.rejoin(old)
+    await own_lookout.until(lambda: own_lookout.group.primary is own_lookout.of(new))
+    need = await own_lookout.position()
+    back = own_lookout.of(old)
+    await own_lookout.until(lambda: own_lookout.group.follows(back) and back.position >= need)
+
+
+async def test_former_primary_with_a_commit_of_its_own_is_kept_out(
+    own_lookout: Lookout, own: MySQLCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, new = own.primary, own.replicas[0]
+    for replica in own.replicas:
+        replica.execute("STOP REPLICA IO_THREAD")
+    old.execute("INSERT INTO d.t VALUES (100)")
+    await own_lookout.position()
+    old.kill()
+    own.fail_over(new)
+    await own_lookout.until(lambda: own_lookout.group.primary is own_lookout.of(new))
+    own.rejoin(old)
+    own.primary.execute("INSERT INTO d.t VALUES (1); INSERT INTO d.t VALUES (2)")
+    own.wait_replayed(own.replicas[0])
+    await own_lookout.until(lambda: "replica kept out" in caplog.text)
+    fields = [record.__dict__.get("fields", {}) for record in caplog.records]
+    assert any("commits that the primary has not" in each.get("error", "") for each in fields)
+    assert not own_lookout.group.follows(own_lookout.of(old))
+
+
 async def test_switch_over_with_everybody_up(own_lookout: Lookout, own: MySQLCluster) -> None:
     old, new = own.primary, own.replicas[0]
     old.set_read_only(True)
