@@ -29,7 +29,7 @@ _STAYS: Final = frozenset(
 """Kinds none of which commits by itself, but for TRUNCATE."""
 
 
-class Language(Protocol):
+class Interpreter(Protocol):
     """Who reads SQL, as the server does."""
 
     def read(self, text: bytes, sql_mode: str) -> Statement:
@@ -75,21 +75,21 @@ class Bodies:
     Args:
         programs: All of them.
         parameters: Names of what they are called with, by their numbers.
-        language: Reads what is in them.
+        interpreter: Reads what is in them.
     """
 
-    __slots__ = ("_by_oid", "_language", "_meanings", "_parameters", "_views")
+    __slots__ = ("_by_oid", "_interpreter", "_meanings", "_parameters", "_views")
 
     def __init__(
         self,
         programs: Iterable[Program],
         parameters: dict[int, list[str]],
-        language: Language,
+        interpreter: Interpreter,
     ) -> None:
         """Take them in unread."""
         self._by_oid = {program.oid: program for program in programs}
         self._parameters = parameters
-        self._language = language
+        self._interpreter = interpreter
         self._meanings: dict[int, Meaning] = {}
         self._views: dict[str, Statement] = {}
 
@@ -112,7 +112,7 @@ class Bodies:
         """
         known = self._views.get(text)
         if known is None:
-            known = self._views[text] = self._language.read(_encoded(text), "")
+            known = self._views[text] = self._interpreter.read(_encoded(text), "")
         return known
 
     def _read(self, program: Program) -> Meaning:
@@ -125,7 +125,7 @@ class Bodies:
             return Meaning(opaque=str(problem), commits=True, leaves=True)
         if len(script.queries) > MAX_PARTS:
             return Meaning(opaque=f"more than {MAX_PARTS} statements", commits=True, leaves=True)
-        parts = [self._language.read(query, program.sql_mode) for query in script.queries]
+        parts = [self._interpreter.read(query, program.sql_mode) for query in script.queries]
         return _of_script(script, parts)
 
 

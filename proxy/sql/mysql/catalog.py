@@ -12,7 +12,7 @@ from typing import Final, final
 from proxy.sql.access import Access
 from proxy.sql.lineage import Way, anything, path_of
 from proxy.sql.mysql import snapshot
-from proxy.sql.mysql.bodies import Language
+from proxy.sql.mysql.bodies import Interpreter
 from proxy.sql.mysql.resolution import FUNCTION, Frame, Resolution
 from proxy.sql.mysql.snapshot import Rows, Snapshot
 from proxy.sql.relations import tables
@@ -36,14 +36,14 @@ class Catalog:
         self._snapshot = definitions
 
     @classmethod
-    def build(cls, language: Language, **rows: Rows) -> Catalog:
+    def build(cls, interpreter: Interpreter, **rows: Rows) -> Catalog:
         """Make a catalog.
 
         Args:
-            language: Reads SQL as this server does.
+            interpreter: Reads SQL as this server does.
             rows: The rows of each of `catalog_queries.queries`, by its name there.
         """
-        return cls(snapshot.build(language, **rows))
+        return cls(snapshot.build(interpreter, **rows))
 
     def resolve(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Access:
         """Say what a statement touches. The same arguments always get the same answer.
@@ -118,6 +118,18 @@ class Catalog:
         """Find a relation by its name, as the server tells it."""
         relation = self._snapshot.names.find(schema, name)
         return None if relation is None else Table(self.database, relation.oid)
+
+    def followers(self, table: Table) -> frozenset[Table]:
+        """Find the tables that a cascade from this one may change, of their foreign keys alone."""
+        keys = self._snapshot.keys
+        reached: set[int] = set()
+        waiting = [table.oid]
+        while waiting:
+            for key in keys.get(waiting.pop(), ()):
+                if key.cascades and key.child not in reached:
+                    reached.add(key.child)
+                    waiting.append(key.child)
+        return tables(self.database, reached)
 
     def is_table(self, table: Table) -> bool:
         """Tell whether rows are kept in a relation that is known: views have none."""

@@ -80,6 +80,11 @@ class ForeignKey(NamedTuple):
     on_update: str
     on_delete: str
 
+    @property
+    def cascades(self) -> bool:
+        """Whether any change does something to the child."""
+        return bool(self.follows(Action.UPDATE) or self.follows(Action.DELETE))
+
     def follows(self, action: Action) -> frozenset[Action]:
         """Tell what is done to the child."""
         if action is Action.UPDATE and self.on_update in (_CASCADE, *_SETS):

@@ -128,7 +128,7 @@ class Resolution(Gathering):
         name = call.name.lower()
         own = schema = None
         if call.schema is None:
-            own = snapshot.language.judge(name, call.arguments)
+            own = snapshot.interpreter.judge(name, call.arguments)
             if own is None and name in snapshot.libraries:
                 return _anything(call.name)
             schema = self._frame.schema

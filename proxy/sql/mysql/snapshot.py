@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from proxy.sql.mysql.bodies import Bodies, Language
+from proxy.sql.mysql.bodies import Bodies, Interpreter
 from proxy.sql.mysql.relations import Fold, ForeignKey, Names, Program, oid_of
 from proxy.sql.statement import Action
 
@@ -35,7 +35,7 @@ class Snapshot:
         labels: How deterministic functions are said to be, for people.
         libraries: Names of functions that are loaded from libraries.
         events: What runs by the clock, and is enabled.
-        language: Reads SQL, and knows the server's own functions.
+        interpreter: Reads SQL, and knows the server's own functions.
     """
 
     fold: Fold
@@ -48,7 +48,7 @@ class Snapshot:
     labels: dict[int, str]
     libraries: frozenset[str]
     events: list[Program]
-    language: Language
+    interpreter: Interpreter
 
     def routine(self, kind: str, schema: str, name: str) -> Program | None:
         """Find a function or a procedure; their names are the same in every case."""
@@ -56,7 +56,7 @@ class Snapshot:
 
 
 def build(
-    language: Language,
+    interpreter: Interpreter,
     *,
     settings: Rows,
     tables: Rows,
@@ -72,7 +72,7 @@ def build(
     """Sort the rows of `catalog_queries.queries`, by their names there.
 
     Args:
-        language: Reads what is in them.
+        interpreter: Reads what is in them.
     """
     ((lower_case_table_names, *_),) = settings
     fold = Fold(int(lower_case_table_names))
@@ -105,7 +105,7 @@ def build(
     return Snapshot(
         fold=fold,
         names=names,
-        bodies=Bodies([*programs, *timed], called, language),
+        bodies=Bodies([*programs, *timed], called, interpreter),
         views={names.number(schema, name): text for schema, name, text in views},
         columns=computed,
         triggers=fired,
@@ -113,7 +113,7 @@ def build(
         labels=labels,
         libraries=frozenset(name.lower() for (name,) in libraries),
         events=timed,
-        language=language,
+        interpreter=interpreter,
     )
 
 

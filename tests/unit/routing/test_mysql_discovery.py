@@ -10,7 +10,7 @@ from proxy.routing.plan import Planner
 from proxy.sql.mysql.catalog import DATABASE, Catalog
 from proxy.sql.mysql.relations import oid_of
 from proxy.types import Table
-from tests.unit.sql.mysql.simple_language import SimpleLanguage
+from tests.unit.sql.mysql.simple_interpreter import SimpleInterpreter
 from tests.unit.sql.mysql.test_catalog import Server
 
 T = Table(DATABASE, oid_of("shop", "t"))
@@ -24,7 +24,7 @@ def planner() -> Planner:
     server.table("u")
     server.view("v", "select a from `shop`.`t`")
     planner = Planner(Ledger(0))
-    planner.know(DATABASE, Catalog.build(SimpleLanguage(), **server.rows))
+    planner.know(DATABASE, Catalog.build(SimpleInterpreter(), **server.rows))
     return planner
 
 

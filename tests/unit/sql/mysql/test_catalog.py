@@ -10,7 +10,7 @@ from proxy.sql.access import Access
 from proxy.sql.mysql.catalog import DATABASE, Catalog
 from proxy.sql.mysql.relations import oid_of
 from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
-from tests.unit.sql.mysql.simple_language import SimpleLanguage
+from tests.unit.sql.mysql.simple_interpreter import SimpleInterpreter
 
 
 class Server:
@@ -48,10 +48,10 @@ class Server:
         self.rows["routines"].append((schema, name, kind, body, "", "NO"))
 
     def resolve(self, sql: str, schema: str | None = "shop") -> Access:
-        language = SimpleLanguage()
-        catalog = Catalog.build(language, **self.rows)
+        interpreter = SimpleInterpreter()
+        catalog = Catalog.build(interpreter, **self.rows)
         path = () if schema is None else (schema,)
-        return catalog.resolve(language.read(sql.encode()), path, "somebody")
+        return catalog.resolve(interpreter.read(sql.encode()), path, "somebody")
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ def test_enabled_events_are_told(server: Server) -> None:
         ("shop", "e", "ENABLED", "BEGIN DELETE FROM t; END", ""),
         ("shop", "off", "DISABLED", "DELETE FROM t", ""),
     ]
-    [(name, access)] = Catalog.build(SimpleLanguage(), **server.rows).scheduled()
+    [(name, access)] = Catalog.build(SimpleInterpreter(), **server.rows).scheduled()
     assert name == "shop.e"
     assert access.write_set == {table}
 
@@ -301,8 +301,8 @@ def test_the_way_to_a_table_is_told(server: Server) -> None:
     server.table("t"), server.table("log")
     server.trigger("t", "INSERT", "INSERT INTO log VALUES (1)")
     server.view("v", "select a from `shop`.`t`")
-    language = SimpleLanguage()
-    catalog = Catalog.build(language, **server.rows)
-    ways = catalog.trace(language.read(b"INSERT INTO v VALUES (1)"), ("shop",), "x")
+    interpreter = SimpleInterpreter()
+    catalog = Catalog.build(interpreter, **server.rows)
+    ways = catalog.trace(interpreter.read(b"INSERT INTO v VALUES (1)"), ("shop",), "x")
     path = "view shop.v -> trigger on shop.t -> trigger shop.t0"
     assert [way.path for way in ways if way.table == "shop.log" and way.is_written] == [path]

@@ -27,8 +27,8 @@ _WRITES: Final = (
 _NOT_CALLED: Final = frozenset({"values", "in", "from", "into", "select", "set"})
 
 
-class SimpleLanguage:
-    """See `proxy.sql.mysql.bodies.Language`."""
+class SimpleInterpreter:
+    """See `proxy.sql.mysql.bodies.Interpreter`."""
 
     def read(self, text: bytes, sql_mode: str = "") -> Statement:
         sql = text.decode()
