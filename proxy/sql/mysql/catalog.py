@@ -16,11 +16,13 @@ from proxy.sql.mysql.bodies import Interpreter
 from proxy.sql.mysql.resolution import FUNCTION, Frame, Resolution
 from proxy.sql.mysql.snapshot import Rows, Snapshot
 from proxy.sql.relations import tables
-from proxy.sql.statement import FunctionName, Kind, Statement
+from proxy.sql.statement import Action, FunctionName, Kind, Statement
 from proxy.types import Reason, Table
 
 DATABASE: Final = "def"
 """The one database of a server."""
+
+_COUNTED: Final = (frozenset({Action.INSERT}), frozenset({Action.DELETE}))
 
 
 @final
@@ -68,6 +70,8 @@ class Catalog:
             access.detail = statement.detail
         access.cache = statement.cache_reason or access.replica
         access.schema = kind is Kind.SCHEMA
+        # How many rows an UPDATE counts depends on the client, and a REPLACE counts some twice.
+        access.counted = statement.actions in _COUNTED
         resolution.whole(statement)
         access.read_set = tables(self.database, resolution.reads)
         access.write_set = tables(self.database, resolution.writes)

@@ -26,6 +26,8 @@ PROCEDURE: Final = "PROCEDURE"
 _READS: Final = frozenset({Kind.READ, Kind.EMPTY})
 _SETS: Final = frozenset({Kind.SET, Kind.SET_LOCAL})
 _NO_TAINTS: Final = frozenset({Effect.SEQUENCE})
+_REPLACES: Final = frozenset({Action.INSERT, Action.DELETE})
+_UPDATES: Final = frozenset({Action.UPDATE})
 _DUAL: Final = "dual"
 
 
@@ -289,6 +291,10 @@ class Resolution(Gathering):
                 self.access.counted = False
                 with self._within(frame, "trigger on", _label(relation)):
                     self._follow(trigger)
+        if actions >= _REPLACES:
+            actions |= (
+                _UPDATES  # which is how a server may do it, where no key tells the difference
+            )
         for key in snapshot.keys.get(oid, ()):
             follows = frozenset().union(*(key.follows(action) for action in actions))
             if follows:

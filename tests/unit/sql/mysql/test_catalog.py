@@ -166,6 +166,31 @@ def test_cascades_are_followed(server: Server) -> None:
     assert server.resolve("REPLACE INTO p VALUES (1)").write_set == {parent, child, grandchild}
 
 
+def test_a_replace_may_be_an_update(server: Server) -> None:
+    parent, child = server.table("p"), server.table("c")
+    server.key("c", "p", "CASCADE", "NO ACTION")
+    assert server.resolve("REPLACE INTO p VALUES (1)").write_set == {parent, child}
+    assert server.resolve("INSERT INTO p VALUES (1)").write_set == {parent}
+
+
+def test_rows_are_counted_where_both_sides_count_the_same(server: Server) -> None:
+    server.table("t")
+    assert server.resolve("INSERT INTO t VALUES (1)").counted
+    assert server.resolve("DELETE FROM t").counted
+    assert not server.resolve("UPDATE t SET a = 1").counted
+    assert not server.resolve("REPLACE INTO t VALUES (1)").counted
+
+
+def test_whoever_follows_a_parent_is_found(server: Server) -> None:
+    parent, child, grandchild = server.table("p"), server.table("c"), server.table("g")
+    server.table("x")
+    server.key("c", "p", "NO ACTION", "CASCADE")
+    server.key("g", "c", "CASCADE", "NO ACTION")
+    server.key("x", "p", "RESTRICT", "NO ACTION")
+    catalog = Catalog.build(SimpleInterpreter(), **server.rows)
+    assert catalog.followers(parent) == {child, grandchild}
+
+
 def test_a_function_that_reads_is_a_read(server: Server) -> None:
     table = server.table("t")
     server.routine("f", "BEGIN DECLARE x INT; SELECT max(a) INTO x FROM t; RETURN x; END")

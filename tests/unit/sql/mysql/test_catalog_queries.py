@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.sql.mysql.catalog_queries import missing_rights, queries
+from proxy.sql.mysql.catalog_queries import missing_rights, queries, table_of_file
 
 MYSQL = (
     "GRANT SELECT, PROCESS, SHOW VIEW, EVENT, TRIGGER ON *.* TO `tidegate`@`%`",
@@ -40,3 +40,17 @@ def test_missing_rights_are_named(
 
 def test_both_servers_give_the_same_rows() -> None:
     assert queries(is_mariadb=True).keys() == queries(is_mariadb=False).keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("shop/t", ("shop", "t")),
+        ("shop/t#p#p0", ("shop", "t")),
+        ("shop/t#P#p0#SP#s", ("shop", "t")),
+        ("shop/a@002db@0020c", ("shop", "a-b c")),
+        ("mysql", ("mysql", "")),
+    ],
+)
+def test_a_file_is_of_a_table(name: str, expected: tuple[str, str]) -> None:
+    assert table_of_file(name) == expected
