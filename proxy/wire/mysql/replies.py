@@ -6,8 +6,8 @@ read. A row is a header that is counted past, so rows of any size and number cos
 How a packet is told apart depends on where it stands ("Command Phase" in the MySQL source
 documentation, "COM_QUERY Response" in particular):
 
-- Where a result begins, 0x00 is OK, 0xFF an error, 0xFB asks for a file, everything else is a
-  number of columns.
+- Where a result begins, 0x00 is OK, 0xFF an error, 0xFB asks for a file (at MariaDB a prepared
+  statement may, too), everything else is a number of columns.
 - Where a row may be, 0xFF is an error and 0xFE the end. A text row begins with the length of its
   first value: 0x00 is an empty one, 0xFB NULL, 0xFF is no length, and 0xFE is the length of a
   value of 16 MB or more, so that the packet is a full one. A binary row begins with 0x00.
@@ -302,7 +302,7 @@ class ReplyReader:
         elif step == _RESULT:
             if first == _FIRST_OK:
                 self._take_ok(data, start, stop)
-            elif first == _FIRST_FILE and self.command == commands.QUERY:
+            elif first == _FIRST_FILE:
                 kind = FILE
                 self.wants_file = True
             else:

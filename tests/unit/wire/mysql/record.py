@@ -208,6 +208,12 @@ BULK: dict[str, list[Step]] = {
         (commands.STMT_BULK_EXECUTE, b"\1\0\0\0\x80\0\xfd\0\0\3one\0\3two\1"),
         query("delete from t where a > 3"),
     ],
+    "prepared file": [
+        prepare("load data local infile 'x' into table t (b)"),
+        execute(1),
+        packet(2, b"five\nsix\n") + packet(3, b""),
+        query("delete from t where a > 3"),
+    ],
     "progress": [
         query("alter table t engine = aria, algorithm = copy"),
         query("alter table t engine = innodb, algorithm = copy"),

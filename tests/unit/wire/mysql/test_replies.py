@@ -137,10 +137,18 @@ def test_a_file_is_waited_for_and_the_reply_goes_on() -> None:
     assert reader.outcomes == [(0, 0, 0), (1, 0, 0)]
 
 
-def test_only_a_query_is_answered_by_a_wish_for_a_file() -> None:
+def test_a_prepared_statement_may_want_a_file() -> None:
+    _, asked, done, _ = heard("mariadb new prepared file")
+    reader = read(commands.STMT_EXECUTE, asked, NEW | MARIADB_PROGRESS)
+    assert reader.wants_file
+    reader.feed(done)
+    assert reader.outcomes == [(2, 0, 0)]
+
+
+def test_only_a_result_begins_with_a_wish_for_a_file() -> None:
     reader = ReplyReader(NEW)
-    reader.expect(commands.STMT_EXECUTE)
-    with pytest.raises(RemoteProtocolError):
+    reader.expect(commands.PING)
+    with pytest.raises(RemoteProtocolError, match="0xFB"):
         reader.feed(packet(1, b"\xfbname"))
 
 
