@@ -34,7 +34,7 @@ from proxy.wire.mysql.capabilities import (
     STATUS_PS_OUT_PARAMS,
 )
 from proxy.wire.mysql.codec import HEADER, LARGEST, packet, read_lenenc_int, read_lenenc_string
-from proxy.wire.mysql.ok import EOF, end_packet, eof_packet, ok_packet, read_eof, read_ok
+from proxy.wire.mysql.ok import EOF, Ok, end_packet, eof_packet, ok_packet, read_eof, read_ok
 
 _SHAPING: Final = (
     DEPRECATE_EOF
@@ -56,6 +56,7 @@ _LASTING: Final = (
 _OUT: Final = STATUS_PS_OUT_PARAMS | STATUS_MORE_RESULTS
 """MySQL says neither behind the rows, without DEPRECATE_EOF."""
 _PREPARED_SIZE: Final = HEADER + 12
+_PLAIN_END: Final = HEADER + 7
 _NAMES: Final = 6  # length-encoded strings in front of what is extended
 
 
@@ -79,6 +80,8 @@ class Translator:
     __slots__ = (
         "_client",
         "_dropped",
+        "_extends",
+        "_flags",
         "_is_prepared",
         "_last",
         "_owes_eof",
@@ -93,6 +96,8 @@ class Translator:
     def __init__(self, server: int, client: int) -> None:
         self._server = server
         self._client = client
+        self._extends = (server ^ client) & MARIADB_EXTENDED_METADATA != 0
+        self._flags = (server & _FLAGGED != 0) != (client & _FLAGGED != 0)
         self.given = 0  # status flags that the client is to see
         self.taken = 0  # and those it is not to see
         self.status = STATUS_AUTOCOMMIT  # the last that was seen; an EOF of our own says it
@@ -177,7 +182,7 @@ class Translator:
         return ok_packet(self._number(message[3]), said, self._client)
 
     def _end(self, message: bytes) -> bytes:
-        said = read_ok(message)
+        said = _read_end(message)
         self.status = said.status
         said.status = self._shown(said.status | self._dropped)
         self._dropped = 0
@@ -213,13 +218,13 @@ class Translator:
         return b""
 
     def _count(self, message: bytes) -> bytes:
+        if not self._flags:
+            return self._pass(message)
         _, stop = read_lenenc_int(message, HEADER)
-        flag = message[stop:]
-        if self._server & _FLAGGED and not self._client & _FLAGGED:
-            _expect_definitions(flag)
+        flag = b"\x01"
+        if self._server & _FLAGGED:
+            _expect_definitions(message[stop:])
             flag = b""
-        elif self._client & _FLAGGED and not self._server & _FLAGGED:
-            flag = b"\x01"
         return packet(self._number(message[3]), message[HEADER:stop] + flag)
 
     def _prepared(self, message: bytes) -> bytes:
@@ -234,6 +239,8 @@ class Translator:
         return packet(self._number(message[3]), message[HEADER:_PREPARED_SIZE] + flag)
 
     def _columns(self, packets: bytes) -> bytes:
+        if not self._is_prepared and not self._extends:
+            return self._pass(packets)
         pieces: list[bytes] = []
         pos = 0
         while pos < len(packets):
@@ -245,7 +252,7 @@ class Translator:
         return b"".join(pieces)
 
     def _definition(self, payload: bytes) -> bytes:
-        if (self._server ^ self._client) & MARIADB_EXTENDED_METADATA:
+        if self._extends:
             pos = 0
             for _ in range(_NAMES):
                 _, pos = read_lenenc_string(payload, pos)
@@ -257,6 +264,14 @@ class Translator:
         if len(payload) >= LARGEST:
             raise RemoteProtocolError("a column definition is too large")
         return packet(self._number(self._last), payload)
+
+
+def _read_end(message: bytes) -> Ok:
+    """As `read_ok`, sooner done with the end of most rows: nothing but status and warnings."""
+    if len(message) != _PLAIN_END or message[HEADER + 1] or message[HEADER + 2]:
+        return read_ok(message)
+    status = message[HEADER + 3] | message[HEADER + 4] << 8
+    return Ok(0, 0, status, message[HEADER + 5] | message[HEADER + 6] << 8)
 
 
 def _expect_definitions(flag: bytes) -> None:

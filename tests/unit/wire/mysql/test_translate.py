@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,6 +193,41 @@ def test_definitions_that_were_left_out_cannot_be_made_up() -> None:
         translated(
             commands.QUERY, [packet(1, b"\2\0")], ReplyReader(server), Translator(server, NEW)
         )
+
+
+def test_extended_definitions_become_plain_ones() -> None:
+    source, target = RECORDED["mariadb extended rows"], RECORDED["mariadb new rows"]
+    ((_, heard),) = source.exchanges
+    for one, other, reply, expected in (
+        (source, target, heard, target.exchanges[0].heard),
+        (target, source, target.exchanges[0].heard, heard),
+    ):
+        reader = ReplyReader(one.capabilities)
+        translator = Translator(one.capabilities, other.capabilities)
+        assert translated(commands.QUERY, [reply], reader, translator) == expected
+
+
+payloads = st.binary(min_size=1, max_size=12) | st.sampled_from(
+    (
+        b"\1",
+        b"\1\1",
+        b"\0\0\0\x0a\0\0\0",
+        b"\0\0\0\x02\x40\0\0\0\3\2\1\0",
+        b"\xfe\0\0\x0a\0",
+        b"\xff\x10\4#08004no",
+        b"\0\1\0\0\0\1\0\1\0\0\0\0",
+        b"\x03def",
+    )
+)
+
+
+@given(st.sampled_from(sorted(commands.NAMES)), st.lists(payloads), agreements, agreements)
+def test_garbage_raises_nothing_else(
+    command: int, said: list[bytes], server: int, client: int
+) -> None:
+    stream = b"".join(packet(1, one) for one in said)
+    with suppress(RemoteProtocolError):
+        translated(command, [stream], ReplyReader(server), Translator(server, client))
 
 
 def test_what_agrees_needs_no_translation() -> None:
