@@ -146,7 +146,7 @@ def _link(service: GroupService, server: Server) -> ServerConnection:
     link = ServerConnection(service.maker.address(server))
     link.transport = cast(asyncio.Transport, _Transport())
     link.exchange = Exchange({}, 100)
-    link.facts = Facts(server.role is Role.REPLICA, 0.0, "public", "read committed", SHAPE, 16384)
+    link.facts = Facts(server.role is Role.REPLICA, 0.0, {}, SHAPE, 16384)
     link.shape = SHAPE
     link.incarnation = server.incarnation
     link.opened_at = service.clock()

@@ -101,7 +101,8 @@ class Plan:
         self.known = NOTHING
         self.discovers = False
         self.counts: Table | None = None
-        self.may_commit = self.commits = statement.kind in _COMMITS_INSIDE
+        self.commits = statement.kind in _COMMITS_INSIDE
+        self.may_commit = self.commits or statement.ends_transaction
         self.taints = (
             statement.kind is Kind.OPAQUE
             or Effect.UNTRACKED in statement.effects

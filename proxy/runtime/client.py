@@ -341,6 +341,11 @@ class ClientConnection(ABC):
         return self.tls
 
     @property
+    def catalog(self) -> str:
+        """The database whose catalog it uses."""
+        return self.database
+
+    @property
     def place(self) -> str:
         """Where the client comes from."""
         return LOCAL if self.is_local else self.peer.rpartition(":")[0]

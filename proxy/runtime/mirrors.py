@@ -60,7 +60,7 @@ class Client(Protocol):
     """Who is served by a group; see `service`."""
 
     @property
-    def database(self) -> str: ...
+    def catalog(self) -> str: ...
 
     @property
     def received(self) -> int: ...
@@ -397,6 +397,11 @@ class Lane:
             self._part()
 
     # Client, for the other group
+
+    @property
+    def catalog(self) -> str:
+        """The database whose catalog it uses."""
+        return self.database
 
     def why_overdue(self, now: float) -> ClientVisibleError | None:
         """Say whether it has had nothing to do for long."""

@@ -10,7 +10,7 @@ one, which a compiled class can't be.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast, final
 
@@ -89,8 +89,7 @@ class Facts:
 
     recovering: bool
     backend_start: float  # seconds since 1970
-    search_path: str
-    isolation: str
+    defaults: Mapping[str, str]  # that somebody looks at
     shape: str
     database: int  # its oid: another may have got the name since, or on another server
 

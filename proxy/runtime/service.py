@@ -75,8 +75,8 @@ class Client(Protocol):
     """Who is served: a client's connection."""
 
     @property
-    def database(self) -> str:
-        """What it asked for; empty before it has."""
+    def catalog(self) -> str:
+        """The database whose catalog it uses; empty before it has asked for any."""
 
     @property
     def received(self) -> int:
@@ -248,7 +248,7 @@ class GroupService:
             self.line.end_long_waits(now)
             self.throttles.upkeep(now)
             self.watcher.look_at_banned(now)
-            self.catalogs.let_go({client.database for client in self.clients}, now)
+            self.catalogs.let_go({client.catalog for client in self.clients}, now)
 
     # Services: what sessions ask for
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from proxy.routing.plan import Plan
 from proxy.sql.statement import Kind
 from proxy.sql.transaction_control import Begin
+from proxy.types import Reason
 from proxy.wire.prepared import Sense
 
 Settings = tuple[tuple[str, str], ...]
@@ -49,6 +50,7 @@ class Meaning:
         fires_others: Whether changes set off other triggers than the catalog says.
         application: What it calls itself.
         shaping: The settings that may change a byte of a result.
+        blocked: Why no read may leave the primary, whatever it is; None: one may.
     """
 
     path: tuple[str, ...] | None
@@ -61,6 +63,7 @@ class Meaning:
     fires_others: bool
     application: str
     shaping: Settings
+    blocked: Reason | None = None
 
 
 class Moved(NamedTuple):

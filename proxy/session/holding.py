@@ -53,7 +53,7 @@ def _begin(session: Conversation, errand: Errand) -> Errand | None:
     begin = session.grammar.read_begin(errand.plans[0].statement.text)
     profile = session.profile
     level = begin.isolation or profile.isolation if begin is not None else ""
-    if begin is None or level not in profile.levels:
+    if begin is None or level not in profile.late_levels:
         return errand
     late = Late(begin, one_snapshot=level == _ONE_SNAPSHOT, fails_whole=session.grammar.fails_whole)
     first, rest = errand.request, None

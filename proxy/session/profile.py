@@ -43,6 +43,8 @@ class Profile:
         scope: What names mean.
         context: What is cached for sessions like this; None where nothing may be.
         levels: The levels of isolation at which reads may leave the primary.
+        late_levels: Those at which a transaction may be begun late.
+        protocol: What of its protocol changes the bytes of a reply.
         isolation: The level of its transactions, where they name none.
         blocked: Why no read of this session may leave the primary; None when one may.
         is_readable: Whether texts mean what they look like to us.
@@ -61,7 +63,6 @@ class Profile:
         "_group",
         "_planner",
         "_policy",
-        "_protocol",
         "_terms",
         "blocked",
         "context",
@@ -69,8 +70,10 @@ class Profile:
         "fires_others",
         "is_readable",
         "isolation",
+        "late_levels",
         "levels",
         "own",
+        "protocol",
         "role",
         "rules",
         "scope",
@@ -96,6 +99,7 @@ class Profile:
         own: Own | None = None,
         client: str = "",
         protocol: str = "",
+        late_levels: frozenset[str] | None = None,
     ) -> None:
         """Begin.
 
@@ -110,13 +114,15 @@ class Profile:
             defaults: What a login begins with.
             levels: The levels of isolation at which reads may leave the primary.
             protocol: What of its protocol changes the bytes of a reply.
+            late_levels: Those at which a transaction may be begun late, if fewer.
         """
         self._planner = planner
         self._cache = cache
         self._grammar = grammar
-        self._protocol = protocol or grammar.protocol
+        self.protocol = protocol or grammar.protocol
         self._group = group
         self.levels = levels
+        self.late_levels = levels if late_levels is None else late_levels
         self.startup = startup
         self._defaults = defaults
         self.user = user
@@ -260,10 +266,10 @@ class Profile:
         self.fires_others = meaning.fires_others
         self.isolation = meaning.isolation
         self.role = meaning.role
-        self.blocked = None
+        self.blocked = meaning.blocked
         if meaning.path is None:
             self.blocked = Reason.SETTINGS
-        elif self.isolation not in self.levels:
+        elif self.blocked is None and self.isolation not in self.levels:
             self.blocked = Reason.ISOLATION
         elif not meaning.is_readable:
             self.blocked = Reason.SETTINGS
@@ -285,7 +291,7 @@ class Profile:
             database=self.database,
             user=f"{self.user}/{meaning.authorization}",
             role=meaning.role,
-            protocol=self._protocol,
+            protocol=self.protocol,
             encoding=meaning.encoding,
             settings=meaning.shaping,
             rules=() if self.rules is None else self.rules.key,

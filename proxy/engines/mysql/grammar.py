@@ -22,6 +22,7 @@ from proxy.sql.mysql.session_commands import Scope, Set, read_command
 from proxy.sql.mysql.transaction_control import read_begin, read_end, read_savepoint
 from proxy.sql.statement import Kind
 from proxy.sql.transaction_control import Begin
+from proxy.types import Reason
 from proxy.wire.prepared import Sense
 
 _CONSTANTS: Final = frozenset(("sql_mode", *CHARSETS))
@@ -61,6 +62,7 @@ class MySQLGrammar(grammar.Grammar):
             fires_others=plain(made.get("foreign_key_checks"), "on") in ("off", "0"),
             application="",
             shaping=tuple([item for item in settings if item[0] not in SHAPELESS]),
+            blocked=None if _commits_itself(made) else Reason.TRANSACTION,
         )
 
     def must_begin_anew(self, have: Settings, want: Settings) -> bool:
@@ -126,6 +128,11 @@ class MySQLGrammar(grammar.Grammar):
     def prepared_body(self, statements: Mapping[str, str], execute: bytes) -> bytes | None:
         """See the base: what is prepared in SQL stays on its connection, unread."""
         return None
+
+
+def _commits_itself(settings: Mapping[str, str]) -> bool:
+    """Whether each statement is a transaction, where none is begun."""
+    return plain(settings.get("autocommit"), "on") in ("on", "1")
 
 
 def _schema(settings: Mapping[str, str]) -> str:

@@ -217,9 +217,8 @@ async def open_connection(
     recovering, start, search_path, isolation, shape, database = (
         (value or b"").decode("utf-8", "replace") for value in row
     )
-    connection.facts = Facts(
-        recovering == "t", float(start), search_path, isolation, shape, int(database)
-    )
+    begun = {"search_path": search_path, "default_transaction_isolation": isolation}
+    connection.facts = Facts(recovering == "t", float(start), begun, shape, int(database))
     connection.shape = shape
     connection.exchange = Exchange(dict(welcome.parameters), address.max_prepared)
     connection.pid, connection.secret = welcome.pid, welcome.secret

@@ -1,0 +1,158 @@
+"""A MySQL client: its login, and how a ready answer to it is found.
+
+Theory of the login: `proxy.wire.mysql`, `startup` and `authentication`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast, final
+
+from proxy.cache.entry import Answer
+from proxy.errors import ClientVisibleError, InternalError
+from proxy.runtime.client import ClientConnection
+from proxy.runtime.mysql.logins import CATALOG, Logins
+from proxy.runtime.service import GroupService
+from proxy.session.session import Session
+from proxy.wire.mysql import commands
+from proxy.wire.mysql.authentication import Authenticated, Claim, authenticate
+from proxy.wire.mysql.client_engine import ClientEngine
+from proxy.wire.mysql.codec import HEADER
+from proxy.wire.mysql.errors import error_packet
+from proxy.wire.mysql.events import Encryption, PasswordGiven, TlsBegins
+from proxy.wire.mysql.handshake import Greeting
+from proxy.wire.mysql.ok import Ok, ok_packet
+from proxy.wire.mysql.prepared import Library
+from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT
+from proxy.wire.mysql.startup import Startup, client_startup
+from proxy.wire.mysql.turns import Turns
+
+_EXECUTE: Final = commands.STMT_EXECUTE
+_QUIT: Final = commands.QUIT
+
+LARGEST: Final = 1024 * 1024 * 1024
+"""Bytes of one command: MySQL's own limit to max_allowed_packet."""
+
+
+@final
+class MySQLClient(ClientConnection):
+    """See the module, and the base.
+
+    Args:
+        logins: Of its group.
+    """
+
+    def __init__(self, service: GroupService, logins: Logins, is_local: bool = False) -> None:
+        super().__init__(service, is_local)
+        self.logins = logins
+        self.number = 0
+        self._turns: Turns | None = None  # until it is let in
+
+    @property
+    def catalog(self) -> str:
+        """See the base."""
+        return CATALOG if self.session is not None else ""
+
+    def find_ready(
+        self, session: Session, answers: dict[bytes, Answer], data: bytes
+    ) -> bytes | None:
+        """See the base."""
+        if len(data) <= HEADER or data[HEADER] != _EXECUTE:
+            return self.service.find_answer(answers, data)
+        known = session.named.get(data[STATEMENT:ARGUMENTS])
+        return None if known is None else self.service.find_answer(known, data[ARGUMENTS:])
+
+    def error_message(self, error: ClientVisibleError) -> bytes:
+        """See the base: an answer to what it said last, or out of turn as a server's farewell."""
+        turns = self._turns
+        return error_packet(error, 1) if turns is None else turns.refusal(error)
+
+    def forget(self) -> None:
+        """See the base."""
+        self.logins.leave(self.number)
+
+    async def admit(self) -> None:
+        """See the base."""
+        logins, service = self.logins, self.service
+        turns = self._turns = Turns()
+        if len(service.clients) > service.settings.max_client_conn:
+            raise logins.full()
+        self.number = logins.enter(self)
+        greeting = await logins.greeting(self.number)
+        wish = await self._start(greeting, turns)
+        response = wish.response
+        self.user = response.user.decode("utf-8", "surrogateescape")
+        self.database = response.database.decode("utf-8", "surrogateescape")
+        program = response.attributes.get(b"program_name", b"")
+        self.application = program.decode("utf-8", "replace")
+        proven, rest = await self._authenticate(wish, greeting, turns)
+        self.write(proven.answer)
+        profile = await logins.profile(
+            self.user,
+            self.database,
+            response.charset,
+            response.capabilities,
+            proven.credentials,
+            self.place,
+        )
+        library = cast(Library, service.library)
+        engine = ClientEngine(library, response.capabilities, LARGEST)
+        session = Session(service, self, engine, profile, logins.terms(self.user), service.traces)
+        self.write(ok_packet(turns.next_id, Ok(status=engine.status), response.capabilities))
+        self._turns = None
+        self.begin(session, rest)
+
+    async def _start(self, greeting: Greeting, turns: Turns) -> Startup:
+        """From our greeting to who wants what."""
+        encryption = Encryption.NEVER
+        if self.logins.tls is not None and not self.is_local:
+            required = self.logins.requires_tls
+            encryption = Encryption.REQUIRED if required else Encryption.OFFERED
+        dialogue = client_startup(greeting, turns, encryption=encryption)
+        said = next(dialogue)
+        while True:
+            if isinstance(said, TlsBegins):
+                context = self.logins.tls
+                if context is None:
+                    raise InternalError("TLS was offered without a certificate")
+                await self.begin_tls(context, said.received, said.answer)
+            elif said:
+                self.write(said)
+            data = await self.read()
+            try:
+                said = dialogue.send(data)
+            except StopIteration as stop:
+                return cast(Startup, stop.value)
+
+    async def _authenticate(
+        self, wish: Startup, greeting: Greeting, turns: Turns
+    ) -> tuple[Authenticated, bytes]:
+        logins, rest = self.logins, wish.rest
+        claim = Claim(
+            user=wish.response.user,
+            host=self.peer.rpartition(":")[0],
+            stored=await logins.stored(self.user),
+            nonce=greeting.nonce,
+            first=wish.first,
+            can_switch=wish.can_switch,
+            is_private=wish.is_encrypted or self.is_local,
+        )
+        dialogue = authenticate(claim, logins.means(greeting), turns, now=self.service.clock())
+        try:
+            said = next(dialogue)
+            while True:
+                if isinstance(said, PasswordGiven):
+                    said.accepted = await logins.is_password(said.user, said.password)
+                    said = dialogue.send(b"")
+                    continue
+                self.write(said)
+                packet, rest = await self._read_packet(rest, turns)
+                said = dialogue.send(packet)
+        except StopIteration as stop:
+            return cast(Authenticated, stop.value), rest
+
+    async def _read_packet(self, data: bytes, turns: Turns) -> tuple[bytes, bytes]:
+        """Wait for one whole packet; returns it, and what came behind it."""
+        while len(data) < HEADER or len(data) < turns.size(data):
+            data += await self.read()
+        size = turns.size(data)
+        return data[:size], data[size:]

@@ -1,0 +1,135 @@
+"""What the shell asks of MySQL and MariaDB."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final, final
+
+from proxy.engines.mysql.dialect import MySQLDialect
+from proxy.engines.mysql.grammar import MySQLGrammar
+from proxy.engines.mysql.traces import MySQLTraces
+from proxy.errors import Unsupported
+from proxy.routing.reading import Reader
+from proxy.routing.terms import Policy
+from proxy.runtime import engine
+from proxy.runtime.engine import Confirm, Visit
+from proxy.runtime.mysql.accounts import FAILURES, Accounts
+from proxy.runtime.mysql.client import MySQLClient
+from proxy.runtime.mysql.logins import Logins
+from proxy.runtime.mysql.opening import OURS, MySQLTongue, open_connection
+from proxy.runtime.server import Address, ServerConnection
+from proxy.runtime.service import GroupService
+from proxy.session.profile import Profile
+from proxy.settings.model import ServerGroup
+from proxy.sql.language import MySQLLanguage
+from proxy.topology.group import Group
+from proxy.topology.gtid_history import GtidHistory
+from proxy.topology.mysql_catalogs import MySQLDefinitions
+from proxy.topology.mysql_witness import mysql_opener, reached_in_mariadb, reached_in_mysql
+from proxy.topology.witness import Control
+from proxy.types import Position
+from proxy.wire.mysql.login import Wish
+from proxy.wire.mysql.ok import read_error
+from proxy.wire.mysql.prepared import Library
+
+_READ_ONLY: Final = (1290, 1836, 3100)
+"""Server Error Message Reference: --read-only or --super-read-only; read-only mode; a hook of
+group replication."""
+
+_NEVER: Final = b"SELECT 1 FROM DUAL WHERE FALSE"
+
+
+@final
+class MySQLEngine(engine.Engine):
+    """See the base, and `engine.NewEngine`."""
+
+    def __init__(
+        self,
+        settings: ServerGroup,
+        control: Control,
+        group: Group,
+        incarnation: str,
+        clock: Callable[[], float],
+        changed: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._name = f"tidegate/{incarnation}".encode()
+        self._history = GtidHistory(group.servers)
+        self.tongue = MySQLTongue()
+        self.dialect = MySQLDialect(self._reached)
+        self.grammar = MySQLGrammar()
+        self.traces = MySQLTraces()
+        self.open_link = mysql_opener(self._history)
+        self.accounts = Accounts(settings, control, group, changed)
+        self.definitions = MySQLDefinitions(control, Interpreting())
+        self.service: GroupService
+        self.logins: Logins
+
+    def serve(self, service: GroupService) -> None:
+        """See the base."""
+        self.service = service
+        self.logins = Logins(self._settings, service.security, self.accounts, service)
+
+    def new_library(
+        self, generation: Callable[[], int], is_momentary: Callable[[bytes], bool]
+    ) -> Library:
+        """See the base."""
+        return Library(generation, is_momentary)
+
+    def new_reader(self) -> Reader:
+        """See the base."""
+        return Reader(language=MySQLLanguage())
+
+    def new_client(self, *, is_local: bool) -> MySQLClient:
+        """See the base."""
+        return MySQLClient(self.service, self.logins, is_local)
+
+    async def visit(self, database: str, policy: Policy) -> Visit:
+        """See the base."""
+        raise Unsupported("nothing is mirrored to MySQL")
+
+    async def open(
+        self, address: Address, user: str, database: str, confirm: Confirm
+    ) -> ServerConnection:
+        """See the base. The database of a pool is what its clients' connections can do."""
+        wish = Wish(
+            user=user.encode("utf-8", "surrogateescape"),
+            capabilities=OURS | int(database, 16),
+            attributes={b"program_name": self._name},
+        )
+        return await open_connection(address, wish, self.accounts.credentials(user), confirm)
+
+    async def cancel(self, connection: ServerConnection, within: float) -> None:
+        """See the base: by a connection of the control user."""
+        with contextlib.suppress(TimeoutError, *FAILURES):
+            async with asyncio.timeout(within):
+                statement = f"KILL QUERY {connection.pid}"
+                await self.accounts.execute(connection.server, statement)
+
+    def pool_of(self, profile: Profile) -> str:
+        """See the base."""
+        return profile.protocol.rpartition("/")[2]
+
+    def is_read_only(self, error: bytes) -> bool:
+        """See the base."""
+        return read_error(error).code in _READ_ONLY
+
+    def vacate(self, database: str, role: str) -> None:
+        """See the base: nobody has to leave a schema."""
+
+    def forget(self) -> None:
+        """See the base."""
+        self.logins.forget()
+
+    def close(self) -> None:
+        """See the base."""
+
+    def _reached(self, position: Position) -> bytes:
+        """SQL with one row if a replica has replayed a position, and none otherwise."""
+        contents = self._history.contents(position)
+        if contents is None:
+            return _NEVER
+        is_mysql = any("-" in key for key in contents.intervals)
+        return (reached_in_mysql if is_mysql else reached_in_mariadb)(contents).encode()
