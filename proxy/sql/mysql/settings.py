@@ -6,7 +6,7 @@ MariaDB's, is with the commands.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeGuard
 
 from proxy.sql.mysql import functions
 from proxy.sql.mysql.groups import dotted, is_name
@@ -76,16 +76,23 @@ def _names(tokens: list[Token], text: bytes) -> Statement:
 def _assignments(tokens: list[Token], text: bytes) -> Statement:
     statement = _of_session(tokens, text)
     values: list[list[Token]] = []
-    is_global = True
+    are_global = True
+    stays_global = False  # a scope holds for the bare names behind it
     for part in split_at(grouped(tokens)[1:], ","):
-        values.append(_assignment(tokens, part, statement))
-        is_global &= _is_global(part)
-    if is_global:
+        first = part[0] if part else None
+        if isinstance(first, Token) and first in _SCOPES and item_at(part, 1) not in ("=", ":="):
+            stays_global = first in _GLOBAL
+        is_global = first[2:] in _GLOBAL if _is_variable(first) else stays_global
+        values.append(_assignment(tokens, part, statement, is_global=is_global))
+        are_global &= is_global
+    if are_global:
         statement.kind = Kind.UTILITY
     return with_expressions(statement, values)
 
 
-def _assignment(tokens: list[Token], part: list[Item], statement: Statement) -> list[Token]:
+def _assignment(
+    tokens: list[Token], part: list[Item], statement: Statement, *, is_global: bool
+) -> list[Token]:
     """Take one assignment, and give its value."""
     at = 1 if item_at(part, 0) in _SCOPES and item_at(part, 1) not in ("=", ":=", ".") else 0
     target = item_at(part, at)
@@ -102,7 +109,7 @@ def _assignment(tokens: list[Token], part: list[Item], statement: Statement) -> 
         raise NotUnderstood("SET without an assignment")
     if target[0] == "@" and target[:2] != "@@":
         statement.effects |= {Effect.USER_VARIABLE}
-    elif not _is_global(part):
+    elif not is_global:
         name = names[-1].lower()
         statement.effects |= {Effect.SETTING}
         if name == "autocommit":
@@ -115,8 +122,5 @@ def _assignment(tokens: list[Token], part: list[Item], statement: Statement) -> 
     return tokens[start : end + 1]
 
 
-def _is_global(part: list[Item]) -> bool:
-    first = part[0]
-    if isinstance(first, Token) and first[:2] == "@@":
-        return first[2:] in _GLOBAL
-    return first in _GLOBAL and item_at(part, 1) not in ("=", ":=")
+def _is_variable(item: Item | None) -> TypeGuard[Token]:
+    return isinstance(item, Token) and item[0] == "@"
