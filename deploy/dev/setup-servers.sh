@@ -18,7 +18,7 @@ has() {
     case $1 in
         postgres) command -v postgres >/dev/null ||
             find /usr/lib/postgresql /usr/pgsql-* -path '*/bin/postgres' 2>/dev/null | grep -q . ;;
-        mariadb) command -v mariadbd mariadb-install-db >/dev/null ;;
+        mariadb) command -v mariadbd >/dev/null && command -v mariadb-install-db >/dev/null ;;
         pgbouncer) command -v pgbouncer >/dev/null ;;
         redis) command -v redis-server >/dev/null ;;
         *) say "no such server: $1 (postgres, mariadb, pgbouncer, redis)"; exit 2 ;;
