@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final, final
 
-from proxy.sql.classify import classify, classify_block
-from proxy.sql.scanner import CLOCK, MULTI, NOT_SURE, scan
+from proxy.sql.language import Language, PostgresLanguage
+from proxy.sql.scanner import CLOCK, MULTI, NOT_SURE
 from proxy.sql.statement import Kind, Statement
 from proxy.types import Reason
 
@@ -55,12 +55,14 @@ class Reader:
 
     Args:
         limit: How many are remembered.
+        language: What they are written in.
     """
 
-    __slots__ = ("_known", "_limit")
+    __slots__ = ("_known", "_language", "_limit")
 
-    def __init__(self, limit: int = STATEMENTS) -> None:
+    def __init__(self, limit: int = STATEMENTS, language: Language | None = None) -> None:
         self._limit = limit
+        self._language = language or PostgresLanguage()
         self._known: OrderedDict[bytes, Statement] = OrderedDict()
 
     def __len__(self) -> int:
@@ -68,7 +70,7 @@ class Reader:
 
     def read(self, sql: bytes) -> Reading:
         """Say what a text asks for. Never raises: what is not understood is `UNREAD`."""
-        found = scan(sql)
+        found = self._language.scan(sql)
         flags = found.flags
         if flags & NOT_SURE:
             return UNREADABLE
@@ -80,7 +82,7 @@ class Reader:
             return Reading(statements, texts, clock=clock, hint=found.hint)
         statement = self.statement(found.fingerprint)
         if statement.kind is Kind.OPAQUE and statement.detail == "do":
-            statement = classify_block(sql, statement)
+            statement = self._language.classify_block(sql, statement)
         return Reading((statement,), (sql,), clock=clock, hint=found.hint)
 
     def statement(self, fingerprint: bytes) -> Statement:
@@ -90,7 +92,7 @@ class Reader:
         if statement is not None:
             known.move_to_end(fingerprint)
             return statement
-        statement = classify(fingerprint)
+        statement = self._language.classify(fingerprint)
         known[fingerprint] = statement
         if len(known) > self._limit:
             known.popitem(last=False)
