@@ -20,11 +20,12 @@ from pymysql.err import MySQLError, OperationalError
 
 from proxy.observe.logs import Logger
 from proxy.sql.mysql import catalog_queries as queries
+from proxy.sql.mysql import originals
 from proxy.sql.mysql.bodies import Interpreter
 from proxy.sql.mysql.catalog import Catalog
 from proxy.topology.catalogs import DefinitionsBusy
 from proxy.topology.group import Server
-from proxy.topology.mysql_witness import connect
+from proxy.topology.mysql_witness import connect, tell_end
 from proxy.topology.witness import Control
 from proxy.types import Table
 
@@ -65,6 +66,7 @@ class MySQLDefinitions:
         """Connect to the primary; all of it is one database."""
         connection = await connect(self._control, primary)
         source = MySQLSource(connection, self._interpreter, self._control.timeout, ended)
+        tell_end(connection, source.end)
         try:
             await source.begin()
         except BaseException:
@@ -88,6 +90,7 @@ class MySQLSource:
         self._interpreter = interpreter
         self._timeout = timeout
         self._ended = ended
+        self._is_over = False
         version = connection.get_server_info()
         self._is_mariadb = "MariaDB" in version
         self._counts_children = not self._is_mariadb and _numbers(version) >= _COUNTS_CHILDREN
@@ -164,12 +167,25 @@ class MySQLSource:
         for _ in range(ATTEMPTS):
             changes = self._changes
             asked = queries.queries(is_mariadb=self._is_mariadb)
-            rows = {name: await self._ask(sql) for name, sql in asked.items()}
+            rows = {name: list(await self._ask(sql)) for name, sql in asked.items()}
+            if not self._is_mariadb:
+                await self._uncover(rows)
             await self._look()
             if self._changes == changes:
                 self._catalog = Catalog.build(self._interpreter, **rows)
                 return self._catalog
         raise DefinitionsBusy("definitions are being changed")
+
+    async def _uncover(self, rows: dict[str, list[Any]]) -> None:
+        """Ask for the bodies that information_schema does not show as they are."""
+        for hidden in originals.hidden_in(rows):
+            try:
+                (answer,) = await self._ask(hidden.question, may_be_refused=True)
+            except OperationalError:
+                continue  # it is gone, which the fingerprint will tell; or not for us to see
+            row = list(rows[hidden.query][hidden.row])
+            row[hidden.column] = originals.body_of(hidden.kind, answer)
+            rows[hidden.query][hidden.row] = row
 
     async def counters(self) -> Iterable[tuple[int, int, int]]:
         """See `proxy.topology.catalogs.Source`."""
@@ -207,7 +223,14 @@ class MySQLSource:
 
     def close(self) -> None:
         """Hang up."""
+        self._is_over = True
         self._connection.close()
+
+    def end(self) -> None:
+        """Say, once, that the server hung up or can't be asked any more."""
+        if not self._is_over:
+            self._is_over = True
+            self._ended()
 
     async def _ask(self, sql: str, *, may_be_refused: bool = False) -> Sequence[Any]:
         try:
@@ -218,7 +241,7 @@ class MySQLSource:
                     return rows
         except FAILURES:
             if not may_be_refused:
-                self._ended()
+                self.end()
             raise
 
 

@@ -80,7 +80,7 @@ def mysql_opener(
 
     async def open_link(control: Control, server: Server, broken: Callable[[], None]) -> MySQLLink:
         connection = await connect(control, server)
-        _tell_end(connection, broken)
+        tell_end(connection, broken)
         return MySQLLink(server, history, control, connection)
 
     return open_link
@@ -107,7 +107,7 @@ async def connect(control: Control, server: Server) -> aiomysql.Connection:
         )
 
 
-def _tell_end(connection: aiomysql.Connection, broken: Callable[[], None]) -> None:
+def tell_end(connection: aiomysql.Connection, broken: Callable[[], None]) -> None:
     """Have something called when the server hangs up.
 
     The driver itself notices that with the next question. The stream tells its reader; so the two
