@@ -20,19 +20,26 @@ from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.rules import Rules
 from proxy.observe.export import Exporter
 from proxy.observe.logs import Logger, configure, reopen
+from proxy.runtime.engine import NewEngine
 from proxy.runtime.gauges import ServiceGauges
 from proxy.runtime.listener import bind, bind_local, listen
 from proxy.runtime.local_socket import LocalSocket
+from proxy.runtime.mysql.engine import MySQLEngine
 from proxy.runtime.postgres.engine import PostgresEngine
 from proxy.runtime.security import make_security
 from proxy.runtime.service import GroupService
 from proxy.settings import ServerGroup, Settings, secrets
-from proxy.settings.values import Address
+from proxy.settings.values import Address, Engine
 
 log = Logger("app")
 
 FOLLOWED: Final = frozenset(("rules", "consistency", "max_staleness"))
 """Settings of a server group that count as soon as they are read again."""
+
+_ENGINES: Final[dict[Engine, NewEngine]] = {
+    Engine.POSTGRES: PostgresEngine,
+    Engine.MYSQL: MySQLEngine,
+}
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -69,7 +76,7 @@ class Application:
         security = {name: make_security(group) for name, group in groups.items()}
         readiness = {}
         for name, group in groups.items():
-            service = GroupService(group, security[name], PostgresEngine, self._rules)
+            service = GroupService(group, security[name], _ENGINES[group.engine], self._rules)
             service.mirrors.find = self.services.get
             gauges = ServiceGauges(service)
             self.exporter.add(service.metrics, gauges)

@@ -50,7 +50,7 @@ from proxy.session.results import Results
 from proxy.session.traces import Traces
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import PrimaryReads, Transactions
+from proxy.settings.values import Engine, PrimaryReads, Transactions
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
 from proxy.types import ALL_OID, Position, Reason, Table, Token
@@ -143,7 +143,7 @@ class GroupService:
         control = Control(
             user=settings.auth_user,
             password=password.get_secret_value() if password is not None else "",
-            database=settings.auth_database,
+            database=settings.auth_database if settings.engine is Engine.POSTGRES else "",
             application_name=f"tidegate/{incarnation} control",
             tls=security.control,
             interval=settings.health_check_interval,

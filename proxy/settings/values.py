@@ -129,6 +129,7 @@ class Engine(Enum):
     """What the servers of a group are."""
 
     POSTGRES = "postgres"
+    MYSQL = "mysql"
 
 
 @unique

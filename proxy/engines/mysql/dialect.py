@@ -153,7 +153,8 @@ def _start_of_end(reply: bytes) -> int:
             return -1
         is_header = reply[start : start + 3] == length.to_bytes(3, "little")
         if is_header and reply[start + HEADER] in (EOF, OK):
-            return start
+            found: int = start
+            return found
     return -1
 
 

@@ -9,6 +9,7 @@ from typing import Final, final
 
 from proxy.engines.mysql.dialect import MySQLDialect
 from proxy.engines.mysql.grammar import MySQLGrammar
+from proxy.engines.mysql.interpreting import Interpreting
 from proxy.engines.mysql.traces import MySQLTraces
 from proxy.errors import Unsupported
 from proxy.routing.reading import Reader

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from typing import Final, Protocol, final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -28,12 +27,12 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import PoolMode, RepeatableRead
 from proxy.types import PinReason
 from proxy.wire.mysql.authentication import Means
-from proxy.wire.mysql.credentials import Credentials
+from proxy.wire.mysql.credentials import Credentials, Stored
 from proxy.wire.mysql.errors import LoginRefused
-from proxy.wire.mysql.handshake import Greeting
+from proxy.wire.mysql.handshake import NONCE_SIZE, Greeting
 from proxy.wire.mysql.login import Welcome, Wish
 from proxy.wire.mysql.ok import read_error
-from proxy.wire.mysql.scramble import NATIVE, NONCE_SIZE, SHA2, PasswordKey
+from proxy.wire.mysql.scramble import NATIVE, SHA2, PasswordKey
 from proxy.wire.mysql.startup import offer
 
 CATALOG: Final = "def"
@@ -169,6 +168,10 @@ class Logins:
             key=self._key,
         )
 
+    async def stored(self, user: str) -> Stored | None:
+        """Find what is stored of a user's password; None: there is no such user."""
+        return await self._accounts.stored(user)
+
     async def is_password(self, user: bytes, password: bytes) -> bool:
         """Have a server say whether this is a user's password."""
         primary = self._service.group.primary
@@ -292,5 +295,3 @@ def _late_levels(settings: ServerGroup) -> frozenset[str]:
     if settings.repeatable_read is RepeatableRead.VERSIONED:
         return frozenset(("read committed", "repeatable read"))
     return frozenset(("read committed",))
-
-

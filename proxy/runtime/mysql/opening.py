@@ -56,10 +56,9 @@ _MYSQL_TRACKS: Final = _TRACK + b", session_track_gtids = OWN_GTID"
 _CHARSET: Final = b"SET NAMES utf8mb4"
 
 _SHAPING: Final = (
-    *("auto_increment_increment", "big_tables", "block_encryption_mode", "character_set_filesystem"),
-    *("default_week_format", "div_precision_increment", "group_concat_max_len", "lc_time_names"),
-    *("max_allowed_packet", "max_sort_length", "sql_auto_is_null", "sql_mode", "sql_select_limit"),
-    *("system_time_zone", "time_zone"),
+    *("auto_increment_increment", "big_tables", "default_week_format", "div_precision_increment"),
+    *("group_concat_max_len", "lc_time_names", "max_allowed_packet", "max_sort_length"),
+    *("sql_auto_is_null", "sql_mode", "sql_select_limit", "system_time_zone", "time_zone"),
 )
 _PROBE: Final = (
     "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only, @@sql_mode, @@%s, MD5(CONCAT_WS(';', "
