@@ -340,7 +340,8 @@ def _maintenance(tokens: list[Token], text: bytes) -> Statement:
 
 def _flush(tokens: list[Token], text: bytes) -> Statement:
     closed(tokens)
-    statement = plain(Kind.UTILITY, ends=True)(tokens, text)
+    ends = tokens[:2] != ["reset", "persist"]
+    statement = plain(Kind.UTILITY, ends=ends)(tokens, text)
     if tokens[-1:] == ["lock"] or tokens[-1:] == ["export"]:
         statement.effects = frozenset({Effect.TABLE_LOCK})
     return statement
@@ -387,7 +388,7 @@ def _replication(tokens: list[Token], text: bytes) -> Statement:
 
 def _purge(tokens: list[Token], text: bytes) -> Statement:
     closed(tokens)
-    return _replication(tokens, text)
+    return utility(tokens, text)
 
 
 def _help(tokens: list[Token], text: bytes) -> Statement:
