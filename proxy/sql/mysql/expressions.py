@@ -128,6 +128,7 @@ class ExpressionReader:
         is_open = items[at] == "{"
         if is_open and not is_name(item_at(items, at + 1)):
             raise NotUnderstood("a brace and no name")
+        self.outline.makes_times |= is_open and items[at + 1] == "t"
         stop = at + 2 if is_open else at + 1
         self.aside(items[at:stop])
         return stop
@@ -157,6 +158,7 @@ class ExpressionReader:
             word[0] == "_" and following in ("''", "0")
         ):
             self.aside([word])
+            self.outline.makes_times |= word == "time"
         elif word in ("next", "previous") and items[at + 1 : at + 3] == ["value", "for"]:
             return self._sequence_value(items, at)
         elif word == "interval":
@@ -276,7 +278,7 @@ class ExpressionReader:
             items = items[:cut]
         elif name == "convert" and "using" not in items and "," in items:
             cut = len(items) - 1 - find_words(items[::-1], [","])
-            _check_type(items[cut + 1 :])
+            self._type(items[cut + 1 :])
             self.aside(items[cut:])
             items = items[:cut]
         elif name == "get_format" and items:
@@ -298,8 +300,12 @@ class ExpressionReader:
 
     def _type_at(self, items: list[Item]) -> int:
         cut = max(at for at, item in enumerate(items) if item in ("as", "returning"))
-        _check_type(items[cut + 1 :])
+        self._type(items[cut + 1 :])
         return cut
+
+    def _type(self, items: list[Item]) -> None:
+        """Take a type, or the columns of JSON_TABLE."""
+        self.outline.makes_times |= _check_type(items)
 
     def _json_table(self, items: list[Item]) -> None:
         if "columns" not in items:
@@ -308,23 +314,29 @@ class ExpressionReader:
         definition = item_at(items, cut + 1)
         if not isinstance(definition, Group) or len(items) != cut + 2:
             raise NotUnderstood("JSON_TABLE with something else")
-        _check_type(definition.items)
+        self._type(definition.items)
         self.aside(items[cut:])
         self.expression(items[:cut])
 
 
-def _check_type(items: list[Item]) -> None:
-    """Refuse what is no type and no list of columns: nothing in it may be computed."""
+def _check_type(items: list[Item]) -> bool:
+    """Refuse what is no type and no list of columns: nothing in it may be computed.
+
+    Returns:
+        Whether TIME may be among the types.
+    """
     before: Item | None = None
+    has_time = "time" in items
     for item in items:
         if isinstance(item, Group):
             if before == "columns":
-                _check_type(item.items)
+                has_time |= _check_type(item.items)
             elif any(part not in words.LITERALS and part != "," for part in item.items):
                 raise NotUnderstood("a type with something else in it")
         elif not (is_name(item) or item in words.LITERALS or item == ","):
             raise NotUnderstood("a type with something else in it")
         before = item
+    return has_time
 
 
 def is_query(group: Group) -> bool:

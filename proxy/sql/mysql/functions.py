@@ -102,6 +102,13 @@ CLOCK: Final = frozenset(
 )
 """What tells the time, or may. A replica may serve it; a cache may not."""
 
+MAKES_TIMES: Final = frozenset(
+    {"addtime", "maketime", "sec_to_time", "str_to_date", "subtime", "timediff"}
+)
+"""Functions whose result may be a TIME. Where a date is asked of one, by DATE(), YEAR(), a cast,
+COALESCE() with a DATETIME and many more, both servers fill in today's ("Conversion Between Date and
+Time Types" in the manual). So is it with a column of type TIME, which no text tells."""
+
 VOLATILE: Final = frozenset({"rand", "uuid", "uuid_short", "sys_guid", "random_bytes", "uuid_v4"})
 """Answers differ each time, whoever gives them. A replica may serve them."""
 

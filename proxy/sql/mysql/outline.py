@@ -26,6 +26,7 @@ class Outline:
         sequences: Sequences that are moved on, which is a write.
         user_variables: Variables of the user's, `@a`, are read or set.
         system_variables: Names of the server's variables, `@@a`, that are read.
+        makes_times: There is a literal or a cast of type TIME.
         locks: Rows are locked.
         file: The result goes into a file.
         into_variables: The result goes into variables.
@@ -43,6 +44,7 @@ class Outline:
     sequences: set[RelationName] = field(default_factory=set)
     user_variables: bool = False
     system_variables: set[str] = field(default_factory=set)
+    makes_times: bool = False
     locks: bool = False
     file: bool = False
     into_variables: bool = False

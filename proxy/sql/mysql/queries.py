@@ -40,9 +40,16 @@ def read_query(tokens: list[Token], text: bytes) -> Statement:
         local_names=frozenset(outline.local_names),
         reason=reason,
         detail=detail,
+        cache_reason=_cache_reason(outline),
         effects=effects_of(outline),
         returns_rows=outline.returns_rows and not outline.file and not outline.into_variables,
     )
+
+
+def _cache_reason(outline: Outline) -> Reason | None:
+    """Tell why not even a proven read may be kept: a time of day takes its date from today."""
+    made = any(function.name in functions.MAKES_TIMES for function in outline.functions)
+    return Reason.CLOCK if made or outline.makes_times else None
 
 
 def _moves_sequence(outline: Outline) -> bool:

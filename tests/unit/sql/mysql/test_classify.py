@@ -209,6 +209,28 @@ def test_common_table_expressions_are_told_as_local() -> None:
     assert statement.reads == relations("x", "y", "t")
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *(
+            "SELECT DATE(TIME '10:00')",
+            "SELECT YEAR({t '10:00'})",
+            "SELECT DATE(MAKETIME(1, 2, 3))",
+        ),
+        *("SELECT CAST(CAST(a AS TIME) AS DATE) FROM t", "SELECT CONVERT(a, TIME(3)) FROM t"),
+        "SELECT * FROM JSON_TABLE('[]', '$' COLUMNS (a TIME PATH '$')) j",
+    ],
+)
+def test_a_time_of_day_takes_its_date_from_today(sql: str) -> None:
+    """As both servers do; so what shows it can't be kept."""
+    assert read(sql).kind is Kind.READ
+    assert read(sql).cache_reason is Reason.CLOCK
+
+
+def test_other_dates_and_a_column_of_that_name_may_be_kept() -> None:
+    assert read("SELECT DATE(a), CAST(b AS DATE), time FROM t").cache_reason is None
+
+
 def test_dual_is_no_relation() -> None:
     assert not read("SELECT 1 FROM DUAL WHERE 1").reads
 
