@@ -9,7 +9,6 @@ from typing import Final, final
 
 from proxy.engines.mysql.dialect import MySQLDialect
 from proxy.engines.mysql.grammar import MySQLGrammar
-from proxy.engines.mysql.interpreting import Interpreting
 from proxy.engines.mysql.traces import MySQLTraces
 from proxy.errors import Unsupported
 from proxy.routing.reading import Reader
@@ -25,6 +24,7 @@ from proxy.runtime.service import GroupService
 from proxy.session.profile import Profile
 from proxy.settings.model import ServerGroup
 from proxy.sql.language import MySQLLanguage
+from proxy.sql.mysql.interpreter import ServerInterpreter
 from proxy.topology.group import Group
 from proxy.topology.gtid_history import GtidHistory
 from proxy.topology.mysql_catalogs import MySQLDefinitions
@@ -64,7 +64,7 @@ class MySQLEngine(engine.Engine):
         self.traces = MySQLTraces()
         self.open_link = mysql_opener(self._history)
         self.accounts = Accounts(settings, control, group, changed)
-        self.definitions = MySQLDefinitions(control, Interpreting())
+        self.definitions = MySQLDefinitions(control, ServerInterpreter())
         self.service: GroupService
         self.logins: Logins
 

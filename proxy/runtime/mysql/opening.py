@@ -61,9 +61,9 @@ _SHAPING: Final = (
     *("sql_auto_is_null", "sql_mode", "sql_select_limit", "system_time_zone", "time_zone"),
 )
 _PROBE: Final = (
-    "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only, @@sql_mode, @@%s, MD5(CONCAT_WS(';', "
+    "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only, @@sql_mode, @@%s, SHA2(CONCAT_WS(';', "
     + ", ".join(f"@@{name}" for name in _SHAPING)
-    + "))"
+    + "), 256)"
 )
 """What is asked of each new connection: its role, and the defaults that shape results."""
 
