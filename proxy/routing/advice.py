@@ -15,6 +15,7 @@ MEANINGS: Final[dict[Reason, str]] = {
     Reason.UTILITY: "a command for the primary",
     Reason.LOCK: "it locks rows",
     Reason.FUNCTION: "it calls a function that may do more than read its arguments",
+    Reason.VARIABLE: "it uses a variable of its session, or of its server",
     Reason.NODE: "it uses a form of SQL that is not known here",
     Reason.UNPARSED: "its text is not understood",
     Reason.SEVERAL: "several statements in one text",

@@ -151,7 +151,6 @@ class LogFormat(Enum):
 
 
 LATER: Final[dict[type[Enum], tuple[str, ...]]] = {
-    Engine: ("mysql", "mariadb"),
     OutOfBand: ("cdc", "strict"),
 }
 """Values that mean something, but not in this version: they get a message of their own."""

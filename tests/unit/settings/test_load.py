@@ -94,7 +94,7 @@ def test_every_mistake_is_told_once_with_its_place_and_what_is_allowed() -> None
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('engine = "mysql"', 'engine: "mysql" is not in this version yet; allowed: "postgres"'),
+        ('engine = "oracle"', 'engine: must be one of "postgres", "mysql", not "oracle"'),
         (
             'consistency = "bounded"\nmax_staleness = 0',
             'max_staleness: must be above 0 for "bounded"',
