@@ -36,7 +36,7 @@ class MySQLGrammar(grammar.Grammar):
     """See the base."""
 
     protocol = "mysql"
-    fixed = ()
+    fixed: tuple[str, ...] = ()
     rolls_settings_back = False
     fails_whole = False
 

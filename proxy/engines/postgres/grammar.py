@@ -75,7 +75,7 @@ class PostgresGrammar(grammar.Grammar):
     """See the base."""
 
     protocol = "postgres"
-    fixed = FIXED
+    fixed: tuple[str, ...] = FIXED
     rolls_settings_back = True
     fails_whole = True
 
