@@ -52,6 +52,9 @@ def discovers(session: Conversation, errand: Errand, link: Link) -> bool:
     The errand is sent when it has answered.
     """
     plans, transaction = errand.plans, session.transaction
+    question = session.services.dialect.written
+    if not question:
+        return False
     if len(plans) != 1 or plans[0].statement.kind is not Kind.COMMIT or not transaction.discovers:
         return False
     if session.grammar.read_end(plans[0].statement.text) is not False:
@@ -62,7 +65,7 @@ def discovers(session: Conversation, errand: Errand, link: Link) -> bool:
         return False
     errand.ahead = Ahead.DISCOVERING
     session.phase = SETTING
-    link.write(link.exchange.ask(session.services.dialect.written))
+    link.write(link.exchange.ask(question))
     return True
 
 

@@ -65,7 +65,8 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     in_transaction = exchange.status != IDLE
     if not in_transaction:
         transaction.begin(session.profile.state)
-        if must_wrap(errand, may_run_unseen=session.belongings.temporary_runs):
+        is_asked = bool(services.dialect.written)
+        if is_asked and must_wrap(errand, may_run_unseen=session.belongings.temporary_runs):
             errand.is_wrapped = in_transaction = True
             pieces.append(exchange.prelude(Prelude.STATE, BEGIN))
     elif discovers(session, errand, link):
