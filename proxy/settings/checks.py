@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from proxy.settings.function import check_functions
-from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User
+from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User, fields_of
 from proxy.settings.problems import Problem, Where
 from proxy.settings.rule_checks import check_mirrors, check_rules
-from proxy.settings.values import Address, AuthType, SslMode
+from proxy.settings.values import Address, AuthType, Engine, SslMode
 from proxy.types import Consistency
 
 Finding: TypeAlias = tuple[tuple[str, ...], str]
@@ -24,6 +24,14 @@ Finding: TypeAlias = tuple[tuple[str, ...], str]
 
 LONGEST_SOCKET: Final = 107
 """Bytes in the path of a Unix socket, by Linux (unix(7))."""
+
+ONLY_POSTGRES: Final = 'is for engine = "postgres" only: take it out'
+
+POSTGRES_ONLY: Final = (
+    *("unix_socket_dir", "unix_socket_mode", "auth_database", "auth_query", "auth_type"),
+    "functions",
+)
+"""Settings of a group that mean nothing to MySQL."""
 
 VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^$:]+\$[^$:]+:[^$:]+|md5[0-9a-f]{32}")
 
@@ -44,7 +52,7 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
             yield Problem(where, "a group's name has letters, digits, - and _ only")
         yield from _at(where, _check_group(group), wrong)
         for user, own in group.users.items():
-            yield from _at((*where, "users", user), _check_user(own), wrong)
+            yield from _at((*where, "users", user), _check_user(own, group.engine), wrong)
         for names, what in check_functions(group.functions):
             yield Problem((*where, "functions", *names), what)
         for place, setting, what in (*check_rules(group), *check_mirrors(settings, name)):
@@ -92,10 +100,24 @@ def _check_group(group: ServerGroup) -> Iterator[Finding]:
     for name in ("health_check_interval", "out_of_band_interval", "server_connect_timeout"):
         if getattr(group, name) <= 0:
             yield (name,), "must be above 0"
+    if group.engine is Engine.MYSQL:
+        yield from _check_mysql(group)
     yield from _check_client_tls(group)
     yield from _check_server_tls(group)
     yield from _check_files(group)
     yield from _check_socket(group)
+
+
+def _check_mysql(group: ServerGroup) -> Iterator[Finding]:
+    """Yield what is set and would do nothing."""
+    fields = fields_of(ServerGroup)
+    for name in POSTGRES_ONLY:
+        default = fields[name].get_default(call_default_factory=True, validated_data={})
+        if getattr(group, name) != default:
+            yield (name, "engine"), ONLY_POSTGRES
+    for address in group.servers:
+        if address.unix_socket is not None:
+            yield ("servers", "engine"), f'"{address}" must be "host:port" with engine = "mysql"'
 
 
 def _check_client_tls(group: ServerGroup) -> Iterator[Finding]:
@@ -109,6 +131,8 @@ def _check_client_tls(group: ServerGroup) -> Iterator[Finding]:
             (mode, "client_tls_ca_file"),
             f'"{group.client_tls_sslmode.value}" needs client_tls_ca_file',
         )
+    if group.engine is Engine.MYSQL:
+        return
     if group.auth_type is AuthType.PLAIN and not needs_tls:
         yield ("auth_type", mode), f'"plain" needs {mode} "require", "verify-ca" or "verify-full"'
     if group.auth_type is AuthType.CERT and not group.client_tls_sslmode.verifies:
@@ -156,7 +180,10 @@ def _why_too_long(path: str) -> str | None:
     return f'"{path}" is longer than the {LONGEST_SOCKET} bytes that a socket may have'
 
 
-def _check_user(user: User) -> Iterator[Finding]:
+def _check_user(user: User, engine: Engine) -> Iterator[Finding]:
+    if user.verifier is not None and engine is Engine.MYSQL:
+        yield ("verifier",), ONLY_POSTGRES
+        return
     if user.password is not None and user.verifier is not None:
         yield ("password", "verifier"), "give a password or a verifier, not both"
     if user.verifier is not None and not VERIFIER.fullmatch(user.verifier.get_secret_value()):

@@ -20,9 +20,13 @@ from proxy.errors import ConfigError
 from proxy.settings.checks import check
 from proxy.settings.model import STREAMS, Settings
 from proxy.settings.problems import Problem, Where, explain, find
+from proxy.settings.values import Engine
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SETTINGS: Final = TypeAdapter(Settings)
+
+LISTEN: Final = {Engine.MYSQL.value: "127.0.0.1:6033"}
+"""Where clients connect, for engines that have a port of their own."""
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -105,7 +109,7 @@ def _expand(
 
 
 def _prepare(data: object, base: Path) -> Iterator[Problem]:
-    """Give each group its name, and each relative path its folder."""
+    """Give each group its name and its port, and each relative path its folder."""
     log = find(data, ("log",))
     if isinstance(log, dict) and isinstance(log.get("destination"), str):
         log["destination"] = _destination(log["destination"], base)
@@ -118,6 +122,8 @@ def _prepare(data: object, base: Path) -> Iterator[Problem]:
         if "name" in group:
             yield Problem(("server_groups", name, "name"), "unknown setting")
         group["name"] = name
+        if (listen := LISTEN.get(str(group.get("engine")))) is not None:
+            group.setdefault("listen", listen)
         for key, value in group.items():
             if key.endswith(("_file", "_dir")) and isinstance(value, str):
                 group[key] = str(base / value)

@@ -78,10 +78,11 @@ class ServerGroup:
     name: str = ""
 
     engine: Engine = Engine.POSTGRES
-    """What the servers are."""
+    """What the servers are; MariaDB is `mysql` too."""
 
     listen: At = Address("127.0.0.1", 6432)
-    """Where clients connect. `*` for the host listens on all addresses."""
+    """Where clients connect. `*` for the host listens on all addresses. With `engine = "mysql"` the
+    default is `127.0.0.1:6033`."""
 
     unix_socket_dir: Folder | None = None
     """The folder of a Unix socket for clients of this machine, beside the address; its name is

@@ -54,6 +54,46 @@ def test_smallest_file_is_enough() -> None:
     assert settings.admin.listen == Address("127.0.0.1", 9127)
 
 
+def test_mysql_listens_on_a_port_of_its_own() -> None:
+    group_only = group('engine = "mysql"')
+    assert parse(group_only, {}).server_groups["app"].listen == Address("127.0.0.1", 6033)
+    other = group('engine = "mysql"', 'listen = "*:3306"')
+    assert parse(other, {}).server_groups["app"].listen == Address("*", 3306)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("auth_query", 'auth_query = "SELECT $1"'),
+        ("auth_type", 'auth_type = "plain"'),
+        ("auth_type", 'auth_type = "cert"'),
+        ("auth_database", 'auth_database = "app"'),
+        ("unix_socket_dir", 'unix_socket_dir = "/tmp"'),
+        ("unix_socket_mode", 'unix_socket_mode = "0770"'),
+        ("functions", '[server_groups.app.functions."app.f"]\nreads = ["app.t"]'),
+        ("users.joe.verifier", f'[server_groups.app.users.joe]\nverifier = "{VERIFIER}"'),
+    ],
+)
+def test_what_mysql_does_not_have_is_said(name: str, lines: str) -> None:
+    (problem,) = problems(group('engine = "mysql"', lines))
+    assert problem == f'server_groups.app.{name}: is for engine = "postgres" only: take it out'
+
+
+def test_mysql_mirrors_nothing() -> None:
+    rule = '[[server_groups.app.rules]]\nmirror = "other"'
+    (problem,) = problems(group('engine = "mysql"', rule))
+    assert problem == (
+        'server_groups.app.rules[0].mirror: rule "1" mirrors, which is for engine = "postgres" only'
+    )
+
+
+def test_mysql_servers_are_not_reached_by_a_socket() -> None:
+    text = group('engine = "mysql"').replace("db:5432", "/run/mysqld:3306")
+    assert problems(text) == [
+        'server_groups.app.servers: "/run/mysqld:3306" must be "host:port" with engine = "mysql"'
+    ]
+
+
 def test_file_is_read_with_the_environment_given(tmp_path: Path) -> None:
     file = tmp_path / "tidegate.toml"
     file.write_text(SMALLEST)
@@ -94,7 +134,8 @@ def test_every_mistake_is_told_once_with_its_place_and_what_is_allowed() -> None
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('engine = "oracle"', 'engine: must be one of "postgres", "mysql", not "oracle"'),
+        ('engine = "mariadb"', 'engine: must be one of "postgres", "mysql", not "mariadb"'),
+        ("engine = []", 'engine: must be one of "postgres", "mysql"'),
         (
             'consistency = "bounded"\nmax_staleness = 0',
             'max_staleness: must be above 0 for "bounded"',
