@@ -226,11 +226,17 @@ class ServerConnection:
 
     async def converse(self, dialogue: Generator[bytes, Any, Any]) -> Any:
         """Run a dialogue: it yields what to send, is sent each message, and returns its outcome."""
-        self._dialogue = _Dialogue(dialogue, self.address.tongue.new_cutter(), self.write)
         try:
-            return await self._dialogue.outcome
+            return await self.listen(dialogue)
         finally:
             self._dialogue = None
+
+    def listen(self, dialogue: Generator[bytes, Any, Any]) -> asyncio.Future[Any]:
+        """Begin a dialogue; before there is a transport, where it is the server that begins."""
+        self._dialogue = _Dialogue(dialogue, self.address.tongue.new_cutter(), self.write)
+        if self.is_lost:
+            self._dialogue.fail(ServerLost(f"server {self.server.name} is gone"))
+        return self._dialogue.outcome
 
     async def exchange_bytes(self, data: bytes) -> bytes:
         """Send bytes in the open and return what comes next, which is no message."""

@@ -151,7 +151,6 @@ async def reach(
     # It has a protocol's methods and not its class: see there.
     factory = cast("Callable[[], asyncio.Protocol]", lambda: connection)
     try:
-        await asyncio.get_running_loop().create_connection(factory, server.host, server.port)
         encryption = Encryption.NEVER
         if address.tls is not None:
             encryption = _ENCRYPTION.get(address.sslmode, Encryption.REQUIRED)
@@ -159,7 +158,9 @@ async def reach(
         # without TLS only where the operator does without it.
         channel = Channel(encryption=encryption, fetches_key=encryption is Encryption.NEVER)
         dialogue = log_in(wish, credentials, channel)
-        outcome = await connection.converse(_until_tls(dialogue, None))
+        greeted = connection.listen(_until_tls(dialogue, None))
+        await asyncio.get_running_loop().create_connection(factory, server.host, server.port)
+        outcome = await greeted
         if isinstance(outcome, TlsBegins):
             connection.write(outcome.answer)
             await connection.begin_tls()
