@@ -14,7 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast, final
 
-from proxy.engines.mysql.settings import OF_THE_MOMENT, OURS, SCHEMA, plain, quote_name, written
+from proxy.engines.mysql.settings import (
+    OF_STATEMENT,
+    OF_THE_MOMENT,
+    OURS,
+    SCHEMA,
+    plain,
+    quote_name,
+    written,
+)
 from proxy.routing.plan import Plan
 from proxy.session import traces
 from proxy.session.belongings import Belongings
@@ -92,6 +100,8 @@ class MySQLTraces(traces.Traces):
             name = raw_name.decode("utf-8", "replace").lower()
             if name in OURS:
                 belongings.pins.add(PinReason.UNKNOWN)
+            elif name in OF_STATEMENT:
+                continue
             elif name in OF_THE_MOMENT:
                 belongings.pins.add(PinReason.SETTINGS)
             else:
