@@ -52,6 +52,9 @@ class Cutter(client.Cutter):
     def feed(self, data: bytes) -> list[Request]:
         """See the base."""
         splitter = self._splitter
+        if splitter.large_code != NOTHING:
+            splitter.feed(data)  # held until `take` hands it out
+            return []
         is_fresh = splitter.at_boundary
         found: list[Request] = []
         if splitter.in_file:
