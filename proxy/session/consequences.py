@@ -30,7 +30,8 @@ def has_committed(plans: Sequence[Plan], exchange: Exchange) -> bool:
     if len(plans) == 1 and plans[0].statement.kind is Kind.COMMIT:
         # That of a failed transaction is answered without an error, as ROLLBACK; and what fails
         # behind a COMMIT in its batch undoes nothing of it.
-        return b"COMMIT" in exchange.tags
+        tags = exchange.tags
+        return b"COMMIT" in tags or (exchange.error is None and b"ROLLBACK" not in tags)
     # A procedure may have committed before it failed, and so may a text with several statements,
     # or what changes definitions step by step; counting one commit too many costs a few cached
     # results.

@@ -9,6 +9,7 @@ Source: "Command Phase" and "Prepared Statements" in the MySQL source documentat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, final
 
@@ -18,7 +19,13 @@ from proxy.wire.mysql import capabilities, commands
 from proxy.wire.mysql.codec import HEADER, LARGEST, packet
 from proxy.wire.mysql.cutting import Cutter
 from proxy.wire.mysql.execute import Execution as Executed
-from proxy.wire.mysql.execute import read_bulk, read_execute, read_query, with_types
+from proxy.wire.mysql.execute import (
+    read_bulk,
+    read_execute,
+    read_query,
+    with_bulk_types,
+    with_types,
+)
 from proxy.wire.mysql.prepared import Facts, Library
 from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT, Request, execution_of
 from proxy.wire.prepared import Prepared
@@ -30,15 +37,24 @@ LAST: Final = b"\xff\xff\xff\xff"
 MOST_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of values that may be sent ahead of an execution."""
 
+_BEFORE_VERBS: Final = b"cCrR/-# \t\r\n"
+"""How a text may begin that commits or rolls back: most are told by one byte."""
+
+_VERB: Final = re.compile(
+    rb"(?:\s+|/\*.*?\*/|--\s[^\n]*|#[^\n]*)*+(commit|rollback(?!\s+(?:work\s+)?to\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
 
 class _Statement:
     """A prepared statement of the client's."""
 
-    __slots__ = ("ahead", "has_cursor", "prepared", "size", "types")
+    __slots__ = ("ahead", "has_cursor", "prepared", "size", "types", "varies")
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
         self.types = b""  # of its parameters, as they were sent last
+        self.varies = False  # whether they have been others
         self.ahead: list[bytes] = []  # values that came before the execution
         self.size = 0  # of these
         self.has_cursor = False
@@ -93,7 +109,17 @@ class ClientEngine(client.ClientEngine):
         """See the base: a command brings one text, and it is read when all before it is done."""
 
     def answered(self, request: bytes) -> None:
-        """See the base: nothing."""
+        """See the base: the types of parameters, for executions that leave them out."""
+        if request[HEADER] != commands.STMT_EXECUTE:
+            return
+        found = self._statements.get(request[STATEMENT:ARGUMENTS])
+        if found is not None and found.varies:
+            found.types = self._arguments(found, request[HEADER:]).types or found.types
+
+    def _arguments(self, found: _Statement, payload: bytes) -> Executed:
+        facts = found.prepared.facts
+        number = facts.parameters if isinstance(facts, Facts) else 0
+        return read_execute(payload, number, self._agreed)
 
     def forget_portals(self) -> None:
         """See the base: cursors that are to outlive a transaction are the server's affair."""
@@ -123,9 +149,7 @@ class ClientEngine(client.ClientEngine):
 
     def _query(self, request: Request, payload: bytes) -> None:
         said = read_query(payload, self._agreed)
-        verb = said.text[:8].strip().upper()
-        if verb.startswith((b"COMMIT", b"ROLLBACK")):
-            request.verb = _verb(said.text)
+        request.verb = _verb(said.text)
         execution = execution_of(said.text)
         if said.attributes:
             execution.tail = repr(sorted(said.attributes.items())).encode()
@@ -192,10 +216,9 @@ class ClientEngine(client.ClientEngine):
         found = self._find(request)
         if found is None:
             return
-        facts = found.prepared.facts
-        number = facts.parameters if isinstance(facts, Facts) else 0
-        said = read_execute(payload, number, self._agreed)
+        said = self._arguments(found, payload)
         if said.types:
+            found.varies |= found.types not in (b"", said.types)
             found.types = said.types
         elif said.parameters:
             if not found.types:
@@ -211,13 +234,21 @@ class ClientEngine(client.ClientEngine):
     def _run(self, request: Request, found: _Statement, payload: bytes, said: Executed) -> None:
         execution = Execution(found.prepared.sql, found.prepared, payload[5:], is_plain=True)
         request.run(execution, has_parameters=said.parameters > 0)
+        request.verb = _verb(found.prepared.sql)
 
     def _execute_many(self, request: Request, payload: bytes) -> None:
         found = self._find(request)
         if found is None:
             return
         facts = found.prepared.facts
-        read_bulk(payload, facts.parameters if isinstance(facts, Facts) else 0)
+        said = read_bulk(payload, facts.parameters if isinstance(facts, Facts) else 0)
+        if said.types:
+            found.types = said.types
+        elif found.types:
+            payload = with_bulk_types(payload, said, found.types)
+            request.packets = packet(0, payload)
+        else:
+            raise RemoteProtocolError("values came without their types")
         execution = Execution(found.prepared.sql, found.prepared, payload[5:], is_plain=True)
         request.run(execution, has_parameters=True)
 
@@ -264,10 +295,10 @@ def _payload(packets: bytes) -> bytes:
 
 def _verb(text: bytes) -> bytes:
     """COMMIT or ROLLBACK, where a text is that: to a savepoint it is another thing."""
-    words = text.upper().replace(b";", b" ").split()
-    if not words or b"TO" in words[:3]:
+    if text[:1] not in _BEFORE_VERBS:
         return b""
-    return words[0] if words[0] in (b"COMMIT", b"ROLLBACK") else b""
+    found = _VERB.match(text)
+    return b"" if found is None else found[1].upper()
 
 
 _READERS: Final[dict[int, Callable[[ClientEngine, Request, bytes], None]]] = {

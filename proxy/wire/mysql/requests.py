@@ -11,6 +11,7 @@ from typing import Final, final
 from proxy.wire import requests
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.codec import HEADER, packet
+from proxy.wire.mysql.execute import query
 from proxy.wire.prepared import Prepared
 from proxy.wire.requests import END_READY, End, Execution, Kept
 
@@ -123,7 +124,7 @@ class Request(requests.Request):
 
     def say_instead(self, sql: bytes, hidden: frozenset[int]) -> None:
         """See the base."""
-        self.packets = packet(0, bytes((commands.QUERY,)) + sql)
+        self.packets = packet(0, query(sql, self.capabilities))
         self.executions = [execution_of(sql)]
         self.chunk = None
         self.hidden = hidden
