@@ -196,6 +196,9 @@ def give_up(session: Conversation, link: Link) -> None:
     """Say what ends the request of a client that is gone, where the server waits for more of it."""
     is_open = session.phase is OPEN
     said = link.exchange.give_up(is_open=is_open)
+    if said is None:
+        link.abort("the client went away in the middle of a file")
+        return
     if said:
         link.write(said)
     if is_open:

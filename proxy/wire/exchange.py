@@ -146,11 +146,14 @@ class Exchange(ABC):
         """End an open batch behind an error in it; what is left of it is passed over."""
 
     @abstractmethod
-    def give_up(self, *, is_open: bool) -> bytes:
+    def give_up(self, *, is_open: bool) -> bytes | None:
         """Say what ends the request of a client that is gone, and commits nothing.
 
         Args:
             is_open: Whether it is a batch whose end has not been sent.
+
+        Returns:
+            None: nothing does but to hang up.
         """
 
     @abstractmethod

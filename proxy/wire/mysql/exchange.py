@@ -17,7 +17,7 @@ from proxy.errors import RemoteProtocolError
 from proxy.wire import exchange, requests
 from proxy.wire.exchange import Prelude
 from proxy.wire.mysql import capabilities, commands, ok, replies
-from proxy.wire.mysql.codec import HEADER, packet
+from proxy.wire.mysql.codec import HEADER, packet, renumber
 from proxy.wire.mysql.execute import query
 from proxy.wire.mysql.prepared import Facts
 from proxy.wire.mysql.replies import ReplyReader
@@ -74,6 +74,7 @@ class Exchange(exchange.Exchange):
         "_awaits",
         "_discarding",
         "_end",
+        "_file_remain",
         "_has_rows",
         "_keeps_end",
         "_max_prepared",
@@ -107,6 +108,7 @@ class Exchange(exchange.Exchange):
         self._request: Request | None = None
         self._discarding = self._keeps_end = False
         self._end = b""
+        self._file_remain = 0  # bytes still to come of a file's packet
         self._has_rows = False
         self._setup = setup
         self._max_prepared = max_prepared
@@ -253,16 +255,28 @@ class Exchange(exchange.Exchange):
         """See the base: there are no batches."""
         return b""
 
-    def give_up(self, *, is_open: bool) -> bytes:
-        """See the base: an empty file."""
-        return packet(self.copy_sequence, b"") if self.copying_in else b""
+    def give_up(self, *, is_open: bool) -> bytes | None:
+        """See the base: a file that ends early would be loaded as far as it came."""
+        return None if self.copying_in else b""
 
     def copy(self, request: requests.Request) -> bytes:
         """See the base."""
         assert isinstance(request, Request)
         if request.end is END_COPY_END:
             self.copying_in = False
-        return request.packets
+        piece, start, ahead = request.packets, self._file_remain, self._file_ahead
+        if not ahead:
+            return piece
+        pos = start
+        while pos < len(piece):
+            pos += HEADER + int.from_bytes(piece[pos : pos + 3], "little")
+        self._file_remain = pos - len(piece)
+        return renumber(piece, start, -ahead)
+
+    @property
+    def _file_ahead(self) -> int:
+        """How far the client's count is ahead of the server's."""
+        return 0 if self._translator is None else self._translator.ahead
 
     def discard(self) -> None:
         """See the base."""
@@ -298,10 +312,10 @@ class Exchange(exchange.Exchange):
             self._take_ahead(passed, self._ahead[0][0])
             return b""
         request = self._request
+        wish = -1
         for kind, start, _ in reader.found:
             if kind == replies.FILE:
-                self.copying_in = True
-                self.copy_sequence = passed[start + 3] + 1
+                wish = passed[start + 3]
             elif kind == replies.PREPARED and request is not None:
                 passed = self._take_prepared(request, passed, start)
             elif kind == replies.ROWS:
@@ -310,6 +324,10 @@ class Exchange(exchange.Exchange):
             return b""
         if self._translator is not None:
             passed = self._translator.feed(passed, reader.found)
+        if wish >= 0:
+            self.copying_in = True
+            self.copy_sequence = wish + 1 + self._file_ahead & 0xFF
+            self._file_remain = 0
         if self._keeps_end:
             self._end += passed
             return b""
