@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.cache.flight import FAILED
 from proxy.errors import NotSerializable
 from proxy.session import consequences
 from proxy.session.conversation import Conversation
@@ -222,6 +223,9 @@ def _are_set(session: Conversation, link: Link) -> None:
         pump(session)
         return
     is_preparing = ahead is Ahead.PREPARING
+    if errand is not None and is_preparing and _is_not_prepared(errand, link):
+        _refuse_unprepared(session, errand, link)
+        return
     if exchange.error is not None and not (is_preparing and not exchange.state_error):
         session.errand = None
         _refused_state(session, errand, link)
@@ -234,6 +238,35 @@ def _are_set(session: Conversation, link: Link) -> None:
     else:
         errand.ahead = None  # where that went wrong, the statement's use will tell why
         send(session, errand, link)
+        pump(session)
+
+
+def _is_not_prepared(errand: Errand, link: Link) -> bool:
+    """Tell if a server would not prepare what can't be said without that."""
+    exchange = link.exchange
+    if exchange.error is None or exchange.state_error:
+        return False
+    return bool(exchange.must_prepare(errand.request))
+
+
+def _refuse_unprepared(session: Conversation, errand: Errand, link: Link) -> None:
+    """Ask the primary, if it was a replica that refused; else tell the client why."""
+    errand.ahead = None
+    if errand.need is not None:
+        errand.reason = Reason.REPLICA_FAILED
+        session.link = None
+        session.give_back(link)
+        to_primary(session, errand)
+        pump(session)
+        return
+    session.errand = None
+    session.shell.write(link.exchange.error or b"")
+    if link.exchange.status == IDLE:
+        session.engine.undo(errand.request, 0)
+        session.land(errand, FAILED)
+        _part(session, link)
+    else:
+        end_unserved(session, errand)
         pump(session)
 
 

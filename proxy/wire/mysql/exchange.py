@@ -384,7 +384,7 @@ class Exchange(exchange.Exchange):
             prelude, command = self._ahead.popleft()
             if command == commands.STMT_PREPARE:
                 self._preparing.popleft()
-            if error and self.error is None and command != commands.STMT_PREPARE:
+            if error and self.error is None:
                 self.error = error
                 self.state_error = prelude is _STATE
             if prelude is _POSITION and (error or not self._has_rows):

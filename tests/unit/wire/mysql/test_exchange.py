@@ -276,7 +276,8 @@ def test_one_that_cannot_be_prepared_anew_is_no_error_of_a_setting(side: Side) -
     side.exchange.prepare(SET, side.exchange.must_prepare(request))
     side.hears(OK + ERROR)
     assert side.exchange.done
-    assert side.exchange.error is None
+    assert side.exchange.error == ERROR
+    assert not side.exchange.state_error
     assert side.exchange.must_prepare(request)
 
 
