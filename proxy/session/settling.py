@@ -69,7 +69,7 @@ def done(session: Conversation, link: Link) -> None:
         session.results.done(errand, exchange, services.clock())
     if session.copies is not None:
         follow(session, errand, exchange)
-    if errand.is_plain and exchange.error is None and exchange.status == IDLE:
+    if errand.is_plain and exchange.status == IDLE and _leaves_nothing(session, exchange):
         session.engine.forget_portals()
         _part(session, link, from_replica=errand.need is not None)
         return
@@ -85,6 +85,13 @@ def done(session: Conversation, link: Link) -> None:
             send(session, session.errand, link)
         else:
             after(session)
+
+
+def _leaves_nothing(session: Conversation, exchange: Exchange) -> bool:
+    """Tell if nothing follows from the answer to a plain read."""
+    belongings = session.belongings
+    is_pinned = len(belongings.pins) > len(belongings.terms.pins)
+    return exchange.error is None and exchange.plain and not is_pinned
 
 
 def _take_back(session: Conversation, errand: Errand, exchange: Exchange) -> None:

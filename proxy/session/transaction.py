@@ -13,7 +13,7 @@ from proxy.types import Table
 from proxy.wire.status import IN_FAILED
 
 _ENDS = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION))
-_FOLLOWED: Final = frozenset((Kind.SET, Kind.RESET, Kind.DISCARD, Kind.ROLLBACK))
+_FOLLOWED: Final = frozenset((Kind.SET, Kind.USE, Kind.RESET, Kind.DISCARD, Kind.ROLLBACK))
 _COUNTED: Final = (b"INSERT ", b"UPDATE ", b"DELETE ", b"MERGE ", b"COPY ")
 """Command tags that count rows written. A SELECT with a change in it counts what it returns."""
 
