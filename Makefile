@@ -3,12 +3,14 @@
 
 BIN := .venv/bin
 SETUP_SERVERS := deploy/dev/setup-servers.sh
+ENGINE := postgres
 
 .PHONY: help demo test suites lint bench build setup-servers clean
 .SILENT:
 
 help:
 	echo "make demo           a proxy over a primary and two replicas of its own (EXIT=1: ends by itself)"
+	echo "                    ENGINE=mariadb, ENGINE=mysql: over those and not PostgreSQL"
 	echo "make test           lint, then all tests, on real servers"
 	echo "make suites         suites that others wrote, directly and through the proxy (ARGS=... for some)"
 	echo "make lint           ruff, mypy, the import contracts"
@@ -17,9 +19,10 @@ help:
 	echo "make setup-servers  install PostgreSQL, MariaDB, PgBouncer and Redis, without starting them"
 	echo "make clean          remove what the others made"
 
+# MySQL is fetched by the demo itself.
 demo: build
-	$(SETUP_SERVERS) postgres
-	$(BIN)/tidegate demo $(if $(filter-out 0,$(EXIT)),--exit)
+	$(if $(filter mysql,$(ENGINE)),,$(SETUP_SERVERS) $(ENGINE))
+	$(BIN)/tidegate demo --engine $(ENGINE) $(if $(filter-out 0,$(EXIT)),--exit)
 
 # Last, so that its summary ends the output: the whole suite on the compiled build.
 test: lint

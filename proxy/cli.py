@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from enum import Enum, unique
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Annotated, Final
@@ -35,6 +36,16 @@ app = typer.Typer(
 )
 config = typer.Typer(help="Write what can be set.", no_args_is_help=True)
 app.add_typer(config, name="config")
+
+
+@unique
+class DemoServers(Enum):
+    """What the demo can be shown on."""
+
+    POSTGRES = "postgres"
+    MARIADB = "mariadb"
+    MYSQL = "mysql"
+
 
 SEARCH_PATH: Final = '"$user", public'
 
@@ -95,12 +106,15 @@ def demo(
     exit_when_done: Annotated[
         bool, typer.Option("--exit", help="End by itself instead of staying up.")
     ] = False,
+    engine: Annotated[
+        DemoServers, typer.Option(help="What the servers are.")
+    ] = DemoServers.POSTGRES,
 ) -> None:
     """Show it at work over a primary and two replicas of its own, in a temporary folder."""
     _raise_file_limit()
     from proxy.demo.scenario import run
 
-    raise typer.Exit(run(exit_when_done=exit_when_done))
+    raise typer.Exit(run(exit_when_done, engine.value))
 
 
 @app.command()

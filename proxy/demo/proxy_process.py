@@ -34,6 +34,7 @@ class ProxyProcess:
         servers: Addresses of the servers.
         user: The control user.
         password: Its password.
+        engine: What the servers are.
         group: Settings of the group, where they are not the defaults.
         port: Where clients connect; a free one when not given.
         admin_port: Where metrics are; a free one when not given.
@@ -46,6 +47,7 @@ class ProxyProcess:
         *,
         user: str,
         password: str,
+        engine: str = "postgres",
         group: Mapping[str, Setting] | None = None,
         port: int | None = None,
         admin_port: int | None = None,
@@ -55,6 +57,7 @@ class ProxyProcess:
         self.log = folder / f"tidegate-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
         app: dict[str, Setting] = {
+            "engine": engine,
             "listen": f"127.0.0.1:{self.port}",
             "servers": list(servers),
             "auth_user": user,

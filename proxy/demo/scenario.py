@@ -9,14 +9,17 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Final
 
-import asyncpg
-
 from proxy.demo import schema
+from proxy.demo.database import Database
 from proxy.demo.interrupts import Interrupts
-from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
+from proxy.demo.mysql_database import MySQLDatabase
+from proxy.demo.postgres_database import PostgresDatabase
 from proxy.demo.processes import ProgramFailed, free_port, temporary_folder, wait_until
 from proxy.demo.programs import last_lines
 from proxy.demo.proxy_process import ProxyProcess
@@ -26,20 +29,26 @@ from proxy.demo.scenes.mixed_load import run_load
 from proxy.demo.scenes.statements import BRANCH, with_value
 from proxy.demo.scenes.timing import compare
 from proxy.demo.screen import Screen
-from proxy.demo.stage import CACHE, DATABASE, PASSWORD, USER, Stage
+from proxy.demo.stage import CACHE, Stage
 
 SCENES: Final = (ask_again, write_between, hold_back, run_load, compare)
 
+DATABASES: Final[dict[str, Callable[[Path], Database]]] = {
+    "postgres": PostgresDatabase,
+    "mariadb": partial(MySQLDatabase, "mariadb"),
+    "mysql": partial(MySQLDatabase, "mysql"),
+}
+
 INTERRUPTED: Final = 128 + signal.SIGINT
 
-PORT: Final = 6432
 ADMIN_PORT: Final = 9127
 
 
-def run(exit_when_done: bool) -> int:
+def run(exit_when_done: bool, servers: str = "postgres") -> int:
     """Run the demonstration; returns the exit status.
 
     Args:
+        servers: Which of `DATABASES` it plays on.
         exit_when_done: End by itself. Otherwise it stays up until it is told to stop.
     """
     screen = Screen()
@@ -47,7 +56,7 @@ def run(exit_when_done: bool) -> int:
         try:
             with ExitStack() as running:
                 try:
-                    stage = _build(screen, running, interrupts)
+                    stage = _build(DATABASES[servers], screen, running, interrupts)
                     _show(stage, interrupts)
                     if not exit_when_done:
                         _stay_up(stage, interrupts)
@@ -60,35 +69,37 @@ def run(exit_when_done: bool) -> int:
             return INTERRUPTED
 
 
-def _build(screen: Screen, running: ExitStack, interrupts: Interrupts) -> Stage:
+def _build(
+    make: Callable[[Path], Database], screen: Screen, running: ExitStack, interrupts: Interrupts
+) -> Stage:
     """Start everything, from the servers up."""
-    screen.say("Tidegate in front of a PostgreSQL primary and two streaming replicas", "bold")
+    folder = running.enter_context(temporary_folder())
+    database = make(folder)
+    screen.say(f"Tidegate in front of {database.title}", "bold")
     screen.say("Servers, data and logs are in a temporary folder that goes with this demo.")
     screen.say()
-    folder = running.enter_context(temporary_folder())
-    cluster = PostgresCluster(folder / "pg", replicas=2)
-    with screen.doing(f"PostgreSQL {cluster.postgres.major}: a primary and two replicas"):
-        running.enter_context(cluster)
+    with screen.doing(f"{database.version}: a primary and two replicas"):
+        running.enter_context(database)
         interrupts.check()
-        cluster.primary.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
-        cluster.primary.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
+        database.make_user()
     accounts = schema.SCALE * schema.ACCOUNTS
     with screen.doing(f"the tables of pgbench, {accounts:,} accounts", schema.SCALE) as advance:
-        dsn = cluster.primary.dsn(DATABASE, user=USER, password=PASSWORD)
-        interrupts.run(schema.load(dsn, progress=advance))
-        cluster.wait_replayed()
+        interrupts.run(database.load(advance))
+        database.wait_replayed()
         interrupts.check()
     with screen.doing("Tidegate, with its defaults: no configuration file, no Redis"):
+        user, password = database.control
         proxy = ProxyProcess(
             folder,
-            [server.address for server in cluster.servers],
-            user=SUPERUSER,
-            password=cluster.password,
-            port=_port(PORT),
+            [server.address for server in database.servers],
+            user=user,
+            password=password,
+            engine=database.engine,
+            port=_port(database.port),
             admin_port=_port(ADMIN_PORT),
         )
         running.enter_context(proxy)
-        stage = Stage(cluster, proxy, screen)
+        stage = Stage(database, proxy, screen)
 
         def is_routing() -> bool:
             interrupts.check()
@@ -97,7 +108,7 @@ def _build(screen: Screen, running: ExitStack, interrupts: Interrupts) -> Stage:
         # It reads a database's catalog for the first client that comes; until then, all of
         # that client's statements go to the primary.
         wait_until(is_routing, "Tidegate to send reads to replicas")
-    for server in cluster.servers:
+    for server in database.servers:
         screen.note(f"{server.name:9} {server.address}")
     screen.note(f"tidegate  127.0.0.1:{proxy.port}")
     return stage
@@ -116,10 +127,11 @@ def _port(usual: int) -> int:
 
 def _show(stage: Stage, interrupts: Interrupts) -> None:
     """Play the scenes, then sum up."""
+    failures: tuple[type[Exception], ...] = (OSError, ProgramFailed, *stage.database.errors)
     try:
         for scene in SCENES:
             interrupts.run(scene(stage))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ProgramFailed) as error:
+    except failures as error:
         stage.claim(f"It went on without an error: {type(error).__name__}: {error}", held=False)
         stage.screen.say(f"Tidegate's log ends with: {last_lines(stage.proxy.log)}")
     _sum_up(stage)
@@ -127,7 +139,7 @@ def _show(stage: Stage, interrupts: Interrupts) -> None:
 
 def _sum_up(stage: Stage) -> None:
     screen = stage.screen
-    names = [server.name for server in stage.cluster.servers] + [CACHE]
+    names = [server.name for server in stage.servers] + [CACHE]
     rows = [
         [what, *(f"{spread.reads[name]:,}" for name in names)]
         for what, spread in stage.spreads.items()
@@ -149,9 +161,11 @@ def _stay_up(stage: Stage, interrupts: Interrupts) -> None:
     """Leave everything running for whoever wants to try it, until told to stop."""
     screen = stage.screen
     screen.heading("It is yours now")
-    screen.command(f"{stage.psql} {stage.dsn}", "any SQL; tables pgbench_*")
+    database = stage.database
+    screen.command(database.call_client(stage.proxy.port), "any SQL; tables pgbench_*")
     screen.command(
-        "EXPLAIN ROUTE SELECT * FROM pgbench_tellers;", "in psql: where a statement goes, and why"
+        "EXPLAIN ROUTE SELECT * FROM pgbench_tellers;",
+        f"in {database.client}: where a statement goes, and why",
     )
     screen.command(f"curl -s {stage.proxy.metrics_url}", "what Tidegate counts")
     screen.command(f"tail {stage.proxy.log}", "what Tidegate logs")

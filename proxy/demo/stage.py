@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final, final
 
-import asyncpg
-from asyncpg import Connection
-
-from proxy.demo.local_postgres import PostgresCluster
-from proxy.demo.processes import ProgramFailed
+from proxy.demo.database import PATIENCE, Database, Server, Session
 from proxy.demo.proxy_process import ProxyProcess
 from proxy.demo.screen import Screen
 
-USER: Final = "demo"
-PASSWORD: Final = "demo"
-DATABASE: Final = "demo"
-
 CACHE: Final = "cache"
-
-PATIENCE: Final = 30.0
-"""Seconds after which an answer is not awaited any longer."""
 
 
 @dataclass(slots=True)
@@ -55,13 +43,13 @@ class Stage:
         failures: Those that did not hold.
 
     Args:
-        cluster: The servers.
+        database: The servers, and how they are spoken to.
         proxy: Tidegate in front of them.
         screen: Where the scenes say what happens.
     """
 
-    def __init__(self, cluster: PostgresCluster, proxy: ProxyProcess, screen: Screen) -> None:
-        self.cluster = cluster
+    def __init__(self, database: Database, proxy: ProxyProcess, screen: Screen) -> None:
+        self.database = database
         self.proxy = proxy
         self.screen = screen
         self.spreads: dict[str, Spread] = {}
@@ -70,14 +58,17 @@ class Stage:
         self.failures: list[str] = []
 
     @property
-    def direct_dsn(self) -> str:
-        """The primary itself."""
-        return self.cluster.primary.dsn(DATABASE, user=USER, password=PASSWORD)
+    def servers(self) -> Sequence[Server]:
+        """The primary, then its replicas."""
+        return self.database.servers
 
-    @property
-    def dsn(self) -> str:
-        """The same database, through Tidegate."""
-        return self.proxy.dsn(DATABASE, user=USER, password=PASSWORD)
+    async def direct(self) -> Session:
+        """Connect to the primary itself."""
+        return await self.database.connect(self.servers[0].port)
+
+    async def through(self) -> Session:
+        """Connect to the same database through Tidegate."""
+        return await self.database.connect(self.proxy.port)
 
     @contextmanager
     def counting(self, what: str) -> Iterator[Spread]:
@@ -97,32 +88,18 @@ class Stage:
         self.screen.verdict(text, held=held)
 
     def route(self, sql: str) -> str:
-        """Ask Tidegate where it would send a statement now, with psql as anybody can."""
-        asked = subprocess.run(
-            [self.psql, "-XAt", self.dsn, "-c", f"EXPLAIN ROUTE {sql}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30.0,
-        )
-        if asked.returncode:
-            raise ProgramFailed(f"psql ended with {asked.returncode}: {asked.stderr.strip()}")
-        facts = dict(line.split("|", 1) for line in asked.stdout.splitlines())
+        """Ask Tidegate where it would send a statement now."""
+        facts = self.database.ask_route(self.proxy.port, sql)
         return self.named(facts["goes to"].split()[-1])
-
-    @property
-    def psql(self) -> str:
-        """How to call it: by its name alone where that is enough."""
-        return "psql" if shutil.which("psql") else self.cluster.postgres.path("psql")
 
     def named(self, text: str) -> str:
         """Put the servers' names for their addresses."""
-        for server in self.cluster.servers:
+        for server in self.servers:
             text = text.replace(server.address, server.name)
         return text
 
 
-async def fetch_number(connection: Connection, sql: str, *arguments: object) -> int:
+async def fetch_number(connection: Session, sql: str, *arguments: object) -> int:
     """Read one number.
 
     The driver's own `fetchval` asks for the first row only, and what may be a part of a result
@@ -133,15 +110,18 @@ async def fetch_number(connection: Connection, sql: str, *arguments: object) -> 
 
 
 @asynccontextmanager
-async def connected(dsn: str, count: int) -> AsyncIterator[list[Connection]]:
+async def connected(
+    connect: Callable[[], Awaitable[Session]], count: int
+) -> AsyncIterator[list[Session]]:
     """Lend some connections."""
-    connections: list[Connection] = []
+    connections: list[Session] = []
     try:
         for _ in range(count):
-            connections.append(await asyncpg.connect(dsn, command_timeout=PATIENCE))
+            connections.append(await connect())
         yield connections
-        for connection in connections:
-            await connection.close(timeout=PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            for connection in connections:
+                await connection.close()
     finally:
         # In the middle of something: no goodbye, which would wait for its end.
         for connection in connections:

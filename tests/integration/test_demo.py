@@ -90,11 +90,15 @@ def read_until(demo: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} was not printed:\n{''.join(lines)}")
 
 
-def test_demo_shows_what_it_claims_and_ends_by_itself(start_demo: StartDemo, folder: Path) -> None:
-    demo = start_demo(*DEMO, "--exit")
+@pytest.mark.parametrize("engine", ["postgres", "mariadb"])
+def test_demo_shows_what_it_claims_and_ends_by_itself(
+    start_demo: StartDemo, folder: Path, engine: str
+) -> None:
+    demo = start_demo(*DEMO, "--exit", "--engine", engine)
     output, _ = demo.communicate(timeout=300)
     assert demo.returncode == 0, output
-    assert re.search(r"All \d+ claims were checked, and held", output)
+    assert re.search(r"All 12 claims were checked, and held", output), output
+    assert "replica2 answered 0 of them, and every one saw the write" in output
     assert "Who answered the reads" in output
     assert "direct and through Tidegate" in output
     assert "\x1b" not in output, "what is piped must be plain"

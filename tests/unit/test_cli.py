@@ -119,15 +119,25 @@ def test_serve_runs_the_proxy_and_ends_with_its_status(
     assert served[0].server_groups["app"].max_client_conn == 50
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [((), False), (("--exit",), True)])
-def test_demo_passes_on_whether_to_stay(
-    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], expected: bool
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), (False, "postgres")),
+        (("--exit",), (True, "postgres")),
+        (("--engine", "mariadb", "--exit"), (True, "mariadb")),
+    ],
+)
+def test_demo_passes_on_what_it_plays_on_and_whether_to_stay(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    expected: tuple[bool, str],
 ) -> None:
-    asked: list[bool] = []
+    asked: list[tuple[bool, str]] = []
     install(
         monkeypatch,
         "proxy.demo.scenario",
-        lambda *, exit_when_done: asked.append(exit_when_done) or 0,
+        lambda exit_when_done, servers: asked.append((exit_when_done, servers)) or 0,
     )
     assert run("demo", *arguments) == 0
     assert asked == [expected]

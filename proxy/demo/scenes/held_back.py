@@ -9,9 +9,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Final
 
-from asyncpg import Connection
-
-from proxy.demo.postgres_server import Server
+from proxy.demo.database import Server, Session
 from proxy.demo.scenes.statements import ACCOUNT, LAST_ACCOUNT, LAST_TELLER, TELLER, with_value
 from proxy.demo.stage import Spread, Stage, connected, fetch_number
 
@@ -24,28 +22,28 @@ PATIENCE: Final = 20.0
 
 PAY_IN: Final = "UPDATE pgbench_tellers SET tbalance = tbalance + 1"
 # The number is another one each time, so nobody has asked this before.
-ANOTHER_TELLER: Final = "SELECT tbalance, $2::int AS number FROM pgbench_tellers WHERE tid = $1"
+ANOTHER_TELLER: Final = "SELECT tbalance FROM pgbench_tellers WHERE tid = $1 AND $2 >= 0"
 
-Read = Callable[[Connection], Awaitable[int]]
+Read = Callable[[Session], Awaitable[int]]
 
 
 async def hold_back(stage: Stage) -> None:
     """Hold a replica back, write, and look who is asked."""
     screen = stage.screen
-    held = stage.cluster.replicas[-1]
+    held = stage.servers[-1]
     screen.heading(f"3. {held.name} is held back: it is avoided for the table just written")
-    screen.statement(f"SELECT pg_wal_replay_pause()    -- on {held.name}")
+    screen.statement(f"{stage.database.hold_back}    -- on {held.name}")
     held.pause_replay()
     numbers = count()
 
-    async def read_teller(connection: Connection) -> int:
+    async def read_teller(connection: Session) -> int:
         teller = random.randint(1, LAST_TELLER)
         return await fetch_number(connection, ANOTHER_TELLER, teller, next(numbers))
 
-    async def read_account(connection: Connection) -> int:
+    async def read_account(connection: Session) -> int:
         return await fetch_number(connection, ACCOUNT, random.randint(1, LAST_ACCOUNT))
 
-    async with connected(stage.dsn, CLIENTS) as connections:
+    async with connected(stage.through, CLIENTS) as connections:
         try:
             screen.statement(PAY_IN)
             await connections[0].execute(PAY_IN)
@@ -80,7 +78,7 @@ async def hold_back(stage: Stage) -> None:
 
 
 async def _read_until_asked(
-    stage: Stage, what: str, server: Server, connections: list[Connection], read: Read
+    stage: Stage, what: str, server: Server, connections: list[Session], read: Read
 ) -> Spread:
     """Read until a server was asked, or patience ends."""
     deadline = time.monotonic() + PATIENCE
@@ -91,10 +89,10 @@ async def _read_until_asked(
             return spread
 
 
-async def _read(connections: list[Connection], read: Read) -> list[int]:
+async def _read(connections: list[Session], read: Read) -> list[int]:
     """Read with all connections side by side."""
 
-    async def repeat(connection: Connection) -> list[int]:
+    async def repeat(connection: Session) -> list[int]:
         return [await read(connection) for _ in range(READS)]
 
     lists = await asyncio.gather(*map(repeat, connections))

@@ -8,8 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from asyncpg import Connection
-
+from proxy.demo.database import Session
 from proxy.demo.scenes.statements import ACCOUNT, LAST_ACCOUNT, TELLER
 from proxy.demo.stage import CACHE, Stage, connected, fetch_number
 
@@ -39,8 +38,8 @@ async def run_load(stage: Stage) -> None:
     screen = stage.screen
     screen.heading(f"4. {CLIENTS} clients read, and now and then write in a transaction")
     async with (
-        connected(stage.dsn, CLIENTS) as writers,
-        connected(stage.dsn, CLIENTS) as readers,
+        connected(stage.through, CLIENTS) as writers,
+        connected(stage.through, CLIENTS) as readers,
     ):
         with (
             screen.doing(f"{CLIENTS} clients at work"),
@@ -55,7 +54,7 @@ async def run_load(stage: Stage) -> None:
     reads = sum(tally.reads for tally in tallies)
     writes = sum(tally.writes for tally in tallies)
     missed = sum(tally.missed for tally in tallies)
-    names = [server.name for server in stage.cluster.servers]
+    names = [server.name for server in stage.servers]
     shares = ", ".join(f"{name} {_percent(spread.reads[name], reads)}" for name in [*names, CACHE])
     stage.claim(f"{reads:,} reads were answered by: {shares}.", spread.reads.total() == reads)
     stage.claim(
@@ -69,7 +68,7 @@ async def run_load(stage: Stage) -> None:
     )
 
 
-async def _work(writer: Connection, reader: Connection, teller: int) -> Tally:
+async def _work(writer: Session, reader: Session, teller: int) -> Tally:
     """Be one client, with a connection to write and another to read."""
     tally = Tally()
     balance = await fetch_number(reader, TELLER, teller)

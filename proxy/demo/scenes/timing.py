@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from asyncpg import Connection
-
+from proxy.demo.database import Session
 from proxy.demo.scenes.statements import ACCOUNT, LAST_ACCOUNT
 from proxy.demo.stage import Stage, connected
 
@@ -67,8 +66,8 @@ async def compare(stage: Stage) -> None:
     screen = stage.screen
     screen.heading("5. The same statements, direct and through Tidegate")
     async with (
-        connected(stage.direct_dsn, CLIENTS) as direct,
-        connected(stage.dsn, CLIENTS) as through,
+        connected(stage.direct, CLIENTS) as direct,
+        connected(stage.through, CLIENTS) as through,
     ):
         with screen.doing("timed in turns", total=ROUNDS * len(TIMED)) as advance:
             for what, (sql, choose) in TIMED.items():
@@ -80,7 +79,7 @@ async def compare(stage: Stage) -> None:
                 stage.timings.append([what, *timings[0].cells, *timings[1].cells])
 
 
-async def _measure(timing: Timing, connections: list[Connection], sql: str, choose: Choose) -> None:
+async def _measure(timing: Timing, connections: list[Session], sql: str, choose: Choose) -> None:
     """Measure for a moment: one client first, then all of them."""
     timing.seconds += await _repeat(connections[0], sql, choose)
     started = time.perf_counter()
@@ -88,7 +87,7 @@ async def _measure(timing: Timing, connections: list[Connection], sql: str, choo
     timing.rates.append(sum(map(len, answers)) / (time.perf_counter() - started))
 
 
-async def _repeat(connection: Connection, sql: str, choose: Choose) -> list[float]:
+async def _repeat(connection: Session, sql: str, choose: Choose) -> list[float]:
     statement = await connection.prepare(sql)
     taken: list[float] = []
     now = time.perf_counter()
