@@ -147,7 +147,7 @@ class MySQLDialect(Dialect):
 def _start_of_end(reply: bytes) -> int:
     """Find the packet that ends a reply; -1: it is not told."""
     size = len(reply)
-    for length in (7, 5, *range(8, min(_LARGEST_END, size - HEADER))):
+    for length in (7, 5, *range(8, min(_LARGEST_END, size - HEADER) + 1)):
         start = size - HEADER - length
         if start < 0:
             return -1

@@ -72,7 +72,9 @@ class MySQLTraces(traces.Traces):
             reason = _BY_EFFECT.get(effect)
             if reason is not None:
                 pins.add(reason)
-        if statement.kind is Kind.PREPARE:
+        if statement.detail == "unlock" and _is_of_tables(statement):
+            pins.discard(PinReason.TABLE_LOCK)
+        elif statement.kind is Kind.PREPARE:
             pins.add(PinReason.PREPARED_STATEMENT)
         elif statement.kind is Kind.SET_TRANSACTION:
             pins.add(PinReason.NEXT_TRANSACTION)
@@ -111,7 +113,8 @@ class MySQLTraces(traces.Traces):
                 if name == "autocommit":
                     _follow_autocommit(belongings, value)
         if tracked.schema is not None:
-            schema = quote_name(tracked.schema.decode("utf-8", "surrogateescape"))
+            named = tracked.schema.decode("utf-8", "surrogateescape")
+            schema = quote_name(named) if named else None  # it has been dropped
             state = state.with_setting(SCHEMA, schema)
             theirs = theirs.with_setting(SCHEMA, schema)
         if state is not profile.state:
@@ -142,10 +145,7 @@ class MySQLTraces(traces.Traces):
         belongings.transaction.tainted = False
 
     def question(self, belongings: Belongings, plans: Sequence[Plan], link: Link) -> bytes | None:
-        """See the base: nothing; what ends a pin is told from what was said."""
-        for plan in plans:
-            if plan.statement.text.startswith(b"unlock tables"):
-                belongings.pins.discard(PinReason.TABLE_LOCK)
+        """See the base: nothing."""
         return None
 
     def whole_question(self, belongings: Belongings, link: Link) -> bytes:
@@ -188,6 +188,10 @@ class MySQLTraces(traces.Traces):
     def say_default(self, sql: bytes, startup: SessionState) -> bytes:
         """See the base."""
         return sql
+
+
+def _is_of_tables(statement: Statement) -> bool:
+    return statement.text.lower().startswith(b"unlock table")
 
 
 def _follow_autocommit(belongings: Belongings, value: str) -> None:

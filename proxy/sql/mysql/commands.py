@@ -347,6 +347,13 @@ def _flush(tokens: list[Token], text: bytes) -> Statement:
     return statement
 
 
+def _reset(tokens: list[Token], text: bytes) -> Statement:
+    """RESET; of the connection only in our words for what the protocol has a command for."""
+    if tokens[1:] == ["connection"]:
+        return plain(Kind.DISCARD)(tokens, text)
+    return _flush(tokens, text)
+
+
 def _lock(tokens: list[Token], text: bytes) -> Statement:
     """LOCK and UNLOCK, of tables or of the instance; BACKUP too."""
     closed(tokens)
@@ -450,7 +457,8 @@ _READERS: Final[dict[str, Reader]] = {
     "analyze": _analyze,
     "checksum": _checksum,
     **dict.fromkeys(("optimize", "check", "cache"), _maintenance),
-    **dict.fromkeys(("flush", "reset"), _flush),
+    "flush": _flush,
+    "reset": _reset,
     **dict.fromkeys(("lock", "unlock", "backup"), _lock),
     "kill": _kill,
     **dict.fromkeys(("signal", "resignal"), _closed_utility),

@@ -179,6 +179,9 @@ class Exchange(exchange.Exchange):
         command = request.command
         prepared = request.prepared
         pieces = self._close_strays()
+        if command == commands.RESET_CONNECTION:
+            # It takes what each session begins with along, so more is sent; a ping ends it.
+            return b"".join((*pieces, self._say(_STATE, RESET), _PING))
         if command == commands.STMT_PREPARE and prepared is not None:
             self._preparing.append(prepared)
         elif prepared is not None:
@@ -506,4 +509,5 @@ def _code(error: bytes) -> int:
 
 
 _CLOSE: Final = bytes((commands.STMT_CLOSE,))
+_PING: Final = packet(0, bytes((commands.PING,)))
 _RESET_CONNECTION: Final = packet(0, bytes((commands.RESET_CONNECTION,)))

@@ -1,0 +1,140 @@
+"""How MySQL says what every engine can say."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.engines.mysql.dialect import MySQLDialect
+from proxy.errors import NoPrimary, Unsupported
+from proxy.session.state import Change, Verb
+from proxy.types import Position
+from proxy.wire.mysql.capabilities import (
+    PROTOCOL_41,
+    STATUS_AUTOCOMMIT,
+    STATUS_IN_TRANS,
+)
+from proxy.wire.mysql.exchange import RESET
+from proxy.wire.mysql.ok import Ok, error_packet, ok_packet, read_error, read_ok
+from proxy.wire.mysql.resultset import Column, binary_result, text_result
+from proxy.wire.status import IDLE, IN_TRANSACTION
+from tests.unit.wire.mysql.recordings import packets_in
+from tests.unit.wire.mysql.sides import NEW, Side, execute, prepare, query
+
+DIALECT = MySQLDialect(lambda position: b"SELECT %d" % position)
+BUSY = STATUS_AUTOCOMMIT | STATUS_IN_TRANS
+COLUMNS = [Column(b"a"), Column(b"b")]
+
+
+def test_what_is_set_is_set_at_once_and_the_schema_then() -> None:
+    changes = [
+        Change(Verb.SET, "schema", "`shop`"),
+        Change(Verb.SET, "time_zone", "'UTC'"),
+        Change(Verb.RESET, "sql_mode"),
+        Change(Verb.SET, "collation_connection", "'latin1_bin'"),
+        Change(Verb.SET, "character_set_connection", "'latin1'"),
+    ]
+    assert DIALECT.apply(changes) == (
+        b"SET SESSION character_set_connection = 'latin1', SESSION collation_connection = "
+        b"'latin1_bin', SESSION sql_mode = DEFAULT, SESSION time_zone = 'UTC'\0USE `shop`"
+    )
+
+
+def test_nothing_to_be_set_is_nothing_to_be_said() -> None:
+    assert DIALECT.apply([]) == b""
+    assert DIALECT.together([b"", b"SET @a = 1", b"", b"DO 0"]) == b"SET @a = 1\0DO 0"
+    assert DIALECT.apply([Change(Verb.SET, "schema", "`a``b`")]) == b"USE `a``b`"
+
+
+def test_a_session_is_made_anew_by_a_command() -> None:
+    assert DIALECT.anew == RESET
+
+
+def test_a_position_is_asked_for() -> None:
+    assert DIALECT.reached(Position(7)) == b"SELECT 7"
+
+
+def test_what_was_held_back_is_begun_with_its_savepoints() -> None:
+    said = DIALECT.opening(b"BEGIN", ["a", "b`c"], has_read=True, is_failed=False)
+    assert said == b"BEGIN\0SAVEPOINT `a`\0SAVEPOINT `b``c`"
+    assert DIALECT.opening(b"", [], has_read=False, is_failed=False) == b"START TRANSACTION"
+
+
+def test_an_error_is_an_error_packet() -> None:
+    said = DIALECT.error(NoPrimary("there is no primary"))
+    assert said[3] == 1
+    assert read_error(said).message == b"there is no primary"
+    assert DIALECT.ready(IDLE) == b""
+
+
+FORMS = [
+    text_result(1, COLUMNS, [[b"1", None], [b"", b"x" * 300]], NEW),
+    text_result(1, COLUMNS, [[b"1", b"2"]], PROTOCOL_41),
+    text_result(1, COLUMNS, [], NEW),
+    text_result(1, COLUMNS, [], PROTOCOL_41),
+    binary_result(1, COLUMNS, [[b"\7\0\0", b"\5\0\0"]], NEW),
+    binary_result(1, COLUMNS, [[b"\7\0\0", b"\5\0\0\1\xfe"]], PROTOCOL_41),
+    text_result(1, COLUMNS, [[b"\7\0\0\1\xfe", b"\xfe"]], NEW),
+    text_result(1, COLUMNS, [[b"1", b"2"]], NEW, end=Ok(warnings=3)),
+    text_result(1, COLUMNS, [[b"1", b"2"]], NEW, end=Ok(info=b"x" * 40)),
+    ok_packet(1, Ok(affected_rows=3, last_insert_id=70_000, info=b"Rows matched: 3"), NEW),
+    ok_packet(1, Ok(), NEW),
+]
+
+
+@pytest.mark.parametrize("reply", FORMS)
+def test_the_end_of_every_reply_can_say_that_a_transaction_is_open(reply: bytes) -> None:
+    said = DIALECT.with_status(reply, IN_TRANSACTION)
+    *before, end = packets_in(reply)
+    *same, changed = packets_in(said)
+    assert same == before
+    assert read_ok(changed).status == read_ok(end).status | STATUS_IN_TRANS
+    assert DIALECT.with_status(said, IDLE) == reply
+
+
+def test_an_error_has_no_status() -> None:
+    said = error_packet(1, read_error(DIALECT.error(NoPrimary("no"))))
+    assert DIALECT.with_status(said, IN_TRANSACTION) == said
+
+
+@pytest.mark.parametrize("client", [NEW, PROTOCOL_41])
+def test_our_own_words_say_how_the_transaction_stands(client: int) -> None:
+    side = Side(client=client)
+    request = side.request(query(b"BEGIN"))
+    assert read_ok(DIALECT.said(request, b"BEGIN", IN_TRANSACTION)).status == BUSY
+    assert read_ok(DIALECT.said(request, b"BEGIN", IDLE)).status == STATUS_AUTOCOMMIT
+    side.engine.status = 0
+    request = side.request(query(b"BEGIN"))
+    assert read_ok(DIALECT.said(request, b"BEGIN", IN_TRANSACTION)).status == STATUS_IN_TRANS
+
+
+@pytest.mark.parametrize("client", [NEW, PROTOCOL_41])
+def test_rows_of_our_own_have_the_form_that_was_asked_for(client: int) -> None:
+    side = Side(client=client)
+    rows = [["x", "1"], ["y", ""]]
+    end = Ok(status=BUSY)
+    said = DIALECT.table(side.request(query(b"SHOW x")), ["a", "b"], rows, IN_TRANSACTION)
+    encoded = [[field.encode() for field in row] for row in rows]
+    assert said == text_result(1, COLUMNS, encoded, client, end=end)
+    request = side.request(prepare(b"SHOW x"))
+    told = DIALECT.table(request, ["a", "b"], rows, IN_TRANSACTION)
+    assert told[4:9] == b"\0\1\0\0\0"
+    assert (told[9], told[11]) == (2, 0)
+    said = DIALECT.table(side.request(execute(1)), ["a", "b"], rows, IN_TRANSACTION)
+    assert said == binary_result(1, COLUMNS, encoded, client, end=end)
+
+
+def test_a_commit_that_was_kept_back_is_the_end_unless_it_failed() -> None:
+    end, failed = ok_packet(1, Ok(), NEW), DIALECT.error(NoPrimary("no"))
+    assert DIALECT.closed(end, b"", None) == end
+    assert DIALECT.closed(end, failed, None) == failed
+    assert DIALECT.closed(b"", end, None) == end
+
+
+def test_a_text_of_ours_is_a_query() -> None:
+    request = DIALECT.text(b"COMMIT")
+    assert Side().exchange.begin(request) == query(b"COMMIT")
+    assert request.executes
+    with pytest.raises(NoPrimary):
+        DIALECT.failing_part(request, NoPrimary("no"))
+    with pytest.raises(Unsupported):
+        DIALECT.copy_of(request.executions[0], b"COMMIT")

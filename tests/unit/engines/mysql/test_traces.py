@@ -1,0 +1,238 @@
+"""What MySQL's statements leave in a session, as servers tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from proxy.engines.mysql.grammar import MySQLGrammar
+from proxy.engines.mysql.traces import MySQLTraces
+from proxy.freshness.ledger import Ledger
+from proxy.routing.plan import Plan, Planner
+from proxy.routing.reading import Reader
+from proxy.session.belongings import Belongings
+from proxy.session.grammar import Defaults
+from proxy.session.ports import Link, Terms
+from proxy.session.profile import Profile
+from proxy.session.state import UNTOUCHED, SessionState
+from proxy.sql.language import MySQLLanguage
+from proxy.types import PinReason, Token
+from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
+from proxy.wire.mysql.ok import (
+    SCHEMA,
+    STATE_CHANGE,
+    Change,
+    Ok,
+    ok_packet,
+    text_change,
+    variable_change,
+)
+from proxy.wire.mysql.prepared import Facts
+from tests.unit.wire.mysql.sides import NEW, Side, execute, prepare, query
+
+SOMETHING = text_change(STATE_CHANGE, b"1")
+GRAMMAR = MySQLGrammar()
+BEGUN = {"sql_mode": "", "isolation": "REPEATABLE-READ", "character_set_client": "utf8mb4"}
+
+
+@dataclass
+class FakeLink:
+    exchange: object
+    state: SessionState = UNTOUCHED
+    sequences_of: object = None
+
+
+@dataclass
+class Client:
+    """A session's belongings, and the server connection that it uses."""
+
+    side: Side = field(default_factory=Side)
+    startup: SessionState = field(default_factory=lambda: SessionState.of({"schema": "`shop`"}, {}))
+
+    def __post_init__(self) -> None:
+        planner = Planner(Ledger(Token(1)))
+        profile = Profile(
+            planner,
+            None,
+            GRAMMAR,
+            group="g",
+            user="ann",
+            database="",
+            startup=self.startup,
+            defaults=Defaults(BEGUN, ""),
+        )
+        self.reader = Reader(language=MySQLLanguage())
+        self.traces = MySQLTraces()
+        self.belongings = Belongings(self.side.engine, profile, Terms(), GRAMMAR)
+        self.link = cast(Link, FakeLink(self.side.exchange))
+
+    def plan(self, sql: bytes) -> Plan:
+        return Plan(self.reader.read(sql).statements[0], 0)
+
+    def runs(self, sql: bytes, *changes: Change, **said: int) -> None:
+        """A statement succeeds, and the server says this of it."""
+        self.side.runs(query(sql), ok_packet(1, Ok(changes=list(changes), **said), NEW))
+        for statement in self.reader.read(sql).statements:
+            self.traces.apply(self.belongings, self.link, statement, sql)
+
+    @property
+    def pins(self) -> set[PinReason]:
+        return self.belongings.pins
+
+    def said_of(self, name: str) -> str | None:
+        assert self.link.state.get(name) == self.belongings.profile.state.get(name)
+        return self.link.state.get(name)
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+def test_variables_are_followed_on_both_sides(client: Client) -> None:
+    zone, timeout = variable_change(b"time_zone", b"UTC"), variable_change(b"wait_timeout", b"5")
+    client.runs(b"SET time_zone = 'UTC', wait_timeout = 5", zone, timeout, SOMETHING)
+    assert client.said_of("time_zone") == "'UTC'"
+    assert client.said_of("wait_timeout") == "5"
+    assert not client.pins
+
+
+def test_the_schema_is_followed(client: Client) -> None:
+    client.runs(b"USE `o``ther`", text_change(SCHEMA, b"o`ther"), SOMETHING)
+    assert client.said_of("schema") == "`o``ther`"
+    assert client.belongings.profile.scope.search_path == ("o`ther",)
+    assert not client.pins
+
+
+def test_a_schema_that_was_dropped_is_none(client: Client) -> None:
+    client.runs(b"USE other", text_change(SCHEMA, b"other"))
+    client.runs(b"DROP DATABASE other", text_change(SCHEMA, b""))
+    assert client.said_of("schema") is None
+    assert client.belongings.profile.scope.search_path == ()
+
+
+def test_what_a_server_says_in_the_middle_of_a_call_is_followed_too(client: Client) -> None:
+    client.runs(b"CALL anything()", variable_change(b"sql_mode", b"ANSI_QUOTES"))
+    assert client.said_of("sql_mode") == "'ANSI_QUOTES'"
+    assert not client.belongings.profile.is_readable
+
+
+def test_autocommit_is_said_in_our_own_words_too(client: Client) -> None:
+    client.runs(b"SET autocommit = 0", variable_change(b"autocommit", b"OFF"))
+    assert not client.side.engine.status & STATUS_AUTOCOMMIT
+    client.runs(b"SET autocommit = 1", variable_change(b"autocommit", b"ON"))
+    assert client.side.engine.status & STATUS_AUTOCOMMIT
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        (b"SET @a = 1", PinReason.USER_VARIABLE),
+        (b"CREATE TEMPORARY TABLE t (a INT)", PinReason.TEMPORARY_TABLE),
+        (b"SELECT GET_LOCK('a', 1)", PinReason.ADVISORY_LOCK),
+        (b"LOCK TABLES t READ", PinReason.TABLE_LOCK),
+        (b"HANDLER t OPEN", PinReason.HANDLER),
+        (b"PREPARE s FROM 'SELECT 1'", PinReason.PREPARED_STATEMENT),
+    ],
+)
+def test_what_cannot_be_given_to_another_connection_pins(
+    client: Client, sql: bytes, reason: PinReason
+) -> None:
+    client.runs(sql, SOMETHING)
+    assert client.pins == {reason}
+    client.runs(b"SELECT 1 FROM t")
+    assert client.pins == {reason}
+
+
+def test_the_next_transactions_level_pins_until_it_has_begun(client: Client) -> None:
+    client.runs(b"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", SOMETHING)
+    assert client.pins == {PinReason.NEXT_TRANSACTION}
+    client.runs(b"BEGIN")
+    assert not client.pins
+
+
+def test_a_change_that_nothing_explains_pins(client: Client) -> None:
+    client.runs(b"CALL anything()", SOMETHING)
+    assert client.pins == {PinReason.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [(b"session_track_schema", PinReason.UNKNOWN), (b"timestamp", PinReason.SETTINGS)],
+)
+def test_variables_that_cannot_be_followed_pin(
+    client: Client, name: bytes, reason: PinReason
+) -> None:
+    client.runs(b"SET %b = 1" % name, variable_change(name, b"1"))
+    assert client.pins == {reason}
+    assert client.said_of(name.decode()) is None
+
+
+def test_unlocking_tables_lifts_the_pin(client: Client) -> None:
+    client.runs(b"LOCK TABLES t READ", SOMETHING)
+    client.runs(b"UNLOCK INSTANCE")
+    assert client.pins == {PinReason.TABLE_LOCK}
+    client.runs(b"UNLOCK  Tables")
+    assert not client.pins
+
+
+def test_warnings_are_there_until_the_next_statement(client: Client) -> None:
+    client.runs(b"INSERT INTO t VALUES ('x')", warnings=2)
+    assert client.pins == {PinReason.DIAGNOSTICS}
+    client.runs(b"SHOW WARNINGS")
+    assert client.pins == {PinReason.DIAGNOSTICS}
+    client.runs(b"SELECT 1 FROM t")
+    assert not client.pins
+
+
+def test_an_error_can_be_asked_about(client: Client) -> None:
+    client.traces.failed(client.belongings, client.link)
+    assert client.pins == {PinReason.DIAGNOSTICS}
+
+
+ASKS = b"SELECT LAST_INSERT_ID()"
+
+
+def test_the_last_inserts_id_is_given_to_another_connection(client: Client) -> None:
+    session, traces, belongings = object(), client.traces, client.belongings
+    plans = [client.plan(b"INSERT INTO t VALUES ()")]
+    assert traces.must_come_first(session, belongings, plans, client.link) == []
+    client.runs(b"INSERT INTO t VALUES ()", last_insert_id=41)
+    plans = [client.plan(ASKS)]
+    assert traces.must_come_first(session, belongings, plans, client.link) == []
+    other = cast(Link, FakeLink(client.side.exchange))
+    assert traces.must_come_first(session, belongings, plans, other) == [
+        b"SET SESSION last_insert_id = 41"
+    ]
+    assert traces.must_come_first(session, belongings, plans, other) == []
+    assert traces.must_come_first(object(), belongings, plans, client.link) != []
+
+
+def test_no_warnings_of_somebody_elses_are_shown(client: Client) -> None:
+    plans = [client.plan(b"SHOW WARNINGS")]
+    first = client.traces.must_come_first(object(), client.belongings, plans, client.link)
+    assert first == [b"DO 0"]
+
+
+def test_a_cursor_pins_while_it_is_open(client: Client) -> None:
+    client.side.exchange.opened = True
+    client.traces.apply(client.belongings, client.link, client.plan(b"SELECT 1").statement, b"")
+    assert client.pins == {PinReason.HOLD_CURSOR}
+    client.runs(b"SELECT 1")
+    assert not client.pins
+
+
+def test_a_reset_makes_the_session_as_at_login(client: Client) -> None:
+    client.side.request(prepare(b"SELECT 1")).prepared.facts = Facts(0, 1)  # type: ignore[union-attr]
+    client.runs(b"SET autocommit = 0", variable_change(b"autocommit", b"OFF"))
+    client.runs(b"SET @a = 1", SOMETHING)
+    client.runs(b"INSERT INTO t VALUES ()", last_insert_id=41)
+    client.runs(b"RESET CONNECTION")
+    assert not client.pins
+    assert client.belongings.profile.state is client.startup
+    assert client.link.state is UNTOUCHED
+    assert client.belongings.last_id == 0
+    assert client.side.engine.status & STATUS_AUTOCOMMIT
+    assert client.side.request(execute(1)).refusal is not None
