@@ -15,7 +15,7 @@ from proxy.wire.mysql import commands, requests
 from proxy.wire.mysql.capabilities import STATUS_IN_TRANS
 from proxy.wire.mysql.codec import HEADER
 from proxy.wire.mysql.errors import error_packet
-from proxy.wire.mysql.exchange import RESET, SEPARATOR
+from proxy.wire.mysql.exchange import ANEW, SEPARATOR
 from proxy.wire.mysql.ok import EOF, ERROR, OK, Ok, ok_packet, with_status
 from proxy.wire.mysql.resultset import Column, binary_result, prepare_ok, text_result
 from proxy.wire.requests import Execution, Request
@@ -73,7 +73,7 @@ class MySQLDialect(Dialect):
     @property
     def anew(self) -> bytes:
         """See the base."""
-        return RESET
+        return ANEW
 
     def together(self, commands: Sequence[bytes]) -> bytes:
         """See the base: one by one."""

@@ -52,9 +52,6 @@ OF_THE_MOMENT: Final = frozenset(
 )
 """Variables that a connection can't be given again: what was set stays where it was set."""
 
-OF_STATEMENT: Final = frozenset(("statement_id",))
-"""Variables that the server sets itself, and tells of as if the client had."""
-
 SHAPELESS: Final = frozenset(
     (
         "autocommit",

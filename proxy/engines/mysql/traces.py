@@ -14,15 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast, final
 
-from proxy.engines.mysql.settings import (
-    OF_STATEMENT,
-    OF_THE_MOMENT,
-    OURS,
-    SCHEMA,
-    plain,
-    quote_name,
-    written,
-)
+from proxy.engines.mysql.settings import OF_THE_MOMENT, OURS, SCHEMA, plain, quote_name, written
 from proxy.routing.plan import Plan
 from proxy.session import traces
 from proxy.session.belongings import Belongings
@@ -102,8 +94,6 @@ class MySQLTraces(traces.Traces):
             name = raw_name.decode("utf-8", "replace").lower()
             if name in OURS:
                 belongings.pins.add(PinReason.UNKNOWN)
-            elif name in OF_STATEMENT:
-                continue
             elif name in OF_THE_MOMENT:
                 belongings.pins.add(PinReason.SETTINGS)
             else:
@@ -126,13 +116,16 @@ class MySQLTraces(traces.Traces):
             belongings.pins.add(PinReason.UNKNOWN)
 
     def _begin_anew(self, belongings: Belongings, link: Link) -> None:
-        """The client has reset its connection: it is as at login again."""
+        """The client has reset its connection: it is as at login again, but for the schema."""
         belongings.forget_statements(link)
         belongings.pins.intersection_update(belongings.terms.pins)
-        belongings.profile.discard_all()
+        profile = belongings.profile
+        schema = profile.state.get(SCHEMA)
+        profile.discard_all()
+        profile.become(profile.state.with_setting(SCHEMA, schema))
         belongings.last_id = 0
-        link.state = UNTOUCHED
-        _follow_autocommit(belongings, belongings.profile.state.get("autocommit") or "ON")
+        link.state = UNTOUCHED.with_setting(SCHEMA, schema)
+        _follow_autocommit(belongings, profile.state.get("autocommit") or "ON")
 
     def failed(self, belongings: Belongings, link: Link) -> None:
         """See the base: SHOW WARNINGS and SHOW ERRORS tell more."""

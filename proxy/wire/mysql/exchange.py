@@ -36,6 +36,10 @@ a text, and then its connection has not either."""
 RESET: Final = b"\1reset"
 """In place of a statement of ours: COM_RESET_CONNECTION, and what each session begins with."""
 
+ANEW: Final = RESET + SEPARATOR + b"USE information_schema"
+"""Statements of ours that leave nothing of a client's: a reset leaves its schema, and a session
+can't be without one any more; in this one nobody has tables."""
+
 _STATE: Final = Prelude.STATE
 _POSITION: Final = Prelude.POSITION
 _QUESTION: Final = None
@@ -143,7 +147,7 @@ class Exchange(exchange.Exchange):
 
     def reset(self) -> bytes:
         """See the base."""
-        return self.ask(RESET)
+        return self.ask(ANEW)
 
     def prepare(self, sql: bytes, statements: Iterable[Prepared]) -> bytes:
         """See the base."""

@@ -370,9 +370,9 @@ class ReplyReader:
             status = data[pos] | data[pos + 1] << 8
             warnings = data[pos + 2] | data[pos + 3] << 8
             if status & _STATE_CHANGED:
-                if self.tracked is NOTHING:
-                    self.tracked = Tracked()
-                self.tracked.take(read_ok(data[start:stop]).changes)
+                tracked = Tracked() if self.tracked is NOTHING else self.tracked
+                if tracked.take(read_ok(data[start:stop]).changes):
+                    self.tracked = tracked
         self.status = status
         self.wants_file = False
         self.outcomes.append((affected_rows, last_insert_id, warnings))

@@ -12,6 +12,9 @@ from proxy.wire.mysql import ok
 LAST_GTID: Final = b"last_gtid"
 """The variable that stands for GTIDS at MariaDB, which has no such change."""
 
+STATEMENT_ID: Final = b"statement_id"
+"""A variable that MySQL 9 sets itself with each statement, and tells of as of any other."""
+
 
 @final
 class Tracked:
@@ -34,21 +37,30 @@ class Tracked:
         self.transaction_state = b""  # eight letters
         self.characteristics: bytes | None = None  # statements that begin such a transaction
 
-    def take(self, changes: list[ok.Change]) -> None:
+    def take(self, changes: list[ok.Change]) -> bool:
         """Take in what one OK packet carries.
+
+        Returns:
+            Whether there was anything but the statement's number.
 
         Raises:
             RemoteProtocolError: A change is cut off.
         """
+        is_anything = False
         for change in changes:
             about = change[0]
             if about == ok.SYSTEM_VARIABLE:
                 for name, value in ok.read_variables(change[1]):
+                    if name == STATEMENT_ID:
+                        continue
+                    is_anything = True
                     if name == LAST_GTID:
                         self.gtid = value
                     else:
                         self.variables.append((name, value))
-            elif about == ok.GTIDS:
+                continue
+            is_anything = True
+            if about == ok.GTIDS:
                 self.gtid = ok.read_text(change)
             elif about == ok.SCHEMA:
                 self.schema = ok.read_text(change)
@@ -58,6 +70,7 @@ class Tracked:
                 self.transaction_state = ok.read_text(change)
             elif about == ok.TRANSACTION_CHARACTERISTICS:
                 self.characteristics = ok.read_text(change)
+        return is_anything
 
 
 NOTHING: Final = Tracked()

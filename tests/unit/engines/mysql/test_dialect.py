@@ -46,7 +46,7 @@ def test_nothing_to_be_set_is_nothing_to_be_said() -> None:
 
 
 def test_a_session_is_made_anew_by_a_command() -> None:
-    assert DIALECT.anew == RESET
+    assert DIALECT.anew == RESET + b"\0USE information_schema"
 
 
 def test_a_position_is_asked_for() -> None:

@@ -154,7 +154,7 @@ def test_the_next_transactions_level_pins_until_it_has_begun(client: Client) -> 
 
 
 def test_a_change_that_nothing_explains_pins(client: Client) -> None:
-    client.runs(b"CALL anything()", SOMETHING)
+    client.runs(b"CALL anything()", variable_change(b"statement_id", b"7"), SOMETHING)
     assert client.pins == {PinReason.UNKNOWN}
 
 
@@ -229,10 +229,11 @@ def test_a_reset_makes_the_session_as_at_login(client: Client) -> None:
     client.runs(b"SET autocommit = 0", variable_change(b"autocommit", b"OFF"))
     client.runs(b"SET @a = 1", SOMETHING)
     client.runs(b"INSERT INTO t VALUES ()", last_insert_id=41)
+    client.runs(b"USE other", text_change(SCHEMA, b"other"))
     client.runs(b"RESET CONNECTION")
     assert not client.pins
-    assert client.belongings.profile.state is client.startup
-    assert client.link.state is UNTOUCHED
+    assert client.belongings.profile.state is UNTOUCHED.with_setting("schema", "`other`")
+    assert client.link.state is client.belongings.profile.state
     assert client.belongings.last_id == 0
     assert client.side.engine.status & STATUS_AUTOCOMMIT
     assert client.side.request(execute(1)).refusal is not None

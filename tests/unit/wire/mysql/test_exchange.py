@@ -217,8 +217,9 @@ def test_a_question_of_an_old_server_is_read() -> None:
 
 def test_a_reset_begins_the_session_anew() -> None:
     exchange = Exchange(NEW, 10, SEPARATOR.join((b"SET NAMES utf8mb4", SET)))
-    assert exchange.reset() == RESETS + query(b"SET NAMES utf8mb4") + query(SET)
-    assert exchange.feed(OK + OK + OK) == b""
+    nowhere = query(b"USE information_schema")
+    assert exchange.reset() == RESETS + query(b"SET NAMES utf8mb4") + query(SET) + nowhere
+    assert exchange.feed(OK * 4) == b""
     assert exchange.done
     assert exchange.prelude(Prelude.STATE, SEPARATOR.join((RESET, b"USE `x`"))) == (
         RESETS + query(b"SET NAMES utf8mb4") + query(SET) + query(b"USE `x`")
@@ -238,7 +239,7 @@ def test_a_reset_of_the_clients_own_leaves_what_each_session_begins_with() -> No
 
 def test_a_reset_that_is_refused_says_so(side: Side) -> None:
     side.exchange.reset()
-    side.hears(ERROR)
+    side.hears(ERROR + OK)
     assert side.exchange.error == ERROR
 
 
@@ -368,7 +369,7 @@ def test_a_cursor_is_open_until_its_last_row(side: Side) -> None:
 def test_a_reset_connection_has_nothing_prepared(side: Side) -> None:
     side.runs(prepare(b"SELECT 1"), prepared_as(41))
     side.exchange.reset()
-    side.hears(OK)
+    side.hears(OK + OK)
     assert side.exchange.must_prepare(side.request(execute(1)))
 
 
@@ -480,6 +481,13 @@ def test_a_client_without_tracking_is_told_nothing_of_it_but_we_are() -> None:
     assert tracked.schema == b"shop"
     assert side.exchange.take_tracked() is None
     assert not side.exchange.plain
+
+
+def test_the_number_that_mysql_gives_a_statement_is_no_change(side: Side) -> None:
+    end = Ok(changes=[variable_change(b"statement_id", b"7")])
+    side.runs(SELECT, text_result(1, [Column(b"a")], [[b"1"]], NEW, end=end))
+    assert side.exchange.plain
+    assert side.exchange.take_tracked() is None
 
 
 def test_the_end_of_a_commit_can_be_kept_back(side: Side) -> None:
