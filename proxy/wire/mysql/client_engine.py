@@ -18,6 +18,7 @@ from proxy.wire import client, requests
 from proxy.wire.mysql import capabilities, commands
 from proxy.wire.mysql.codec import HEADER, LARGEST, packet
 from proxy.wire.mysql.cutting import Cutter
+from proxy.wire.mysql.errors import UnknownCommand
 from proxy.wire.mysql.execute import Execution as Executed
 from proxy.wire.mysql.execute import (
     read_bulk,
@@ -27,7 +28,14 @@ from proxy.wire.mysql.execute import (
     with_types,
 )
 from proxy.wire.mysql.prepared import Facts, Library
-from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT, Request, execution_of
+from proxy.wire.mysql.requests import (
+    ARGUMENTS,
+    SEVERAL_OFF,
+    SEVERAL_ON,
+    STATEMENT,
+    Request,
+    execution_of,
+)
 from proxy.wire.prepared import Prepared
 from proxy.wire.requests import Execution
 
@@ -104,6 +112,8 @@ class ClientEngine(client.ClientEngine):
         reader = _READERS.get(request.command)
         if reader is not None:
             reader(self, request, _payload(request.packets))
+        elif request.command not in commands.NAMES:
+            request.refusal = UnknownCommand()
 
     def read_again(self, request: requests.Request) -> None:
         """See the base: a command brings one text, and it is read when all before it is done."""
@@ -173,6 +183,19 @@ class ClientEngine(client.ClientEngine):
 
     def _reset(self, request: Request, payload: bytes) -> None:
         request.run(execution_of(b"RESET CONNECTION"))
+
+    def _not_there(self, request: Request, payload: bytes) -> None:
+        request.refusal = UnknownCommand()
+
+    def _set_option(self, request: Request, payload: bytes) -> None:
+        """Whether a text may hold several statements: each server connection is told (`exchange`)."""
+        option = payload[1:3]
+        if option == SEVERAL_ON:
+            self._agreed |= capabilities.MULTI_STATEMENTS
+        elif option == SEVERAL_OFF:
+            self._agreed &= ~capabilities.MULTI_STATEMENTS
+        else:
+            request.refusal = UnknownCommand()
 
     def _refuse(self, request: Request, payload: bytes) -> None:
         name = commands.NAMES[request.command]
@@ -318,17 +341,17 @@ _READERS: Final[dict[int, Callable[[ClientEngine, Request, bytes], None]]] = {
     commands.STMT_CLOSE: ClientEngine._close,
     commands.STMT_RESET: ClientEngine._reset_statement,
     commands.STMT_FETCH: ClientEngine._fetch,
-    commands.SLEEP: ClientEngine._refuse,
-    commands.CONNECT: ClientEngine._refuse,
-    commands.TIME: ClientEngine._refuse,
-    commands.DELAYED_INSERT: ClientEngine._refuse,
-    commands.CONNECT_OUT: ClientEngine._refuse,
-    commands.DAEMON: ClientEngine._refuse,
+    commands.SLEEP: ClientEngine._not_there,
+    commands.CONNECT: ClientEngine._not_there,
+    commands.TIME: ClientEngine._not_there,
+    commands.DELAYED_INSERT: ClientEngine._not_there,
+    commands.CONNECT_OUT: ClientEngine._not_there,
+    commands.DAEMON: ClientEngine._not_there,
     commands.MULTI: ClientEngine._refuse,
     commands.BINLOG_DUMP: ClientEngine._refuse,
     commands.BINLOG_DUMP_GTID: ClientEngine._refuse,
     commands.TABLE_DUMP: ClientEngine._refuse,
     commands.REGISTER_SLAVE: ClientEngine._refuse,
-    commands.SET_OPTION: ClientEngine._refuse,
+    commands.SET_OPTION: ClientEngine._set_option,
     commands.CHANGE_USER: ClientEngine._refuse,
 }

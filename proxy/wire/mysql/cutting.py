@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from proxy.errors import RemoteProtocolError
 from proxy.wire import client
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.requests import Request
@@ -64,8 +63,6 @@ class Cutter(client.Cutter):
             if splitter.in_file:
                 return found
         for command, packets in splitter.feed(data):
-            if command not in commands.NAMES:
-                raise RemoteProtocolError(f"unknown command 0x{command:02X}")
             end = END_TERMINATE if command == commands.QUIT else END_READY
             found.append(Request(command, packets, end))
         if splitter.large_code != NOTHING:

@@ -14,6 +14,7 @@ from proxy.errors import (
     Fault,
     InvalidAuthorization,
     RemoteProtocolError,
+    Unsupported,
     UnsupportedVersion,
 )
 from proxy.wire.mysql import ok
@@ -79,6 +80,15 @@ class OutOfOrder(RemoteProtocolError):
         super().__init__("Got packets out of order")
 
 
+class UnknownCommand(Unsupported):
+    """A command that there is not, or is no more: the connection goes on."""
+
+    code: ClassVar[tuple[int, bytes]] = (1047, b"08S01")
+
+    def __init__(self) -> None:
+        super().__init__("Unknown command")
+
+
 class OldClient(UnsupportedVersion):
     """A client that logs in as MySQL 4.0 did, or with a password hash from then."""
 
@@ -142,7 +152,7 @@ class LoginRefused(ClientVisibleError):
         return cls(said, ours=True, wants_password=wants_password)
 
 
-_WITH_CODES: Final = (BadHandshake, OutOfOrder, OldClient, TlsRequired)
+_WITH_CODES: Final = (BadHandshake, OutOfOrder, OldClient, TlsRequired, UnknownCommand)
 
 
 def error_code(error: ClientVisibleError) -> tuple[int, bytes]:

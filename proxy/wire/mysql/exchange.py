@@ -21,7 +21,7 @@ from proxy.wire.mysql.codec import HEADER, packet, renumber
 from proxy.wire.mysql.execute import query
 from proxy.wire.mysql.prepared import Facts
 from proxy.wire.mysql.replies import ReplyReader
-from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT, Request
+from proxy.wire.mysql.requests import ARGUMENTS, SEVERAL_OFF, SEVERAL_ON, STATEMENT, Request
 from proxy.wire.mysql.resultset import read_text_row
 from proxy.wire.mysql.tracking import NOTHING, Tracked
 from proxy.wire.mysql.translate import Translator, differs
@@ -43,6 +43,7 @@ can't be without one any more; in this one nobody has tables."""
 _STATE: Final = Prelude.STATE
 _POSITION: Final = Prelude.POSITION
 _QUESTION: Final = None
+_SEVERAL: Final = capabilities.MULTI_STATEMENTS
 _IN_TRANS: Final = capabilities.STATUS_IN_TRANS
 
 _PREPARED_ID: Final = HEADER + 1
@@ -87,6 +88,7 @@ class Exchange(exchange.Exchange):
         "_reader",
         "_request",
         "_setup",
+        "_several",
         "_stray",
         "_translator",
         "capabilities",
@@ -115,6 +117,7 @@ class Exchange(exchange.Exchange):
         self._file_remain = 0  # bytes still to come of a file's packet
         self._has_rows = False
         self._setup = setup
+        self._several = bool(agreed & _SEVERAL)  # whether a text may hold several statements
         self._max_prepared = max_prepared
         self._prepared: OrderedDict[Prepared, bytes] = OrderedDict()  # and their ids
         self._preparing: deque[Prepared] = deque()
@@ -186,6 +189,8 @@ class Exchange(exchange.Exchange):
         if command == commands.RESET_CONNECTION:
             # It takes what each session begins with along, so more is sent; a ping ends it.
             return b"".join((*pieces, self._say(_STATE, RESET), _PING))
+        if command == commands.QUERY and request.capabilities:
+            pieces += self._allow_several(bool(request.capabilities & _SEVERAL))
         if command == commands.STMT_PREPARE and prepared is not None:
             self._preparing.append(prepared)
         elif prepared is not None:
@@ -198,6 +203,14 @@ class Exchange(exchange.Exchange):
             return b"".join(pieces)
         pieces.append(request.packets)
         return b"".join(pieces) if len(pieces) > 1 else request.packets
+
+    def _allow_several(self, wanted: bool) -> list[bytes]:
+        """Let a text hold several statements, or not: as its client may, who shares with others."""
+        if self._several is wanted:
+            return []
+        self._several = wanted
+        self._ahead.append((_QUESTION, commands.SET_OPTION))
+        return [packet(0, bytes((commands.SET_OPTION,)) + (SEVERAL_ON if wanted else SEVERAL_OFF))]
 
     def _say(self, prelude: Prelude | None, sql: bytes) -> bytes:
         """Send statements of ours, one by one."""
@@ -417,6 +430,8 @@ class Exchange(exchange.Exchange):
         if request.command == commands.STMT_PREPARE:
             self._preparing.popleft()
         self.opened = reader.cursor_exists
+        if request.command == commands.SET_OPTION and not error:
+            self._several = request.packets[HEADER + 1 :] == SEVERAL_ON
         if error:
             self.error = self.error or error
         else:

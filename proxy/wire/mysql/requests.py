@@ -21,6 +21,10 @@ STATEMENT: Final = HEADER + 1
 ARGUMENTS: Final = STATEMENT + 4
 """Where what follows the id begins."""
 
+SEVERAL_ON: Final = b"\0\0"
+SEVERAL_OFF: Final = b"\1\0"
+"""What COM_SET_OPTION says: a text may hold several statements, or it may not."""
+
 
 @final
 class Request(requests.Request):

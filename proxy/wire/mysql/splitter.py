@@ -14,8 +14,9 @@ from typing import Final, final
 from librt.strings import read_i32_le
 from mypy_extensions import i64
 
-from proxy.errors import MessageTooLarge, RemoteProtocolError
+from proxy.errors import MessageTooLarge
 from proxy.wire.mysql.codec import HEADER, LARGEST, renumber
+from proxy.wire.mysql.errors import OutOfOrder
 
 DEFAULT_LIMIT: Final = 1024 * 1024
 """The most bytes of a command that is looked at whole; a larger one passes in pieces."""
@@ -187,7 +188,7 @@ class Splitter:
 
     def _check(self, got: int, due: i64) -> None:
         if got != due:
-            raise RemoteProtocolError(f"Got packets out of order: {got} where {due} was due")
+            raise OutOfOrder
 
     def _begin_large(self, code: int) -> None:
         self.large_code = code if self._answer < 0 else ANSWER

@@ -121,9 +121,9 @@ def test_a_packet_of_a_large_command_out_of_order_is_refused() -> None:
     broken = renumber(packets, LARGEST + 4, 5)
     splitter = Splitter(1000)
     splitter.feed(broken)
-    with pytest.raises(RemoteProtocolError, match="6 where 1"):
+    with pytest.raises(RemoteProtocolError, match="out of order"):
         splitter.take_large()
-    with pytest.raises(RemoteProtocolError, match="6 where 1"):
+    with pytest.raises(RemoteProtocolError, match="out of order"):
         Splitter(2 * LARGEST).feed(broken)
 
 
@@ -146,7 +146,7 @@ def test_an_answer_counts_on_and_commands_begin_anew() -> None:
     splitter.expect_answer(4)
     assert splitter.feed(packet(4, b"")) == [(ANSWER, packet(4, b""))]
     splitter.expect_answer(4)
-    with pytest.raises(RemoteProtocolError, match="0 where 4"):
+    with pytest.raises(RemoteProtocolError, match="out of order"):
         splitter.feed(QUERY)
 
 
