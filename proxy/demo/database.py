@@ -103,6 +103,10 @@ class Database(Protocol):
         """What the driver raises."""
 
     @property
+    def accounts(self) -> int:
+        """How many rows its largest table has."""
+
+    @property
     def servers(self) -> Sequence[Server]:
         """All of them, the primary first."""
 

@@ -20,6 +20,7 @@ from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster, find_programs
 from proxy.demo.mysql_programs import Flavour
 from proxy.demo.mysql_server import MySQLServer
 from proxy.demo.processes import ProgramFailed
+from proxy.demo.schema import SCALE
 
 NAMES: Final[dict[Flavour, str]] = {"mariadb": "MariaDB", "mysql": "MySQL"}
 
@@ -96,6 +97,7 @@ class MySQLDatabase:
     port: Final = 6033
     ways: Final = ("as plain text",)
     hold_back: Final = "STOP REPLICA SQL_THREAD"
+    accounts: Final = SCALE * mysql_schema.ACCOUNTS
     errors: Final = (pymysql.MySQLError,)
 
     def __init__(self, flavour: Flavour, folder: Path) -> None:

@@ -31,6 +31,7 @@ class PostgresDatabase:
     client: Final = "psql"
     ways: Final = ("as a prepared statement", "as plain text")
     hold_back: Final = "SELECT pg_wal_replay_pause()"
+    accounts: Final = schema.SCALE * schema.ACCOUNTS
     errors: Final = (asyncpg.PostgresError, asyncpg.InterfaceError)
 
     def __init__(self, folder: Path) -> None:

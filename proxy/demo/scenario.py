@@ -82,8 +82,9 @@ def _build(
         running.enter_context(database)
         interrupts.check()
         database.make_user()
-    accounts = schema.SCALE * schema.ACCOUNTS
-    with screen.doing(f"the tables of pgbench, {accounts:,} accounts", schema.SCALE) as advance:
+    with screen.doing(
+        f"the tables of pgbench, {database.accounts:,} accounts", schema.SCALE
+    ) as advance:
         interrupts.run(database.load(advance))
         database.wait_replayed()
         interrupts.check()

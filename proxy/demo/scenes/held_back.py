@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 
 from proxy.demo.database import Server, Session
-from proxy.demo.scenes.statements import ACCOUNT, LAST_ACCOUNT, LAST_TELLER, TELLER, with_value
+from proxy.demo.scenes.statements import ACCOUNT, LAST_TELLER, TELLER, with_value
 from proxy.demo.stage import Spread, Stage, connected, fetch_number
 
 CLIENTS: Final = 8
@@ -41,7 +41,7 @@ async def hold_back(stage: Stage) -> None:
         return await fetch_number(connection, ANOTHER_TELLER, teller, next(numbers))
 
     async def read_account(connection: Session) -> int:
-        return await fetch_number(connection, ACCOUNT, random.randint(1, LAST_ACCOUNT))
+        return await fetch_number(connection, ACCOUNT, random.randint(1, stage.database.accounts))
 
     async with connected(stage.through, CLIENTS) as connections:
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.demo.database import Session
-from proxy.demo.scenes.statements import ACCOUNT, LAST_ACCOUNT, TELLER
+from proxy.demo.scenes.statements import ACCOUNT, TELLER
 from proxy.demo.stage import CACHE, Stage, connected, fetch_number
 
 CLIENTS: Final = 8
@@ -47,7 +47,7 @@ async def run_load(stage: Stage) -> None:
         ):
             tallies = await asyncio.gather(
                 *(
-                    _work(writer, reader, teller)
+                    _work(writer, reader, teller, stage.database.accounts)
                     for teller, (writer, reader) in enumerate(zip(writers, readers, strict=True), 1)
                 )
             )
@@ -68,7 +68,7 @@ async def run_load(stage: Stage) -> None:
     )
 
 
-async def _work(writer: Session, reader: Session, teller: int) -> Tally:
+async def _work(writer: Session, reader: Session, teller: int, accounts: int) -> Tally:
     """Be one client, with a connection to write and another to read."""
     tally = Tally()
     balance = await fetch_number(reader, TELLER, teller)
@@ -76,7 +76,7 @@ async def _work(writer: Session, reader: Session, teller: int) -> Tally:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         for number in range(READS_PER_WRITE):
-            highest = HOT_ACCOUNTS if number % 2 else LAST_ACCOUNT
+            highest = HOT_ACCOUNTS if number % 2 else accounts
             await fetch_number(reader, ACCOUNT, random.randint(1, highest))
         async with writer.transaction():
             await writer.execute(PAY_IN, teller)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.demo.schema import ACCOUNTS, SCALE, TELLERS
+from proxy.demo.schema import SCALE, TELLERS
 
 LAST_BRANCH: Final = SCALE
 LAST_TELLER: Final = SCALE * TELLERS
-LAST_ACCOUNT: Final = SCALE * ACCOUNTS
 
 ACCOUNT: Final = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
 TELLER: Final = "SELECT tbalance FROM pgbench_tellers WHERE tid = $1"
