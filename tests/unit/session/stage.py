@@ -18,9 +18,6 @@ from itertools import count
 from typing import Any
 
 from proxy.cache.store import Store
-from proxy.engines.postgres.dialect import PostgresDialect
-from proxy.engines.postgres.grammar import PostgresGrammar, defaults
-from proxy.engines.postgres.traces import PostgresTraces
 from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.contracts import STRONG, Contract
 from proxy.freshness.ledger import Ledger
@@ -38,22 +35,20 @@ from proxy.session.ports import Terms, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
-from proxy.session.state import UNTOUCHED, SessionState
+from proxy.session.state import SessionState
 from proxy.session.transaction import Transaction
 from proxy.settings.rule import Rule
 from proxy.sql.access import Access
 from proxy.sql.statement import Kind, Statement
 from proxy.topology.group import Group, Server, Sighting
 from proxy.types import Ending, PinReason, Position, Reason, Role, Table, Token
+from proxy.wire.exchange import Exchange
 from proxy.wire.postgres import backend, frontend
-from proxy.wire.postgres.client_engine import ClientEngine
-from proxy.wire.postgres.exchange import Exchange
-from proxy.wire.postgres.prepared import Library
-from proxy.wire.postgres.requests import Execution
+from proxy.wire.requests import Execution
+from tests.unit.session.words import POSTGRES, SHAPE, Words
 
-SHAPE = "0"
-DEFAULTS = defaults(search_path="public", isolation="read committed", encoding="UTF8", shape=SHAPE)
-GRAMMAR = PostgresGrammar()
+DEFAULTS = POSTGRES.defaults
+GRAMMAR = POSTGRES.grammar
 
 # What is said. Each is bytes; a test puts them together with `+`.
 
@@ -203,8 +198,8 @@ class Link:
         self.stage = stage
         self.server = server
         self.name = server.host
-        self.exchange = Exchange({}, room)
-        self.state: SessionState = UNTOUCHED
+        self.exchange: Any = stage.words.exchange(room)
+        self.state: SessionState = stage.words.fresh
         self.shape = SHAPE
         self.sequences_of: object = None
         self.stained_by: object = None
@@ -332,7 +327,9 @@ class Stage:
         room: int = 100,
         rules: Iterable[Rule] = (),
         contract: Contract = STRONG,
+        words: Words = POSTGRES,
     ) -> None:
+        self.words = words
         self.policy = Policy(contract, RuleBook(rules))
         self.misread_words: list[str] = []
         self.mirrored: list[tuple[str | None, bytes]] = []
@@ -346,8 +343,8 @@ class Stage:
         self.tokens = lambda: Token(next(tokens))
         self.ledger = Ledger(self.tokens())
         self.planner = Planner(self.ledger)
-        self.reader = Reader()
-        self.library = Library(
+        self.reader = Reader(language=words.language)
+        self.library = words.library(
             lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
         )
         self.catalog = Catalog("shop")
@@ -362,9 +359,9 @@ class Stage:
         self.results: Results | None = None
         if cache:
             self.results = Results(Store(1 << 20, 1 << 16), self.ledger, single_flight=True)
-        self.dialect = PostgresDialect()
-        self.grammar = GRAMMAR
-        self.traces = PostgresTraces(self.dialect)
+        self.dialect = words.dialect
+        self.grammar = words.grammar
+        self.traces = words.traces()
         self.terms = Terms(frozenset(pins), one_statement)
         self.max_queued = 1 << 20
         self.late_begin = late_begin
@@ -402,16 +399,16 @@ class Stage:
         profile = Profile(
             self.planner,
             self.results,
-            GRAMMAR,
+            self.grammar,
             group="g",
             user="ann",
             database="shop",
-            startup=SessionState.of(settings or {}, {}),
-            defaults=DEFAULTS,
+            startup=SessionState.of({**dict(self.words.fresh.settings), **(settings or {})}, {}),
+            defaults=self.words.defaults,
             levels=self.levels,
             policy=self.policy,
         )
-        engine = ClientEngine(self.library)
+        engine = self.words.client(self.library)
         return Session(self, shell, engine, profile, self.terms, self.traces), shell
 
     # The conversation.
@@ -563,7 +560,8 @@ def client(*messages: bytes, session: Session | None = None) -> Event:
     def happen(stage: Stage) -> None:
         who = session or stage.session
         answers = who.answers
-        if answers is not None and data[:1] == b"Q" and (answer := answers.get(data)) is not None:
+        is_query = answers is not None and stage.words.is_query(data)
+        if is_query and (answer := answers.get(data)) is not None:
             entry = answer.entry
             if stage.ledger.fast_ok(entry.read_set, entry.version, stage.now):
                 stage.did("at once", who.beside(answer.pieces[0]))

@@ -70,40 +70,6 @@ def filled(stage: Stage) -> Stage:
     return stage
 
 
-def test_the_same_bytes_are_answered_at_once(filled: Stage) -> None:
-    filled >> client(SELECT) << at_once(result("1"))
-
-
-def test_another_client_is_answered_at_once(filled: Stage) -> None:
-    other, _ = filled.enter("other")
-    filled >> client(SELECT, session=other) << at_once(result("1"))
-
-
-def test_a_result_is_stale_once_its_table_was_written(filled: Stage) -> None:
-    filled >> elsewhere(lambda s: writes(s, "orders"))
-    filled >> client(SELECT) << asks("primary", SELECT)
-    filled >> answers("primary", result("2")) << told(result("2")) << released("primary")
-    filled >> client(SELECT) << at_once(result("2"))
-
-
-def test_a_result_is_not_used_while_its_table_is_being_written(filled: Stage) -> None:
-    table = filled.catalog.table("orders")
-    filled >> elsewhere(lambda s: s.marks.append(s.ledger.mark([table], s.tokens())))
-    filled >> client(SELECT) << asks("primary", SELECT)
-    filled >> answers("primary", result("1")) << told(result("1")) << released("primary")
-    filled >> elsewhere(lambda s: s.ledger.rollback(s.marks.pop()))
-    filled >> client(SELECT) << at_once(result("1"))
-
-
-def test_a_result_overtaken_by_a_commit_is_not_kept(stage: Stage) -> None:
-    stage >> client(SELECT) << asks("replica", SELECT)
-    stage >> answers("replica", COLUMNS) << told(COLUMNS)
-    stage >> elsewhere(lambda s: writes(s, "orders"))
-    rest = rows("1") + IDLE
-    stage >> answers("replica", rest) << told(rest) << released("replica")
-    stage >> client(SELECT) << asks("primary", SELECT)
-
-
 def test_a_simple_query_is_answered_with_what_the_extended_protocol_fetched(stage: Stage) -> None:
     stage >> client(READ) << asks("replica", READ)
     stage >> answers("replica", READ_RESULT) << told(READ_RESULT) << released("replica")

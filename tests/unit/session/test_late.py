@@ -78,17 +78,6 @@ def open_at_primary(stage: Stage, *commands: str) -> None:
     stage >> answers("primary", done + IN_TRANSACTION)
 
 
-def test_a_transaction_that_only_reads_is_never_begun(stage: Stage) -> None:
-    begin(stage)
-    read(stage)
-    read(stage)
-    stage >> client(COMMIT) << told(complete("COMMIT") + IDLE)
-    stage >> client(SELECT) << asks("replica", SELECT)
-    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
-    assert stage.reasons == [Reason.REPLICA] * 3
-    assert stage.held == [Held.SPARED]
-
-
 @pytest.mark.parametrize(
     "first",
     [

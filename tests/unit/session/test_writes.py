@@ -83,53 +83,6 @@ def runs(stage: Stage, sql: str, tag: str, ready: bytes = IN_TRANSACTION) -> Non
     stage >> answers("primary", done(tag, ready)) << told(done(tag, ready))
 
 
-def test_a_write_is_marked_before_it_is_sent(stage: Stage, orders: Table) -> None:
-    stage >> client(INSERT) << marked(orders) << asks("primary", INSERT)
-    assert stage.ledger.is_pending(orders)
-    stage >> answers("primary", INSERTED) << told(INSERTED) << settled(True) << released("primary")
-    assert not stage.ledger.is_pending(orders)
-    assert stage.rows == [{orders: 1}]
-    stage.finish()
-
-
-def test_a_write_that_failed_changed_nothing(stage: Stage, orders: Table) -> None:
-    stage >> client(INSERT) << marked(orders) << asks("primary", INSERT)
-    failed = error("23505") + IDLE
-    stage >> answers("primary", failed) << told(failed) << settled(False) << released("primary")
-    stage.finish()
-
-
-def test_a_transaction_is_marked_at_its_commit(stage: Stage, orders: Table, items: Table) -> None:
-    begin(stage)
-    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
-    runs(stage, "UPDATE items SET a = 1", "UPDATE 7")
-    assert not stage.ledger.unsettled()
-    stage >> client(COMMIT) << marked(orders, items) << asks("primary", COMMIT)
-    stage >> answers("primary", done("COMMIT")) << told(done("COMMIT"))
-    stage << settled(True) << released("primary")
-    assert stage.rows == [{orders: 1, items: 7}]
-    stage.finish()
-
-
-def test_a_transaction_rolled_back_is_never_marked(stage: Stage) -> None:
-    begin(stage)
-    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
-    stage >> client(ROLLBACK) << asks("primary", ROLLBACK)
-    stage >> answers("primary", done("ROLLBACK")) << told(done("ROLLBACK")) << released("primary")
-    stage.finish()
-
-
-def test_a_transaction_that_only_read_is_never_marked(stage: Stage) -> None:
-    begin(stage)
-    select = query("SELECT a FROM orders")
-    stage >> client(select) << asks("primary", select)
-    answer = rows("1") + IN_TRANSACTION
-    stage >> answers("primary", answer) << told(answer)
-    stage >> client(COMMIT) << asks("primary", COMMIT)
-    stage >> answers("primary", done("COMMIT")) << told(done("COMMIT")) << released("primary")
-    stage.finish()
-
-
 def test_a_commit_with_a_farewell_behind_it_is_one(stage: Stage, orders: Table) -> None:
     """The server process ends, and says so in the same breath."""
     begin(stage)
@@ -169,36 +122,6 @@ def test_the_commit_of_a_failed_transaction_is_no_commit(stage: Stage, orders: T
     stage.finish()
 
 
-def test_a_chained_transaction_begins_with_nothing_written(
-    stage: Stage, orders: Table, items: Table
-) -> None:
-    begin(stage)
-    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
-    chain = query("COMMIT AND CHAIN")
-    stage >> client(chain) << marked(orders) << asks("primary", chain)
-    reply = done("COMMIT", IN_TRANSACTION)
-    stage >> answers("primary", reply) << told(reply) << settled(True)
-    runs(stage, "INSERT INTO items VALUES (1)", "INSERT 0 1")
-    stage >> client(COMMIT) << marked(items) << asks("primary", COMMIT)
-    stage >> answers("primary", done("COMMIT")) << told(done("COMMIT"))
-    stage << settled(True) << released("primary")
-    stage.finish()
-
-
-def test_a_connection_lost_under_a_commit_leaves_its_outcome_open(
-    stage: Stage, orders: Table
-) -> None:
-    begin(stage)
-    runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
-    stage >> client(COMMIT) << marked(orders) << asks("primary", COMMIT)
-    stage >> breaks("primary") << LOST
-    kind, _, said = stage.events.popleft()
-    assert kind == "told"
-    assert backend.read_error(said)[b"C"] == b"08007"
-    stage << CLOSES
-    assert stage.ledger.is_pending(orders)
-
-
 def test_a_server_that_says_why_it_ends_a_write_has_said_all(stage: Stage, orders: Table) -> None:
     """What became of the write is open all the same."""
     stage >> client(INSERT) << marked(orders) << asks("primary", INSERT)
@@ -206,15 +129,6 @@ def test_a_server_that_says_why_it_ends_a_write_has_said_all(stage: Stage, order
     stage >> answers("primary", goodbye) << told(goodbye)
     stage >> breaks("primary") << LOST << CLOSES
     assert stage.ledger.is_pending(orders)
-
-
-def test_a_connection_lost_in_a_transaction_says_what_happened(stage: Stage) -> None:
-    begin(stage)
-    stage >> breaks("primary")
-    kind, _, said = stage.events.popleft()
-    assert kind == "told"
-    assert backend.read_error(said)[b"C"] == b"08006"
-    stage << CLOSES
 
 
 def test_a_text_with_control_inside_counts_as_committed_even_when_it_fails(
