@@ -142,6 +142,8 @@ class MySQLServer(MySQLConsole):
     def _command(self) -> list[str]:
         settings = {
             "datadir": str(self.data),
+            # A MariaDB that starts deletes what it takes for leftovers, of others', too.
+            "tmpdir": str(self._account.make_folder(self.data.with_suffix(".tmp"))),
             "socket": str(self.socket),
             "pid-file": str(self.data.with_suffix(".pid")),
             "port": str(self.port),
