@@ -103,7 +103,10 @@ class MySQLDatabase:
     def __init__(self, flavour: Flavour, folder: Path) -> None:
         self._flavour: Flavour = flavour
         self._programs = find_programs(flavour)
-        self._cluster = MySQLCluster(folder / "my", self._programs, replicas=2)
+        # As MySQL has it by default: without TLS its usual logins need the password itself in
+        # clear, or a key that somebody in the middle could have made.
+        has_tls = flavour == "mysql"
+        self._cluster = MySQLCluster(folder / "my", self._programs, replicas=2, tls=has_tls)
 
     @property
     def title(self) -> str:
