@@ -60,8 +60,7 @@ PLUGINS: Final = ("metadata_lock_info", "auth_ed25519")
 """Of MariaDB, where they are installed."""
 
 CONTROL_RIGHTS: Final[dict[Flavour, str]] = {
-    "mariadb": "SELECT, SHOW VIEW, TRIGGER, EVENT, PROCESS, BINLOG MONITOR, SLAVE MONITOR,"
-    " CONNECTION ADMIN",
+    "mariadb": "SELECT, SHOW VIEW, TRIGGER, EVENT, PROCESS, SLAVE MONITOR, CONNECTION ADMIN",
     "mysql": "SELECT, SHOW VIEW, TRIGGER, EVENT, SHOW_ROUTINE, PROCESS, REPLICATION CLIENT,"
     " CONNECTION_ADMIN",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.demo.local_mysql import CONTROL_RIGHTS
 from proxy.demo.local_postgres import PostgresCluster
 from proxy.demo.processes import wait_until
 from proxy.errors import Fault
@@ -18,7 +19,7 @@ from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ROOT, ProxyUnderTest
 
 GUIDE = (Path(ROOT) / "docs" / "operating.md").read_text()
-RIGHTS, FUNCTION = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
+RIGHTS, FUNCTION, *OF_MYSQL = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
 AUTH_QUERY = re.findall(r'^auth_query = "(.*)"$', GUIDE, re.MULTILINE)[0]
 OF_PASSWORDS = re.findall(r"GRANT SELECT ON .*", RIGHTS)[0]
 
@@ -78,6 +79,11 @@ def test_reasons_and_sqlstates_of_the_guide_are_all_there_are() -> None:
     assert {reason.value for reason in PinReason} <= named
     ours = {state.decode() for fault, state in SQLSTATES.items() if fault not in FROM_A_SERVER}
     assert set(re.findall(r"^\| `([0-9A-Z]{5})`", GUIDE, re.MULTILINE)) <= ours
+
+
+def test_mysql_control_users_get_the_rights_that_all_our_own_ones_have() -> None:
+    for sql, rights in zip(OF_MYSQL, CONTROL_RIGHTS.values(), strict=True):
+        assert f"GRANT {rights} ON *.* TO" in sql
 
 
 FROM_A_SERVER = (Fault.UNKNOWN_DATABASE,)
