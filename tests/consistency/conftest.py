@@ -5,14 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from proxy.demo.local_mysql import MySQLCluster, temporary_mysql
 from proxy.demo.local_postgres import PostgresCluster, temporary_cluster
-from tests.consistency.proxied import Place
+from proxy.demo.mysql_programs import Flavour
+from tests.consistency import mysql_topics
+from tests.consistency.proxied import CLIENT, Place
 from tests.consistency.run import client_processes, commit_with
 from tests.consistency.topics import schema
+from tests.integration.conftest import heal_mysql, require
 
 _numbers = itertools.count(1)
 
@@ -66,3 +71,44 @@ def heal(cluster: PostgresCluster) -> None:
         replica.resume_replay()
     commit_with(cluster.primary, "on")
     cluster.wait_replayed()
+
+
+@pytest.fixture(params=["mariadb", "mysql"])
+def mysql_place(
+    request: pytest.FixtureRequest, processes: Executor, tmp_path: Path
+) -> Iterator[Place]:
+    """The same over servers of MariaDB's and MySQL's, with a database of this test's."""
+    cluster: MySQLCluster = request.getfixturevalue(f"all_{request.param}_servers")
+    name = f"consistency_{next(_numbers)}"
+    primary = cluster.primary
+    primary.execute(f"CREATE DATABASE {name}; GRANT ALL ON {name}.* TO '{CLIENT}'@'%'")
+    primary.execute(mysql_topics.schema(), database=name)
+    cluster.wait_replayed()
+    yield Place(cluster, name, processes, tmp_path)
+    for server in list(cluster.retired):
+        cluster.rejoin(server)
+    heal_mysql(cluster)
+    cluster.primary.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(scope="session")
+def all_mariadb_servers() -> Iterator[MySQLCluster]:
+    """A primary and two replicas of MariaDB's."""
+    with _clients_served("mariadb") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def all_mysql_servers() -> Iterator[MySQLCluster]:
+    """A primary and two replicas of MySQL's."""
+    with _clients_served("mysql") as cluster:
+        yield cluster
+
+
+@contextmanager
+def _clients_served(flavour: Flavour) -> Iterator[MySQLCluster]:
+    require(flavour)
+    with temporary_mysql(flavour) as cluster:
+        cluster.primary.execute(f"CREATE USER '{CLIENT}'@'%' IDENTIFIED BY '{cluster.password}'")
+        cluster.wait_replayed()
+        yield cluster

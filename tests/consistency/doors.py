@@ -1,18 +1,15 @@
-"""The ways into a server: each a driver with one of its manners of speaking the protocol."""
+"""The ways into PostgreSQL: each a driver with one of its manners of speaking the protocol."""
 
 from __future__ import annotations
 
-import re
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import asyncpg
 import psycopg
 
+from tests.consistency.door import CONNECT_TIMEOUT, Door, inline, literal, used
 from tests.consistency.topics import Row
-
-CONNECT_TIMEOUT: Final = 10.0
 
 ERRORS: Final = (
     asyncpg.PostgresError,
@@ -26,38 +23,25 @@ ERRORS: Final = (
 )
 """Whatever a driver raises when a statement fails, a connection breaks or time is up."""
 
-PLACEHOLDER: Final = re.compile(r"\$(\d)")
+
+class PostgresDoor(Door):
+    """See the base."""
+
+    errors = ERRORS
+    begins = ("BEGIN", "BEGIN READ ONLY")
+    snapshot = ("BEGIN ISOLATION LEVEL REPEATABLE READ",)
+    try_again = "40001"
+
+    @staticmethod
+    def code(error: BaseException) -> str:
+        return sqlstate(error)
+
+    @staticmethod
+    def is_certain(error: BaseException) -> bool:
+        return is_certain(error)
 
 
-class Door(ABC):
-    """One connection. Statements have $1 and $2 for values, as PostgreSQL itself writes them."""
-
-    way: ClassVar[str]
-
-    @abstractmethod
-    async def open(self, dsn: str) -> None:
-        """Connect."""
-
-    @abstractmethod
-    async def fetch(self, statement: str, *values: int | str) -> Sequence[Row]:
-        """Return a statement's rows."""
-
-    @abstractmethod
-    async def execute(self, statement: str, *values: int | str) -> str:
-        """Run a statement and return its tag, as "UPDATE 1"."""
-
-    async def fetch_many(
-        self, requests: Sequence[tuple[str, tuple[int | str, ...]]]
-    ) -> list[Sequence[Row]]:
-        """Return the rows of several statements, which is what a pipeline is for."""
-        return [await self.fetch(statement, *values) for statement, values in requests]
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Let go of the connection, whatever state it is in."""
-
-
-class Asyncpg(Door):
+class Asyncpg(PostgresDoor):
     """Named prepared statements, binary, kept for the connection's life; no values: simple."""
 
     way = "asyncpg, prepared"
@@ -97,7 +81,7 @@ class AsyncpgUnnamed(Asyncpg):
     cached_statements = 0
 
 
-class Psycopg(Door):
+class Psycopg(PostgresDoor):
     """The extended protocol in one go, in text."""
 
     way = "psycopg, extended"
@@ -201,23 +185,6 @@ DOORS: Final[tuple[type[Door], ...]] = (
     PsycopgExecute,
     PsycopgPipeline,
 )
-
-
-def used(statement: str, values: Sequence[int | str]) -> Sequence[int | str]:
-    """Return the values that a statement asks for: it may know of $1 only, or of none."""
-    return values[: max((int(it) for it in PLACEHOLDER.findall(statement)), default=0)]
-
-
-def literal(value: int | str) -> str:
-    """Write a value of ours into SQL."""
-    return str(value) if isinstance(value, int) else f"'{value}'"
-
-
-def inline(statement: str, values: Sequence[int | str]) -> str:
-    """Replace a statement's placeholders, if it is given values."""
-    if not values:
-        return statement
-    return PLACEHOLDER.sub(lambda found: literal(values[int(found[1]) - 1]), statement)
 
 
 def sqlstate(error: BaseException) -> str:

@@ -8,10 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, unique
-from typing import Final
+from functools import singledispatch
+from typing import Final, TypeAlias
 
+from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.local_postgres import PostgresCluster, Server
+from proxy.demo.mysql_server import MySQLServer
 from tests.consistency.history import Event
+
+AnyServer: TypeAlias = Server | MySQLServer
+AnyCluster: TypeAlias = PostgresCluster | MySQLCluster
 
 
 @unique
@@ -22,12 +28,24 @@ class Fault(Enum):
     KILL = "killed and started"
     CRASH = "one backend killed: crash restart"
     STOP = "stopped and started"
+    DELAY = "replays late, on purpose"
+    SWITCH = "made read-only, waited for, killed, and replaced by a replica"
 
 
 REPLICA_FAULTS: Final = (*[Fault.LAG] * 4, *[Fault.KILL] * 2, Fault.CRASH, Fault.STOP)
 """For a replica, each as often as it is here: what tests most is a replica that lags."""
 
-LONGEST: Final = {Fault.LAG: 2.0, Fault.KILL: 0.7, Fault.CRASH: 0.0, Fault.STOP: 0.7}
+MYSQL_REPLICA_FAULTS: Final = (*[Fault.LAG] * 4, *[Fault.DELAY] * 2, Fault.KILL, Fault.STOP)
+"""The same, where a process that dies takes the whole server with it."""
+
+LONGEST: Final = {
+    Fault.LAG: 2.0,
+    Fault.KILL: 0.7,
+    Fault.CRASH: 0.0,
+    Fault.STOP: 0.7,
+    Fault.DELAY: 2.5,
+    Fault.SWITCH: 0.0,
+}
 """Seconds that it lasts at most, a server's start not counted."""
 
 LONGEST_PEACE: Final = 1.5
@@ -94,7 +112,7 @@ class Faults:
         events: What was done, and when.
     """
 
-    def __init__(self, cluster: PostgresCluster, plans: Sequence[Sequence[Planned]]) -> None:
+    def __init__(self, cluster: AnyCluster, plans: Sequence[Sequence[Planned]]) -> None:
         self.events: list[Event] = []
         self._cluster = cluster
         self._plans = plans
@@ -116,47 +134,88 @@ class Faults:
             time.sleep(max(0.0, began + it.at - time.monotonic()))
             self._suffer(servers[it.server], it)
 
-    def _suffer(self, server: Server, planned: Planned) -> None:
+    def _suffer(self, server: AnyServer, planned: Planned) -> None:
         start = time.monotonic()
         text = f"{server.name} {planned.fault.value}"
         behind = 0
         if planned.fault is Fault.LAG:
-            behind = self._lag(server, planned.lasts)
+            behind = _lag(server, planned.lasts)
+        elif planned.fault is Fault.SWITCH:
+            assert isinstance(self._cluster, MySQLCluster)
+            _switch(self._cluster)
         else:
             CARRIED_OUT[planned.fault](server, planned.lasts)
         self.events.append(Event(start, time.monotonic(), text, behind))
 
-    def _lag(self, server: Server, lasts: float) -> int:
-        """Hold a replica back; returns how far behind it was in the end."""
-        server.pause_replay()
-        time.sleep(lasts)
-        # Against what it received, since the primary may be down.
-        behind = server.fetch_value(
-            "SELECT (pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn())::bigint"
-        )
-        server.resume_replay()
-        assert isinstance(behind, int)
-        return behind
+
+def _lag(server: AnyServer, lasts: float) -> int:
+    """Hold a replica back; returns how far behind it was in the end."""
+    server.pause_replay()
+    time.sleep(lasts)
+    behind = bytes_behind(server)
+    server.resume_replay()
+    return behind
 
 
-def _kill(server: Server, lasts: float) -> None:
+@singledispatch
+def bytes_behind(server: AnyServer) -> int:
+    """Ask a replica how much it has not replayed of what it received: the primary may be down."""
+    assert isinstance(server, Server)
+    behind = server.fetch_value(
+        "SELECT (pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn())::bigint"
+    )
+    assert isinstance(behind, int)
+    return behind
+
+
+@bytes_behind.register
+def _(server: MySQLServer) -> int:
+    status = server.status()
+    source = "Master" if server.flavour == "mariadb" else "Source"
+    if status[f"{source}_Log_File"] != status[f"Relay_{source}_Log_File"]:
+        return 0  # they do not compare
+    read, done = status[f"Read_{source}_Log_Pos"], status[f"Exec_{source}_Log_Pos"]
+    assert isinstance(read, int)
+    assert isinstance(done, int)
+    return read - done
+
+
+def _delay(server: AnyServer, lasts: float) -> None:
+    assert isinstance(server, MySQLServer)
+    server.delay_replay(1)
+    time.sleep(lasts)
+    server.delay_replay(0)
+
+
+def _switch(cluster: MySQLCluster) -> None:
+    """Lose the primary, but nothing that it had acknowledged."""
+    heir = cluster.replicas[-1]
+    cluster.primary.set_read_only(True)
+    cluster.wait_replayed(heir)
+    cluster.primary.kill()
+    cluster.fail_over(heir)
+
+
+def _kill(server: AnyServer, lasts: float) -> None:
     server.kill()
     time.sleep(lasts)
     server.start()
 
 
-def _stop(server: Server, lasts: float) -> None:
+def _stop(server: AnyServer, lasts: float) -> None:
     server.stop()
     time.sleep(lasts)
     server.start()
 
 
-def _crash(server: Server, _: float) -> None:
+def _crash(server: AnyServer, _: float) -> None:
+    assert isinstance(server, Server)
     server.crash_backend()
 
 
-CARRIED_OUT: Final[dict[Fault, Callable[[Server, float], None]]] = {
+CARRIED_OUT: Final[dict[Fault, Callable[[AnyServer, float], None]]] = {
     Fault.KILL: _kill,
     Fault.STOP: _stop,
     Fault.CRASH: _crash,
+    Fault.DELAY: _delay,
 }

@@ -3,17 +3,56 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
+from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster
+from proxy.demo.local_postgres import SUPERUSER
+from tests.consistency.faults import AnyCluster
 from tests.consistency.run import Ground
 from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 
 SERVE_WITHOUT = (sys.executable, "-m", "tests.consistency.serve")
+
+
+CLIENT = "app"
+"""Who logs in to MySQL and MariaDB: nobody who may write where nothing may be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who logs in, and how that is written.
+
+    Attributes:
+        engine: A name in `ENGINES`.
+        scheme: Of connection strings.
+        control: The control user and its password.
+        client: The clients' user and its password.
+        group: Settings of the server group that the engine asks for.
+    """
+
+    engine: str
+    scheme: str
+    control: tuple[str, str]
+    client: tuple[str, str]
+    group: Mapping[str, Setting]
+
+    @classmethod
+    def to(cls, cluster: AnyCluster) -> Access:
+        """Say it of a cluster."""
+        if isinstance(cluster, MySQLCluster):
+            return cls(
+                engine="mysql",
+                scheme="mysql",
+                control=(CONTROL_USER, cluster.control_password),
+                client=(CLIENT, cluster.password),
+                group={"engine": "mysql", "server_tls_sslmode": "disable"},
+            )
+        user = (SUPERUSER, cluster.password)
+        return cls(engine="postgres", scheme="postgresql", control=user, client=user, group={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +66,7 @@ class Place:
         folder: For the proxy's files.
     """
 
-    cluster: PostgresCluster
+    cluster: AnyCluster
     database: str
     processes: Executor
     folder: Path
@@ -44,17 +83,21 @@ class Place:
             group: Settings of its server group.
         """
         switches = [word for rule in without for word in ("--without", rule)]
+        access = Access.to(self.cluster)
+        control, password = access.control
         proxy = ProxyUnderTest(
             self.folder,
             servers or [server.address for server in self.cluster.servers],
-            auth_user=SUPERUSER,
-            auth_password=self.cluster.password,
-            group=group,
+            auth_user=control,
+            auth_password=password,
+            group={**access.group, **group},
             command=[*SERVE_WITHOUT, *switches] if without else SERVE,
         )
         with proxy:
-            dsn = proxy.dsn(self.database, user=SUPERUSER, password=self.cluster.password)
-            yield Ground(self.cluster, self.database, self.processes, dsn, (dsn,)), proxy
+            user, password = access.client
+            dsn = proxy.dsn(self.database, user=user, password=password, scheme=access.scheme)
+            ground = Ground(self.cluster, self.database, self.processes, dsn, (dsn,), access.engine)
+            yield ground, proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +125,7 @@ class Yield:
     refused: float
 
     @classmethod
-    def of(cls, proxy: ProxyUnderTest, cluster: PostgresCluster) -> Yield:
+    def of(cls, proxy: ProxyUnderTest, cluster: AnyCluster) -> Yield:
         """Ask a proxy for its counters."""
         return cls(
             hits=proxy.metric("tidegate_cache_hits_total"),

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
-from proxy.demo.local_postgres import PostgresCluster, Server
+from proxy.demo.local_postgres import Server
 from proxy.demo.processes import wait_until
 from tests.consistency.anomalies import Verdict
-from tests.consistency.faults import Faults, Planned
+from tests.consistency.engines import ENGINES
+from tests.consistency.faults import AnyCluster, AnyServer, Faults, Planned
 from tests.consistency.history import History, Value, started_with
 from tests.consistency.judge import judge
-from tests.consistency.workload import PATIENCE, Load, read_state, work
+from tests.consistency.workload import PATIENCE, Load, read_state, ready, work
 
 PROCESSES = 2
 
@@ -28,6 +29,9 @@ HEAD_START = 0.2
 def client_processes() -> Iterator[Executor]:
     """Lend processes for clients. They are new ones, not copies: nothing of ours is in them."""
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
+        # Each has imported all drivers by then, which takes longer than a head start.
+        for future in [processes.submit(ready) for _ in range(PROCESSES)]:
+            future.result()
         yield processes
 
 
@@ -41,13 +45,15 @@ class Ground:
         processes: Where the clients live.
         write_dsn: Where writers connect.
         read_dsns: Where readers do, one after the other.
+        engine: What the servers are: a name in `ENGINES`.
     """
 
-    cluster: PostgresCluster
+    cluster: AnyCluster
     database: str
     processes: Executor
     write_dsn: str
     read_dsns: tuple[str, ...]
+    engine: str = "postgres"
 
     def run(self, seconds: float, plans: Sequence[Sequence[Planned]] = (), **load: Any) -> Verdict:
         """Let clients work, let faults happen, and judge.
@@ -57,7 +63,7 @@ class Ground:
             plans: The faults, as `faults.plan` draws them.
             load: What is not to be as in `Load`.
         """
-        state = read_state(self.cluster.primary.dsn(self.database))
+        state = read_state(ENGINES[self.engine], self.cluster.primary.dsn(self.database))
         began = time.monotonic()
         loads = [
             Load(
@@ -69,6 +75,7 @@ class Ground:
                 process=number,
                 processes=PROCESSES,
                 state=state,
+                engine=self.engine,
                 **load,
             )
             for number in range(PROCESSES)
@@ -89,14 +96,15 @@ def _without_lists(state: dict[str, Value]) -> list[tuple[str, Value]]:
     return [(name, value) for name, value in state.items() if not isinstance(value, str)]
 
 
-def commit_with(primary: Server, synchronous_commit: str, standbys: str = "") -> None:
+def commit_with(primary: AnyServer, synchronous_commit: str, standbys: str = "") -> None:
     """Set what a commit waits for, and wait until it does.
 
     Args:
-        primary: The server to set.
+        primary: The server to set, of PostgreSQL's.
         synchronous_commit: The setting of that name.
         standbys: `synchronous_standby_names`.
     """
+    assert isinstance(primary, Server)
     settings = {
         "synchronous_commit": synchronous_commit,
         "synchronous_standby_names": standbys,

@@ -6,7 +6,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from tests.consistency.doors import inline, is_certain, used
+from tests.consistency.door import inline, used
+from tests.consistency.doors import is_certain
 from tests.consistency.topics import TOPICS
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 from tests.consistency.history import Pair, Value
@@ -104,20 +105,23 @@ def registers(*names: str) -> Interpretation:
     return interpret
 
 
-def _pairs(row: Row) -> Seen:
+def pairs(row: Row) -> Seen:
+    """Interpret a row of a key, the numbers of two sides, and their total."""
     key, left, right, total = row
     return [(f"transfer:{key}", Pair(_int(left), _int(right), _int(total)))]
 
 
-def _lists(row: Row) -> Seen:
+def lists(row: Row) -> Seen:
+    """Interpret a row of a key and a list's text."""
     key, items = row
     return [(f"list:{key}", str(items))]
 
 
 def _int(value: object) -> int:
-    if not isinstance(value, int):
+    # A sum of MySQL's is a DECIMAL.
+    if not isinstance(value, int | Decimal):
         raise ValueError(f"{value!r} is not a number")
-    return value
+    return int(value)
 
 
 def transaction(*statements: str) -> Write:
@@ -128,7 +132,8 @@ def rolled_back(*statements: str) -> Write:
     return Write(("BEGIN", *statements, "ROLLBACK"), rolls_back=True)
 
 
-def _update(table: str) -> str:
+def update(table: str) -> str:
+    """Write what lets a register grow."""
     return f"UPDATE {table} SET v = $2 WHERE k = $1 AND v < $2"
 
 
@@ -157,7 +162,7 @@ def _reads(table: str, topic: str) -> tuple[Read, ...]:
     )
 
 
-def _register(
+def register(
     name: str,
     *,
     keys: int,
@@ -198,27 +203,27 @@ CREATE TABLE filler AS SELECT n FROM generate_series(1, 250) n;
 """
 """Rows without meaning: two of it make a read slow that is no different otherwise."""
 
-HOT: Final = _register(
+HOT: Final = register(
     "hot",
     keys=4,
     pause=0.008,
     writes=(
-        Write((_update("hot"),)),
-        transaction(_update("hot")),
-        rolled_back(_update("hot")),
+        Write((update("hot"),)),
+        transaction(update("hot")),
+        rolled_back(update("hot")),
     ),
 )
 
-WARM: Final = _register(
+WARM: Final = register(
     "warm",
     keys=8,
     pause=0.1,
     weight=3.0,
     writes=(
-        Write((_update("warm"),)),
-        transaction(_update("warm")),
-        rolled_back(_update("warm")),
-        transaction("SAVEPOINT s", _update("warm"), "ROLLBACK TO s", _update("warm")),
+        Write((update("warm"),)),
+        transaction(update("warm")),
+        rolled_back(update("warm")),
+        transaction("SAVEPOINT s", update("warm"), "ROLLBACK TO s", update("warm")),
         Write(
             (
                 "WITH written AS (UPDATE warm SET v = $2 WHERE k = $1 AND v < $2 RETURNING k)"
@@ -234,12 +239,12 @@ WARM: Final = _register(
     ),
 )
 
-COLD: Final = _register(
+COLD: Final = register(
     "cold",
     keys=8,
     pause=0.8,
     weight=8.0,
-    writes=(Write((_update("cold"),)), transaction("SELECT v FROM cold", _update("cold"))),
+    writes=(Write((update("cold"),)), transaction("SELECT v FROM cold", update("cold"))),
     more_reads=(
         Read(
             "SELECT k, cold.v, warm.v FROM cold JOIN warm USING (k) WHERE k = $1",
@@ -254,7 +259,7 @@ COLD: Final = _register(
     ),
 )
 
-UPSERTED: Final = _register(
+UPSERTED: Final = register(
     "upserted",
     keys=6,
     pause=0.3,
@@ -272,11 +277,11 @@ UPSERTED: Final = _register(
     ),
 )
 
-CASCADED: Final = _register(
+CASCADED: Final = register(
     "cascaded",
     keys=6,
     pause=0.3,
-    writes=(Write((_update("parent"),)), transaction(_update("parent"))),
+    writes=(Write((update("parent"),)), transaction(update("parent"))),
     schema="""
 CREATE TABLE parent (k int PRIMARY KEY, v bigint NOT NULL, UNIQUE (k, v));
 CREATE TABLE cascaded (k int PRIMARY KEY, v bigint NOT NULL,
@@ -286,15 +291,15 @@ INSERT INTO cascaded SELECT k, 0 FROM generate_series(1, 6) k;
 """,
 )
 
-AUDITED: Final = _register(
+AUDITED: Final = register(
     "audited",
     keys=6,
     pause=0.4,
     table="audit",
     writes=(
-        Write((_update("audited"),)),
-        transaction(_update("audited")),
-        rolled_back(_update("audited")),
+        Write((update("audited"),)),
+        transaction(update("audited")),
+        rolled_back(update("audited")),
     ),
     schema=_table("audited", 6)
     + _table("audit", 6)
@@ -308,7 +313,7 @@ CREATE TRIGGER keep_audit AFTER UPDATE ON audited FOR EACH ROW EXECUTE FUNCTION 
 """,
 )
 
-CALLED: Final = _register(
+CALLED: Final = register(
     "called",
     keys=6,
     pause=0.4,
@@ -330,12 +335,12 @@ $$;
 """,
 )
 
-VIEWED: Final = _register(
+VIEWED: Final = register(
     "viewed",
     keys=6,
     pause=0.4,
     table="wide_view",
-    writes=(Write((_update("viewed"),)), transaction(_update("narrow_view"))),
+    writes=(Write((update("viewed"),)), transaction(update("narrow_view"))),
     schema=_table("viewed", 6)
     + """
 CREATE VIEW narrow_view AS SELECT k, v FROM viewed WHERE k > 0;
@@ -343,14 +348,14 @@ CREATE VIEW wide_view AS SELECT k, max(v) AS v FROM narrow_view GROUP BY k;
 """,
 )
 
-PARTED: Final = _register(
+PARTED: Final = register(
     "parted",
     keys=4,
     pause=0.3,
     writes=(
-        Write((_update("parted"),)),
-        Write((_update("parted_low"),)),
-        transaction(_update("parted_low")),
+        Write((update("parted"),)),
+        Write((update("parted_low"),)),
+        transaction(update("parted_low")),
     ),
     schema="""
 CREATE TABLE parted (k int PRIMARY KEY, v bigint NOT NULL) PARTITION BY RANGE (k);
@@ -407,18 +412,18 @@ INSERT INTO right_side SELECT * FROM left_side;
         Read(
             "SELECT k, l.n, r.n, l.balance + r.balance FROM left_side l"
             " JOIN right_side r USING (k) WHERE k = $1",
-            _pairs,
+            pairs,
             3.0,
         ),
         Read(
             "SELECT k, l.n, r.n, l.balance + r.balance FROM left_side l"
             " JOIN right_side r USING (k) WHERE k >= $1 AND l.n > $2 ORDER BY k",
-            _pairs,
+            pairs,
         ),
     ),
     Read(
         "SELECT k, l.n, r.n, l.balance + r.balance FROM left_side l JOIN right_side r USING (k)",
-        _pairs,
+        pairs,
     ),
     weight=2.0,
 )
@@ -441,10 +446,10 @@ LIST: Final = Topic(
         ),
     ),
     (
-        Read("SELECT k, items FROM list WHERE k = $1", _lists, 3.0),
-        Read("SELECT k, items FROM list WHERE k = $1 AND length(items) > $2", _lists),
+        Read("SELECT k, items FROM list WHERE k = $1", lists, 3.0),
+        Read("SELECT k, items FROM list WHERE k = $1 AND length(items) > $2", lists),
     ),
-    Read("SELECT k, items FROM list", _lists),
+    Read("SELECT k, items FROM list", lists),
     is_list=True,
 )
 

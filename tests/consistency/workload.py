@@ -11,12 +11,13 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.consistency.doors import DOORS, ERRORS, Asyncpg, Door, is_certain, sqlstate
+from tests.consistency.door import Door
+from tests.consistency.engines import ENGINES, Engine
 from tests.consistency.history import Act, Event, History, Operation, Outcome, Pair, Value
-from tests.consistency.topics import TOPICS, TOTAL, Read, Row, Topic, Write
+from tests.consistency.topics import TOTAL, Read, Row, Topic, Write
 
 PATIENCE = 15.0
 """Seconds after which an answer is no longer waited for."""
@@ -26,9 +27,6 @@ ROTATION = 3.0
 
 RETRY = 0.05
 """Seconds between two attempts to connect."""
-
-SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ"
-TRY_AGAIN = "40001"
 
 CHECK_OWN = 0.3
 """How often a writer reads back what it wrote."""
@@ -53,8 +51,9 @@ class Load:
         limit: How many operations are enough.
         seed: Of all that is random.
         state: The values there are at the beginning.
-        topics: Which of them take part.
-        doors: Names of the ways in, of which each client takes one.
+        engine: What the servers are: a name in `ENGINES`.
+        topics: Which of them take part; all when none is named.
+        doors: Names of the ways in, of which each client takes one; of all when none is named.
     """
 
     write_dsn: str
@@ -71,8 +70,24 @@ class Load:
     limit: int = 300_000
     seed: int = 0
     state: Mapping[str, Value] = field(default_factory=dict)
-    topics: tuple[str, ...] = tuple(TOPICS)
-    doors: tuple[str, ...] = tuple(door.way for door in DOORS)
+    engine: str = "postgres"
+    topics: tuple[str, ...] = ()
+    doors: tuple[str, ...] = ()
+
+    @property
+    def chosen_topics(self) -> list[Topic]:
+        topics = ENGINES[self.engine].topics
+        return [topics[name] for name in self.topics or topics]
+
+    @property
+    def chosen_doors(self) -> list[type[Door]]:
+        doors = ENGINES[self.engine].doors
+        return [door for door in doors if not self.doors or door.way in self.doors]
+
+
+def ready() -> None:
+    """Have everything imported; to be called before the first work in a process."""
+    time.sleep(0.1)  # so that the next one is for another process
 
 
 def work(load: Load) -> History:
@@ -82,8 +97,7 @@ def work(load: Load) -> History:
 
 async def _work(load: Load) -> History:
     history = History()
-    topics = [TOPICS[name] for name in load.topics]
-    crew: list[Client] = [Writer(load, history, topic) for topic in topics]
+    crew: list[Client] = [Writer(load, history, topic) for topic in load.chosen_topics]
     crew += [Reader(load, history, number) for number in range(load.readers)]
     async with asyncio.TaskGroup() as group:
         for client in crew:
@@ -106,8 +120,7 @@ class Client:
         self.load = load
         self.history = history
         self.draw = random.Random(f"{load.seed} {name}")
-        ways = [door for door in DOORS if door.way in load.doors]
-        self._make_door: Callable[[], Door] = self.draw.choice(ways)
+        self._door_type: type[Door] = self.draw.choice(load.chosen_doors)
         self._door: Door | None = None
         self._name = name
         self._sessions = 0
@@ -144,7 +157,7 @@ class Client:
         else:
             try:
                 await self.act(self._door)
-            except ERRORS as error:
+            except self._door_type.errors as error:
                 self._note(error)
                 await self._drop()
 
@@ -208,12 +221,12 @@ class Client:
         )
 
     async def _open(self) -> None:
-        door = self._make_door()
+        door = self._door_type()
         self._doing = f"{door.way}: a login"
         try:
             async with asyncio.timeout(PATIENCE):
                 await door.open(self._dsn)
-        except ERRORS as error:
+        except door.errors as error:
             self._note(error)
             await door.close()
             await asyncio.sleep(RETRY)
@@ -228,7 +241,7 @@ class Client:
 
     def _note(self, error: BaseException) -> None:
         now = time.monotonic()
-        text = f"{type(error).__name__} {sqlstate(error)}: {error} ({self._doing})"
+        text = f"{type(error).__name__} {self._door_type.code(error)}: {error} ({self._doing})"
         self.history.errors.append(Event(now, now, text))
 
 
@@ -239,7 +252,7 @@ class Reader(Client):
         place = number % len(load.read_dsns)
         name = f"reader-{load.process}.{number}@{place}"
         super().__init__(load, history, name, load.read_dsns[place], pause=load.think)
-        self._topics = [TOPICS[name] for name in load.topics]
+        self._topics = load.chosen_topics
         self._weights = [topic.weight for topic in self._topics]
         self._read_weights = {
             topic.name: [it.weight * (load.slowness if it.is_slow else 1.0) for it in topic.reads]
@@ -248,8 +261,8 @@ class Reader(Client):
 
     async def act(self, door: Door) -> None:
         manner = self.draw.random()
-        if manner < 0.2:
-            await self._read_in_transaction(door, self.draw.choice(("BEGIN", "BEGIN READ ONLY")))
+        if manner < 0.2 and door.begins:
+            await self._read_in_transaction(door, self.draw.choice(door.begins))
         elif manner < 0.2 + self.load.snapshots:
             await self._read_one_snapshot(door)
         else:
@@ -275,18 +288,19 @@ class Reader(Client):
         choices = [self._choose() for _ in range(self.draw.randint(2, 4))]
         choices.append(self.draw.choice(choices))
         seen: list[tuple[str, Value]] = []
-        self._doing = f"{door.way}: {SNAPSHOT}"
+        self._doing = f"{door.way}: {'; '.join(door.snapshot)}"
         end = ""
         async with asyncio.timeout(PATIENCE):
-            await door.execute(SNAPSHOT)
+            for statement in door.snapshot:
+                await door.execute(statement)
             start = stop = time.monotonic()
             try:
                 for topic, read, key in choices:
                     rows = await door.fetch(read.statement, *self._values(read, key))
                     stop = time.monotonic()
                     seen += self._interpreted(door, topic, read, key, rows)
-            except ERRORS as error:
-                if sqlstate(error) != TRY_AGAIN:
+            except door.errors as error:
+                if door.code(error) != door.try_again:
                     raise
                 end = ", given up"
             self._keep(Act.READ, start, stop, Outcome.OK, tuple(seen), self._doing + end)
@@ -344,16 +358,16 @@ class Writer(Client):
 
 async def _carry_out(
     door: Door, write: Write, key: int, value: int | str
-) -> tuple[Outcome, Exception | None]:
+) -> tuple[Outcome, BaseException | None]:
     """Write, statement by statement; what is raised on the way is returned with what it means."""
     tag = ""
     for statement in write.statements:
         try:
             async with asyncio.timeout(PATIENCE):
                 tag = await door.execute(statement, *(() if _is_bare(statement) else (key, value)))
-        except ERRORS as error:
+        except door.errors as error:
             may_be_committed = statement is write.statements[-1] and not write.rolls_back
-            is_open = may_be_committed and not is_certain(error)
+            is_open = may_be_committed and not door.is_certain(error)
             return Outcome.UNKNOWN if is_open else Outcome.FAILED, error
         if tag.endswith(" 0") and "DO NOTHING" not in statement:
             raise AssertionError(f"{statement!r} ({key}, {value}) wrote nothing: {tag}")
@@ -375,12 +389,12 @@ def list_number(load: Load) -> int:
     return load.first_list + int((time.monotonic() - load.began) / ROTATION)
 
 
-async def _read_state(dsn: str) -> dict[str, Value]:
-    door = Asyncpg()
+async def _read_state(engine: Engine, dsn: str) -> dict[str, Value]:
+    door = engine.doors[0]()
     await door.open(dsn)
     try:
         state: dict[str, Value] = {}
-        for topic in TOPICS.values():
+        for topic in engine.topics.values():
             for row in await door.fetch(topic.state.statement):
                 state.update(topic.state.interpret(row))
         return state
@@ -388,6 +402,6 @@ async def _read_state(dsn: str) -> dict[str, Value]:
         await door.close()
 
 
-def read_state(dsn: str) -> dict[str, Value]:
+def read_state(engine: Engine, dsn: str) -> dict[str, Value]:
     """Read what every object holds, from the primary."""
-    return asyncio.run(_read_state(dsn))
+    return asyncio.run(_read_state(engine, dsn))

@@ -90,10 +90,12 @@ class ProxyUnderTest:
         assert self._process is not None, "the proxy was not started"
         return self._process
 
-    def dsn(self, database: str, *, user: str, password: str = "") -> str:
+    def dsn(
+        self, database: str, *, user: str, password: str = "", scheme: str = "postgresql"
+    ) -> str:
         """Make a connection string for drivers."""
         secret = f":{quote(password, safe='')}" if password else ""
-        return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}"
+        return f"{scheme}://{user}{secret}@127.0.0.1:{self.port}/{database}"
 
     def start(self, timeout: float = 30.0) -> None:
         """Start it and wait until it says that it is ready."""
