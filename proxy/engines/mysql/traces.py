@@ -79,6 +79,7 @@ class MySQLTraces(traces.Traces):
         for _, inserted, _ in exchange.outcomes:
             if inserted:
                 belongings.last_id = inserted
+                belongings.sequences = link
         self._follow(belongings, link, exchange, is_explained=len(pins) > explained)
 
     def _follow(
@@ -156,13 +157,12 @@ class MySQLTraces(traces.Traces):
         """See the base: the last insert's id, and no warnings of somebody else's."""
         is_others = link.sequences_of is not owner
         link.sequences_of = owner
-        belongings.sequences = link
-        if not is_others:
-            return []
         effects = frozenset[Effect]().union(*[plan.statement.effects for plan in plans])
-        if Effect.ASKS_INSERT_ID in effects:
+        is_elsewhere = is_others or belongings.sequences is not link
+        if Effect.ASKS_INSERT_ID in effects and is_elsewhere:
+            belongings.sequences = link
             return [b"SET SESSION last_insert_id = %d" % belongings.last_id]
-        return [_CLEAR] if Effect.ASKS_BEFORE in effects else []
+        return [_CLEAR] if is_others and Effect.ASKS_BEFORE in effects else []
 
     def wash(self, link: Link) -> list[bytes]:
         """See the base: there are no settings whose names nobody knows."""
