@@ -182,6 +182,7 @@ class ClientEngine(client.ClientEngine):
         request.run(execution_of(b"KILL %d" % number))
 
     def _reset(self, request: Request, payload: bytes) -> None:
+        self._statements.clear()  # in turn: all that came before is done
         request.run(execution_of(b"RESET CONNECTION"))
 
     def _not_there(self, request: Request, payload: bytes) -> None:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from proxy.errors import MessageTooLarge, RemoteProtocolError, UnknownStatement, Unsupported
 from proxy.wire.mysql import commands
-from proxy.wire.mysql.capabilities import QUERY_ATTRIBUTES
+from proxy.wire.mysql.capabilities import MULTI_STATEMENTS, QUERY_ATTRIBUTES
 from proxy.wire.mysql.client_engine import LAST, MOST_AHEAD
+from proxy.wire.mysql.errors import error_code
 from proxy.wire.mysql.prepared import Facts
 from proxy.wire.mysql.requests import Request
 from proxy.wire.prepared import Sense
@@ -97,11 +98,26 @@ def test_a_ping_runs_nothing(side: Side) -> None:
     assert not request.executes
 
 
-@pytest.mark.parametrize("code", [commands.BINLOG_DUMP, commands.CHANGE_USER, commands.SLEEP])
+@pytest.mark.parametrize("code", [commands.BINLOG_DUMP, commands.CHANGE_USER])
 def test_what_is_not_served_says_so(side: Side, code: int) -> None:
     request = side.request(command(code))
     assert isinstance(request.refusal, Unsupported)
     assert commands.NAMES[code] in request.refusal.message
+
+
+@pytest.mark.parametrize("code", [commands.SLEEP, commands.TIME, 0x77])
+def test_a_command_that_there_is_not_is_unknown(side: Side, code: int) -> None:
+    request = side.request(command(code))
+    assert request.refusal is not None
+    assert error_code(request.refusal) == (1047, b"08S01")
+
+
+def test_several_statements_may_be_switched_on_and_off(side: Side) -> None:
+    assert side.request(command(commands.SET_OPTION, b"\0\0")).refusal is None
+    assert side.request(command(commands.PING)).capabilities & MULTI_STATEMENTS
+    assert side.request(command(commands.SET_OPTION, b"\1\0")).refusal is None
+    assert not side.request(command(commands.PING)).capabilities & MULTI_STATEMENTS
+    assert side.request(command(commands.SET_OPTION, b"\7\0")).refusal is not None
 
 
 @pytest.mark.parametrize(
