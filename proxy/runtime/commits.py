@@ -34,6 +34,13 @@ class Holder(Protocol):
     mark: Mark | None
 
 
+class _Kept:
+    """Nobody any more."""
+
+    def __init__(self, mark: Mark) -> None:
+        self.mark: Mark | None = mark
+
+
 class _Lost:
     """Holds the mark of a commit whose connection broke."""
 
@@ -78,6 +85,13 @@ class Commits:
             self._ledger.rollback(mark)
             return
         self._ledger.commit(mark)
+        if _SCHEMA in mark.tables:
+            self._planner.distrust()
+            self._schema_changed()
+
+    def keep(self, mark: Mark) -> None:
+        """Leave a mark pending, in every epoch to come."""
+        self._held[mark] = _Kept(mark)
         if _SCHEMA in mark.tables:
             self._planner.distrust()
             self._schema_changed()

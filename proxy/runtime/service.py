@@ -278,6 +278,10 @@ class GroupService:
                 self.catalogs.wrote(table, number)
         self.commits.settle(mark, committed=committed)
 
+    def keep(self, mark: Mark) -> None:
+        """Keep its tables with the primary for good: no replica will ever have what it wrote."""
+        self.commits.keep(mark)
+
     def lose(self, mark: Mark, link: Link) -> None:
         """Its connection broke: find out what became of it."""
         self.commits.lose(mark, cast(ServerConnection, link), self.watcher.witnesses[link.server])

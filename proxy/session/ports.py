@@ -253,6 +253,9 @@ class Services(Protocol):
     def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
         """Say what became of it, and how many rows it is known to have written."""
 
+    def keep(self, mark: Mark) -> None:
+        """Keep its tables with the primary for good: no replica will ever have what it wrote."""
+
     def lose(self, mark: Mark, link: Link) -> None:
         """Its connection broke: find out, and keep its tables with the primary meanwhile."""
 

@@ -117,7 +117,10 @@ def _settle_mark(session: Conversation, errand: Errand, exchange: Exchange) -> N
     if mark is not None:
         errand.mark = None
         committed = consequences.has_committed(errand.plans, exchange)
-        session.services.settle(mark, committed=committed, rows=transaction.rows)
+        if committed and not session.traces.is_replicated(session.belongings):
+            session.services.keep(mark)
+        else:
+            session.services.settle(mark, committed=committed, rows=transaction.rows)
         transaction.rows = {}
 
 

@@ -24,6 +24,10 @@ class Traces(ABC):
     def apply(self, belongings: Belongings, link: Link, statement: Statement, text: bytes) -> None:
         """Take in what a statement that succeeded has left behind, on both sides."""
 
+    def is_replicated(self, belongings: Belongings) -> bool:
+        """Tell whether replicas will ever hear of what a session commits now."""
+        return True
+
     @abstractmethod
     def failed(self, belongings: Belongings, link: Link) -> None:
         """A request has failed, which may be asked about."""

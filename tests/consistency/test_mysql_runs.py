@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Final
 
@@ -9,7 +10,7 @@ from tests.consistency.anomalies import Kind, Verdict
 from tests.consistency.engines import ENGINES
 from tests.consistency.faults import MYSQL_REPLICA_FAULTS, Fault, Planned, plan
 from tests.consistency.history import Act
-from tests.consistency.mysql_doors import PymysqlExecute
+from tests.consistency.mysql_doors import Aiomysql, PymysqlExecute
 from tests.consistency.proxied import Place, Yield
 
 SECONDS: Final = float(os.environ.get("TIDEGATE_SOAK_SECONDS", "7"))
@@ -92,3 +93,21 @@ def test_missing_rule_is_found(mysql_place: Place) -> None:
 def told(verdict: Verdict, yielded: Yield) -> str:
     """Say what there was, for whoever has to find out what went wrong."""
     return f"seed {SEED}\n{yielded}\n{verdict.report()}"
+
+
+async def test_write_that_no_replica_hears_of_is_read_at_the_primary(mysql_place: Place) -> None:
+    """Of a session without sql_log_bin: its table is the primary's, for good."""
+    cluster = mysql_place.cluster
+    primary = cluster.primary
+    with mysql_place.proxy() as (ground, proxy):
+        silent, reader = Aiomysql(), Aiomysql()
+        await silent.open(proxy.dsn(ground.database, user="root", password=primary.password))
+        await reader.open(ground.write_dsn)
+        await silent.execute("SET SESSION sql_log_bin = 0")
+        await silent.execute("UPDATE cold SET v = 1 WHERE k = 1")
+        for _ in range(20):
+            assert list(await reader.fetch("SELECT v FROM cold WHERE k = 1")) == [(1,)]
+            await asyncio.sleep(0.05)
+        await silent.close()
+        await reader.close()
+    primary.execute("SET SESSION sql_log_bin = 0; UPDATE cold SET v = 0", database=ground.database)

@@ -128,6 +128,10 @@ class MySQLTraces(traces.Traces):
         link.state = UNTOUCHED.with_setting(SCHEMA, schema)
         _follow_autocommit(belongings, profile.state.get("autocommit") or "ON")
 
+    def is_replicated(self, belongings: Belongings) -> bool:
+        """See the base: sql_log_bin can't be changed while a transaction is open."""
+        return plain(belongings.profile.state.get("sql_log_bin"), "on") in ("on", "1")
+
     def failed(self, belongings: Belongings, link: Link) -> None:
         """See the base: SHOW WARNINGS and SHOW ERRORS tell more."""
         belongings.pins.add(PinReason.DIAGNOSTICS)

@@ -481,6 +481,9 @@ class Stage:
             self.ledger.rollback(mark)
         self.did("settled", committed)
 
+    def keep(self, mark: Mark) -> None:
+        self.did("kept")
+
     def lose(self, mark: Mark, link: Link) -> None:
         self.ledger.lose(mark)
         self.did("lost")
