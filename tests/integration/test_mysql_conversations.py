@@ -658,7 +658,7 @@ def behind(app: MySQLApplication) -> Any:
             time.sleep(0.01)
             found += tell(one, "SHOW WARNINGS", "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count")
             found += tell(one, "INSERT INTO logged (nothing) VALUES (1)", "SHOW ERRORS")
-            found += tell(one, "SELECT 1", "SHOW WARNINGS")
+            found += tell(one, "SELECT who FROM logged WHERE who = 99", "SHOW WARNINGS")
             found += tell(one, "INSERT INTO logged (nothing) VALUES (1)")
             found += tell(one, "GET DIAGNOSTICS @n = NUMBER", "SELECT @n")
             found.append(one.show_warnings())
