@@ -189,7 +189,7 @@ class ClientEngine(client.ClientEngine):
         request.refusal = UnknownCommand()
 
     def _set_option(self, request: Request, payload: bytes) -> None:
-        """Whether a text may hold several statements: each server connection is told (`exchange`)."""
+        """Whether a text may hold several statements: server connections are told."""
         option = payload[1:3]
         if option == SEVERAL_ON:
             self._agreed |= capabilities.MULTI_STATEMENTS
