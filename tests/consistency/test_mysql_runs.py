@@ -99,13 +99,15 @@ async def test_write_that_no_replica_hears_of_is_read_at_the_primary(mysql_place
     """Of a session without sql_log_bin: its table is the primary's, for good."""
     cluster = mysql_place.cluster
     primary = cluster.primary
-    with mysql_place.proxy() as (ground, proxy):
+    with mysql_place.proxy(cache=False) as (ground, proxy):
         silent, reader = Aiomysql(), Aiomysql()
         await silent.open(proxy.dsn(ground.database, user="root", password=primary.password))
         await reader.open(ground.write_dsn)
+        while not Yield.of(proxy, cluster).by_replicas:
+            await reader.fetch("SELECT v FROM cold WHERE k = 1")
         await silent.execute("SET SESSION sql_log_bin = 0")
         await silent.execute("UPDATE cold SET v = 1 WHERE k = 1")
-        for _ in range(20):
+        for _ in range(40):
             assert list(await reader.fetch("SELECT v FROM cold WHERE k = 1")) == [(1,)]
             await asyncio.sleep(0.05)
         await silent.close()
