@@ -5,10 +5,11 @@ Theory of the login: `proxy.wire.mysql`, `startup` and `authentication`.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, cast, final
 
 from proxy.cache.entry import Answer
-from proxy.errors import ClientVisibleError, InternalError
+from proxy.errors import ClientVisibleError, InternalError, ShuttingDown
 from proxy.runtime.client import ClientConnection
 from proxy.runtime.mysql.logins import CATALOG, Logins
 from proxy.runtime.service import GroupService
@@ -20,6 +21,7 @@ from proxy.wire.mysql.codec import HEADER
 from proxy.wire.mysql.errors import error_packet
 from proxy.wire.mysql.events import Encryption, PasswordGiven, TlsBegins
 from proxy.wire.mysql.handshake import Greeting
+from proxy.wire.mysql.killing import Kill, Killed
 from proxy.wire.mysql.ok import Ok, ok_packet
 from proxy.wire.mysql.prepared import Library
 from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT
@@ -96,10 +98,30 @@ class MySQLClient(ClientConnection):
         )
         library = cast(Library, service.library)
         engine = ClientEngine(library, response.capabilities, LARGEST)
+        engine.number = self.number
+        engine.kill = self._kill
         session = Session(service, self, engine, profile, logins.terms(self.user), service.traces)
         self.write(ok_packet(turns.next_id, Ok(status=engine.status), response.capabilities))
         self._turns = None
         self.begin(session, rest)
+
+    def _kill(self, wanted: Kill) -> Killed:
+        """End another client's connection, or what it runs; of the same user only."""
+        other = self.logins.find(wanted.number)
+        if other is None:
+            return Killed.UNKNOWN
+        if other.user != self.user:
+            return Killed.NOT_OURS
+        if wanted.is_query:
+            other.cancel()
+        else:
+            other.kill()
+        return Killed.DONE
+
+    def kill(self) -> None:
+        """Another client has ended this one: what it runs is stopped, and it hears why."""
+        self.cancel()
+        asyncio.get_running_loop().call_soon(self.refuse, ShuttingDown("Connection was killed"))
 
     async def _start(self, greeting: Greeting, turns: Turns) -> Startup:
         """From our greeting to who wants what."""

@@ -59,8 +59,13 @@ _AUTOCOMMIT: Final = 0x0002
 class Killable(Protocol):
     """Who has a connection id: a client."""
 
+    user: str
+
     def cancel(self) -> None:
         """Stop what runs for it."""
+
+    def kill(self) -> None:
+        """End it."""
 
 
 @final

@@ -18,15 +18,17 @@ from proxy.wire import client, requests
 from proxy.wire.mysql import capabilities, commands
 from proxy.wire.mysql.codec import HEADER, LARGEST, packet
 from proxy.wire.mysql.cutting import Cutter
-from proxy.wire.mysql.errors import UnknownCommand
+from proxy.wire.mysql.errors import NotOwner, UnknownCommand, UnknownThread
 from proxy.wire.mysql.execute import Execution as Executed
 from proxy.wire.mysql.execute import (
+    query,
     read_bulk,
     read_execute,
     read_query,
     with_bulk_types,
     with_types,
 )
+from proxy.wire.mysql.killing import Kill, Killed, is_kill, read_kill, with_id
 from proxy.wire.mysql.prepared import Facts, Library
 from proxy.wire.mysql.requests import (
     ARGUMENTS,
@@ -38,6 +40,8 @@ from proxy.wire.mysql.requests import (
 )
 from proxy.wire.prepared import Prepared
 from proxy.wire.requests import Execution
+
+PING: Final = packet(0, bytes((commands.PING,)))
 
 LAST: Final = b"\xff\xff\xff\xff"
 """In place of an id, at MariaDB: what was prepared last."""
@@ -83,9 +87,11 @@ class ClientEngine(client.ClientEngine):
 
     Attributes:
         status: Flags for answers of ours.
+        number: Of its connection, as it was told.
+        kill: Ends another connection, or what it runs.
     """
 
-    __slots__ = ("_agreed", "_last", "_number", "_statements", "status")
+    __slots__ = ("_agreed", "_last", "_number", "_statements", "kill", "number", "status")
 
     def __init__(self, library: Library, agreed: int, largest: int) -> None:
         super().__init__(library, Cutter(largest))
@@ -94,6 +100,8 @@ class ClientEngine(client.ClientEngine):
         self._last = b""
         self._statements: dict[bytes, _Statement] = {}
         self.status = capabilities.STATUS_AUTOCOMMIT
+        self.number = 0
+        self.kill: Callable[[Kill], Killed] = lambda _: Killed.UNKNOWN
 
     def expect_copy(self, sequence: int) -> None:
         """See the base."""
@@ -159,8 +167,14 @@ class ClientEngine(client.ClientEngine):
 
     def _query(self, request: Request, payload: bytes) -> None:
         said = read_query(payload, self._agreed)
-        request.verb = _verb(said.text)
-        execution = execution_of(said.text)
+        text = said.text
+        if is_kill(text):
+            self._end_another(request, read_kill(text))
+            return
+        if b"onnection_id" in text or b"ONNECTION_ID" in text:
+            text = self._with_own_id(request, text)
+        request.verb = _verb(text)
+        execution = execution_of(text)
         if said.attributes:
             execution.tail = repr(sorted(said.attributes.items())).encode()
         request.run(execution)
@@ -178,8 +192,28 @@ class ClientEngine(client.ClientEngine):
         request.run(execution_of(None))
 
     def _kill(self, request: Request, payload: bytes) -> None:
-        number = int.from_bytes(payload[1:5], "little")
-        request.run(execution_of(b"KILL %d" % number))
+        self._end_another(request, Kill(int.from_bytes(payload[1:5], "little"), False))
+
+    def _end_another(self, request: Request, wanted: Kill | None) -> None:
+        """Serve a KILL: what is left of it for a server is a ping."""
+        if wanted is None:
+            request.refusal = Unsupported("KILL is served by the number of a connection only")
+            return
+        became = self.kill(wanted)
+        if became is Killed.UNKNOWN:
+            request.refusal = UnknownThread(f"Unknown thread id: {wanted.number}")
+        elif became is Killed.NOT_OURS:
+            request.refusal = NotOwner(f"You are not owner of thread {wanted.number}")
+        request.command = commands.PING
+        request.simple = False
+        request.packets = PING
+
+    def _with_own_id(self, request: Request, text: bytes) -> bytes:
+        said = with_id(text, self.number)
+        if said is not text:
+            request.packets = packet(0, query(said, self._agreed))
+            request.chunk = None
+        return said
 
     def _reset(self, request: Request, payload: bytes) -> None:
         self._statements.clear()  # in turn: all that came before is done
@@ -204,6 +238,9 @@ class ClientEngine(client.ClientEngine):
 
     def _prepare(self, request: Request, payload: bytes) -> None:
         sql = payload[1:]
+        if is_kill(sql):
+            request.refusal = Unsupported("KILL can't be prepared here")
+            return
         if self.say_instead is not None:
             said = self.say_instead(sql)
             if said is not sql:

@@ -89,6 +89,18 @@ class UnknownCommand(Unsupported):
         super().__init__("Unknown command")
 
 
+class UnknownThread(Unsupported):
+    """A KILL of a connection that there is not."""
+
+    code: ClassVar[tuple[int, bytes]] = (1094, b"HY000")
+
+
+class NotOwner(Unsupported):
+    """A KILL of somebody else's connection."""
+
+    code: ClassVar[tuple[int, bytes]] = (1095, b"HY000")
+
+
 class OldClient(UnsupportedVersion):
     """A client that logs in as MySQL 4.0 did, or with a password hash from then."""
 
@@ -152,7 +164,9 @@ class LoginRefused(ClientVisibleError):
         return cls(said, ours=True, wants_password=wants_password)
 
 
-_WITH_CODES: Final = (BadHandshake, OutOfOrder, OldClient, TlsRequired, UnknownCommand)
+_WITH_CODES: Final = (
+    *(BadHandshake, OutOfOrder, OldClient, TlsRequired, UnknownCommand, UnknownThread, NotOwner),
+)
 
 
 def error_code(error: ClientVisibleError) -> tuple[int, bytes]:

@@ -1,0 +1,57 @@
+"""KILL and CONNECTION_ID(): a client's connection has our number, which no server knows.
+
+Source: "KILL Statement" in the MySQL manual.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, unique
+from typing import Final, NamedTuple
+
+_KILL: Final = re.compile(
+    rb"\s*kill(?:\s+(?:hard|soft))?(?:\s+(connection|query))?\s+(\d{1,20})\s*;?\s*", re.IGNORECASE
+)
+_ASKS_ID: Final = re.compile(
+    rb"\s*select\s+(connection_id\s*\(\s*\))(?:\s+(?:as\s+)?(\w+|`[^`]+`))?\s*;?\s*", re.IGNORECASE
+)
+_BEGINS: Final = re.compile(
+    rb"(?:\s|#[^\n]*\n|--\s[^\n]*\n|/\*.*?\*/)*+kill\b", re.IGNORECASE | re.DOTALL
+)
+
+
+class Kill(NamedTuple):
+    """Whose connection is meant, and whether only its statement is to be ended."""
+
+    number: int
+    is_query: bool
+
+
+@unique
+class Killed(Enum):
+    """What has become of it."""
+
+    DONE = "done"
+    UNKNOWN = "unknown"
+    NOT_OURS = "not_ours"
+
+
+def read_kill(text: bytes) -> Kill | None:
+    """Read a KILL by a number; None: it is none, or says it in another way."""
+    found = _KILL.fullmatch(text)
+    if found is None:
+        return None
+    return Kill(int(found[2]), (found[1] or b"").lower() == b"query")
+
+
+def is_kill(text: bytes) -> bool:
+    """Tell if a text is some KILL: what it says to a server would hit anybody."""
+    return _BEGINS.match(text) is not None
+
+
+def with_id(text: bytes, number: int) -> bytes:
+    """Say a text that asks for the connection's id, and nothing else, as what it means here."""
+    found = _ASKS_ID.fullmatch(text)
+    if found is None:
+        return text
+    return b"SELECT %d AS %b" % (number, found[2] or b"`%b`" % found[1])
