@@ -4,8 +4,9 @@
 BIN := .venv/bin
 SETUP_SERVERS := deploy/dev/setup-servers.sh
 ENGINE := postgres
+SECONDS := 60
 
-.PHONY: help demo test suites lint bench build setup-servers clean
+.PHONY: help demo test soak suites lint bench build setup-servers clean
 .SILENT:
 
 help:
@@ -13,6 +14,7 @@ help:
 	echo "                    ENGINE=mariadb, ENGINE=mysql: over those and not PostgreSQL"
 	echo "make test           lint, then all tests, on real servers"
 	echo "make suites         suites that others wrote, directly and through the proxy (ARGS=... for some)"
+	echo "make soak           the judge of reads for longer, and on MySQL all that MariaDB has (SECONDS=60)"
 	echo "make lint           ruff, mypy, the import contracts"
 	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner)"
 	echo "make build          .venv and the compiled modules"
@@ -31,6 +33,10 @@ test: lint
 		TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit; \
 	fi
 	$(BIN)/python -m pytest
+
+soak: build
+	$(SETUP_SERVERS) postgres mariadb
+	TIDEGATE_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/consistency tests/integration/test_mysql_witness.py
 
 suites: build
 	$(SETUP_SERVERS) postgres

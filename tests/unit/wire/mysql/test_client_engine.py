@@ -11,6 +11,7 @@ from proxy.wire.mysql import commands
 from proxy.wire.mysql.capabilities import MULTI_STATEMENTS, QUERY_ATTRIBUTES
 from proxy.wire.mysql.client_engine import LAST, MOST_AHEAD
 from proxy.wire.mysql.errors import error_code
+from proxy.wire.mysql.killing import Kill, Killed
 from proxy.wire.mysql.prepared import Facts
 from proxy.wire.mysql.requests import Request
 from proxy.wire.prepared import Sense
@@ -80,7 +81,6 @@ def test_a_rewritten_text_has_the_form_that_was_agreed() -> None:
     [
         (command(commands.INIT_DB, b"sh`op"), b"USE `sh``op`"),
         (command(commands.FIELD_LIST, b"orders\0%"), b"SHOW COLUMNS FROM `orders`"),
-        (command(commands.PROCESS_KILL, number(7)), b"KILL 7"),
         (command(commands.RESET_CONNECTION), b"RESET CONNECTION"),
         (command(commands.CREATE_DB, b"x"), None),
     ],
@@ -90,6 +90,20 @@ def test_other_commands_count_as_what_they_do(side: Side, said: bytes, text: byt
     assert text_of(request) == text
     assert request.packets == said
     assert not request.only_reads
+
+
+@pytest.mark.parametrize(
+    "said", [command(commands.PROCESS_KILL, number(7)), command(commands.QUERY, b"KILL 7")]
+)
+@pytest.mark.parametrize("became", Killed)
+def test_a_kill_is_no_servers_affair(side: Side, said: bytes, became: Killed) -> None:
+    killed: list[Kill] = []
+    side.engine.kill = lambda wanted: killed.append(wanted) or became
+    request = side.request(said)
+    assert killed == [Kill(7, is_query=False)]
+    assert not request.executes
+    assert request.packets == command(commands.PING)
+    assert (request.refusal is None) == (became is Killed.DONE)
 
 
 def test_a_ping_runs_nothing(side: Side) -> None:
