@@ -168,7 +168,9 @@ DRIVERS: Final = ("psycopg", "asyncpg")
 
 SHORT: Final = (
     # Without what reads the system catalog over and over.
-    compliance("asyncpg", "Cursor or Isolation or Returning or Rowcount or Insert or Date or Numeric"),
+    compliance(
+        "asyncpg", "Cursor or Isolation or Returning or Rowcount or Insert or Date or Numeric"
+    ),
     compliance("psycopg", "Cursor or Isolation or Returning or Rowcount or Insert or Sequence"),
 )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, cast, final
 
 from proxy.engines.mysql.dialect import MySQLDialect
 from proxy.engines.mysql.grammar import MySQLGrammar
 from proxy.engines.mysql.traces import MySQLTraces
-from proxy.errors import Unsupported
+from proxy.errors import ClientVisibleError, Unsupported
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
 from proxy.runtime import engine
@@ -18,7 +18,8 @@ from proxy.runtime.engine import Confirm, Visit
 from proxy.runtime.mysql.accounts import FAILURES, Accounts
 from proxy.runtime.mysql.client import MySQLClient
 from proxy.runtime.mysql.logins import Logins
-from proxy.runtime.mysql.opening import OURS, MySQLTongue, open_connection
+from proxy.runtime.mysql.opening import OURS, MySQLTongue, open_connection, say
+from proxy.runtime.pools import Pool
 from proxy.runtime.server import Address, ServerConnection
 from proxy.runtime.service import GroupService
 from proxy.session.profile import Profile
@@ -103,11 +104,21 @@ class MySQLEngine(engine.Engine):
         return await open_connection(address, wish, self.accounts.credentials(user), confirm)
 
     async def cancel(self, connection: ServerConnection, within: float) -> None:
-        """See the base: by a connection of the control user."""
+        """See the base: in the user's own name, who may end what is theirs, whatever they are.
+
+        The control user may not end what a user with SYSTEM_USER runs, on MySQL; but it can log in
+        where of the user's password only a part is known.
+        """
+        statement = f"KILL QUERY {connection.pid}"
+        user = cast(Pool, connection.pool).user
+        wish = Wish(user=user.encode("utf-8", "surrogateescape"), capabilities=OURS)
         with contextlib.suppress(TimeoutError, *FAILURES):
             async with asyncio.timeout(within):
-                statement = f"KILL QUERY {connection.pid}"
-                await self.accounts.execute(connection.server, statement)
+                try:
+                    credentials = self.accounts.credentials(user)
+                    await say(connection.address, wish, credentials, statement.encode())
+                except ClientVisibleError:
+                    await self.accounts.execute(connection.server, statement)
 
     def pool_of(self, profile: Profile) -> str:
         """See the base."""

@@ -218,3 +218,17 @@ async def open_connection(
     connection.pid = welcome.connection_id
     connection.opened_at = opened_at
     return connection
+
+
+async def say(address: Address, wish: Wish, credentials: Credentials, sql: bytes) -> None:
+    """Have a server do something, by a connection that is there for nothing else.
+
+    Raises:
+        ServerLost, OSError: It could not be reached, or refused to.
+        LoginRefused: The server said no.
+    """
+    connection, welcome = await reach(address, wish, credentials)
+    try:
+        await connection.converse(_ask(Exchange(welcome.capabilities, 1), sql))
+    finally:
+        connection.close()
