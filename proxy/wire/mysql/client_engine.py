@@ -21,6 +21,7 @@ from proxy.wire.mysql.cutting import Cutter
 from proxy.wire.mysql.errors import NotOwner, UnknownCommand, UnknownThread
 from proxy.wire.mysql.execute import Execution as Executed
 from proxy.wire.mysql.execute import (
+    kinds_of,
     query,
     read_bulk,
     read_execute,
@@ -61,10 +62,11 @@ _VERB: Final = re.compile(
 class _Statement:
     """A prepared statement of the client's."""
 
-    __slots__ = ("ahead", "has_cursor", "prepared", "size", "types", "varies")
+    __slots__ = ("ahead", "has_cursor", "kinds", "prepared", "size", "types", "varies")
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
+        self.kinds = b""  # of the values for its parameters
         self.types = b""  # of its parameters, as they were sent last
         self.varies = False  # whether they have been others
         self.ahead: list[bytes] = []  # values that came before the execution
@@ -280,7 +282,10 @@ class ClientEngine(client.ClientEngine):
         said = self._arguments(found, payload)
         if said.types:
             found.varies |= found.types not in (b"", said.types)
-            found.types = said.types
+            if said.types != found.types:
+                found.types = said.types
+                has_names = self._agreed & capabilities.QUERY_ATTRIBUTES != 0
+                found.kinds = kinds_of(said.types, has_names)
         elif said.parameters:
             if not found.types:
                 raise RemoteProtocolError("values came without their types")
@@ -289,6 +294,7 @@ class ClientEngine(client.ClientEngine):
             request.is_whole = False
         request.has_cursor = found.has_cursor = said.wants_cursor
         request.ahead = found.ahead
+        request.kinds = found.kinds
         found.forget_values()
         self._run(request, found, payload, said)
 

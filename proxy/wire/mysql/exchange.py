@@ -82,6 +82,7 @@ class Exchange(exchange.Exchange):
         "_file_remain",
         "_has_rows",
         "_keeps_end",
+        "_kinds",
         "_max_prepared",
         "_prepared",
         "_preparing",
@@ -120,6 +121,7 @@ class Exchange(exchange.Exchange):
         self._several = bool(agreed & _SEVERAL)  # whether a text may hold several statements
         self._max_prepared = max_prepared
         self._prepared: OrderedDict[Prepared, bytes] = OrderedDict()  # and their ids
+        self._kinds: dict[Prepared, bytes] = {}  # of the values they were first run with
         self._preparing: deque[Prepared] = deque()
         self._stray: list[bytes] = []  # ids to be closed at the next occasion
         self._translator: Translator | None = None
@@ -198,6 +200,8 @@ class Exchange(exchange.Exchange):
             if remote is None:
                 raise RemoteProtocolError("a statement was run that is not prepared")
             self._prepared.move_to_end(prepared)
+            if request.kinds:
+                self._kinds.setdefault(prepared, request.kinds)
             pieces += [_with_id(ahead, remote) for ahead in request.ahead]
             pieces.append(_with_id(request.packets, remote))
             return b"".join(pieces)
@@ -363,10 +367,13 @@ class Exchange(exchange.Exchange):
         reader = self._reader
         prepared = self._preparing[0]
         before = self._prepared.pop(prepared, None)
+        self._kinds.pop(prepared, None)
         if before is not None:
             self._stray.append(before)
         while len(self._prepared) >= self._max_prepared:
-            self._stray.append(self._prepared.popitem(last=False)[1])
+            oldest, number = self._prepared.popitem(last=False)
+            self._kinds.pop(oldest, None)
+            self._stray.append(number)
         self._prepared[prepared] = reader.statement.to_bytes(4, "little")
         prepared.facts = Facts(reader.parameters, reader.columns)
 
@@ -469,13 +476,27 @@ class Exchange(exchange.Exchange):
     # What is prepared on the connection.
 
     def must_prepare(self, request: requests.Request) -> list[Prepared]:
-        """See the base: its id here is not known before."""
+        """See the base: its id here is not known before.
+
+        And a server may hold on to the types of the values that a statement was run with first,
+        which may have been another client's.
+        """
         assert isinstance(request, Request)
         prepared = request.prepared
-        is_there = prepared is None or prepared in self._prepared
-        if is_there or request.command == commands.STMT_PREPARE:
+        if prepared is None or request.command == commands.STMT_PREPARE:
             return []
-        return [] if prepared is None else [prepared]
+        if prepared in self._prepared and self._bears(prepared, request.kinds):
+            return []
+        return [prepared]
+
+    def _bears(self, prepared: Prepared, kinds: bytes) -> bool:
+        """Tell if values are of the kinds that a statement was run with first, or NULL."""
+        first = self._kinds.get(prepared, kinds)
+        if first == kinds or not kinds:
+            return True
+        if len(first) != len(kinds):
+            return False
+        return all(not now or now == then for then, now in zip(first, kinds, strict=True))
 
     def lacking(self, request: requests.Request) -> list[Prepared]:
         """See the base."""
@@ -490,6 +511,7 @@ class Exchange(exchange.Exchange):
     def forget_statements(self) -> None:
         """See the base."""
         self._prepared.clear()
+        self._kinds.clear()
         self._stray.clear()
 
     # What an error means.

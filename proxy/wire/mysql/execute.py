@@ -172,6 +172,29 @@ def read_types(types: bytes, has_names: bool) -> list[tuple[int, bytes]]:
     return result
 
 
+def kinds_of(types: bytes, has_names: bool) -> bytes:
+    """What kind of value each parameter is, a byte for each: 0 where it is NULL.
+
+    Values of one kind are converted into each other without a loss, by a server that holds on to
+    the types that a statement was run with at first, as MySQL has since 8.0.22.
+    """
+    return bytes(
+        [_KINDS.get(kind & 0xFF, 1) | kind >> 8 & 0x80 for kind, _ in read_types(types, has_names)]
+    )
+
+
+_KINDS: Final = {
+    TYPE_NULL: 0,
+    **dict.fromkeys((0x01, 0x02, 0x03, 0x08, 0x09, 0x0D), 2),  # integers
+    **dict.fromkeys((0x04, 0x05), 3),  # floating point
+    **dict.fromkeys((0x07, 0x0C), 4),  # date and time
+    0x0A: 5,  # date
+    0x0B: 6,  # time
+    **dict.fromkeys((0xF9, 0xFA, 0xFB, 0xFC), 7),  # bytes
+}
+"""By the type; all others are texts."""
+
+
 def find_values(
     payload: bytes,
     execution: Execution,

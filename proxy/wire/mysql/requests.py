@@ -39,6 +39,7 @@ class Request(requests.Request):
         capabilities: What was agreed with the client.
         status: Flags for an answer of ours.
         verb: COMMIT or ROLLBACK, where it is one.
+        kinds: Of the values it brings for parameters; see `execute.kinds_of`.
         has_cursor: Whether its rows are to be fetched later.
         is_whole: Whether the same bytes mean the same to everybody.
     """
@@ -50,6 +51,7 @@ class Request(requests.Request):
         "command",
         "has_cursor",
         "is_whole",
+        "kinds",
         "name",
         "packets",
         "prepared",
@@ -69,6 +71,7 @@ class Request(requests.Request):
         self.capabilities = 0
         self.status = 0
         self.verb = b""
+        self.kinds = b""
         self.has_cursor = False
         self.is_whole = True
         self._has_parameters = False

@@ -611,3 +611,17 @@ def test_garbage_raises_nothing_else(data: bytes, chunks: list[bytes], old: bool
             side.exchange.feed(chunk)
     except RemoteProtocolError:
         return
+
+
+def test_statement_of_other_kinds_of_values_is_prepared_anew(side: Side) -> None:
+    side.runs(prepare(b"SELECT ?"), prepared_as(41, parameters=1))
+    side.runs(execute(1, typed(INT, b"\6\0\0\0")), OK)
+    same = side.request(execute(1, typed(INT, b"\7\0\0\0")))
+    assert side.exchange.must_prepare(same) == []
+    other = side.request(execute(1, typed(b"\xfd\0", b"\1a")))
+    assert side.exchange.must_prepare(other) == [other.prepared]
+    assert side.exchange.prepare(b"", [other.prepared]) == prepare(b"SELECT ?")
+    side.hears(prepared_as(42, parameters=1))
+    assert side.exchange.must_prepare(other) == []
+    close = command(commands.STMT_CLOSE, number(41))
+    assert side.exchange.begin(other) == close + execute(42, typed(b"\xfd\0", b"\1a"))
