@@ -132,7 +132,7 @@ class Translator:
             pieces.append(self._translate(kind, data[start:stop]))
             pos = stop
         if pos < len(data):
-            pieces.append(self._pass(data[pos:]))
+            pieces.append(self._pass(data[pos:] if pos else data))  # a slice of all is a copy
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _pass(self, data: bytes) -> bytes:
