@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from proxy.engines.mysql.settings import SCHEMA, quote, quote_name
 from proxy.errors import ClientVisibleError, NoPrimary, TooManyWaiting
+from proxy.runtime.admission import late_levels, terms_of
 from proxy.runtime.borrowing import Borrower
 from proxy.runtime.mysql.accounts import FAILURES, Accounts
 from proxy.runtime.mysql.opening import OURS, THEIRS, reach
@@ -24,8 +25,6 @@ from proxy.session.ports import Terms
 from proxy.session.profile import Profile
 from proxy.session.state import SessionState
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import PoolMode, RepeatableRead
-from proxy.types import PinReason
 from proxy.wire.mysql.authentication import Means
 from proxy.wire.mysql.credentials import Credentials, Stored
 from proxy.wire.mysql.errors import LoginRefused
@@ -233,7 +232,7 @@ class Logins:
             startup=state,
             defaults=defaults,
             levels=frozenset(("read committed", "repeatable read")),
-            late_levels=_late_levels(self._settings),
+            late_levels=late_levels(self._settings),
             policy=service.policy,
             client=client,
             protocol=f"mysql/{agreed:x}/{flavour}",
@@ -272,9 +271,7 @@ class Logins:
 
     def terms(self, user: str) -> Terms:
         """How long a user's clients keep their server connections."""
-        mode = self._settings.pool_mode_of(user)
-        pins = {PinReason.SESSION_POOL} if mode is PoolMode.SESSION else ()
-        return Terms(frozenset(pins), mode is PoolMode.STATEMENT)
+        return terms_of(self._settings, user)
 
     # Connection ids
 
@@ -293,10 +290,3 @@ class Logins:
     def find(self, number: int) -> Killable | None:
         """Find who has a connection id."""
         return self._clients.get(number)
-
-
-def _late_levels(settings: ServerGroup) -> frozenset[str]:
-    """The levels of isolation at which a transaction may be begun late."""
-    if settings.repeatable_read is RepeatableRead.VERSIONED:
-        return frozenset(("read committed", "repeatable read"))
-    return frozenset(("read committed",))

@@ -14,6 +14,7 @@ from proxy.errors import ClientVisibleError, TooManyWaiting
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.plan import Planner
 from proxy.routing.terms import Policy
+from proxy.runtime.admission import late_levels, terms_of
 from proxy.runtime.postgres.accounts import Accounts
 from proxy.runtime.postgres.welcome import Welcomes, startup_state, startup_wishes
 from proxy.runtime.security import Security
@@ -22,8 +23,6 @@ from proxy.session.own import Own
 from proxy.session.ports import Terms
 from proxy.session.profile import ContextFinder, Profile
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import PoolMode, RepeatableRead
-from proxy.types import PinReason
 from proxy.wire.postgres.authentication import Chance, Method
 from proxy.wire.postgres.credentials import Credentials
 from proxy.wire.postgres.packets import CancelRequest
@@ -147,7 +146,7 @@ class Logins:
             database=database,
             startup=state,
             defaults=greeting.defaults,
-            levels=_levels(self._settings),
+            levels=late_levels(self._settings),
             policy=policy or self._policy,
             own=own,
             client=client,
@@ -157,9 +156,7 @@ class Logins:
 
     def terms(self, user: str) -> Terms:
         """How long a user's clients keep their server connections."""
-        mode = self._settings.pool_mode_of(user)
-        pins = {PinReason.SESSION_POOL} if mode is PoolMode.SESSION else ()
-        return Terms(frozenset(pins), mode is PoolMode.STATEMENT)
+        return terms_of(self._settings, user)
 
     def new_key(self, client: Cancellable, size: int) -> tuple[int, bytes]:
         """Make the key that cancels a client's statement."""
@@ -178,10 +175,3 @@ class Logins:
         secret, client = self._keys.get(wish.pid, (b"", None))
         if client is not None and secrets.compare_digest(secret, wish.secret):
             client.cancel()
-
-
-def _levels(settings: ServerGroup) -> frozenset[str]:
-    """The levels of isolation at which reads may leave the primary."""
-    if settings.repeatable_read is RepeatableRead.VERSIONED:
-        return frozenset(("read committed", "repeatable read"))
-    return frozenset(("read committed",))
