@@ -30,6 +30,19 @@ class Lender(Protocol):
 
 
 @final
+class StateRefused(Exception):
+    """The server would not take a client's settings.
+
+    Attributes:
+        message: What it said: an error, in its protocol.
+    """
+
+    def __init__(self, message: bytes) -> None:
+        super().__init__("refused by the server")
+        self.message = message
+
+
+@final
 class Borrower:
     """Has a server connection for a moment."""
 
@@ -44,11 +57,11 @@ class Borrower:
         """Stand in line like everybody else, and have the connection brought to a client's state.
 
         Returns:
-            The connection, to be given back with `give_back`. Its exchange has an error, if the
-            server refused the state; then it is gone.
+            The connection, to be given back with `give_back`.
 
         Raises:
             ClientVisibleError: There is none.
+            StateRefused: The server would not have it so.
         """
         connection = await self._wait(lender, user, database, state)
         if connection.state is state:
@@ -58,8 +71,10 @@ class Borrower:
         except BaseException:
             self._drop(connection)
             raise
-        if connection.exchange.error is not None:
+        error = connection.exchange.error
+        if error is not None:
             self._drop(connection)
+            raise StateRefused(error)
         return connection
 
     def give_back(self, connection: ServerConnection) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from proxy.engines.mysql.settings import SCHEMA, quote, quote_name
 from proxy.errors import ClientVisibleError, NoPrimary, TooManyWaiting
 from proxy.runtime.admission import late_levels, terms_of
-from proxy.runtime.borrowing import Borrower
+from proxy.runtime.borrowing import Borrower, StateRefused
 from proxy.runtime.mysql.accounts import FAILURES, Accounts
 from proxy.runtime.mysql.opening import OURS, THEIRS, reach
 from proxy.runtime.security import Security
@@ -259,9 +259,10 @@ class Logins:
         if known is not None:
             return known
         borrower = Borrower()
-        connection = await borrower.borrow(self._service, user, flavour, state)
-        if connection.exchange.error is not None:
-            raise LoginRefused(read_error(connection.exchange.error))
+        try:
+            connection = await borrower.borrow(self._service, user, flavour, state)
+        except StateRefused as refusal:
+            raise LoginRefused(read_error(refusal.message)) from None
         facts = connection.facts
         borrower.give_back(connection)
         if len(self._known) >= KNOWN:

@@ -12,7 +12,7 @@ from typing import Final, cast, final
 
 from proxy.engines.postgres.quoting import written
 from proxy.routing.terms import NO_WISHES, Wishes
-from proxy.runtime.borrowing import Borrower, Lender
+from proxy.runtime.borrowing import Borrower, Lender, StateRefused
 from proxy.session.grammar import Defaults
 from proxy.session.own import PREFIX, with_value
 from proxy.session.state import SessionState
@@ -89,9 +89,10 @@ class Welcomes:
 
     async def _ask(self, user: str, database: str, state: SessionState) -> Greeting:
         borrower = Borrower()
-        connection = await borrower.borrow(self._lender, user, database, state)
-        if connection.exchange.error is not None:
-            raise LoginRefused(_fatal(connection.exchange.error))
+        try:
+            connection = await borrower.borrow(self._lender, user, database, state)
+        except StateRefused as refusal:
+            raise LoginRefused(_fatal(refusal.message)) from None
         exchange = cast(Exchange, connection.exchange)
         parameters = b"".join(
             backend.parameter_status(name, value) for name, value in exchange.parameters.items()
