@@ -55,7 +55,7 @@ class Catalogs:
         ledger: Ledger,
         new_token: Callable[[], Token],
         metrics: GroupMetrics,
-        replaced: Callable[[str], None],
+        replaced: Callable[[str, int], None],
     ) -> None:
         self._settings = settings
         self._engine = engine
@@ -64,7 +64,7 @@ class Catalogs:
         self._ledger = ledger
         self._new_token = new_token
         self._metrics = metrics
-        self._replaced = replaced  # is told of a name that means another database, or none
+        self._replaced = replaced  # is told of a name's new database, or of none: 0
         self._oids: dict[str, int] = {}
         self._keepers: dict[str, CatalogKeeper] = {}
         self._known: dict[str, Lineage] = {}
@@ -162,21 +162,24 @@ class Catalogs:
         """Note which database a name leads to.
 
         A database is renamed or dropped only while nobody is connected to it on the primary; but
-        connections to the replicas survive a renaming, and go on to lead to the other one.
+        connections to the replicas survive a renaming, and go on to lead to the other one. So does
+        one that was opened while nobody knew what the name means.
         """
         known = self._oids.get(database)
         self._oids[database] = oid
-        if known is not None and known != oid:
+        if known == oid:
+            return
+        if known is not None:
             log.warning("another database by that name", group=self._group.name, database=database)
             self.lost(database)
-            self._replaced(database)
+        self._replaced(database, oid)
 
     def gone(self, database: str) -> None:
         """A database was dropped: nothing is kept of it until a client asks for its name again."""
         log.info("database gone", group=self._group.name, database=database)
         self._forget(database)
         self.lost(database)
-        self._replaced(database)
+        self._replaced(database, 0)
 
     def _forget(self, database: str) -> None:
         for known in (self._keepers, self._known, self._watches, self._oids, self._used_at):

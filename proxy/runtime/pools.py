@@ -93,11 +93,19 @@ class Pool:
         connection.close()
         self._open_more()
 
-    def retire(self) -> None:
-        """Lend none of the present connections again: they are of another incarnation."""
-        self.close_idle()
-        for connection in self.book.busy:
-            connection.retired = True
+    def retire(self, keep: int = 0) -> None:
+        """Lend none of the present connections again: they are of another incarnation.
+
+        Args:
+            keep: Those to the database of this number are none of them.
+        """
+        book = self.book
+        for connection in [it for it in book.idle if it.facts.database != keep]:
+            book.remove(connection)
+            connection.close()
+        for connection in book.busy:
+            if connection.facts.database != keep:
+                connection.retired = True
 
     def try_again(self) -> None:
         """Wait no longer with opening what is wanted: the server may be well again."""

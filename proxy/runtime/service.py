@@ -471,12 +471,12 @@ class GroupService:
             if pool.user == user:
                 pool.retire()
 
-    def _replaced(self, database: str) -> None:
-        """A name means another database than before, or none: nothing may lead to the old one."""
+    def _replaced(self, database: str, oid: int) -> None:
+        """A name means this database now, or none (0): nothing may lead to another one."""
         self.engine.forget()
         for pool in self.pools:
             if pool.database == database:
-                pool.retire()
+                pool.retire(keep=oid)
 
     def _schema_changed(self) -> None:
         self.catalogs.check_now()

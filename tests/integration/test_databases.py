@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.postgres_server import Server
 from proxy.demo.processes import wait_until
 from proxy.wire.postgres.frontend import query
 from tests.integration.application import Application
@@ -68,9 +69,8 @@ def read_everywhere(
 ) -> None:
     """Read until every server has been asked, and the result is in the cache."""
     wait_until(lambda: is_read_away(application), "the catalog to be read")
-    ports = [server.port for server in cluster.servers]
 
-    def servers() -> int:
+    def are_used() -> bool:
         # So many at once that whoever is the fastest has too much of them; another text each
         # time, so that the cache does not answer.
         with ExitStack() as clients:
@@ -79,15 +79,20 @@ def read_everywhere(
                 client.send(query(f"{SLOW} > {next(_numbers)}".encode()))
             for client in busy:
                 client.hear()
-        kind = {"user": application.user, "database": application.database}
-        return sum(
-            proxy.metric("tidegate_pool_sv_idle", server=f"127.0.0.1:{port}", **kind) > 0
-            for port in ports
-        )
+        return idle_at(cluster.servers, application, proxy) == len(cluster.servers)
 
-    wait_until(lambda: servers() == len(ports), "every server to be used")
+    wait_until(are_used, "every server to be used")
     for _ in range(4):
         assert whose(application) == name
+
+
+def idle_at(servers: list[Server], application: Application, proxy: ProxyUnderTest) -> int:
+    """Count the servers to which a connection of an application's is kept."""
+    kind = {"user": application.user, "database": application.database}
+    return sum(
+        proxy.metric("tidegate_pool_sv_idle", server=f"127.0.0.1:{server.port}", **kind) > 0
+        for server in servers
+    )
 
 
 def test_names_that_are_exchanged_past_the_proxy_mean_the_other_database(
@@ -106,6 +111,30 @@ def test_names_that_are_exchanged_past_the_proxy_mean_the_other_database(
                 found = connection.execute(f"{READS} WHERE {number} > -1".encode()).fetchone()
             assert found == (name,)
         assert whose(application) == name
+
+
+def test_what_was_opened_while_nobody_knew_the_name_is_not_used(
+    both: list[Application], start_proxy: StartProxy, cluster: PostgresCluster
+) -> None:
+    proxy = start_proxy(min_pool_size=1)
+    blue = both[0].at(proxy.port)
+    read_everywhere(blue, proxy, cluster, "blue")
+    for replica in cluster.replicas:
+        replica.pause_replay()
+    cluster.primary.execute("ALTER DATABASE blue ALLOW_CONNECTIONS false")
+    rename(cluster, "blue", "aside")
+    proxy.wait_logged("database gone")
+    wait_until(lambda: idle_at(cluster.replicas, blue, proxy) == 2, "the old one to be found")
+    rename(cluster, "green", "blue")
+    assert whose(blue) == "green"
+    for replica in cluster.replicas:
+        replica.resume_replay()
+    cluster.wait_replayed()
+    wait_until(lambda: is_read_away(blue), "the catalog to be read")
+    for number in range(16):
+        with blue.connect() as connection:
+            found = connection.execute(f"{READS} WHERE {number} > -1".encode()).fetchone()
+        assert found == ("green",)
 
 
 def rename(cluster: PostgresCluster, old: str, new: str) -> None:
