@@ -6,7 +6,7 @@ SETUP_SERVERS := deploy/dev/setup-servers.sh
 ENGINE := postgres
 SECONDS := 60
 
-.PHONY: help demo test soak suites lint bench build setup-servers clean
+.PHONY: help demo test soak suites lint bench build setup-servers clean packages checked apart
 .SILENT:
 
 help:
@@ -26,13 +26,15 @@ demo: build
 	$(if $(filter mysql,$(ENGINE)),,$(SETUP_SERVERS) $(ENGINE))
 	$(BIN)/tidegate demo --engine $(ENGINE) $(if $(filter-out 0,$(EXIT)),--exit)
 
-# Last, so that its summary ends the output: the whole suite on the compiled build.
-test: lint
-	$(SETUP_SERVERS) postgres mariadb
-	if find proxy -name "*.so" | grep -q .; then \
-		TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit; \
-	fi
+# The compiler has one core; what needs nothing compiled is done on the other meanwhile. The whole
+# suite on the compiled build is last, so that its summary ends the output.
+test: packages
+	$(MAKE) --no-print-directory -j 2 build apart
 	$(BIN)/python -m pytest
+
+apart: checked
+	$(SETUP_SERVERS) postgres mariadb
+	TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit
 
 soak: build
 	$(SETUP_SERVERS) postgres mariadb
@@ -42,7 +44,9 @@ suites: build
 	$(SETUP_SERVERS) postgres
 	$(BIN)/python -m tests.suites $(ARGS)
 
-lint: build
+lint: packages checked
+
+checked:
 	mkdir -p build
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
@@ -55,6 +59,9 @@ bench: build
 
 build:
 	deploy/dev/build.sh
+
+packages:
+	deploy/dev/build.sh packages
 
 setup-servers:
 	$(SETUP_SERVERS)

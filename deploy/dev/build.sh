@@ -1,5 +1,6 @@
 #!/bin/sh
 # Make .venv with everything in it, and compile the modules that pyproject.toml lists.
+# `build.sh packages` makes .venv only.
 #
 # Does nothing, quickly, when neither pyproject.toml nor a compiled module's source
 # has changed. PYTHON names the interpreter to build on.
@@ -106,6 +107,7 @@ compile() {
 
 [ -e $installed ] || make_venv
 [ $installed -nt pyproject.toml ] || install_packages
+[ "${1-}" != packages ] || exit 0
 modules=$(compiled_modules)
 # The names of modules hold no spaces.
 # shellcheck disable=SC2086
