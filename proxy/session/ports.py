@@ -156,9 +156,23 @@ class Dialect(ABC):
 
     @abstractmethod
     def opening(
-        self, begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_failed: bool
+        self,
+        begin: bytes,
+        savepoints: Sequence[str],
+        *,
+        has_read: bool,
+        one_snapshot: bool,
+        is_failed: bool,
     ) -> bytes:
-        """SQL that begins a transaction and brings it where one is that was held back."""
+        """SQL that begins a transaction and brings it where one is that was held back.
+
+        Args:
+            begin: What the client said; empty: it began by itself.
+            savepoints: Those that it has set since.
+            has_read: Whether something was read beside it.
+            one_snapshot: Whether that and what comes must be of one snapshot: it is taken now.
+            is_failed: Whether a statement in it has failed.
+        """
 
     @property
     @abstractmethod

@@ -104,7 +104,11 @@ def _open(session: Conversation, errand: Errand, link: Link, late: Late) -> None
     session.transaction.begin(session.profile.state)
     session.phase = SETTING
     begin = session.services.dialect.opening(
-        late.begin.text, late.savepoints, has_read=late.has_read, is_failed=late.is_failed
+        late.begin.text,
+        late.savepoints,
+        has_read=late.has_read,
+        one_snapshot=bool(late.seen),
+        is_failed=late.is_failed,
     )
     link.write(link.exchange.ask(begin))
 

@@ -305,6 +305,9 @@ def _is_undone(session: Conversation, errand: Errand, link: Link) -> None:
     """What was read was written since: the client must try its transaction again."""
     _put_away(session, link)
     session.services.held_back(Held.REFUSED)
+    if not session.grammar.fails_whole:
+        session.late = None  # it is over, and nothing of it is left to be ended
+        session.profile.own.end(committed=False)
     fail(session, errand, NotSerializable("could not serialize access due to concurrent update"))
     pump(session)
 

@@ -9,6 +9,7 @@ from proxy.engines.mysql.settings import SCHEMA, quote_name
 from proxy.errors import ClientVisibleError, Unsupported
 from proxy.session.ports import Dialect
 from proxy.session.state import Change, Verb
+from proxy.sql.mysql.transaction_control import read_begin
 from proxy.types import Position
 from proxy.wire.exchange import Heard
 from proxy.wire.mysql import commands, requests
@@ -28,6 +29,7 @@ _LARGEST_END: Final = 1024
 """Bytes of the packet that ends a result which only reads."""
 
 BEGIN: Final = b"START TRANSACTION"
+_SNAPSHOT: Final = b"START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
 
 @final
@@ -84,11 +86,22 @@ class MySQLDialect(Dialect):
         return self._reached(position)
 
     def opening(
-        self, begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_failed: bool
+        self,
+        begin: bytes,
+        savepoints: Sequence[str],
+        *,
+        has_read: bool,
+        one_snapshot: bool,
+        is_failed: bool,
     ) -> bytes:
-        """See the base. Where a transaction begins by itself, it is begun all the same."""
+        """See the base. Where a transaction begins by itself, it is begun all the same.
+
+        By BEGIN no snapshot is taken, nor by a write: the first read would take it, later
+        ("Consistent Nonlocking Reads" in the manual).
+        """
+        said = (_with_snapshot(begin) if one_snapshot else begin) or BEGIN
         names = [f"SAVEPOINT {quote_name(name)}".encode() for name in savepoints]
-        return SEPARATOR.join([begin or BEGIN, *names])
+        return SEPARATOR.join([said, *names])
 
     @property
     def written(self) -> bytes:
@@ -142,6 +155,13 @@ class MySQLDialect(Dialect):
     def copy_of(self, execution: Execution, text: bytes) -> bytes:
         """See the base."""
         raise Unsupported("statements of MySQL are not mirrored")
+
+
+def _with_snapshot(begin: bytes) -> bytes:
+    found = read_begin(begin)
+    if found is None or found.read_only is None:
+        return _SNAPSHOT
+    return _SNAPSHOT + (b", READ ONLY" if found.read_only else b", READ WRITE")
 
 
 def _start_of_end(reply: bytes) -> int:

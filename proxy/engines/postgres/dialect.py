@@ -55,9 +55,15 @@ class PostgresDialect(Dialect):
         return dialect.reached(position)
 
     def opening(
-        self, begin: bytes, savepoints: Sequence[str], *, has_read: bool, is_failed: bool
+        self,
+        begin: bytes,
+        savepoints: Sequence[str],
+        *,
+        has_read: bool,
+        one_snapshot: bool,
+        is_failed: bool,
     ) -> bytes:
-        """SQL that begins what was held back."""
+        """SQL that begins what was held back; the first query takes its snapshot."""
         return dialect.opening(begin, savepoints, has_read=has_read, is_failed=is_failed)
 
     @property

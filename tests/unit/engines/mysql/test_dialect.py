@@ -53,10 +53,30 @@ def test_a_position_is_asked_for() -> None:
     assert DIALECT.reached(Position(7)) == b"SELECT 7"
 
 
+def opening(begin: bytes, *savepoints: str, one_snapshot: bool = False) -> bytes:
+    return DIALECT.opening(
+        begin, savepoints, has_read=True, one_snapshot=one_snapshot, is_failed=False
+    )
+
+
 def test_what_was_held_back_is_begun_with_its_savepoints() -> None:
-    said = DIALECT.opening(b"BEGIN", ["a", "b`c"], has_read=True, is_failed=False)
-    assert said == b"BEGIN\0SAVEPOINT `a`\0SAVEPOINT `b``c`"
-    assert DIALECT.opening(b"", [], has_read=False, is_failed=False) == b"START TRANSACTION"
+    assert opening(b"BEGIN", "a", "b`c") == b"BEGIN\0SAVEPOINT `a`\0SAVEPOINT `b``c`"
+    assert opening(b"") == b"START TRANSACTION"
+
+
+@pytest.mark.parametrize(
+    ("begin", "options"),
+    [
+        (b"", b""),
+        (b"Begin WORK", b""),
+        (b"START TRANSACTION", b""),
+        (b"start transaction read only", b", READ ONLY"),
+        (b"START TRANSACTION READ WRITE", b", READ WRITE"),
+    ],
+)
+def test_what_has_read_takes_its_snapshot_when_it_is_begun(begin: bytes, options: bytes) -> None:
+    taken = b"START TRANSACTION WITH CONSISTENT SNAPSHOT" + options
+    assert opening(begin, one_snapshot=True) == taken
 
 
 def test_an_error_is_an_error_packet() -> None:
