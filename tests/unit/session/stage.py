@@ -30,6 +30,7 @@ from proxy.routing.rules import Match, RuleBook
 from proxy.routing.terms import Policy
 from proxy.session.copies import Copy
 from proxy.session.errand import Errand
+from proxy.session.grammar import Defaults
 from proxy.session.late import Held
 from proxy.session.ports import Terms, Throttled, Waiter
 from proxy.session.profile import Profile
@@ -328,8 +329,10 @@ class Stage:
         rules: Iterable[Rule] = (),
         contract: Contract = STRONG,
         words: Words = POSTGRES,
+        defaults: Defaults | None = None,
     ) -> None:
         self.words = words
+        self.defaults = defaults or words.defaults
         self.policy = Policy(contract, RuleBook(rules))
         self.misread_words: list[str] = []
         self.mirrored: list[tuple[str | None, bytes]] = []
@@ -404,7 +407,7 @@ class Stage:
             user="ann",
             database="shop",
             startup=SessionState.of({**dict(self.words.fresh.settings), **(settings or {})}, {}),
-            defaults=self.words.defaults,
+            defaults=self.defaults,
             levels=self.levels,
             policy=self.policy,
         )

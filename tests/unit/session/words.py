@@ -10,7 +10,8 @@ from proxy.engines.mysql.dialect import MySQLDialect
 from proxy.engines.mysql.grammar import MySQLGrammar
 from proxy.engines.mysql.traces import MySQLTraces
 from proxy.engines.postgres.dialect import PostgresDialect
-from proxy.engines.postgres.grammar import PostgresGrammar, defaults
+from proxy.engines.postgres.grammar import PostgresGrammar
+from proxy.engines.postgres.grammar import defaults as begun
 from proxy.engines.postgres.traces import PostgresTraces
 from proxy.session.grammar import Defaults
 from proxy.session.state import UNTOUCHED, SessionState
@@ -50,6 +51,8 @@ class Words(ABC):
         fresh: What a connection is like that this client can use as it is.
         counts_rows: Whether answers to changes tell which rows were written.
         keeps_failed: Whether a client keeps the connection on which something failed, to ask why.
+        one_snapshot: Defaults by which a transaction reads of one snapshot.
+        opens_snapshot: SQL that opens a transaction, and takes its snapshot.
     """
 
     language: Any
@@ -59,6 +62,8 @@ class Words(ABC):
     fresh: SessionState = UNTOUCHED
     counts_rows: bool
     keeps_failed: bool
+    one_snapshot: Defaults
+    opens_snapshot: str
 
     @abstractmethod
     def traces(self) -> Any: ...
@@ -96,16 +101,22 @@ class Words(ABC):
     def done_together(self, *tags: str, block: bool = False) -> bytes:
         """The answers to statements of ours that were sent together."""
 
+    @abstractmethod
+    def opened_snapshot(self) -> bytes:
+        """The answer to `opens_snapshot`."""
+
 
 class PostgresWords(Words):
     language = PostgresLanguage()
     dialect = PostgresDialect()
     grammar = PostgresGrammar()
-    defaults = defaults(
-        search_path="public", isolation="read committed", encoding="UTF8", shape=SHAPE
-    )
+    defaults = begun(search_path="public", isolation="read committed", encoding="UTF8", shape=SHAPE)
     counts_rows = True
     keeps_failed = False
+    one_snapshot = begun(
+        search_path="public", isolation="repeatable read", encoding="UTF8", shape=SHAPE
+    )
+    opens_snapshot = "begin;SELECT"
 
     def traces(self) -> Any:
         return PostgresTraces(self.dialect)
@@ -143,6 +154,9 @@ class PostgresWords(Words):
         done = [backend.command_complete(tag.encode()) for tag in first]
         return b"".join(done) + self.done(last, block=block)
 
+    def opened_snapshot(self) -> bytes:
+        return self.done_together("BEGIN", "SELECT 0", block=True)
+
 
 class MySQLWords(Words):
     language = MySQLLanguage()
@@ -154,6 +168,8 @@ class MySQLWords(Words):
     fresh = SessionState.of({"schema": "`public`"}, {})
     counts_rows = False
     keeps_failed = True
+    one_snapshot = Defaults({**defaults.settings, "isolation": "REPEATABLE-READ"}, SHAPE)
+    opens_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
     _agreed = DEPRECATE_EOF | SESSION_TRACK
 
@@ -198,6 +214,9 @@ class MySQLWords(Words):
 
     def done_together(self, *tags: str, block: bool = False) -> bytes:
         return b"".join(self.done(tag, block=block) for tag in tags)
+
+    def opened_snapshot(self) -> bytes:
+        return self.done("BEGIN", block=True)
 
 
 POSTGRES = PostgresWords()
