@@ -374,6 +374,7 @@ class Stage:
         self.pools = {server: Pool(self, server, size) for server in self.servers.values()}
         self.in_line: list[Waiter] = []
         self.gone_sessions: list[Session] = []
+        self.sessions: dict[str, Session] = {}
         self.marks: list[Mark] = []
         self.rows: list[Mapping[Table, int]] = []
         self.reasons: list[Reason] = []
@@ -412,7 +413,9 @@ class Stage:
             policy=self.policy,
         )
         engine = self.words.client(self.library)
-        return Session(self, shell, engine, profile, self.terms, self.traces), shell
+        session = Session(self, shell, engine, profile, self.terms, self.traces)
+        self.sessions[name] = session
+        return session, shell
 
     # The conversation.
 

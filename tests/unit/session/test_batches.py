@@ -9,7 +9,6 @@ from proxy.wire.postgres import backend, frontend, tags
 from tests.unit.session.stage import (
     BOUND,
     CLOSED,
-    CLOSES,
     FAILED,
     FLUSH,
     IDLE,
@@ -28,7 +27,6 @@ from tests.unit.session.stage import (
     error,
     execute,
     lends,
-    marked,
     parse,
     query,
     refuses,
@@ -59,12 +57,6 @@ def happens(stage: Stage, *messages: bytes) -> None:
     """The client sends something; what follows from it is looked at elsewhere."""
     stage >> client(*messages)
     stage.events.clear()
-
-
-def test_requests_are_served_one_after_the_other(stage: Stage) -> None:
-    stage >> client(SELECT + query(INSERT)) << asks("replica", SELECT)
-    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
-    stage << marked(stage.catalog.table("orders")) << asks("primary", query(INSERT))
 
 
 def test_a_sync_alone_is_answered_here(stage: Stage) -> None:
@@ -298,87 +290,12 @@ def test_a_large_message_behind_an_error_is_passed_on_to_its_end(stage: Stage) -
     stage >> answers("primary", IDLE) << told(IDLE) << released("primary")
 
 
-def test_a_slow_client_slows_its_server(stage: Stage) -> None:
-    stage >> client(SELECT) << asks("replica", SELECT)
-    link = stage.link("replica")
-    stage.session.client_paused(True)
-    assert not link.is_reading
-    stage.session.client_paused(False)
-    assert link.is_reading
-
-
-def test_a_slow_client_gets_no_more_before_it_has_taken_what_it_got() -> None:
-    stage = Stage(cache=True)
-    stage >> client(SELECT) << asks("replica", SELECT)
-    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
-    stage.session.client_paused(True)
-    assert stage.session.answers is None
-    stage >> client(SELECT)
-    stage.quiet()
-    stage.session.client_paused(False)
-    stage << told(result("1"))
-    assert stage.session.answers is not None
-
-
-def test_a_slow_client_that_goes_on_asking_is_not_read(stage: Stage) -> None:
-    stage.session.client_paused(True)
-    big = query("SELECT '" + "x" * 900_000 + "'")
-    stage >> client(big)
-    assert stage.shell.is_reading
-    stage >> client(big)
-    assert not stage.shell.is_reading
-    stage.quiet()
-
-
-def test_a_connection_kept_for_a_slow_client_is_read_again_when_it_has_caught_up(
-    stage: Stage,
-) -> None:
-    happens(stage, query("LISTEN news"))
-    link = stage.link("primary")
-    stage.session.client_paused(True)
-    reply = complete("LISTEN") + IDLE
-    stage >> answers("primary", reply) << told(reply)
-    stage >> client(query(INSERT))
-    stage.quiet()
-    assert not link.is_reading
-    stage.session.client_paused(False)
-    stage << marked(stage.catalog.table("orders")) << asks("primary", query(INSERT))
-    assert link.is_reading
-
-
-def test_a_connection_is_given_back_ready_to_be_read(stage: Stage) -> None:
-    """The last of a large answer may be what fills the client's buffer."""
-    stage >> client(SELECT) << asks("replica", SELECT)
-    link = stage.link("replica")
-    shell = stage.shell
-
-    def fills_up(data: bytes) -> None:
-        stage.did("told", "client", data)
-        stage.session.client_paused(True)
-
-    shell.write = fills_up  # type: ignore[method-assign]
-    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
-    assert link.is_reading
-
-
 def test_a_server_that_takes_no_more_stops_its_client(stage: Stage) -> None:
     happens(stage, query("COPY orders FROM STDIN"))
     link = stage.link("primary")
     stage.session.server_paused(link, True)
     assert not stage.shell.is_reading
     stage.session.server_paused(link, False)
-    assert stage.shell.is_reading
-
-
-def test_too_much_behind_a_request_stops_its_client(stage: Stage) -> None:
-    stage >> client(SELECT) << asks("replica", SELECT)
-    more = query("SELECT '" + "x" * 600_000 + "'")
-    stage >> client(more) >> client(more)
-    assert not stage.shell.is_reading
-    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
-    stage.events.clear()
-    stage >> answers("replica", result("1"))
-    stage.events.clear()
     assert stage.shell.is_reading
 
 
@@ -404,43 +321,11 @@ def test_deallocate_of_a_statement_of_ours_never_reaches_the_server(stage: Stage
     stage >> client(query("DEALLOCATE s")) << asks("primary", query("DEALLOCATE s"))
 
 
-def test_a_text_meant_for_the_proxy_is_answered_here(stage: Stage) -> None:
-    stage >> client(query("EXPLAIN ROUTE SELECT 1"))
-    kind, _, said = stage.events.popleft()
-    assert kind == "told"
-    assert said.endswith(IDLE)
-    stage.finish()
-
-
-def test_statement_pool_mode_has_no_transactions() -> None:
-    stage = Stage(one_statement=True)
-    stage >> client(query("BEGIN"))
-    kind, _, said = stage.events.popleft()
-    assert kind == "told"
-    assert backend.read_error(said)[b"C"] == b"0A000"
-    stage << told(IDLE)
-    stage >> client(SELECT) << asks("replica", SELECT)
-
-
-def test_goodbye(stage: Stage) -> None:
-    stage >> client(frontend.TERMINATE) << CLOSES
-
-
 def test_a_portal_is_closed_behind_its_rows(stage: Stage) -> None:
     batch = parse("", TEXT) + bind("") + execute() + frontend.close(tags.PORTAL, b"") + SYNC
     stage >> client(batch) << asks("replica", batch)
     answer = PARSED + BOUND + rows("1") + CLOSED + IDLE
     stage >> answers("replica", answer) << told(answer) << released("replica")
-
-
-def test_who_waits_is_served_when_a_connection_comes_free() -> None:
-    stage = Stage(size=0)
-    stage >> client(query(INSERT) + SELECT) << waits("primary")
-    stage >> lends("primary")
-    stage.events.clear()
-    stage >> answers("primary", INSERTED + IDLE)
-    stage.events.clear()
-    assert stage.session.idle_since == stage.now
 
 
 def test_deallocate_of_a_statement_of_the_protocol_leaves_a_transaction_open(stage: Stage) -> None:

@@ -1,13 +1,10 @@
-"""What was read is answered from memory, until its tables change; one asks for many."""
+"""What was read is answered from memory, in whatever shape it was asked for."""
 
 from __future__ import annotations
 
 import pytest
 
-from proxy.cache.flight import NOT_STORED
-from proxy.errors import PoolTimeout
-from proxy.freshness.tables import everything_in, schema_of
-from proxy.types import Reason, Role
+from proxy.types import Reason
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.errors import LoginRefused
 from tests.unit.session.stage import (
@@ -18,26 +15,19 @@ from tests.unit.session.stage import (
     IDLE,
     PARSED,
     SYNC,
-    Catalog,
     Stage,
     answers,
     asks,
     at_once,
     bind,
-    breaks,
-    cancels,
     client,
     close,
     close_portal,
     complete,
     describe,
     describe_statement,
-    elsewhere,
     error,
     execute,
-    hangs_up,
-    lends,
-    marked,
     notice,
     parse,
     query,
@@ -48,7 +38,6 @@ from tests.unit.session.stage import (
     says_what_is_set,
     told,
     waits,
-    writes,
 )
 
 TEXT = "SELECT a FROM orders"
@@ -217,14 +206,6 @@ def test_a_setting_that_shapes_nothing_does_not(filled: Stage) -> None:
     filled >> client(SELECT) << at_once(result("1"))
 
 
-def test_a_transaction_is_not_answered_from_memory(filled: Stage) -> None:
-    begin = query("BEGIN")
-    filled >> client(begin) << asks("primary", begin)
-    reply = complete("BEGIN") + b"Z\0\0\0\x05T"
-    filled >> answers("primary", reply) << told(reply)
-    filled >> client(SELECT) << asks("primary", SELECT)
-
-
 def test_an_answer_with_a_notice_in_it_is_not_kept(stage: Stage) -> None:
     stage >> client(SELECT) << asks("replica", SELECT)
     answer = COLUMNS + notice() + rows("1") + IDLE
@@ -259,100 +240,6 @@ def test_parameters_part_results(stage: Stage) -> None:
     stage >> client(ask("2")) << asks("replica", ask("2"))
 
 
-# Many who ask the same at the same time.
-
-
-@pytest.fixture
-def led(stage: Stage) -> Stage:
-    """One asks, another waits for the same."""
-    stage.other, stage.other_shell = stage.enter("other")  # type: ignore[attr-defined]
-    stage >> client(SELECT) << asks("replica", SELECT)
-    stage >> client(SELECT, session=stage.other)  # type: ignore[attr-defined]
-    stage.quiet()
-    return stage
-
-
-def test_a_follower_gets_what_the_leader_fetched(led: Stage) -> None:
-    led >> answers("replica", result("1")) << told(result("1")) << told(result("1"), name="other")
-    led << released("replica")
-    led.finish()
-
-
-def redefine(stage: Stage, name: str) -> None:
-    """Somebody else lets a name mean another table, and definitions have been read again."""
-    stage.ledger.commit(stage.ledger.mark([schema_of()], stage.tokens()))
-    stage.planner.distrust()
-    stage.catalog = Catalog("shop")
-    stage.catalog.table("something else")
-    stage.catalog.table(name)
-    stage.planner.know("shop", stage.catalog)  # type: ignore[arg-type]
-    stage.see(stage.servers["replica"], Role.REPLICA, 200)
-
-
-def test_a_result_that_was_planned_by_old_definitions_is_not_kept(stage: Stage) -> None:
-    stage >> client(SELECT) << asks("replica", SELECT)
-    stage >> elsewhere(lambda s: redefine(s, "orders"))
-    stage >> answers("replica", result("1")) << released("replica") << asks("primary", SELECT)
-    stage >> answers("primary", result("2")) << told(result("2")) << released("primary")
-    stage >> elsewhere(lambda s: writes(s, "orders"))
-    stage >> client(SELECT) << asks("primary", SELECT)
-
-
-def test_what_waited_while_a_definition_changed_is_planned_again() -> None:
-    stage = Stage(size=0, replicas=0)
-    stage >> client(SELECT) << waits("primary")
-    stage >> elsewhere(lambda s: s.planner.distrust())
-    stage >> lends("primary") << marked(everything_in("shop")) << asks("primary", SELECT)
-
-
-def test_a_follower_goes_itself_when_the_result_is_not_kept(led: Stage) -> None:
-    led >> answers("replica", COLUMNS) << told(COLUMNS)
-    led >> elsewhere(lambda s: writes(s, "orders"))
-    rest = rows("1") + IDLE
-    led >> answers("replica", rest) << told(rest) << asks("primary", SELECT) << released("replica")
-
-
-def test_a_follower_leads_when_the_leader_is_told_of_an_error(led: Stage) -> None:
-    failure = error("57014") + IDLE
-    led >> answers("replica", failure) << told(failure) << asks("replica", SELECT)
-    led << released("replica")
-
-
-def test_a_follower_leads_when_the_leaders_client_goes(led: Stage) -> None:
-    led >> hangs_up() << asks("replica", SELECT) << ("cancelled", "replica")
-
-
-def test_a_follower_leads_when_the_leaders_server_is_lost_in_mid_answer(led: Stage) -> None:
-    led >> answers("replica", COLUMNS) << told(COLUMNS)
-    led >> breaks("replica") << asks("replica", SELECT)
-    assert led.shell.is_closed
-
-
-def test_a_follower_goes_itself_when_the_leaders_client_is_slow(led: Stage) -> None:
-    led >> elsewhere(lambda s: s.session.client_paused(True)) << asks("replica", SELECT)
-
-
-def test_a_follower_waits_no_longer_than_it_must(led: Stage) -> None:
-    led.now += 0.5
-    assert led.other.tick(led.now) is None  # type: ignore[attr-defined]
-    led.quiet()
-    led.now += 0.6
-    assert led.other.tick(led.now) is None  # type: ignore[attr-defined]
-    led << asks("replica", SELECT)
-
-
-def test_a_follower_whose_client_goes_is_forgotten(led: Stage) -> None:
-    led >> hangs_up(led.other) << ("gone",)  # type: ignore[attr-defined]
-    led >> answers("replica", result("1")) << told(result("1")) << released("replica")
-
-
-def test_a_follower_can_be_cancelled(led: Stage) -> None:
-    led >> cancels(led.other)  # type: ignore[attr-defined]
-    assert led.events.popleft()[:2] == ("told", "other")
-    led << told(IDLE, name="other")
-    led >> answers("replica", result("1")) << told(result("1")) << released("replica")
-
-
 def test_a_follower_leads_when_the_leader_is_refused() -> None:
     stage = Stage(cache=True, size=0, replicas=0)
     other, _ = stage.enter("other")
@@ -361,17 +248,3 @@ def test_a_follower_leads_when_the_leader_is_refused() -> None:
     stage >> refuses("primary", LoginRefused(error("28P01", "no", "FATAL")))
     assert ("waits", "primary") in stage.events
     assert stage.shell.is_closed
-
-
-def test_a_follower_leads_when_the_leader_finds_no_connection() -> None:
-    stage = Stage(cache=True, size=0, replicas=0)
-    other, _ = stage.enter("other")
-    stage >> client(SELECT) << waits("primary")
-    stage >> client(SELECT, session=other)
-    stage >> refuses("primary", PoolTimeout("none"))
-    assert ("waits", "primary") in stage.events
-
-
-def test_landing_twice_is_nothing(led: Stage) -> None:
-    led.session.flight_landed(NOT_STORED)
-    led.quiet()

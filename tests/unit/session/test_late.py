@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import IdleTransactionTimeout, PoolTimeout
-from proxy.session.late import Held
-from proxy.types import PinReason, Reason
+from proxy.types import PinReason
 from tests.unit.session.stage import (
     BOUND,
     COLUMNS,
@@ -21,9 +20,7 @@ from tests.unit.session.stage import (
     aborted,
     answers,
     asks,
-    at_once,
     bind,
-    breaks,
     client,
     complete,
     describe,
@@ -32,14 +29,12 @@ from tests.unit.session.stage import (
     error,
     execute,
     lends,
-    marked,
     parse,
     query,
     refuses,
     released,
     result,
     rows,
-    settled,
     told,
     waits,
 )
@@ -99,24 +94,6 @@ def test_what_is_not_a_plain_read_opens_it(stage: Stage, first: str) -> None:
     stage >> client(query(first))
     open_at_primary(stage)
     stage << asks("primary", query(first))
-
-
-def test_what_comes_after_is_in_it(stage: Stage) -> None:
-    begin(stage)
-    read(stage)
-    stage >> client(INSERT)
-    open_at_primary(stage, "SELECT")
-    stage << asks("primary", INSERT)
-    inserted = complete("INSERT 0 1") + IN_TRANSACTION
-    stage >> answers("primary", inserted) << told(inserted)
-    stage >> client(SELECT) << asks("primary", SELECT)
-    stage >> answers("primary", in_block(result("1"))) << told(in_block(result("1")))
-    stage >> client(COMMIT) << marked(stage.catalog.table("orders")) << asks("primary", COMMIT)
-    committed = complete("COMMIT") + IDLE
-    stage >> answers("primary", committed)
-    stage << told(committed) << settled(committed=True) << released("primary")
-    assert stage.held == [Held.OPENED]
-    assert stage.reasons == [Reason.REPLICA, Reason.WRITE, Reason.TRANSACTION, Reason.TRANSACTION]
 
 
 @pytest.mark.parametrize(
@@ -308,17 +285,6 @@ def test_what_outlives_its_request_opens_it(stage: Stage, said: bytes) -> None:
 # Around it.
 
 
-def test_a_cached_result_says_that_a_transaction_is_open() -> None:
-    stage = Stage(late_begin=True, cache=True)
-    stage >> client(SELECT) << asks("replica", SELECT)
-    stage >> answers("replica", result("1")) << told(result("1")) << released("replica")
-    stage >> client(SELECT) << at_once(result("1"))
-    begin(stage)
-    stage >> client(SELECT) << at_once(in_block(result("1")))
-    stage >> client(COMMIT) << told(complete("COMMIT") + IDLE)
-    stage >> client(SELECT) << at_once(result("1"))
-
-
 def test_a_failed_transaction_is_told_nothing_from_the_cache() -> None:
     stage = Stage(late_begin=True, cache=True)
     stage >> client(SELECT) << asks("replica", SELECT)
@@ -338,23 +304,9 @@ def test_idle_in_it_is_idle_in_a_transaction(stage: Stage) -> None:
     assert isinstance(stage.session.tick(stage.now), IdleTransactionTimeout)
 
 
-def test_a_client_that_goes_leaves_nothing(stage: Stage) -> None:
-    begin(stage)
-    read(stage)
-    stage.session.client_gone()
-    assert stage.gone_sessions == [stage.session]
-
-
 def test_a_pinned_client_has_its_connection(stage: Stage) -> None:
     stage = Stage(late_begin=True, pins=[PinReason.TEMPORARY_TABLE])
     stage >> client(BEGIN) << asks("primary", BEGIN)
-
-
-def test_a_read_that_lost_its_replica_is_repeated_beside_it(stage: Stage) -> None:
-    begin(stage)
-    stage >> client(SELECT) << asks("replica", SELECT)
-    stage >> breaks("replica") << asks("primary", SELECT)
-    stage >> answers("primary", result("1")) << told(in_block(result("1"))) << released("primary")
 
 
 # BEGIN in one batch with what comes behind it.

@@ -66,12 +66,6 @@ def runs(stage: Stage, sql: str, *replies: bytes) -> None:
     stage.events.clear()
 
 
-def test_between_two_requests(stage: Stage) -> None:
-    stage >> hangs_up() << GONE
-    stage >> hangs_up()
-    stage.quiet()
-
-
 def test_in_a_transaction(stage: Stage) -> None:
     runs(stage, "SET timezone TO 'UTC'", complete("SET") + IDLE)
     runs(stage, "BEGIN", complete("BEGIN") + IN_TRANSACTION)
@@ -80,14 +74,6 @@ def test_in_a_transaction(stage: Stage) -> None:
     stage >> hangs_up() << asks("primary", ROLLBACK)
     stage >> answers("primary", complete("ROLLBACK") + IDLE) << released("primary") << GONE
     assert link.state is UNTOUCHED.with_setting("timezone", "'UTC'")
-
-
-def test_in_mid_query(stage: Stage) -> None:
-    stage >> client(SELECT) << asks("replica", SELECT)
-    stage >> answers("replica", COLUMNS) << told(COLUMNS)
-    stage >> hangs_up() << cancelled("replica")
-    stage >> answers("replica", error("57014") + IDLE) << told(error("57014") + IDLE)
-    stage << released("replica") << GONE
 
 
 def test_in_mid_query_while_slow(stage: Stage) -> None:
@@ -211,19 +197,6 @@ def test_in_the_middle_of_a_large_message(stage: Stage) -> None:
     stage >> client(big[:1_500_000])
     stage.events.clear()
     stage >> hangs_up() << aborted("primary") << LOST << GONE
-
-
-def test_while_it_waits_for_a_connection() -> None:
-    stage = Stage(size=0)
-    stage >> client(INSERT) << waits("primary")
-    stage >> hangs_up() << left("primary") << GONE
-    stage.finish()
-
-
-def test_while_it_waits_for_a_primary(stage: Stage) -> None:
-    stage.group.lost(stage.servers["primary"], "gone")
-    stage >> client(INSERT) << waits("a primary")
-    stage >> hangs_up() << left("a primary") << GONE
 
 
 def test_while_its_settings_are_made(stage: Stage) -> None:

@@ -29,7 +29,7 @@ from proxy.wire.mysql.capabilities import (
     STATUS_IN_TRANS,
 )
 from proxy.wire.mysql.codec import packet
-from proxy.wire.mysql.resultset import Column, text_result
+from proxy.wire.mysql.resultset import Column, binary_result, prepare_ok, text_result
 from proxy.wire.postgres import backend, frontend
 from proxy.wire.postgres import client_engine as postgres_client
 from proxy.wire.postgres import exchange as postgres_exchange
@@ -52,6 +52,10 @@ class Words(ABC):
         counts_rows: Whether answers to changes tell which rows were written.
         keeps_failed: Whether a client keeps the connection on which something failed, to ask why.
         one_snapshot: Defaults by which a transaction reads of one snapshot.
+        prepares_ahead: Whether a connection must have prepared something before it is asked to run
+            it, as only its answer says under which number.
+        prepared_in_batch: The answer to what has it prepared otherwise.
+        goodbye: What a client says last.
         opens_snapshot: SQL that opens a transaction, and takes its snapshot.
     """
 
@@ -64,6 +68,9 @@ class Words(ABC):
     keeps_failed: bool
     one_snapshot: Defaults
     opens_snapshot: str
+    prepares_ahead: bool
+    prepared_in_batch: bytes
+    goodbye: bytes
 
     @abstractmethod
     def traces(self) -> Any: ...
@@ -105,6 +112,26 @@ class Words(ABC):
     def opened_snapshot(self) -> bytes:
         """The answer to `opens_snapshot`."""
 
+    @abstractmethod
+    def prepare(self, number: int, sql: str) -> bytes:
+        """Prepare a statement: the client's first, second and so on."""
+
+    @abstractmethod
+    def prepared(self, number: int) -> bytes:
+        """The answer to that; `number`: of the statement, among the server connection's."""
+
+    @abstractmethod
+    def run(self, number: int) -> bytes:
+        """Run what was prepared."""
+
+    @abstractmethod
+    def ran(self, *values: str) -> bytes:
+        """The answer to that, of one column."""
+
+    @abstractmethod
+    def prepares(self, data: bytes, sql: str) -> bool:
+        """Whether this has a server prepare a text."""
+
 
 class PostgresWords(Words):
     language = PostgresLanguage()
@@ -117,6 +144,9 @@ class PostgresWords(Words):
         search_path="public", isolation="repeatable read", encoding="UTF8", shape=SHAPE
     )
     opens_snapshot = "begin;SELECT"
+    prepares_ahead = False
+    prepared_in_batch = backend.PARSE_COMPLETE
+    goodbye = frontend.TERMINATE
 
     def traces(self) -> Any:
         return PostgresTraces(self.dialect)
@@ -157,6 +187,22 @@ class PostgresWords(Words):
     def opened_snapshot(self) -> bytes:
         return self.done_together("BEGIN", "SELECT 0", block=True)
 
+    def prepare(self, number: int, sql: str) -> bytes:
+        return frontend.parse(b"s%d" % number, sql.encode()) + frontend.SYNC
+
+    def prepared(self, number: int) -> bytes:
+        return backend.PARSE_COMPLETE + backend.READY_IDLE
+
+    def run(self, number: int) -> bytes:
+        return frontend.bind(b"", b"s%d" % number, []) + frontend.execute(b"", 0) + frontend.SYNC
+
+    def ran(self, *values: str) -> bytes:
+        rows = b"".join(backend.data_row([value.encode()]) for value in values)
+        return backend.BIND_COMPLETE + rows + self.done(f"SELECT {len(values)}")
+
+    def prepares(self, data: bytes, sql: str) -> bool:
+        return sql.encode() in data and data[:1] == b"P"
+
 
 class MySQLWords(Words):
     language = MySQLLanguage()
@@ -170,6 +216,9 @@ class MySQLWords(Words):
     keeps_failed = True
     one_snapshot = Defaults({**defaults.settings, "isolation": "REPEATABLE-READ"}, SHAPE)
     opens_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+    prepares_ahead = True
+    prepared_in_batch = b""
+    goodbye = packet(0, bytes((commands.QUIT,)))
 
     _agreed = DEPRECATE_EOF | SESSION_TRACK
 
@@ -217,6 +266,23 @@ class MySQLWords(Words):
 
     def opened_snapshot(self) -> bytes:
         return self.done("BEGIN", block=True)
+
+    def prepare(self, number: int, sql: str) -> bytes:
+        return packet(0, bytes((commands.STMT_PREPARE,)) + sql.encode())
+
+    def prepared(self, number: int) -> bytes:
+        return prepare_ok(1, number, [Column(b"a")], 0, self._agreed)
+
+    def run(self, number: int) -> bytes:
+        head = bytes((commands.STMT_EXECUTE,)) + number.to_bytes(4, "little")
+        return packet(0, head + b"\0\1\0\0\0")
+
+    def ran(self, *values: str) -> bytes:
+        rows = [[value.encode()] for value in values]
+        return binary_result(1, [Column(b"a")], rows, self._agreed, end=self._ok(0, False))
+
+    def prepares(self, data: bytes, sql: str) -> bool:
+        return data[4] == commands.STMT_PREPARE and data.endswith(sql.encode())
 
 
 POSTGRES = PostgresWords()
