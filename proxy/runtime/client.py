@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from typing import Final, Protocol, cast
 
 from proxy.cache.entry import Answer
 from proxy.errors import (
     ClientVisibleError,
     Fault,
+    InternalError,
     RemoteProtocolError,
 )
 from proxy.observe.logs import Logger, connection_ended
@@ -26,6 +28,7 @@ from proxy.runtime.tls import Tls
 from proxy.session.session import Session
 from proxy.settings.values import LOCAL
 from proxy.types import Ending
+from proxy.wire.requests import Request
 
 log = Logger("client")
 
@@ -90,6 +93,10 @@ class ClientConnection(ABC):
     async def admit(self) -> None:
         """Hold the dialogue of a login, and begin a session."""
 
+    async def admit_again(self, request: Request) -> None:
+        """Hold the dialogue of another login on the same connection, and begin its session."""
+        raise InternalError("there is no such request")
+
     @abstractmethod
     def find_ready(
         self, session: Session, answers: dict[bytes, Answer], data: bytes
@@ -119,7 +126,7 @@ class ClientConnection(ABC):
         self.began = self.service.clock()
         self.service.clients.add(self)
         self.service.metrics.clients += 1
-        self._login = asyncio.get_running_loop().create_task(self._log_in())
+        self._login = asyncio.get_running_loop().create_task(self._log_in(self.admit()))
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: the hot path."""
@@ -208,6 +215,15 @@ class ClientConnection(ABC):
             self._is_paused = False
             self._transport.resume_reading()
 
+    def begin_anew(self, request: Request) -> None:
+        """Have the client log in again; what it sends meanwhile is for that."""
+        if self._is_lost or self._closing:
+            return
+        self.session = None
+        self._login = asyncio.get_running_loop().create_task(
+            self._log_in(self.admit_again(request))
+        )
+
     def refuse(self, error: ClientVisibleError) -> None:
         """Tell the client why it must go, and hang up."""
         self.write(self.error_message(error))
@@ -284,11 +300,11 @@ class ClientConnection(ABC):
         self._inbox.clear()
         return data
 
-    async def _log_in(self) -> None:
+    async def _log_in(self, admission: Coroutine[None, None, None]) -> None:
         settings = self.service.settings
         try:
             async with asyncio.timeout(settings.client_login_timeout):
-                await self.admit()
+                await admission
         except TimeoutError:
             limit = settings.client_login_timeout
             self.close(f"no login within {limit:g} s", Ending.LOGIN_TIMEOUT)

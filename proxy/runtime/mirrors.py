@@ -30,6 +30,7 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.rule import Rule
 from proxy.settings.values import RouteTo
 from proxy.types import Ending, Mirrored
+from proxy.wire.requests import Request
 from proxy.wire.status import IDLE
 
 log = Logger("mirrors")
@@ -203,6 +204,9 @@ class Void:
 
     def resume_reading(self) -> None:
         """See `pause_reading`."""
+
+    def begin_anew(self, request: Request) -> None:
+        """What is mirrored does not ask for that."""
 
 
 @final

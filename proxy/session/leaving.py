@@ -7,6 +7,7 @@ the server's session is discarded, and what can't be cleaned up is dropped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, unique
 from typing import Final, final
 
@@ -51,8 +52,13 @@ def duty(exchange: Exchange, *, is_torn: bool, was_asked: bool, is_clean: bool) 
     return GIVE_BACK if is_clean else DISCARD
 
 
-def leave(session: Conversation) -> None:
-    """The client is gone and nothing runs for it: let its connections be cleaned up."""
+def leave(session: Conversation, then: Callable[[], None] | None = None) -> None:
+    """The client is gone and nothing runs for it: let its connections be cleaned up.
+
+    Args:
+        session: The client's.
+        then: What is to be done when they are.
+    """
     session.phase = OVER
     links = [link for link in (session.link, session.home) if link is not None]
     session.link = session.home = session.errand = None
@@ -65,6 +71,7 @@ def leave(session: Conversation) -> None:
         torn=session.intake.sink,
         before=transaction.state,
         is_clean=not (belongings.pins or transaction.tainted or transaction.unsure),
+        then=then,
     ).go_on()
 
 
@@ -79,9 +86,19 @@ class Farewell:
         torn: The one that has a message in part.
         before: What the session was like before the open transaction.
         is_clean: Whether nothing of the client lives in the servers' sessions.
+        then: What is to be done when nothing is left.
     """
 
-    __slots__ = ("_asked", "_before", "_is_clean", "_leaver", "_links", "_services", "_torn")
+    __slots__ = (
+        "_asked",
+        "_before",
+        "_is_clean",
+        "_leaver",
+        "_links",
+        "_services",
+        "_then",
+        "_torn",
+    )
 
     def __init__(
         self,
@@ -92,7 +109,9 @@ class Farewell:
         torn: Link | None,
         before: SessionState,
         is_clean: bool,
+        then: Callable[[], None] | None = None,
     ) -> None:
+        self._then = then
         self._services = services
         self._leaver = leaver
         self._links = links
@@ -134,6 +153,8 @@ class Farewell:
             else:
                 self._services.release(link)
         self._services.gone(self._leaver)
+        if self._then is not None:
+            self._then()
 
     def server_data(self, link: Link, data: bytes) -> None:
         """See `LinkUser`."""

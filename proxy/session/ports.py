@@ -43,6 +43,9 @@ class Shell(Protocol):
     def resume_reading(self) -> None:
         """Take more again."""
 
+    def begin_anew(self, request: Request) -> None:
+        """The session is over and everything of it undone: begin the other that `request` wants."""
+
 
 class Link(Protocol):
     """A server connection, lent to one session."""

@@ -32,7 +32,7 @@ from proxy.session.transaction import has_control
 from proxy.session.way import read_fast, to_primary
 from proxy.sql.statement import Kind
 from proxy.types import Ending, Reason
-from proxy.wire.requests import END_COPY, END_COPY_END, END_TERMINATE, Request
+from proxy.wire.requests import END_COPY, END_COPY_END, END_SESSION, END_TERMINATE, Request
 from proxy.wire.status import IN_FAILED
 
 _DEALLOCATE: Final = Kind.DEALLOCATE
@@ -138,6 +138,8 @@ def _take(session: Conversation, request: Request) -> None:
         _copy(session, request)
     elif request.end is END_TERMINATE:
         session.shell.close("client said goodbye", Ending.GOODBYE)
+    elif request.end is END_SESSION:
+        _part(session, request)
     elif link is not None and link.exchange.copying_in:
         _interrupt_copy(session, request)
     elif session.intake.is_skipping:
@@ -146,6 +148,22 @@ def _take(session: Conversation, request: Request) -> None:
         send_more(session, request)
     else:
         _begin(session, request)
+
+
+def _part(session: Conversation, request: Request) -> None:
+    """End the session, and have another begun when nothing is left of it."""
+    session.is_gone = True
+    leave(session, lambda: _begin_anew(session, request))
+
+
+def _begin_anew(session: Conversation, request: Request) -> None:
+    intake = session.intake
+    if intake.queue or not intake.is_between:
+        error = RemoteProtocolError("a client may not go on before it is let in again")
+        session.shell.write(session.services.dialect.error(error))
+        session.shell.close(error.message, error.fault)
+    else:
+        session.shell.begin_anew(request)
 
 
 def _copy(session: Conversation, request: Request) -> None:

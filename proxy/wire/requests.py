@@ -25,6 +25,7 @@ class End(Enum):
     COPY = "copy"  # a piece of data to be copied; answered by nothing
     COPY_END = "copy_end"  # the end of such data, or its failure
     TERMINATE = "terminate"
+    SESSION = "session"  # the client's session ends, and its shell begins another
 
 
 END_READY: Final = End.READY
@@ -32,6 +33,7 @@ END_OPEN: Final = End.OPEN
 END_COPY: Final = End.COPY
 END_COPY_END: Final = End.COPY_END
 END_TERMINATE: Final = End.TERMINATE
+END_SESSION: Final = End.SESSION
 """Bound once: a member is looked up through its enum in 60 ns, a constant in 10."""
 
 

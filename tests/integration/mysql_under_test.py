@@ -15,6 +15,7 @@ from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
 
 USER = "app"
+SECOND = "second"
 PASSWORD = "p:a/ss w'%rd"
 MAX_PACKET = 64 * 1024 * 1024
 SEVERAL = CLIENT.MULTI_STATEMENTS
@@ -61,13 +62,15 @@ def application(cluster: MySQLCluster) -> Iterator[MySQLApplication]:
     run(f"CREATE DATABASE {database}")
     run(f"CREATE DATABASE {database}_other")
     run(f"GRANT ALL ON *.* TO {USER}")
+    run(f"CREATE USER {SECOND} IDENTIFIED BY '{secret}'")
+    run(f"GRANT SELECT ON {database}.* TO {SECOND}")
     for server in cluster.servers:
         server.execute(f"SET GLOBAL local_infile = ON, max_allowed_packet = {MAX_PACKET}")
     cluster.wait_replayed()
     yield MySQLApplication(cluster.primary.port, database, cluster.flavour)
     run(f"DROP DATABASE {database}")
     run(f"DROP DATABASE {database}_other")
-    run(f"DROP USER {USER}")
+    run(f"DROP USER {USER}, {SECOND}")
 
 
 def mysql_proxy(folder: Path, cluster: MySQLCluster, **group: Setting) -> ProxyUnderTest:

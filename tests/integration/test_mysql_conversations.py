@@ -28,6 +28,7 @@ from pymysql.constants import COMMAND
 from proxy.demo.local_mysql import MySQLCluster
 from tests.integration.mysql_under_test import (
     MAX_PACKET,
+    SECOND,
     SEVERAL,
     MySQLApplication,
     application,
@@ -449,6 +450,40 @@ def resets(app: MySQLApplication) -> Any:
     return found
 
 
+def change_user(app: MySQLApplication) -> Any:
+    """COM_CHANGE_USER: another user, and nothing left of the session before."""
+    found: list[Any] = []
+    state = (
+        "SELECT CURRENT_USER(), DATABASE(), @a, @@time_zone, @@autocommit, @@character_set_client"
+    )
+    with app.connect(user=SECOND) as other:  # a password is shown once, where it must be
+        items_there = tell(other, "SELECT 1")
+    with mysql.connector.connect(**app.options(use_pure=True)) as one, app.connect() as witness:
+        items(witness)
+        cursor = one.cursor()
+
+        def run(*statements: str) -> None:
+            for sql in statements:
+                found.append(heard(lambda sql=sql: (cursor.execute(sql), cursor.fetchall())[1]))
+
+        def change(user: str, password: str, database: str, charset: int = 45) -> None:
+            found.append(heard(lambda: one.cmd_change_user(user, password, database, charset)))
+
+        run("SET @a = 1, time_zone = '+03:00'", "SELECT GET_LOCK('ours', 1)", "BEGIN")
+        run("CREATE TEMPORARY TABLE passing (a INT)", "INSERT INTO items (name) VALUES ('lost')")
+        change(SECOND, app.password, app.database)
+        run(state, "SELECT IS_FREE_LOCK('ours')", "SELECT * FROM passing", "DELETE FROM items")
+        run("SELECT COUNT(*) FROM items")
+        change(app.user, app.password, f"{app.database}_other", 8)
+        run(state, "INSERT INTO nowhere VALUES (1)")
+        found.append(one.connection_id is not None)
+        found += tell(witness, "SELECT COUNT(*) FROM items", "SELECT IS_FREE_LOCK('ours')")
+        change(app.user, "wrong", app.database)
+    with Raw(app) as raw:
+        found.append(raw.simple(COMMAND.COM_CHANGE_USER, b"nobody\0"))
+    return [*items_there, *found]
+
+
 def cursors(app: MySQLApplication) -> Any:
     """Cursors of the server's: rows that are fetched a few at a time; and long values."""
     found: list[Any] = []
@@ -757,6 +792,7 @@ TALKS: list[Talk] = [
     large,
     commands,
     resets,
+    change_user,
     cursors,
     transactions,
     deadlock,

@@ -14,18 +14,21 @@ from proxy.runtime.client import ClientConnection
 from proxy.runtime.mysql.logins import CATALOG, Logins
 from proxy.runtime.service import GroupService
 from proxy.session.session import Session
+from proxy.wire import requests
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.authentication import Authenticated, Claim, authenticate
+from proxy.wire.mysql.capabilities import PLUGIN_AUTH
 from proxy.wire.mysql.client_engine import ClientEngine
-from proxy.wire.mysql.codec import HEADER
+from proxy.wire.mysql.codec import HEADER, payload
 from proxy.wire.mysql.errors import error_packet
 from proxy.wire.mysql.events import Encryption, PasswordGiven, TlsBegins
-from proxy.wire.mysql.handshake import Greeting
+from proxy.wire.mysql.handshake import Greeting, Response, read_change_user
 from proxy.wire.mysql.killing import Kill, Killed
 from proxy.wire.mysql.ok import Ok, ok_packet
 from proxy.wire.mysql.prepared import Library
-from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT
-from proxy.wire.mysql.startup import Startup, client_startup
+from proxy.wire.mysql.requests import ARGUMENTS, STATEMENT, Request
+from proxy.wire.mysql.scramble import NATIVE
+from proxy.wire.mysql.startup import First, Startup, client_startup
 from proxy.wire.mysql.turns import Turns
 
 _EXECUTE: Final = commands.STMT_EXECUTE
@@ -47,6 +50,7 @@ class MySQLClient(ClientConnection):
         super().__init__(service, is_local)
         self.logins = logins
         self.number = 0
+        self._greeting: Greeting | None = None
         self._turns: Turns | None = None  # until it is let in
 
     @property
@@ -79,14 +83,45 @@ class MySQLClient(ClientConnection):
         if len(service.clients) > service.settings.max_client_conn:
             raise logins.full()
         self.number = logins.enter(self)
-        greeting = await logins.greeting(self.number)
+        self._greeting = greeting = await logins.greeting(self.number)
         wish = await self._start(greeting, turns)
-        response = wish.response
+        await self._let_in(wish.response, wish.first, wish.rest, turns, greeting)
+
+    async def admit_again(self, request: requests.Request) -> None:
+        """See the base: COM_CHANGE_USER."""
+        assert isinstance(request, Request)
+        greeting = self._greeting
+        if greeting is None:
+            raise InternalError("a user was changed before there was one")
+        turns = self._turns = Turns(1, is_41=True)
+        agreed = request.capabilities
+        wish = read_change_user(payload(request.packets)[1:], agreed)
+        response = Response(
+            capabilities=agreed,
+            max_packet=0,
+            charset=greeting.charset if wish.charset is None else wish.charset,
+            user=wish.user,
+            database=wish.database,
+            attributes=wish.attributes,
+        )
+        first = None if agreed & PLUGIN_AUTH else First(NATIVE, wish.answer)
+        await self._let_in(response, first, b"", turns, greeting)
+
+    async def _let_in(
+        self,
+        response: Response,
+        first: First | None,
+        rest: bytes,
+        turns: Turns,
+        greeting: Greeting,
+    ) -> None:
+        """Have a client prove who it is, and begin its session."""
+        logins, service = self.logins, self.service
         self.user = response.user.decode("utf-8", "surrogateescape")
         self.database = response.database.decode("utf-8", "surrogateescape")
         program = response.attributes.get(b"program_name", b"")
         self.application = program.decode("utf-8", "replace")
-        proven, rest = await self._authenticate(wish, greeting, turns)
+        proven, rest = await self._authenticate(response, first, rest, greeting, turns)
         self.write(proven.answer)
         profile = await logins.profile(
             self.user,
@@ -146,17 +181,22 @@ class MySQLClient(ClientConnection):
                 return cast(Startup, stop.value)
 
     async def _authenticate(
-        self, wish: Startup, greeting: Greeting, turns: Turns
+        self,
+        response: Response,
+        first: First | None,
+        rest: bytes,
+        greeting: Greeting,
+        turns: Turns,
     ) -> tuple[Authenticated, bytes]:
-        logins, rest = self.logins, wish.rest
+        logins = self.logins
         claim = Claim(
-            user=wish.response.user,
+            user=response.user,
             host=self.peer.rpartition(":")[0],
             stored=await logins.stored(self.user),
             nonce=greeting.nonce,
-            first=wish.first,
-            can_switch=wish.can_switch,
-            is_private=wish.is_encrypted or self.is_local,
+            first=first,
+            can_switch=bool(response.capabilities & PLUGIN_AUTH),
+            is_private=self.tls is not None or self.is_local,
         )
         dialogue = authenticate(claim, logins.means(greeting), turns, now=self.service.clock())
         try:

@@ -18,7 +18,7 @@ from proxy.wire import client, requests
 from proxy.wire.mysql import capabilities, commands
 from proxy.wire.mysql.codec import HEADER, LARGEST, packet
 from proxy.wire.mysql.cutting import Cutter
-from proxy.wire.mysql.errors import NotOwner, UnknownCommand, UnknownThread
+from proxy.wire.mysql.errors import MalformedCommand, NotOwner, UnknownCommand, UnknownThread
 from proxy.wire.mysql.execute import Execution as Executed
 from proxy.wire.mysql.execute import (
     kinds_of,
@@ -29,6 +29,7 @@ from proxy.wire.mysql.execute import (
     with_bulk_types,
     with_types,
 )
+from proxy.wire.mysql.handshake import read_change_user
 from proxy.wire.mysql.killing import Kill, Killed, is_kill, read_kill, with_id
 from proxy.wire.mysql.prepared import Facts, Library
 from proxy.wire.mysql.requests import (
@@ -234,6 +235,13 @@ class ClientEngine(client.ClientEngine):
         else:
             request.refusal = UnknownCommand()
 
+    def _change_user(self, request: Request, payload: bytes) -> None:
+        """Whether it can be read; what it says is for the login that follows."""
+        try:
+            read_change_user(payload[1:], self._agreed)
+        except RemoteProtocolError:
+            raise MalformedCommand from None
+
     def _refuse(self, request: Request, payload: bytes) -> None:
         name = commands.NAMES[request.command]
         request.refusal = Unsupported(f"{name} is not served here")
@@ -397,5 +405,5 @@ _READERS: Final[dict[int, Callable[[ClientEngine, Request, bytes], None]]] = {
     commands.TABLE_DUMP: ClientEngine._refuse,
     commands.REGISTER_SLAVE: ClientEngine._refuse,
     commands.SET_OPTION: ClientEngine._set_option,
-    commands.CHANGE_USER: ClientEngine._refuse,
+    commands.CHANGE_USER: ClientEngine._change_user,
 }

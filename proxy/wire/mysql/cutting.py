@@ -11,10 +11,22 @@ from proxy.wire import client
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.requests import Request
 from proxy.wire.mysql.splitter import NOTHING, Splitter
-from proxy.wire.requests import END_COPY, END_COPY_END, END_READY, END_TERMINATE
+from proxy.wire.requests import (
+    END_COPY,
+    END_COPY_END,
+    END_READY,
+    END_SESSION,
+    END_TERMINATE,
+    End,
+)
 
 GATHERED: Final = 16 * 1024 * 1024
 """The largest command that is looked at whole. A larger one is passed through in pieces."""
+
+_ENDS: Final[dict[int, End]] = {
+    commands.QUIT: END_TERMINATE,
+    commands.CHANGE_USER: END_SESSION,
+}
 
 
 @final
@@ -63,8 +75,7 @@ class Cutter(client.Cutter):
             if splitter.in_file:
                 return found
         for command, packets in splitter.feed(data):
-            end = END_TERMINATE if command == commands.QUIT else END_READY
-            found.append(Request(command, packets, end))
+            found.append(Request(command, packets, _ENDS.get(command, END_READY)))
         if splitter.large_code != NOTHING:
             request = Request(splitter.large_code, splitter.take_large())
             request.is_cut = True

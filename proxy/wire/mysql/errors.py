@@ -89,6 +89,15 @@ class UnknownCommand(Unsupported):
         super().__init__("Unknown command")
 
 
+class MalformedCommand(RemoteProtocolError):
+    """A command that is not laid out as it should be, in the words that servers have for some."""
+
+    code: ClassVar[tuple[int, bytes]] = (1047, b"08S01")
+
+    def __init__(self) -> None:
+        super().__init__("Unknown command")
+
+
 class UnknownThread(Unsupported):
     """A KILL of a connection that there is not."""
 
@@ -166,6 +175,7 @@ class LoginRefused(ClientVisibleError):
 
 _WITH_CODES: Final = (
     *(BadHandshake, OutOfOrder, OldClient, TlsRequired, UnknownCommand, UnknownThread, NotOwner),
+    MalformedCommand,
 )
 
 

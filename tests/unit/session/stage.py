@@ -45,7 +45,7 @@ from proxy.topology.group import Group, Server, Sighting
 from proxy.types import Ending, PinReason, Position, Reason, Role, Table, Token
 from proxy.wire.exchange import Exchange
 from proxy.wire.postgres import backend, frontend
-from proxy.wire.requests import Execution
+from proxy.wire.requests import Execution, Request
 from tests.unit.session.words import POSTGRES, SHAPE, Words
 
 DEFAULTS = POSTGRES.defaults
@@ -310,6 +310,9 @@ class Shell:
 
     def resume_reading(self) -> None:
         self.is_reading = True
+
+    def begin_anew(self, request: Request) -> None:
+        self.stage.did("begins anew", self.name)
 
 
 class Stage:
@@ -674,6 +677,7 @@ def at_once(*messages: bytes) -> tuple[Any, ...]:
 
 
 CLOSES = ("closed", "client")
+ANEW = ("begins anew", "client")
 LOST = ("lost",)
 GONE = ("gone",)
 

@@ -15,6 +15,7 @@ from proxy.wire.mysql.killing import Kill, Killed
 from proxy.wire.mysql.prepared import Facts
 from proxy.wire.mysql.requests import Request
 from proxy.wire.prepared import Sense
+from proxy.wire.requests import END_SESSION
 from tests.unit.wire.mysql.sides import (
     INT,
     NEW,
@@ -112,7 +113,16 @@ def test_a_ping_runs_nothing(side: Side) -> None:
     assert not request.executes
 
 
-@pytest.mark.parametrize("code", [commands.BINLOG_DUMP, commands.CHANGE_USER])
+@pytest.mark.parametrize("rest", [b"", b"user", b"user\0", b"user\0\xf0abc", b"u\0\0db"])
+def test_who_asks_for_another_session_must_say_whose(side: Side, rest: bytes) -> None:
+    (request,) = side.engine.cutter.feed(command(commands.CHANGE_USER, rest))
+    assert request.end is END_SESSION
+    with pytest.raises(RemoteProtocolError) as caught:
+        side.engine.read(request)
+    assert error_code(caught.value)[0] == 1047
+
+
+@pytest.mark.parametrize("code", [commands.BINLOG_DUMP])
 def test_what_is_not_served_says_so(side: Side, code: int) -> None:
     request = side.request(command(code))
     assert isinstance(request.refusal, Unsupported)
