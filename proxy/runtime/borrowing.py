@@ -10,7 +10,7 @@ from proxy.runtime.pools import Pools
 from proxy.runtime.server import ServerConnection
 from proxy.session.grammar import Grammar
 from proxy.session.ports import Dialect, Line, Link, Waiter
-from proxy.session.state import SessionState
+from proxy.session.state import UNTOUCHED, SessionState
 from proxy.topology.group import Group
 
 
@@ -136,9 +136,15 @@ class Borrower:
         self, lender: Lender, connection: ServerConnection, state: SessionState
     ) -> None:
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        changes = connection.state.changes_to(state, lender.grammar)
-        connection.write(connection.exchange.ask(lender.dialect.apply(changes)))
-        await self._done
+        dialect, grammar = lender.dialect, lender.grammar
+        commands: list[bytes] = []
+        if grammar.must_begin_anew(connection.state.settings, state.settings):
+            commands.append(dialect.anew)
+            connection.state = UNTOUCHED
+        commands.append(dialect.apply(connection.state.changes_to(state, grammar)))
+        if text := dialect.together(commands):
+            connection.write(connection.exchange.ask(text))
+            await self._done
         connection.state = state
 
     def server_data(self, link: Link, data: bytes) -> None:
