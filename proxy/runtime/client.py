@@ -25,6 +25,7 @@ from proxy.runtime.keepalive import set_keepalive
 from proxy.runtime.server import HIGH_WATER
 from proxy.runtime.service import GroupService
 from proxy.runtime.tls import Tls
+from proxy.runtime.wrapping import Wrapping
 from proxy.session.session import Session
 from proxy.settings.values import LOCAL
 from proxy.types import Ending
@@ -73,6 +74,7 @@ class ClientConnection(ABC):
         self.peer = ""
         self.session: Session | None = None
         self.tls: Tls | None = None
+        self.wrapping: Wrapping | None = None  # TLS or what is in it
         self.began = 0.0
         self._transport: asyncio.Transport | None = None
         self._inbox = bytearray()
@@ -131,8 +133,8 @@ class ClientConnection(ABC):
     def data_received(self, data: bytes) -> None:
         """Bytes came: the hot path."""
         self.received += len(data)
-        if self.tls is not None:
-            data = self._decrypt(self.tls, data)
+        if self.wrapping is not None:
+            data = self.unwrap(self.wrapping, data)
             if not data:
                 return
         session = self.session
@@ -191,7 +193,7 @@ class ClientConnection(ABC):
         if transport is None or self._is_lost or self._closing:
             return
         self.sent += len(data)
-        transport.write(data if self.tls is None else self.tls.send(data))
+        transport.write(data if self.wrapping is None else self.wrapping.send(data))
 
     def close(self, reason: str, cause: Ending | Fault) -> None:
         """Send what is waiting, then hang up."""
@@ -199,8 +201,8 @@ class ClientConnection(ABC):
             return
         self._closing, self._cause = reason, cause
         if self._transport is not None and not self._is_lost:
-            if self.tls is not None:
-                self._transport.write(self.tls.goodbye())
+            if self.wrapping is not None:
+                self._transport.write(self.wrapping.goodbye())
             self._transport.close()
 
     def pause_reading(self) -> None:
@@ -214,6 +216,8 @@ class ClientConnection(ABC):
         if self._is_paused and self._transport is not None and not self._is_lost:
             self._is_paused = False
             self._transport.resume_reading()
+            if self.wrapping is not None and self.wrapping.holds_more:
+                asyncio.get_running_loop().call_soon(self._take_more)
 
     def begin_anew(self, request: Request) -> None:
         """Have the client log in again; what it sends meanwhile is for that."""
@@ -254,19 +258,31 @@ class ClientConnection(ABC):
 
     # The hot path
 
-    def _decrypt(self, tls: Tls, data: bytes) -> bytes:
+    def unwrap(self, wrapping: Wrapping, data: bytes) -> bytes:
+        """Find out what came; what could not be read ends the connection."""
         transport = cast(asyncio.Transport, self._transport)
         try:
-            plain, answer = tls.receive(data)
+            plain, answer = wrapping.receive(data)
         except OSError as error:  # ssl.SSLError is one
-            transport.write(tls.pending())
+            transport.write(wrapping.pending())
             self.close(f"TLS: {error}", Ending.TLS_FAILED)
+            return b""
+        except RemoteProtocolError as malformed:
+            self._break(malformed)
             return b""
         if answer:
             transport.write(answer)
-        if not plain and tls.established:
-            self._arrived.set()
+        if not plain:
+            self._arrived.set()  # TLS may have been established
+        elif wrapping.holds_more:
+            asyncio.get_running_loop().call_soon(self._take_more)
         return plain
+
+    def _take_more(self) -> None:
+        """Go on with what has come and is still wrapped, unless the client is to wait."""
+        wrapping = self.wrapping
+        if wrapping is not None and wrapping.holds_more and not self._is_paused:
+            self.data_received(b"")
 
     def _break(self, error: RemoteProtocolError) -> None:
         """The client does not speak the protocol: nothing can be said to it but goodbye."""
@@ -296,9 +312,7 @@ class ClientConnection(ABC):
             self._arrived.clear()
             self.resume_reading()
             await self._arrived.wait()
-        data = bytes(self._inbox)
-        self._inbox.clear()
-        return data
+        return self.take_early()
 
     async def _log_in(self, admission: Coroutine[None, None, None]) -> None:
         settings = self.service.settings
@@ -324,8 +338,7 @@ class ClientConnection(ABC):
             session: Of this client.
             rest: What it has sent ahead.
         """
-        rest += bytes(self._inbox)
-        self._inbox.clear()
+        rest += self.take_early()
         self.session = session
         self.resume_reading()
         if rest:
@@ -344,17 +357,22 @@ class ClientConnection(ABC):
         """
         if answer:
             self.write(answer)
-        early = received + bytes(self._inbox)
-        self._inbox.clear()
-        self.tls = Tls(context, server_side=True)
+        early = received + self.take_early()
+        self.tls = self.wrapping = Tls(context, server_side=True)
         if early:
-            self._inbox += self._decrypt(self.tls, early)
+            self._inbox += self.unwrap(self.tls, early)
         while not self.tls.established:
             if self._is_lost or self._closing:
                 raise ConnectionError
             self._arrived.clear()
             await self._arrived.wait()
         return self.tls
+
+    def take_early(self) -> bytes:
+        """Hand out what has come and nobody has read."""
+        early = bytes(self._inbox)
+        self._inbox.clear()
+        return early
 
     @property
     def catalog(self) -> str:

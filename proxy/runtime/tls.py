@@ -17,12 +17,14 @@ from typing import Final, final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from proxy.runtime.wrapping import Wrapping
+
 CHUNK: Final = 256 * 1024
 ALPN: Final = "postgresql"
 
 
 @final
-class Tls:
+class Tls(Wrapping):
     """One TLS session. Ciphertext and plain text go in, ciphertext and plain text come out."""
 
     __slots__ = ("_in", "_object", "_out", "established")

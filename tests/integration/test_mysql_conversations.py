@@ -325,6 +325,26 @@ def large(app: MySQLApplication) -> Any:
     return found
 
 
+def compressed(app: MySQLApplication) -> Any:
+    """The compressed protocol: what is large, and many small answers."""
+    found: list[Any] = []
+    with app.connect():  # a password is shown once, where it must be
+        pass
+    options = app.options(use_pure=True, autocommit=True, compress=True)
+    with mysql.connector.connect(**options) as one:
+        cursor = one.cursor()
+        for sql, values in (
+            ("SELECT REPEAT('xy', %s), 5", (9_000_000,)),
+            ("SELECT LENGTH(%s)", ("z" * 17_000_000,)),
+            ("SELECT REPEAT('a', %s), REPEAT('b', 40)", (300_000,)),
+            *[("SELECT %s", (number,)) for number in range(50)],
+        ):
+            cursor.execute(sql, values)
+            found.append(hash(tuple(cursor.fetchall())))
+        found.append(heard(lambda: cursor.execute("SELEC 1")))
+    return found
+
+
 # Raw commands
 
 
@@ -775,6 +795,7 @@ SELECT nope;
         run(
             "-t", "-vvv", app.database, "-e", "SELECT 1 AS a; SELECT 'ä'; INSERT items () VALUES ()"
         )[:1],
+        run("--compress", app.database, text=script),
         run("nowhere", "-e", "SELECT 1"),
         run("-e", "SELECT DATABASE()"),
         run("-e", "SELECT 1", password="wrong"),
@@ -790,6 +811,7 @@ TALKS: list[Talk] = [
     prepared_by_many,
     drivers,
     large,
+    compressed,
     commands,
     resets,
     change_user,

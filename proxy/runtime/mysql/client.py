@@ -11,15 +11,17 @@ from typing import Final, cast, final
 from proxy.cache.entry import Answer
 from proxy.errors import ClientVisibleError, InternalError, ShuttingDown
 from proxy.runtime.client import ClientConnection
+from proxy.runtime.mysql.compressed import Compressed
 from proxy.runtime.mysql.logins import CATALOG, Logins
 from proxy.runtime.service import GroupService
 from proxy.session.session import Session
 from proxy.wire import requests
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.authentication import Authenticated, Claim, authenticate
-from proxy.wire.mysql.capabilities import PLUGIN_AUTH
+from proxy.wire.mysql.capabilities import COMPRESS, PLUGIN_AUTH, ZSTD_COMPRESSION
 from proxy.wire.mysql.client_engine import ClientEngine
 from proxy.wire.mysql.codec import HEADER, payload
+from proxy.wire.mysql.compression import Compression, agreed_algorithm
 from proxy.wire.mysql.errors import error_packet
 from proxy.wire.mysql.events import Encryption, PasswordGiven, TlsBegins
 from proxy.wire.mysql.handshake import Greeting, Response, read_change_user
@@ -33,6 +35,7 @@ from proxy.wire.mysql.turns import Turns
 
 _EXECUTE: Final = commands.STMT_EXECUTE
 _QUIT: Final = commands.QUIT
+_COMPRESSION: Final = COMPRESS | ZSTD_COMPRESSION
 
 LARGEST: Final = 1024 * 1024 * 1024
 """Bytes of one command: MySQL's own limit to max_allowed_packet."""
@@ -85,7 +88,12 @@ class MySQLClient(ClientConnection):
         self.number = logins.enter(self)
         self._greeting = greeting = await logins.greeting(self.number)
         wish = await self._start(greeting, turns)
-        await self._let_in(wish.response, wish.first, wish.rest, turns, greeting)
+        response = wish.response
+        session, rest = await self._let_in(response, wish.first, wish.rest, turns, greeting)
+        algorithm = agreed_algorithm(response.capabilities, response.zstd_level)
+        if algorithm is not None:
+            rest = self._compress(Compressed(Compression(algorithm)), rest)
+        self.begin(session, rest)
 
     async def admit_again(self, request: requests.Request) -> None:
         """See the base: COM_CHANGE_USER."""
@@ -105,7 +113,7 @@ class MySQLClient(ClientConnection):
             attributes=wish.attributes,
         )
         first = None if agreed & PLUGIN_AUTH else First(NATIVE, wish.answer)
-        await self._let_in(response, first, b"", turns, greeting)
+        self.begin(*await self._let_in(response, first, b"", turns, greeting))
 
     async def _let_in(
         self,
@@ -114,9 +122,10 @@ class MySQLClient(ClientConnection):
         rest: bytes,
         turns: Turns,
         greeting: Greeting,
-    ) -> None:
-        """Have a client prove who it is, and begin its session."""
+    ) -> tuple[Session, bytes]:
+        """Have a client prove who it is; returns its session, and what it has sent ahead."""
         logins, service = self.logins, self.service
+        agreed = response.capabilities & ~_COMPRESSION  # which is no affair of the session's
         self.user = response.user.decode("utf-8", "surrogateescape")
         self.database = response.database.decode("utf-8", "surrogateescape")
         program = response.attributes.get(b"program_name", b"")
@@ -127,18 +136,25 @@ class MySQLClient(ClientConnection):
             self.user,
             self.database,
             response.charset,
-            response.capabilities,
+            agreed,
             proven.credentials,
             self.place,
         )
         library = cast(Library, service.library)
-        engine = ClientEngine(library, response.capabilities, LARGEST)
+        engine = ClientEngine(library, agreed, LARGEST)
         engine.number = self.number
         engine.kill = self._kill
         session = Session(service, self, engine, profile, logins.terms(self.user), service.traces)
-        self.write(ok_packet(turns.next_id, Ok(status=engine.status), response.capabilities))
+        self.write(ok_packet(turns.next_id, Ok(status=engine.status), agreed))
         self._turns = None
-        self.begin(session, rest)
+        return session, rest
+
+    def _compress(self, compressed: Compressed, rest: bytes) -> bytes:
+        """Have everything compressed from now on; returns what was sent ahead, as it was meant."""
+        rest = self.unwrap(compressed, rest + self.take_early())
+        compressed.below = self.wrapping
+        self.wrapping = compressed
+        return rest
 
     def _kill(self, wanted: Kill) -> Killed:
         """End another client's connection, or what it runs; of the same user only."""

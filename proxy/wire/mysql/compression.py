@@ -17,6 +17,8 @@ import zlib
 from typing import Final, Protocol, final
 
 from proxy.errors import MessageTooLarge, RemoteProtocolError, Unsupported
+from proxy.wire.mysql import capabilities
+from proxy.wire.mysql import codec as packets
 from proxy.wire.mysql.codec import LARGEST
 
 if sys.version_info >= (3, 14):
@@ -36,7 +38,8 @@ HEADER: Final = 7
 MIN_COMPRESS_LENGTH: Final = 50
 """What is shorter is sent as it is, as MySQL does: it would not shrink."""
 
-DEFAULT_LEVEL: Final = 6
+DEFAULT_LEVEL: Final = 1
+"""Not the 6 of servers: a megabyte of rows takes 20 ms so, not 90, and everybody waits for it."""
 DEFAULT_ZSTD_LEVEL: Final = 3
 
 BATCH: Final = 1024 * 1024
@@ -148,6 +151,11 @@ class Compression:
         """Whether nothing of a packet has come without the rest of it."""
         return not self._held
 
+    @property
+    def holds_more(self) -> bool:
+        """Whether `feed(b"")` may return something: not all that is held has been looked at."""
+        return bool(self._held) and not self._wanted
+
     def begin(self) -> None:
         """Begin a command: that is for the side that asks."""
         self._sequence = 0
@@ -203,6 +211,64 @@ class Compression:
             pieces.append(full.to_bytes(3, "little") + body)
             self._sequence = (self._sequence + 1) & 0xFF
         return b"".join(pieces)
+
+
+@final
+class Gatherer:
+    """Gathers what is to be sent into runs of whole packets, each to be compressed by itself.
+
+    Any cut is the protocol's, but servers gather, and there is a client library (Connector/Python)
+    that takes a packet out of two compressed ones and not out of more.
+    """
+
+    __slots__ = ("_held", "_held_size", "_wanted")
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._wanted = 0  # no use in looking again before that many bytes are held
+
+    def gather(self, data: bytes) -> list[bytes]:
+        """Take what is to be sent, cut anywhere; returns the runs that are whole by now."""
+        if self._held:
+            self._held.append(data)
+            self._held_size += len(data)
+            if self._held_size < self._wanted:
+                return []
+            data = b"".join(self._held)
+        runs: list[bytes] = []
+        start = pos = 0
+        end = len(data)
+        wanted = packets.HEADER
+        while end - pos >= packets.HEADER:
+            size = packets.HEADER + (data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16)
+            if pos + size > end:
+                wanted = size
+                break
+            if pos + size - start > LARGEST and pos > start:
+                runs.append(data[start:pos])
+                start = pos
+            pos += size
+        if pos > start:
+            runs.append(data[start:pos])
+        self._held = [data[pos:]] if pos < end else []
+        self._held_size = end - pos
+        self._wanted = wanted
+        return runs
+
+
+def agreed_algorithm(agreed: int, zstd_level: int) -> Algorithm | None:
+    """What both sides can do: zlib goes first, as it does at MySQL; None: nothing is compressed.
+
+    Args:
+        agreed: The capabilities of the connection.
+        zstd_level: What the client's first packet says of it.
+    """
+    if agreed & capabilities.COMPRESS:
+        return Zlib()
+    if agreed & capabilities.ZSTD_COMPRESSION:
+        return Zstd(zstd_level)
+    return None
 
 
 def _malformed() -> RemoteProtocolError:

@@ -15,6 +15,7 @@ from typing import Final
 
 from proxy.wire.mysql import capabilities as can
 from proxy.wire.mysql.codec import HEADER
+from proxy.wire.mysql.compression import HAS_ZSTD
 from proxy.wire.mysql.errors import OldClient, TlsRequired
 from proxy.wire.mysql.events import Encryption, TlsBegins
 from proxy.wire.mysql.handshake import (
@@ -29,6 +30,7 @@ from proxy.wire.mysql.turns import Turns
 
 _ALWAYS: Final = (
     can.CONNECT_WITH_DB
+    | can.COMPRESS
     | can.PROTOCOL_41
     | can.RESERVED
     | can.SECURE_CONNECTION
@@ -37,11 +39,7 @@ _ALWAYS: Final = (
     | can.PLUGIN_AUTH_LENENC_CLIENT_DATA
 )
 _NEVER: Final = (
-    can.COMPRESS
-    | can.ZSTD_COMPRESSION
-    | can.SSL
-    | can.MULTI_FACTOR_AUTHENTICATION
-    | can.MARIADB_COM_MULTI
+    can.ZSTD_COMPRESSION | can.SSL | can.MULTI_FACTOR_AUTHENTICATION | can.MARIADB_COM_MULTI
 )
 
 
@@ -50,7 +48,7 @@ def offer(servers: int) -> int:
 
     TLS is offered by `client_startup`.
     """
-    return servers & ~_NEVER | _ALWAYS
+    return servers & ~_NEVER | _ALWAYS | (can.ZSTD_COMPRESSION if HAS_ZSTD else 0)
 
 
 @dataclass(slots=True)

@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 
 from proxy.errors import MessageTooLarge, RemoteProtocolError, Unsupported
 from proxy.wire.mysql import compression
-from proxy.wire.mysql.codec import LARGEST
-from proxy.wire.mysql.compression import BATCH, Algorithm, Compression, Zlib, Zstd
+from proxy.wire.mysql.capabilities import COMPRESS, DEPRECATE_EOF, ZSTD_COMPRESSION
+from proxy.wire.mysql.codec import LARGEST, packet
+from proxy.wire.mysql.compression import (
+    BATCH,
+    Algorithm,
+    Compression,
+    Gatherer,
+    Zlib,
+    Zstd,
+    agreed_algorithm,
+)
 from tests.unit.wire.mysql.recordings import cut
 
 ALGORITHMS: list[Algorithm] = [Zlib(), *([Zstd()] if compression.HAS_ZSTD else [])]
@@ -116,3 +125,39 @@ def test_without_the_package_zstd_says_what_is_missing(monkeypatch: pytest.Monke
     monkeypatch.setattr(compression, "HAS_ZSTD", False)
     with pytest.raises(Unsupported, match=r"backports\.zstd"):
         Zstd()
+
+
+def test_zlib_goes_first_where_both_were_agreed() -> None:
+    assert isinstance(agreed_algorithm(COMPRESS | ZSTD_COMPRESSION, 3), Zlib)
+    assert agreed_algorithm(DEPRECATE_EOF, 3) is None
+    if compression.HAS_ZSTD:
+        assert isinstance(agreed_algorithm(ZSTD_COMPRESSION, 99), Zstd)
+
+
+# ---- what is gathered ----------------------------------------------------------------------
+
+
+@given(
+    payloads=st.lists(st.binary(max_size=40), max_size=8),
+    cuts=st.lists(st.integers(0, 200), max_size=6),
+)
+def test_only_whole_packets_are_sent(payloads: list[bytes], cuts: list[int]) -> None:
+    packets = [packet(number, payload) for number, payload in enumerate(payloads)]
+    stream = b"".join(packets)
+    ends = [len(b"".join(packets[:number])) for number in range(len(packets) + 1)]
+    gatherer = Gatherer()
+    edges = sorted({min(at, len(stream)) for at in cuts})
+    sent = 0
+    for part in cut(stream, *edges):
+        for run in gatherer.gather(part):
+            assert run
+            assert stream[sent : sent + len(run)] == run
+            sent += len(run)
+            assert sent in ends
+    assert sent == len(stream)
+
+
+def test_a_packet_that_is_full_begins_a_run() -> None:
+    small, full = packet(0, b"small"), packet(1, bytes(LARGEST))
+    whole, rest = full[: LARGEST + 4], full[LARGEST + 4 :]
+    assert Gatherer().gather(small + whole + rest + small) == [small, whole, rest + small]

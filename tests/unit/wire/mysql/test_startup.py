@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import ClientVisibleError, MessageTooLarge, RemoteProtocolError
 from proxy.wire.mysql import capabilities as can
+from proxy.wire.mysql import startup
 from proxy.wire.mysql.codec import HEADER, packet
 from proxy.wire.mysql.errors import BadHandshake, OldClient, OutOfOrder, TlsRequired
 from proxy.wire.mysql.events import Encryption, TlsBegins
@@ -74,10 +75,18 @@ class Client:
 
 def test_what_is_not_spoken_is_not_offered() -> None:
     offered = offer(MYSQL)
-    assert not offered & (can.COMPRESS | can.ZSTD_COMPRESSION | can.SSL)
+    assert not offered & can.SSL
     assert not offered & can.MULTI_FACTOR_AUTHENTICATION
     assert offered & can.DEPRECATE_EOF
     assert offered & can.QUERY_ATTRIBUTES
+
+
+def test_compression_is_offered_whatever_the_servers_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert offer(0) & can.COMPRESS
+    monkeypatch.setattr(startup, "HAS_ZSTD", True)
+    assert offer(0) & can.ZSTD_COMPRESSION
+    monkeypatch.setattr(startup, "HAS_ZSTD", False)
+    assert not offer(MYSQL) & can.ZSTD_COMPRESSION
 
 
 def test_what_a_login_takes_is_offered_whatever_the_servers_say() -> None:
