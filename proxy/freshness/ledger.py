@@ -167,11 +167,19 @@ class Ledger:
             self._changes += 1
         return mark
 
-    def commit(self, mark: Mark) -> None:
-        """Note that the server acknowledged a commit; call it before the client hears of it."""
+    def commit(self, mark: Mark, position: Position | None = None) -> None:
+        """Note that the server acknowledged a commit; call it before the client hears of it.
+
+        Args:
+            mark: The commit's.
+            position: Where it is in the primary's log, if the server has said so with its
+                acknowledgement; None: it is asked for when somebody wants to know.
+        """
+        if mark.state is VOID:
+            position = None  # of a history that has ended
         mark.become(COMMITTED)
         self._release(mark)
-        mark.number = self._publish(mark.tables, mark.token)
+        mark.number = self._publish(mark.tables, mark.token, position)
 
     def rollback(self, mark: Mark) -> None:
         """Note that the server refused a commit or undid it: what was cached is valid again."""
@@ -261,13 +269,15 @@ class Ledger:
             state.pending.discard(mark.token)
         self._changes += 1
 
-    def _publish(self, tables: frozenset[Table], token: Token) -> int:
+    def _publish(
+        self, tables: frozenset[Table], token: Token, position: Position | None = None
+    ) -> int:
         states = self._tables.states_of(tables)
         step = hash_token(token)
         for state in states:
             state.version = (state.version + step) & VERSION_MASK
         self._changes += 1
-        return self._positions.acknowledge(states)
+        return self._positions.acknowledge(states, position)
 
     def _renew(self, read_set: ReadSet) -> None:
         """Digest the states anew: cheaper than telling every read set of every change."""

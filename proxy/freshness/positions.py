@@ -2,7 +2,8 @@
 
 A position is a *need* only when it was read after the commit was acknowledged, so a
 query covers exactly the commits acknowledged before it was sent. One query covers all
-of them: under load, positions cost one round trip for many commits.
+of them: under load, positions cost one round trip for many commits. Where a server says with its
+acknowledgement which position the commit has, that covers this commit alone.
 """
 
 from __future__ import annotations
@@ -64,13 +65,20 @@ class Positions:
         self.floor = max(self.floor, state.need)
         return True
 
-    def acknowledge(self, states: Iterable[TableState]) -> int:
-        """Count a commit; what it wrote is out of every replica's reach until a position comes."""
+    def acknowledge(self, states: Iterable[TableState], position: Position | None = None) -> int:
+        """Count a commit; what it wrote is out of every replica's reach until its position comes.
+
+        One that came with the acknowledgement says nothing of earlier commits: numbers need not be
+        given in order. So a table whose need is unknown keeps that, and none is lowered.
+        """
         self.acknowledged += 1
         for state in states:
             state.number = self.acknowledged
-            state.need = UNKNOWN
-            self._unknown.add(state)
+            if position is None:
+                state.need = UNKNOWN
+                self._unknown.add(state)
+            elif position > state.need:
+                state.need = position
         return self.acknowledged
 
     def wanted(self, states: Iterable[TableState] | None) -> bool:

@@ -18,7 +18,7 @@ from proxy.routing.plan import Planner
 from proxy.runtime.server import ServerConnection
 from proxy.session.transaction import Transaction
 from proxy.topology.witness import Witness
-from proxy.types import Table, Token
+from proxy.types import Position, Table, Token
 
 log = Logger("commits")
 
@@ -78,13 +78,13 @@ class Commits:
             self._widen(database)
         return self._mark(holder, tables)
 
-    def settle(self, mark: Mark, *, committed: bool) -> None:
-        """Say what became of a commit."""
+    def settle(self, mark: Mark, *, committed: bool, position: Position | None = None) -> None:
+        """Say what became of a commit, and where it is in the primary's log, if that is known."""
         self._held.pop(mark, None)
         if not committed:
             self._ledger.rollback(mark)
             return
-        self._ledger.commit(mark)
+        self._ledger.commit(mark, position)
         if _SCHEMA in mark.tables:
             self._planner.distrust()
             self._schema_changed()

@@ -270,13 +270,20 @@ class GroupService:
         self.metrics.commits.count(_how_known(mark, transaction))
         return mark
 
-    def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
-        """Say what became of it, and how many rows it is known to have written."""
+    def settle(
+        self,
+        mark: Mark,
+        *,
+        committed: bool,
+        rows: Mapping[Table, int],
+        position: Position | None = None,
+    ) -> None:
+        """Say what became of it."""
         if committed:
             # Before the mark is released: a count that holds them may come right after.
             for table, number in rows.items():
                 self.catalogs.wrote(table, number)
-        self.commits.settle(mark, committed=committed)
+        self.commits.settle(mark, committed=committed, position=position)
 
     def keep(self, mark: Mark) -> None:
         """Keep its tables with the primary for good: no replica will ever have what it wrote."""

@@ -10,7 +10,7 @@ from typing import Protocol
 from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
-from proxy.routing.plan import Planner
+from proxy.routing.plan import Plan, Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
 from proxy.routing.rules import Match
@@ -158,6 +158,18 @@ class Dialect(ABC):
         """SQL with one row if the replica has replayed this position, and none otherwise."""
 
     @abstractmethod
+    def committed_at(self, plans: Sequence[Plan], exchange: Exchange) -> Position | None:
+        """Where in the primary's log everything is that a request has just committed.
+
+        Args:
+            plans: Of its statements.
+            exchange: With the answer.
+
+        Returns:
+            None: the server did not say it, or not for certain.
+        """
+
+    @abstractmethod
     def opening(
         self,
         begin: bytes,
@@ -267,8 +279,22 @@ class Services(Protocol):
     def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
         """Mark what a commit that is about to be sent may change."""
 
-    def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
-        """Say what became of it, and how many rows it is known to have written."""
+    def settle(
+        self,
+        mark: Mark,
+        *,
+        committed: bool,
+        rows: Mapping[Table, int],
+        position: Position | None = None,
+    ) -> None:
+        """Say what became of it.
+
+        Args:
+            mark: The commit's.
+            committed: Whether it may have been.
+            rows: How many it is known to have written.
+            position: Where it is in the primary's log, if that is known.
+        """
 
     def keep(self, mark: Mark) -> None:
         """Keep its tables with the primary for good: no replica will ever have what it wrote."""

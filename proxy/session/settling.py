@@ -120,7 +120,11 @@ def _settle_mark(session: Conversation, errand: Errand, exchange: Exchange) -> N
         if committed and not session.traces.is_replicated(session.belongings):
             session.services.keep(mark)
         else:
-            session.services.settle(mark, committed=committed, rows=transaction.rows)
+            dialect = session.services.dialect
+            position = dialect.committed_at(errand.plans, exchange) if committed else None
+            session.services.settle(
+                mark, committed=committed, rows=transaction.rows, position=position
+            )
         transaction.rows = {}
 
 

@@ -20,6 +20,7 @@ LARGEST: Final = 2**63 - 1
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TAG: Final = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 _INTERVAL: Final = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
+_NUMBERS: Final = re.compile(r"(?:[:-][0-9]{1,19})*[:-]([0-9]{1,19})")
 _POSITION: Final = re.compile(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
 
 Interval = tuple[int, int]
@@ -149,6 +150,19 @@ def parse_writers(text: str) -> GtidSet:
         if number:
             found.setdefault(f"{domain}-{server}", []).append((1, number))
     return GtidSet(found)
+
+
+def largest_by(writer: str, text: str) -> int | None:
+    """Read the largest number in what was told of commits; None: not all are one writer's.
+
+    Args:
+        writer: In words of `Report.writer`: "uuid", or "domain-server".
+        text: As MySQL tells of them, "uuid:5:7-9", or MariaDB of the last one, "0-101-57".
+    """
+    if not text.startswith(writer):
+        return None
+    match = _NUMBERS.fullmatch(text, len(writer))
+    return int(match[1]) if match is not None else None
 
 
 def _positions(text: str) -> Iterable[tuple[int, int, int]]:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
 from proxy.topology.group import Server
-from proxy.topology.gtid import GtidSet
+from proxy.topology.gtid import GtidSet, largest_by
 from proxy.types import Position, Role
 
 NUMBERS: Final = 48
@@ -142,14 +142,16 @@ class GtidHistory:
             self._primary = None
         return self._saw_replica(server, report)
 
-    def position_of(self, writer: str, number: int) -> Position | None:
-        """Return the position of a commit that the primary acknowledged; None: it must be asked.
+    def told(self, gtids: str) -> Position | None:
+        """Return the position of commits that the primary acknowledged; None: it must be asked.
 
         Args:
-            writer: Who numbered it, in words of `Report.writer`.
-            number: Its number.
+            gtids: That it gave them, as it says so itself.
         """
-        if writer != self._start.writer or not self._generations:
+        if not self._generations or not self._start.numbers_commits:
+            return None
+        number = largest_by(self._start.writer, gtids)
+        if number is None or number >= 1 << NUMBERS:
             return None
         self._highest = max(self._highest, number)
         return _position(self._generations[-1].number, number)

@@ -7,16 +7,19 @@ from typing import Final, final
 
 from proxy.engines.mysql.settings import SCHEMA, quote_name
 from proxy.errors import ClientVisibleError, Unsupported
+from proxy.routing.plan import Plan
 from proxy.session.ports import Dialect
 from proxy.session.state import Change, Verb
 from proxy.sql.mysql.transaction_control import read_begin
+from proxy.sql.statement import Kind
 from proxy.types import Position
+from proxy.wire import exchange as wire
 from proxy.wire.exchange import Heard
 from proxy.wire.mysql import commands, requests
 from proxy.wire.mysql.capabilities import STATUS_IN_TRANS
 from proxy.wire.mysql.codec import HEADER
 from proxy.wire.mysql.errors import error_packet
-from proxy.wire.mysql.exchange import ANEW, SEPARATOR
+from proxy.wire.mysql.exchange import ANEW, SEPARATOR, Exchange
 from proxy.wire.mysql.ok import EOF, ERROR, OK, Ok, ok_packet, with_status
 from proxy.wire.mysql.resultset import Column, binary_result, prepare_ok, text_result
 from proxy.wire.requests import Execution, Request
@@ -31,6 +34,10 @@ _LARGEST_END: Final = 1024
 BEGIN: Final = b"START TRANSACTION"
 _SNAPSHOT: Final = b"START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
+_COMMITTING: Final = (Kind.COMMIT, Kind.WRITE, Kind.SCHEMA, Kind.BEGIN)
+"""What commits under one numbering: `gtid_domain_id` and `gtid_next` can't be changed in a
+transaction, a function or a trigger."""
+
 
 @final
 class MySQLDialect(Dialect):
@@ -38,10 +45,16 @@ class MySQLDialect(Dialect):
 
     Args:
         reached: SQL with one row if a replica has replayed a position.
+        told: Finds the position of commits by the GTIDs that the primary gave them.
     """
 
-    def __init__(self, reached: Callable[[Position], bytes]) -> None:
+    def __init__(
+        self,
+        reached: Callable[[Position], bytes],
+        told: Callable[[str], Position | None] = lambda gtids: None,
+    ) -> None:
         self._reached = reached
+        self._told = told
 
     def error(self, error: ClientVisibleError) -> bytes:
         """An ERR packet."""
@@ -84,6 +97,20 @@ class MySQLDialect(Dialect):
     def reached(self, position: Position) -> bytes:
         """See the base."""
         return self._reached(position)
+
+    def committed_at(self, plans: Sequence[Plan], exchange: wire.Exchange) -> Position | None:
+        """See the base: the GTIDs that servers tell with the end of an answer.
+
+        MySQL tells all that were given since the last answer, MariaDB the last; a statement that
+        may switch to another numbering in its middle, or whose error tells nothing, is asked about.
+        """
+        assert isinstance(exchange, Exchange)
+        gtids = exchange.tracked.gtid
+        if not gtids or exchange.error is not None or len(exchange.outcomes) != 1:
+            return None
+        if len(plans) != 1 or plans[0].commits or plans[0].statement.kind not in _COMMITTING:
+            return None
+        return self._told(gtids.decode("ascii", "replace"))
 
     def opening(
         self,

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final, final
 
 from proxy.errors import ClientVisibleError
+from proxy.routing.plan import Plan
 from proxy.session.ports import Dialect
 from proxy.session.state import Change, Verb
 from proxy.types import Position
-from proxy.wire.exchange import Heard
+from proxy.wire.exchange import Exchange, Heard
 from proxy.wire.postgres import dialect, frontend, tags
 from proxy.wire.postgres import requests as postgres
 from proxy.wire.postgres.codec import message
@@ -53,6 +54,10 @@ class PostgresDialect(Dialect):
     def reached(self, position: Position) -> bytes:
         """Whether a replica has replayed a position."""
         return dialect.reached(position)
+
+    def committed_at(self, plans: Sequence[Plan], exchange: Exchange) -> Position | None:
+        """See the base: it must be asked."""
+        return None
 
     def opening(
         self,

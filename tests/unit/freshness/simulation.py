@@ -185,6 +185,12 @@ class Simulation:
         unwritten = 1 if self.written_positions and primary.log else 0
         return Position(len(primary.log) - unwritten)
 
+    def position_of(self, primary: Primary, commit: Commit) -> Position | None:
+        if commit not in primary.log:
+            return None
+        later = primary.log[::-1].index(commit)
+        return Position(len(primary.log) - later - self.written_positions)
+
     # The proxy's side.
 
     def commit(self) -> Steps:
@@ -198,9 +204,13 @@ class Simulation:
         if is_lost:
             self.ledger.lose(mark)
             yield
+        told = None
         if not is_rolled_back:
-            yield from self.happen(primary, (self.ids, tables))
-        self.settle(primary, mark, is_lost, is_rolled_back)
+            commit = (self.ids, tables)
+            yield from self.happen(primary, commit)
+            if self.random.random() < 0.5:
+                told = self.position_of(primary, commit)
+        self.settle(primary, mark, is_lost, is_rolled_back, told)
         if pipelined is not None and (is_lost or not primary.is_alive):
             self.ledger.position_lost(pipelined)
         elif pipelined is not None:
@@ -216,7 +226,14 @@ class Simulation:
             self.show(commit)
         yield
 
-    def settle(self, primary: Primary, mark: Mark, is_lost: bool, is_rolled_back: bool) -> None:
+    def settle(
+        self,
+        primary: Primary,
+        mark: Mark,
+        is_lost: bool,
+        is_rolled_back: bool,
+        told: Position | None,
+    ) -> None:
         if not primary.is_alive and not is_lost:
             self.ledger.lose(mark)
             is_lost = True
@@ -225,7 +242,7 @@ class Simulation:
         elif is_rolled_back:
             self.ledger.rollback(mark)
         else:
-            self.ledger.commit(mark)
+            self.ledger.commit(mark, told)
 
     def ask(self) -> Steps:
         primary = self.primary

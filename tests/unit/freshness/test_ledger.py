@@ -317,6 +317,52 @@ def test_wanting_is_asked_per_read_set(ledger: Ledger) -> None:
     assert not ledger.position_wanted(ledger.read_set("shop", [ITEMS]))
 
 
+def told(ledger: Ledger, table: Table, position: int) -> None:
+    ledger.commit(ledger.mark([table], next(tokens)), Position(position))
+
+
+def test_a_position_that_came_with_the_acknowledgement_is_not_asked_for(ledger: Ledger) -> None:
+    orders = ledger.read_set("shop", [ORDERS])
+    version = ledger.version(orders)
+    told(ledger, ORDERS, 120)
+    assert ledger.need(orders) == 120
+    assert not ledger.position_wanted()
+    assert ledger.version(orders) != version
+
+
+def test_a_position_of_one_commit_is_none_of_those_before_it(ledger: Ledger) -> None:
+    orders = ledger.read_set("shop", [ORDERS])
+    write(ledger, ORDERS)
+    told(ledger, ORDERS, 120)
+    assert ledger.need(orders) is None
+    assert ledger.position_wanted(orders)
+    settle_positions(ledger, 130)
+    assert ledger.need(orders) == 130
+
+
+def test_a_commit_with_a_lower_number_lowers_no_need(ledger: Ledger) -> None:
+    """MySQL fills the gap below a number that somebody has chosen."""
+    orders = ledger.read_set("shop", [ORDERS])
+    told(ledger, ORDERS, 1000)
+    told(ledger, ORDERS, 120)
+    assert ledger.need(orders) == 1000
+
+
+def test_a_commit_after_one_whose_position_came_is_asked_for(ledger: Ledger) -> None:
+    orders = ledger.read_set("shop", [ORDERS])
+    told(ledger, ORDERS, 120)
+    write(ledger, ORDERS)
+    assert ledger.need(orders) is None
+
+
+def test_a_position_that_came_too_late_for_its_epoch_is_none(ledger: Ledger) -> None:
+    orders = ledger.read_set("shop", [ORDERS])
+    mark = ledger.mark([ORDERS], next(tokens))
+    ledger.new_epoch(next(tokens), Position(50))
+    ledger.commit(mark, Position(120))
+    assert ledger.need(orders) is None
+
+
 def test_an_answer_counts_once(ledger: Ledger) -> None:
     ticket = ledger.ask_position()
     ledger.position_arrived(ticket, Position(110))

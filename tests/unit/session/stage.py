@@ -482,9 +482,16 @@ class Stage:
         self.did("marked", frozenset(table.oid for table in tables))
         return errand.mark
 
-    def settle(self, mark: Mark, *, committed: bool, rows: Mapping[Table, int]) -> None:
+    def settle(
+        self,
+        mark: Mark,
+        *,
+        committed: bool,
+        rows: Mapping[Table, int],
+        position: Position | None = None,
+    ) -> None:
         if committed:
-            self.ledger.commit(mark)
+            self.ledger.commit(mark, position)
             self.rows.append(dict(rows))
         else:
             self.ledger.rollback(mark)

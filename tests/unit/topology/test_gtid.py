@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import RemoteProtocolError
-from proxy.topology.gtid import GtidSet, parse_domains, parse_executed, parse_writers
+from proxy.topology.gtid import (
+    GtidSet,
+    largest_by,
+    parse_domains,
+    parse_executed,
+    parse_writers,
+)
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 B = "892e27c7-ea55-11f1-bd8c-02fc00000001"
@@ -115,3 +121,28 @@ def pairs_of(gtid_set: GtidSet) -> set[tuple[str, int]]:
         for first, last in runs
         for number in range(first, last + 1)
     }
+
+
+@pytest.mark.parametrize(
+    ("writer", "text", "number"),
+    [
+        (A, f"{A}:5", 5),
+        (A, f"{A}:5-6", 6),
+        (A, f"{A}:5:7-9", 9),
+        (A, f"{A}:tag:5", None),
+        (A, f"{A}:5:tag:6", None),
+        (A, f"{A}:5,{B}:6", None),
+        (B, f"{A}:5", None),
+        (A, "", None),
+        (A, A, None),
+        ("0-10", "0-10-57", 57),
+        ("0-1", "0-10-57", None),
+        ("0-10", "7-10-57", None),
+        ("0-10", "0-10-57,7-10-1", None),
+        ("0-10", "0-10-" + "9" * 30, None),
+    ],
+)
+def test_what_was_told_counts_if_all_of_it_is_one_writers(
+    writer: str, text: str, number: int | None
+) -> None:
+    assert largest_by(writer, text) == number

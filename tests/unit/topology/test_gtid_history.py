@@ -158,8 +158,9 @@ def test_commits_of_others_begin_generations(servers: Servers) -> None:
 
 
 def test_acknowledged_commit_needs_no_question(servers: Servers) -> None:
-    assert servers.history.position_of(uuid("a"), 13) == 13
-    assert servers.history.position_of(uuid("9"), 13) is None
+    assert servers.history.told(f"{uuid('a')}:13") == 13
+    for gtids in (f"{uuid('9')}:13", f"{uuid('a')}:tag:13", f"{uuid('a')}:13,{uuid('9')}:1", ""):
+        assert servers.history.told(gtids) is None
     # A look that began before that commit, and shows what others did meanwhile.
     servers.saw(servers.a, "a:1-12,9:1", writes=True)
     servers.saw(servers.b, "a:1-12,9:1", follows=servers.a)
@@ -254,6 +255,27 @@ def test_log_begun_anew_begins_an_epoch(servers: Servers) -> None:
     assert not servers.group.follows(servers.b)
 
 
+def test_nothing_is_told_before_there_is_a_primary_or_by_one_without_numbers() -> None:
+    servers = Servers()
+    assert servers.history.told(f"{uuid('a')}:13") is None
+    servers.begin()
+    report = replace(servers.report(servers.a, "a:1-10", writes=True), numbers_commits=False)
+    servers.take(servers.a, report)
+    assert servers.history.told(f"{uuid('a')}:13") is None
+
+
+def test_former_primary_tells_nothing(servers: Servers) -> None:
+    servers.lost(servers.a)
+    assert servers.saw(servers.b, "a:1-10", writes=True) is Turn.NEW_EPOCH
+    assert servers.history.told(f"{uuid('a')}:13") is None
+    assert servers.history.told(f"{uuid('b')}:1") is not None
+
+
+def test_number_that_is_no_position_is_asked_about(servers: Servers) -> None:
+    assert servers.history.told(f"{uuid('a')}:{2**48}") is None
+    assert servers.history.told(f"{uuid('a')}:{2**48 - 1}") == 2**48 - 1
+
+
 def test_nobody_is_read_when_commits_have_no_numbers() -> None:
     servers = Servers()
     servers.take(
@@ -290,7 +312,7 @@ def test_replica_at_a_position_has_everything_that_was_there(
         number = sum(key == name for key, _ in everything) + 1
         everything.append((name, number))
         if name == "a" and data.draw(st.booleans()):
-            need = servers.history.position_of(uuid("a"), number)
+            need = servers.history.told(f"{uuid('a')}:{number}")
             assert need is not None
             needs.append((need, gtids(f"a:{number}")))
         if data.draw(st.booleans()):

@@ -6,15 +6,27 @@ import pytest
 
 from proxy.engines.mysql.dialect import MySQLDialect
 from proxy.errors import NoPrimary, Unsupported
+from proxy.routing.plan import Plan
+from proxy.routing.reading import Reader
 from proxy.session.state import Change, Verb
+from proxy.sql.language import MySQLLanguage
 from proxy.types import Position
 from proxy.wire.mysql.capabilities import (
     PROTOCOL_41,
     STATUS_AUTOCOMMIT,
     STATUS_IN_TRANS,
 )
+from proxy.wire.mysql.codec import packet
 from proxy.wire.mysql.exchange import RESET
-from proxy.wire.mysql.ok import Ok, error_packet, ok_packet, read_error, read_ok
+from proxy.wire.mysql.ok import (
+    Ok,
+    error_packet,
+    gtids_change,
+    ok_packet,
+    read_error,
+    read_ok,
+    variable_change,
+)
 from proxy.wire.mysql.resultset import Column, binary_result, text_result
 from proxy.wire.status import IDLE, IN_TRANSACTION
 from tests.unit.wire.mysql.recordings import packets_in
@@ -158,3 +170,52 @@ def test_a_text_of_ours_is_a_query() -> None:
         DIALECT.failing_part(request, NoPrimary("no"))
     with pytest.raises(Unsupported):
         DIALECT.copy_of(request.executions[0], b"COMMIT")
+
+
+def position_after(sql: bytes, *answers: bytes, commits: bool = False) -> Position | None:
+    """Where a primary is said to be whose last commits were given these numbers."""
+    dialect = MySQLDialect(lambda position: b"", lambda gtids: Position(len(gtids)))
+    side = Side()
+    side.runs(query(sql), b"".join(answers))
+    plans = [Plan(it, 0) for it in Reader(language=MySQLLanguage()).read(sql).statements]
+    for plan in plans:
+        plan.commits = plan.commits or commits
+    return dialect.committed_at(plans, side.exchange)
+
+
+OWN = gtids_change(b"uuid:1-7")
+LAST = variable_change(b"last_gtid", b"0-101-7")
+OF_OWN = ok_packet(1, Ok(changes=[OWN]), NEW)
+OF_LAST = ok_packet(1, Ok(changes=[LAST]), NEW)
+UPDATE = b"UPDATE t SET a = 1"
+
+
+@pytest.mark.parametrize(
+    "sql", [UPDATE, b"COMMIT", b"COMMIT AND CHAIN", b"BEGIN", b"CREATE TABLE t (a int)"]
+)
+def test_commit_is_where_the_server_says(sql: bytes) -> None:
+    assert position_after(sql, OF_OWN) == len("uuid:1-7")
+    assert position_after(sql, OF_LAST) == len("0-101-7")
+
+
+def test_commit_without_a_number_is_asked_about() -> None:
+    assert position_after(UPDATE, ok_packet(1, Ok(), NEW)) is None
+    other = variable_change(b"autocommit", b"ON")
+    assert position_after(b"SET autocommit = 1", ok_packet(1, Ok(changes=[other]), NEW)) is None
+
+
+def test_commits_that_may_be_under_several_numberings_are_asked_about() -> None:
+    """`gtid_domain_id` may be another in each, and MariaDB tells the last number only."""
+    more = ok_packet(1, Ok(status=BUSY & ~STATUS_IN_TRANS | 8, changes=[LAST]), NEW)
+    second = ok_packet(2, Ok(changes=[LAST]), NEW)
+    assert position_after(UPDATE + b"; " + UPDATE, more, second) is None
+    assert position_after(b"CALL p()", OF_LAST, commits=True) is None
+    assert position_after(b"CALL p()", more, second) is None
+    assert position_after(b"BEGIN NOT ATOMIC UPDATE t SET a = 1; END", OF_LAST) is None
+    assert position_after(b"EXECUTE IMMEDIATE 'CALL p()'", OF_LAST) is None
+    assert position_after(UPDATE, OF_LAST, commits=True) is None
+
+
+def test_commit_that_failed_may_have_been_made_all_the_same_and_is_asked_about() -> None:
+    failed = packet(1, b"\xff" + (1205).to_bytes(2, "little") + b"#HY000no")
+    assert position_after(b"COMMIT", failed) is None
