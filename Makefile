@@ -18,7 +18,7 @@ help:
 	echo "make lint           ruff, mypy, the import contracts"
 	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner)"
 	echo "make build          .venv and the compiled modules"
-	echo "make setup-servers  install PostgreSQL, MariaDB, PgBouncer and Redis, without starting them"
+	echo "make setup-servers  install PostgreSQL, MariaDB, PgBouncer, HAProxy, Redis and sysbench; starts none"
 	echo "make clean          remove what the others made"
 
 # MySQL is fetched by the demo itself.

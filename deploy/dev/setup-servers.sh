@@ -1,9 +1,10 @@
 #!/bin/sh
 # Install the servers that the demo, the tests and the benchmarks start for themselves.
 #
-#     setup-servers.sh [postgres] [mariadb] [pgbouncer] [redis]      (all of them when none is named)
+#     setup-servers.sh [postgres] [mariadb] [pgbouncer] [haproxy] [redis] [sysbench]
 #
-# MySQL is not among them: what needs it fetches it into a folder of its own (proxy/demo/mysql_root.py).
+# All of them when none is named. MySQL and its Router are not among them: what needs them fetches
+# them into a folder of its own (proxy/demo/mysql_root.py).
 # Nothing is started and no database cluster is made: only the programs are wanted.
 # Does nothing, quickly, when they are there.
 set -eu
@@ -19,9 +20,9 @@ has() {
         postgres) command -v postgres >/dev/null ||
             find /usr/lib/postgresql /usr/pgsql-* -path '*/bin/postgres' 2>/dev/null | grep -q . ;;
         mariadb) command -v mariadbd >/dev/null && command -v mariadb-install-db >/dev/null ;;
-        pgbouncer) command -v pgbouncer >/dev/null ;;
+        pgbouncer | haproxy | sysbench) command -v "$1" >/dev/null ;;
         redis) command -v redis-server >/dev/null ;;
-        *) say "no such server: $1 (postgres, mariadb, pgbouncer, redis)"; exit 2 ;;
+        *) say "no such server: $1 (postgres, mariadb, pgbouncer, haproxy, redis, sysbench)"; exit 2 ;;
     esac
 }
 
@@ -55,7 +56,7 @@ forbid_clusters() {
     echo 'create_main_cluster = false' >>"$cluster_conf"
 }
 
-[ $# -gt 0 ] || set -- postgres mariadb pgbouncer redis
+[ $# -gt 0 ] || set -- postgres mariadb pgbouncer haproxy redis sysbench
 missing=
 for server in "$@"; do
     has "$server" || missing="$missing $(package "$server")"
