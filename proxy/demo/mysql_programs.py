@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from proxy.demo.mysql_root import mysql_root, only_one
+from proxy.demo.mysql_root import fetched_root, only_one, run_by_loader
 from proxy.demo.processes import MissingProgram
 from proxy.demo.programs import Account, finish, spawn
 
@@ -116,10 +116,8 @@ def find_mysql() -> Programs:
         if version >= OLDEST_MYSQL:
             plugins = _first_folder("/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin")
             return _mysql(version, (str(server),), _client("mysql"), plugins)
-    root = mysql_root()
-    loader = next(root.glob("usr/lib*/ld-linux-*.so.*"))
-    libraries = next(root.glob("usr/lib/*-linux-gnu"))
-    run = (str(loader), "--library-path", f"{libraries}:{libraries}/mysql/private")
+    root = fetched_root("mysql")
+    run = run_by_loader(root, "mysql/private")
     server_command = (*run, str(root / "usr/sbin/mysqld"))
     version = _parse(r"Ver (\d+)\.(\d+)", _version_of(server_command))
     return _mysql(

@@ -231,7 +231,7 @@ def test_mysql_that_cannot_be_fetched_says_why(
     monkeypatch.setattr(mysql_root, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(mysql_root, "_mirror", lambda: "http://127.0.0.1:1/nowhere")
     with pytest.raises(MissingProgram, match="could not be fetched"):
-        mysql_root.mysql_root()
+        mysql_root.fetched_root("mysql")
     assert not (tmp_path / "mysql").exists()
 
 
