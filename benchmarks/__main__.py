@@ -1,8 +1,7 @@
-"""Direct, PgBouncer and Tidegate, in turns: `python -m benchmarks --help`."""
+"""Direct, another proxy and Tidegate, in turns: `python -m benchmarks --help`."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import platform
@@ -11,65 +10,59 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks.capacity import big_result, idle_clients, many_clients
-from benchmarks.cases import PROTOCOLS, SUITES, cases
-from benchmarks.contenders import House
-from benchmarks.pgbouncer import find_pgbouncer, version_of
+from benchmarks.engines import ENGINES
 from benchmarks.report import Report
 from benchmarks.rounds import Tell, measure
 from proxy.demo.processes import temporary_folder
-from proxy.demo.programs import find_postgres
 from proxy.errors import ProxyError
 from proxy.wire.postgres import framer
 
-CAPACITIES: Final = ("idle", "many", "big")
-KNOWN: Final = (*SUITES, *CAPACITIES)
-
 
 def main(
-    suites: Annotated[str, typer.Option(help="What is measured.")] = ",".join(KNOWN),
-    protocols: Annotated[str, typer.Option(help="Of pgbench.")] = ",".join(PROTOCOLS),
-    clients: Annotated[str, typer.Option(help="How many at a time.")] = "1,8,32,128",
+    engine: Annotated[str, typer.Option(help=f"One of {', '.join(ENGINES)}.")] = "postgres",
+    suites: Annotated[str, typer.Option(help="What is measured; all when not said.")] = "",
+    protocols: Annotated[str, typer.Option(help="The ways to ask; all when not said.")] = "",
+    clients: Annotated[str, typer.Option(help="How many at a time, as 1,8,32.")] = "",
     seconds: Annotated[int, typer.Option(help="The length of a turn.", min=1)] = 3,
     rounds: Annotated[int, typer.Option(help="Turns of each.", min=1)] = 3,
-    scale: Annotated[int, typer.Option(help="Of the tables, as pgbench's.", min=1)] = 10,
+    scale: Annotated[
+        int, typer.Option(help="Of the tables: by 100,000 rows, or 10,000 of sysbench's.", min=1)
+    ] = 10,
     output: Annotated[Path | None, typer.Option("--json", help="Write every number there.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there.")] = None,
 ) -> None:
-    """Measure PostgreSQL directly, through PgBouncer and through Tidegate, in turns."""
-    wanted = _some(suites, KNOWN)
-    counts = _counts(clients)
+    """Measure servers directly, through another proxy and through Tidegate, in turns."""
+    if engine not in ENGINES:
+        raise typer.BadParameter(f"{engine!r} is none of {', '.join(ENGINES)}")
+    bench = ENGINES[engine]
+    wanted = _some(suites, bench.known) if suites else bench.known
+    ways = _some(protocols, bench.protocols) if protocols else bench.protocols
+    counts = _counts(clients or bench.clients)
     _raise_file_limit()
     console = Console(highlight=False)
-    report = Report(_machine(seconds, rounds, scale))
     with temporary_folder() as folder, _telling(console) as tell:
-        house = House(folder, scale=scale)
+        house = bench.house(folder, scale)
+        how = {"scale": scale, "turns": f"{rounds} x {seconds} s"}
+        report = Report({**_machine(), **house.versions(), **how}, bench.suites, bench.rival)
+        for absent, why in house.absent.items():
+            tell(f"without {absent}: {why}")
         tell("starting a primary and two replicas")
         with house.cluster:
-            tell(f"loading the tables of pgbench at scale {scale}")
-            asyncio.run(house.load())
-            for case in cases(wanted, _some(protocols, PROTOCOLS), counts):
+            tell(f"loading the tables at scale {scale}")
+            house.load()
+            for case in bench.cases(wanted, ways, counts, scale):
                 tell(str(case))
                 with house.running(*case.contenders) as contenders:
-                    measured = measure(
-                        case.load,
-                        contenders,
-                        password=house.password,
-                        seconds=seconds,
-                        rounds=rounds,
-                    )
+                    measured = measure(case.load, contenders, seconds=seconds, rounds=rounds)
                 report.cases.append((case, measured))
-            if "idle" in wanted:
-                report.capacities.append(idle_clients(house, tell))
-            if "many" in wanted:
-                report.capacities.append(many_clients(house, tell))
-            if "big" in wanted:
-                report.capacities.append(big_result(house, tell))
+            for name, look in bench.capacities.items():
+                if name in wanted:
+                    report.capacities.append(look(house, tell))
     report.show(console)
     if markdown:
         markdown.write_text(report.as_markdown())
@@ -99,18 +92,14 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _machine(seconds: int, rounds: int, scale: int) -> dict[str, object]:
-    """Say where and how it was measured."""
+def _machine() -> dict[str, object]:
+    """Say where it is measured."""
     # The framer stands for all: the modules are compiled together or not at all.
     is_compiled = not framer.__file__.endswith(".py")
     return {
         "cores": os.cpu_count(),
         "Python": platform.python_version(),
-        "PostgreSQL": find_postgres().major,
-        "PgBouncer": ".".join(map(str, version_of(find_pgbouncer()))),
         "core": "compiled" if is_compiled else "interpreted",
-        "scale": scale,
-        "turns": f"{rounds} x {seconds} s",
     }
 
 

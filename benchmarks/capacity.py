@@ -10,8 +10,17 @@ from typing import Final
 
 from benchmarks.bare_client import BareClient
 from benchmarks.cases import SELECT
-from benchmarks.contenders import CACHED, DATABASE, ONE_SERVER, PGBOUNCER, USER, Contender, House
-from benchmarks.pgbench import Load, run
+from benchmarks.contenders import (
+    CACHED,
+    DATABASE,
+    ONE_SERVER,
+    PASSWORD,
+    PGBOUNCER,
+    USER,
+    Contender,
+    House,
+)
+from benchmarks.pgbench import Load
 from benchmarks.process import resident_bytes
 from benchmarks.rounds import Tell
 
@@ -46,10 +55,10 @@ def idle_clients(house: House, tell: Tell) -> Capacity:
     result = Capacity(f"memory of {IDLE_CLIENTS:,} idle clients (MB)")
     for name in (PGBOUNCER, CACHED):
         tell(f"{name}: {IDLE_CLIENTS} idle clients")
-        with house.running(name) as (contender,), _clients(house, contender, 10) as some:
+        with house.running(name) as (contender,), _clients(contender, 10) as some:
             _ask_all(some)
             before = _memory(contender)
-            with _clients(house, contender, IDLE_CLIENTS) as clients:
+            with _clients(contender, IDLE_CLIENTS) as clients:
                 connected = _memory(contender)
                 _ask_all(clients)
                 asked = _memory(contender)
@@ -67,12 +76,11 @@ def many_clients(house: House, tell: Tell) -> Capacity:
     for name in (PGBOUNCER, ONE_SERVER):
         tell(f"{name}: {MANY_CLIENTS} clients")
         with house.running(name) as (contender,):
-            done = run(
-                load,
+            done = load.run(
                 port=contender.port,
                 database=DATABASE,
                 user=USER,
-                password=house.password,
+                password=PASSWORD,
                 seconds=MANY_SECONDS,
             )
         served = sum(count == MANY_TRANSACTIONS for count in done.by_client.values())
@@ -91,7 +99,7 @@ def big_result(house: House, tell: Tell) -> Capacity:
     result = Capacity("a result of 1 GB")
     for name in (PGBOUNCER, CACHED):
         tell(f"{name}: a result of 1 GB")
-        with house.running(name) as (contender,), _clients(house, contender, 1) as (client,):
+        with house.running(name) as (contender,), _clients(contender, 1) as (client,):
             _ask_all([client])
             memory = [_memory(contender)]
             pause = _Pause(contender, memory)
@@ -126,12 +134,12 @@ class _Pause:
 
 
 @contextmanager
-def _clients(house: House, contender: Contender, count: int) -> Iterator[list[BareClient]]:
+def _clients(contender: Contender, count: int) -> Iterator[list[BareClient]]:
     clients: list[BareClient] = []
     try:
         for _ in range(count):
             clients.append(
-                BareClient(contender.port, database=DATABASE, user=USER, password=house.password)
+                BareClient(contender.port, database=DATABASE, user=USER, password=PASSWORD)
             )
         yield clients
     finally:

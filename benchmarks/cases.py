@@ -1,4 +1,4 @@
-"""What is measured with pgbench: loads, and who runs them."""
+"""What is measured with pgbench: loads, and who runs them. Those of sysbench: `mysql_cases`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from benchmarks.contenders import CACHED, DIRECT, ONE_SERVER, PGBOUNCER, THREE_SERVERS
 from benchmarks.pgbench import Load
+from benchmarks.rounds import Runnable
 
 SELECT: Final = "-select-only"
 TPCB: Final = "-tpcb-like"
@@ -35,7 +36,7 @@ class Case:
     """
 
     suite: str
-    load: Load
+    load: Runnable
     contenders: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -51,9 +52,9 @@ SUITES: Final = {
 
 
 def cases(
-    suites: Sequence[str], protocols: Sequence[str], clients: Sequence[int]
+    suites: Sequence[str], protocols: Sequence[str], clients: Sequence[int], scale: int
 ) -> Iterator[Case]:
-    """Yield the cases of some suites."""
+    """Yield the cases of some suites; pgbench finds the scale out for itself."""
     for protocol in protocols:
         for count in clients:
             if "select" in suites:

@@ -1,25 +1,25 @@
-"""What is compared: a database directly, through PgBouncer, and through Tidegate."""
+"""What is compared: a database directly, through another proxy, and through Tidegate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from benchmarks.pgbouncer import SESSION_SUFFIX, PgBouncer, version_of
-from proxy.demo import schema
-from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
 from proxy.demo.proxy_process import ProxyProcess, Setting
 
 DATABASE: Final = "bench"
 USER: Final = "bench"
+PASSWORD: Final = "bench"
 POOL_SIZE: Final = 20
 PROTOCOL_PREPARED: Final = "prepared"
 
 DIRECT: Final = "direct"
 PGBOUNCER: Final = "PgBouncer"
+HAPROXY: Final = "HAProxy"
+ROUTER: Final = "MySQL Router"
 ONE_SERVER: Final = "Tidegate, 1 server"
 THREE_SERVERS: Final = "Tidegate, 3 servers"
 CACHED: Final = "Tidegate, cached"
@@ -30,8 +30,6 @@ TIDEGATES: Final[Mapping[str, Mapping[str, Setting]]] = {
     CACHED: {},
 }
 """Settings of Tidegate's forms, where they are not the defaults."""
-
-SERVER_SETTINGS: Final = {"max_connections": "600", "shared_buffers": "256MB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,62 +53,80 @@ class Contender:
         return DATABASE + suffix
 
 
+class Server(Protocol):
+    """A server of either engine."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def address(self) -> str: ...
+
+
 class House:
-    """The servers, with the tables of pgbench, and whichever contenders are asked for.
+    """The servers, with their tables, and whichever contenders are asked for.
 
     Args:
         folder: Temporary; everything is kept in it.
         scale: Of the tables.
+
+    Attributes:
+        engine: As in Tidegate's settings.
+        cluster: `with` starts and stops the servers.
+        absent: Contenders that can't be had here, and why.
     """
 
-    def __init__(self, folder: Path, *, scale: int) -> None:
+    engine = "postgres"
+
+    def __init__(self, folder: Path, scale: int, cluster: AbstractContextManager[object]) -> None:
         self.folder = folder
         self.scale = scale
-        self.cluster = PostgresCluster(folder / "pg", replicas=2, settings=SERVER_SETTINGS)
-        self.password = "bench"
+        self.cluster = cluster
+        self.absent: dict[str, str] = {}
 
-    async def load(self) -> None:
+    @property
+    def servers(self) -> list[Server]:
+        """The primary, then the replicas."""
+        raise NotImplementedError
+
+    @property
+    def control(self) -> tuple[str, str]:
+        """Tidegate's own user, and its password."""
+        raise NotImplementedError
+
+    def load(self) -> None:
         """Make the database and its tables, and wait until the replicas have them."""
-        self.cluster.primary.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{self.password}'")
-        self.cluster.primary.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
-        dsn = self.cluster.primary.dsn(DATABASE, user=USER, password=self.password)
-        await schema.load(dsn, scale=self.scale, progress=lambda _: None)
-        self.cluster.wait_replayed()
+        raise NotImplementedError
+
+    def versions(self) -> dict[str, object]:
+        """Say what is measured."""
+        raise NotImplementedError
 
     @contextmanager
     def running(self, *names: str) -> Iterator[list[Contender]]:
-        """Start some contenders; they are stopped at the end."""
+        """Start some contenders, but for absent ones; they are stopped at the end."""
         with ExitStack() as stack:
-            yield [self._start(name, stack) for name in names]
+            yield [self._start(name, stack) for name in names if name not in self.absent]
 
     def _start(self, name: str, stack: ExitStack) -> Contender:
         if name == DIRECT:
-            return Contender(name, self.cluster.primary.port)
-        if name == PGBOUNCER:
-            bouncer = stack.enter_context(self._pgbouncer())
-            # Named prepared statements came to its transaction pooling with 1.21.
-            suffix = SESSION_SUFFIX if version_of(bouncer.program) < (1, 21) else ""
-            return Contender(name, bouncer.port, bouncer.pid, suffix)
+            return Contender(name, self.servers[0].port)
+        if name not in TIDEGATES:
+            return self._start_rival(name, stack)
         proxy = stack.enter_context(self._tidegate(name))
         return Contender(name, proxy.port, proxy.pid)
 
-    def _pgbouncer(self) -> PgBouncer:
-        return PgBouncer(
-            self.folder / "pgbouncer",
-            self.cluster.account,
-            self.cluster.primary,
-            database=DATABASE,
-            user=USER,
-            password=self.password,
-            pool_size=POOL_SIZE,
-        )
+    def _start_rival(self, name: str, stack: ExitStack) -> Contender:
+        raise NotImplementedError
 
     def _tidegate(self, name: str) -> ProxyProcess:
-        servers = [self.cluster.primary] if name == ONE_SERVER else self.cluster.servers
+        servers = self.servers[:1] if name == ONE_SERVER else self.servers
+        user, password = self.control
         return ProxyProcess(
             self.folder,
             [server.address for server in servers],
-            user=SUPERUSER,
-            password=self.cluster.password,
+            user=user,
+            password=password,
+            engine=self.engine,
             group={"default_pool_size": POOL_SIZE, **TIDEGATES[name]},
         )

@@ -38,6 +38,52 @@ class Load:
     clients: int
     transactions: int = 0
 
+    def run(self, *, port: int, database: str, user: str, password: str, seconds: int) -> Run:
+        """Run pgbench once.
+
+        Args:
+            port: On 127.0.0.1.
+            database: To connect to.
+            user: To log in as.
+            password: The user's.
+            seconds: For how long; for a number of transactions, how long they may take at most.
+
+        Raises:
+            MissingProgram: It isn't installed.
+            ProgramFailed: It ended with an error, or some client was sent one.
+        """
+        with TemporaryDirectory(prefix="tidegate-pgbench-") as name:
+            folder = Path(name)
+            where = ["--host", "127.0.0.1", "--port", str(port), "--username", user, database]
+            done = subprocess.run(
+                [*self._command(folder, seconds), *where],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "PGPASSWORD": password},
+                timeout=seconds + 120,
+            )
+            found = _TPS.search(done.stdout)
+            if done.returncode or found is None:
+                last = " | ".join((done.stdout + done.stderr).splitlines()[-8:])
+                raise ProgramFailed(f"pgbench ended with {done.returncode}: {last}")
+            result = Run(float(found[1]))
+            for client, microseconds in read_logs(folder):
+                result.microseconds.append(microseconds)
+                result.by_client[client] += 1
+            return result
+
+    def _command(self, folder: Path, seconds: int) -> list[str]:
+        length = ["--time", str(seconds)]
+        if self.transactions:
+            length = ["--transactions", str(self.transactions)]
+        return [
+            *(_program(), "--no-vacuum", *_script(self.script, folder)),
+            *("--protocol", self.protocol, "--client", str(self.clients)),
+            *("--jobs", str(min(THREADS, self.clients)), *length),
+            *("--log", "--log-prefix", str(folder / "log")),
+        ]
+
 
 @dataclass(slots=True)
 class Run:
@@ -61,52 +107,6 @@ class Run:
         """Return what so many of the transactions did not exceed, in microseconds."""
         ordered = sorted(self.microseconds)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
-
-
-def run(load: Load, *, port: int, database: str, user: str, password: str, seconds: int) -> Run:
-    """Run pgbench once.
-
-    Args:
-        load: What it does.
-        port: On 127.0.0.1.
-        database: To connect to.
-        user: To log in as.
-        password: The user's.
-        seconds: For how long; for a number of transactions, how long they may take at most.
-
-    Raises:
-        MissingProgram: It isn't installed.
-        ProgramFailed: It ended with an error, or some client was sent one.
-    """
-    with TemporaryDirectory(prefix="tidegate-pgbench-") as name:
-        folder = Path(name)
-        length = ["--time", str(seconds)]
-        if load.transactions:
-            length = ["--transactions", str(load.transactions)]
-        command = [
-            *(_program(), "--no-vacuum", *_script(load.script, folder)),
-            *("--protocol", load.protocol, "--client", str(load.clients)),
-            *("--jobs", str(min(THREADS, load.clients)), *length),
-            *("--log", "--log-prefix", str(folder / "log")),
-            *("--host", "127.0.0.1", "--port", str(port), "--username", user, database),
-        ]
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PGPASSWORD": password},
-            timeout=seconds + 120,
-        )
-        found = _TPS.search(done.stdout)
-        if done.returncode or found is None:
-            last = " | ".join((done.stdout + done.stderr).splitlines()[-8:])
-            raise ProgramFailed(f"pgbench ended with {done.returncode}: {last}")
-        result = Run(float(found[1]))
-        for client, microseconds in read_logs(folder):
-            result.microseconds.append(microseconds)
-            result.by_client[client] += 1
-        return result
 
 
 def _program() -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.rival import Rival
 from proxy.demo.postgres_server import Server
-from proxy.demo.processes import MissingProgram, ProgramFailed, free_port, wait_until
-from proxy.demo.programs import Account, last_lines, spawn
+from proxy.demo.processes import MissingProgram
+from proxy.demo.programs import Account
 
 SESSION_SUFFIX: Final = "_session"
 """The same database, but a client keeps its server connection: see `PgBouncer`."""
@@ -34,8 +35,8 @@ ignore_startup_parameters = extra_float_digits
 """
 
 
-class PgBouncer:
-    """One PgBouncer in front of one server; `with` starts and stops it.
+class PgBouncer(Rival):
+    """One PgBouncer in front of one server.
 
     Named prepared statements came to transaction pooling with 1.21. For an older one there is a
     second database with session pooling, where they have always worked.
@@ -61,51 +62,25 @@ class PgBouncer:
         password: str,
         pool_size: int,
     ) -> None:
+        super().__init__("PgBouncer", folder, account)
         self.program = find_pgbouncer()
-        self.port = free_port()
-        self.folder = account.make_folder(folder)
-        self.log = folder / "pgbouncer.log"
-        self._account = account
-        self._process: subprocess.Popen[bytes] | None = None
-        users = account.write(folder / "users.txt", f'"{user}" "{password}"\n')
+        self._users = f'"{user}" "{password}"\n'
+        self._database = database
+        self._server_port = server.port
+        self._pool_size = pool_size
+
+    def command(self) -> Sequence[str]:
+        """See the base."""
+        users = self._account.write(self.folder / "users.txt", self._users)
         text = CONFIG.format(
-            database=database,
+            database=self._database,
             suffix=SESSION_SUFFIX,
-            server_port=server.port,
+            server_port=self._server_port,
             port=self.port,
             users=users,
-            pool_size=pool_size,
+            pool_size=self._pool_size,
         )
-        self._file = account.write(folder / "pgbouncer.ini", text)
-
-    def __enter__(self) -> PgBouncer:
-        self._process = spawn(self._account, [self.program, str(self._file)], log=self.log)
-        try:
-            wait_until(self._answers, "PgBouncer to listen")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "PgBouncer was not started"
-        return self._process.pid
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise ProgramFailed(f"PgBouncer ended at its start: {last_lines(self.log)}")
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=5.0).close()
-        except OSError:
-            return False
-        return True
+        return [self.program, str(self._account.write(self.folder / "pgbouncer.ini", text))]
 
 
 def find_pgbouncer() -> str:

@@ -5,7 +5,6 @@ Needs py-spy (`pip install py-spy`); what is compiled shows as its caller's time
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -15,8 +14,9 @@ from typing import Annotated
 import typer
 
 from benchmarks.cases import HOT, HUNDRED_ROWS, SELECT, TPCB
-from benchmarks.contenders import CACHED, DATABASE, ONE_SERVER, USER, House
-from benchmarks.pgbench import Load, run
+from benchmarks.contenders import CACHED, DATABASE, ONE_SERVER, PASSWORD, USER
+from benchmarks.pgbench import Load
+from benchmarks.postgres_house import PostgresHouse
 from proxy.demo.processes import temporary_folder
 
 LOADS = {
@@ -37,9 +37,9 @@ def main(
     """Record a profile of Tidegate while pgbench runs."""
     script, contender = LOADS[load]
     with temporary_folder() as folder:
-        house = House(folder, scale=1)
+        house = PostgresHouse(folder, 1)
         with house.cluster:
-            asyncio.run(house.load())
+            house.load()
             with house.running(contender) as (tidegate,):
                 record = [
                     *("py-spy", "record", "--pid", str(tidegate.pid), "--rate", "500"),
@@ -48,12 +48,11 @@ def main(
                 ]
                 path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
                 with subprocess.Popen(record, env={**os.environ, "PATH": path}) as recorder:
-                    done = run(
-                        Load(script, protocol, clients),
+                    done = Load(script, protocol, clients).run(
                         port=tidegate.port,
                         database=DATABASE,
                         user=USER,
-                        password=house.password,
+                        password=PASSWORD,
                         seconds=seconds + 1,
                     )
                     recorder.wait()

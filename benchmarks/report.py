@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from io import StringIO
-from typing import Final
+from typing import Final, Literal
 
 from rich.box import MARKDOWN, SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.capacity import Capacity
-from benchmarks.cases import SUITES, Case
-from benchmarks.contenders import DIRECT, PGBOUNCER
+from benchmarks.cases import Case
+from benchmarks.contenders import DIRECT
 from benchmarks.rounds import Measured, Spread, ratios
 
 PIPED_WIDTH: Final = 120
 COLUMNS: Final = (
-    *("protocol", "clients", "", "per s", "of direct", "of PgBouncer"),
+    *("protocol", "clients", "", "per s", "of direct", "of {rival}"),
     *("p50 us", "p99 us", "CPU us"),
 )
 
 
 @dataclass(slots=True)
 class Report:
-    """Everything that was measured, with where and how."""
+    """Everything that was measured, with where and how.
+
+    Attributes:
+        machine: Where and how.
+        suites: Names and titles of the families of cases.
+        rival: What ratios are taken of, besides direct.
+    """
 
     machine: dict[str, object]
+    suites: Mapping[str, str]
+    rival: str
     cases: list[tuple[Case, list[Measured]]] = field(default_factory=list)
     capacities: list[Capacity] = field(default_factory=list)
 
@@ -66,31 +74,31 @@ class Report:
         return " · ".join(f"{key} {value}" for key, value in self.machine.items())
 
     def _tables(self, box: Box) -> Iterator[tuple[str, Table]]:
-        for suite, title in SUITES.items():
+        for suite, title in self.suites.items():
             rows = [(case, measured) for case, measured in self.cases if case.suite == suite]
             if rows:
-                yield f"{suite}: {title}", _suite_table(Table(box=box), rows)
+                yield f"{suite}: {title}", self._suite_table(Table(box=box), rows)
         for capacity in self.capacities:
             yield capacity.title, _capacity_table(Table(box=box), capacity)
 
+    def _suite_table(self, table: Table, rows: list[tuple[Case, list[Measured]]]) -> Table:
+        for number, column in enumerate(COLUMNS):
+            side: Literal["left", "right"] = "left" if number in (0, 2) else "right"
+            table.add_column(column.format(rival=self.rival), justify=side, no_wrap=True)
+        for case, measured in rows:
+            load = case.load
+            for position, one in enumerate(measured):
+                head = ("", "") if position else (load.protocol, str(load.clients))
+                table.add_row(*head, *_cells(one, measured, self.rival))
+        return table
 
-def _suite_table(table: Table, rows: list[tuple[Case, list[Measured]]]) -> Table:
-    for number, column in enumerate(COLUMNS):
-        table.add_column(column, justify="left" if number in (0, 2) else "right", no_wrap=True)
-    for case, measured in rows:
-        load = case.load
-        for position, one in enumerate(measured):
-            head = ("", "") if position else (load.protocol, str(load.clients))
-            table.add_row(*head, *_cells(one, measured))
-    return table
 
-
-def _cells(one: Measured, all_measured: list[Measured]) -> list[str]:
+def _cells(one: Measured, all_measured: list[Measured], rival: str) -> list[str]:
     return [
         one.contender,
         f"{Spread.of(one.per_second).median:,.0f}",
         _ratio(one, all_measured, DIRECT),
-        _ratio(one, all_measured, PGBOUNCER),
+        _ratio(one, all_measured, rival),
         f"{Spread.of(one.p50).median:,.0f}",
         f"{Spread.of(one.p99).median:,.0f}",
         f"{Spread.of(one.cpu).median:,.1f}" if one.cpu else "",

@@ -5,13 +5,39 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from benchmarks.contenders import USER, Contender
-from benchmarks.pgbench import Load, Run, run
+from benchmarks.contenders import PASSWORD, USER, Contender
 from benchmarks.process import cpu_seconds
 
 Tell = Callable[[str], None]
 """Hears what is under way."""
+
+
+class Outcome(Protocol):
+    """What came of one run of a load."""
+
+    @property
+    def per_second(self) -> float: ...
+
+    @property
+    def transactions(self) -> int: ...
+
+    def percentile(self, percent: float) -> float: ...
+
+
+class Runnable(Protocol):
+    """A load: something that clients do for a while."""
+
+    @property
+    def protocol(self) -> str: ...
+
+    @property
+    def clients(self) -> int: ...
+
+    def run(
+        self, *, port: int, database: str, user: str, password: str, seconds: int
+    ) -> Outcome: ...
 
 
 @dataclass(slots=True)
@@ -52,19 +78,13 @@ def ratios(numbers: Sequence[float], base: Sequence[float]) -> Spread:
 
 
 def measure(
-    load: Load,
-    contenders: Sequence[Contender],
-    *,
-    password: str,
-    seconds: int,
-    rounds: int,
+    load: Runnable, contenders: Sequence[Contender], *, seconds: int, rounds: int
 ) -> list[Measured]:
     """Run a load against each contender in turn, some rounds long.
 
     Args:
         load: What is run.
         contenders: Against whom.
-        password: The user's.
         seconds: How long a turn takes.
         rounds: How many turns each has, after a short one that doesn't count.
     """
@@ -72,23 +92,20 @@ def measure(
     for number in range(rounds + 1):
         for contender, result in zip(contenders, measured, strict=True):
             length = seconds if number else 1
-            turn = _turn(load, contender, password=password, seconds=length)
+            turn = _turn(load, contender, length)
             if number:
                 _add(result, *turn)
     return measured
 
 
-def _turn(
-    load: Load, contender: Contender, *, password: str, seconds: int
-) -> tuple[Run, float | None]:
+def _turn(load: Runnable, contender: Contender, seconds: int) -> tuple[Outcome, float | None]:
     """Run once; returns the run, and the proxy's processor time for each transaction."""
     before = cpu_seconds(contender.pid) if contender.pid else 0.0
-    done = run(
-        load,
+    done = load.run(
         port=contender.port,
         database=contender.database(load.protocol),
         user=USER,
-        password=password,
+        password=PASSWORD,
         seconds=seconds,
     )
     if not contender.pid:
@@ -97,7 +114,7 @@ def _turn(
     return done, (cpu_seconds(contender.pid) - before) / done.transactions
 
 
-def _add(result: Measured, done: Run, cpu: float | None) -> None:
+def _add(result: Measured, done: Outcome, cpu: float | None) -> None:
     result.per_second.append(done.per_second)
     result.p50.append(done.percentile(50))
     result.p99.append(done.percentile(99))
