@@ -16,7 +16,8 @@ help:
 	echo "make suites         suites that others wrote, directly and through the proxy (ARGS=... for some)"
 	echo "make soak           the judge of reads for longer, and on MySQL all that MariaDB has (SECONDS=60)"
 	echo "make lint           ruff, mypy, the import contracts"
-	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner)"
+	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner);"
+	echo "                    ENGINE=mariadb, ENGINE=mysql: HAProxy and MySQL Router in PgBouncer's place"
 	echo "make build          .venv and the compiled modules"
 	echo "make setup-servers  install PostgreSQL, MariaDB, PgBouncer, HAProxy, Redis and sysbench; starts none"
 	echo "make clean          remove what the others made"
@@ -53,9 +54,13 @@ checked:
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports >build/imports.log || { cat build/imports.log; false; }
 
+# An engine is named as the demo's, or among the runner's arguments. MySQL is fetched by the runner.
+BENCHED = $(if $(filter mysql --engine=mysql,$(ENGINE) $(ARGS)),haproxy sysbench,$(strip \
+	$(if $(filter mariadb --engine=mariadb,$(ENGINE) $(ARGS)),mariadb haproxy sysbench,postgres pgbouncer)))
+
 bench: build
-	$(SETUP_SERVERS) postgres pgbouncer
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(SETUP_SERVERS) $(BENCHED)
+	$(BIN)/python -m benchmarks --engine $(ENGINE) $(ARGS)
 
 build:
 	deploy/dev/build.sh

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks import capacity, cases
+from benchmarks import capacity, cases, mysql_cases
 from benchmarks.capacity import Capacity
 from benchmarks.cases import Case
-from benchmarks.contenders import PGBOUNCER, House
+from benchmarks.contenders import HAPROXY, PGBOUNCER, House
+from benchmarks.mysql_house import MySQLHouse
 from benchmarks.postgres_house import PostgresHouse
 from benchmarks.rounds import Tell
 
@@ -43,6 +45,18 @@ class Engine:
         return (*self.suites, *self.capacities)
 
 
+def _mysql(house: Callable[[Path, int], House]) -> Engine:
+    return Engine(
+        HAPROXY,
+        house,
+        mysql_cases.SUITES,
+        mysql_cases.cases,
+        mysql_cases.PROTOCOLS,
+        "1,8,32",
+        {},
+    )
+
+
 ENGINES: Final[Mapping[str, Engine]] = {
     "postgres": Engine(
         PGBOUNCER,
@@ -57,4 +71,6 @@ ENGINES: Final[Mapping[str, Engine]] = {
             "big": capacity.big_result,
         },
     ),
+    "mariadb": _mysql(partial(MySQLHouse, "mariadb")),
+    "mysql": _mysql(partial(MySQLHouse, "mysql")),
 }
