@@ -51,7 +51,7 @@ LAST: Final = b"\xff\xff\xff\xff"
 MOST_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of values that may be sent ahead of an execution."""
 
-_BEFORE_VERBS: Final = b"cCrR/-# \t\r\n"
+_MAY_BE_VERB: Final = bytes(byte in b"cCrR/-# \t\r\n\v\f" for byte in range(256))
 """How a text may begin that commits or rolls back: most are told by one byte."""
 
 _VERB: Final = re.compile(
@@ -174,8 +174,7 @@ class ClientEngine(client.ClientEngine):
         if is_kill(text):
             self._end_another(request, read_kill(text))
             return
-        if b"onnection_id" in text or b"ONNECTION_ID" in text:
-            text = self._with_own_id(request, text)
+        text = self._with_own_id(request, text)
         request.verb = _verb(text)
         execution = execution_of(text)
         if said.attributes:
@@ -370,7 +369,7 @@ def _payload(packets: bytes) -> bytes:
 
 def _verb(text: bytes) -> bytes:
     """COMMIT or ROLLBACK, where a text is that: to a savepoint it is another thing."""
-    if text[:1] not in _BEFORE_VERBS:
+    if not text or not _MAY_BE_VERB[text[0]]:
         return b""
     found = _VERB.match(text)
     return b"" if found is None else found[1].upper()

@@ -147,6 +147,7 @@ def test_several_statements_may_be_switched_on_and_off(side: Side) -> None:
 @pytest.mark.parametrize(
     ("sql", "verb"),
     [
+        (b"\v\fCOMMIT", b"COMMIT"),
         (b"COMMIT", b"COMMIT"),
         (b"commit work", b"COMMIT"),
         (b"commit;", b"COMMIT"),

@@ -25,7 +25,9 @@ def test_kill_is_read_by_a_number_only(text: bytes, kill: Kill | None) -> None:
     assert read_kill(text) == kill
 
 
-@pytest.mark.parametrize("text", [b"/* a */ KILL 1", b"# a\nkill 1", b"-- a\n\tKill query 1"])
+@pytest.mark.parametrize(
+    "text", [b"/* a */ KILL 1", b"# a\nkill 1", b"-- a\n\tKill query 1", b"\v\fkill 1"]
+)
 def test_kill_is_known_behind_comments(text: bytes) -> None:
     assert is_kill(text)
 
@@ -41,6 +43,9 @@ def test_what_is_no_kill(text: bytes) -> None:
         (b"SELECT CONNECTION_ID()", b"SELECT 5 AS `CONNECTION_ID()`"),
         (b"select connection_id () as id;", b"SELECT 5 AS id"),
         (b"SELECT CONNECTION_ID() `my id`", b"SELECT 5 AS `my id`"),
+        (b"\t\v Select Connection_Id()", b"SELECT 5 AS `Connection_Id()`"),
+        (b"", b""),
+        (b"UPDATE t SET a = CONNECTION_ID()", b"UPDATE t SET a = CONNECTION_ID()"),
         (b"SELECT CONNECTION_ID() + 1", b"SELECT CONNECTION_ID() + 1"),
         (b"SELECT 'CONNECTION_ID()'", b"SELECT 'CONNECTION_ID()'"),
     ],
