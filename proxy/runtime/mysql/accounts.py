@@ -1,18 +1,24 @@
-"""What is known of users' passwords: read from the servers, or listed, or shown by clients."""
+"""What is known of users' passwords: read from the servers, or listed, or shown by clients.
+
+What is stored is asked at each login, by one connection that is kept: a password that was changed
+counts at once, and a server has no connection to open and to miss for each login.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, final
 
 import aiomysql
+from pymysql.constants import ER
 from pymysql.err import MySQLError
 
 from proxy.observe.logs import Logger
 from proxy.settings.model import ServerGroup
 from proxy.topology.group import Group, Server
-from proxy.topology.mysql_witness import connect
+from proxy.topology.mysql_witness import ER_SPECIFIC_ACCESS_DENIED, connect, tell_end
 from proxy.topology.witness import Control, describe
 from proxy.wire.mysql.credentials import ELSEWHERE, Credentials, Stored
 from proxy.wire.mysql.verified import Verified
@@ -28,6 +34,14 @@ WHERE user = %s ORDER BY host = '%%' DESC, host
 """Of one name there may be several accounts, by where they come from. All clients come from here,
 as a server sees them; so the one that is meant for all counts first."""
 
+_LASTING: Final = (
+    ER.DBACCESS_DENIED_ERROR,
+    ER.TABLEACCESS_DENIED_ERROR,
+    ER.COLUMNACCESS_DENIED_ERROR,
+    ER_SPECIFIC_ACCESS_DENIED,
+)
+"""Errors that asking again, or another server, does not change."""
+
 VERIFIED_FOR: Final = 3600.0
 """Seconds for which the check of a password that was shown is kept."""
 
@@ -40,7 +54,20 @@ class Accounts:
         verified: Who has shown the password itself.
     """
 
-    __slots__ = ("_changed", "_control", "_credentials", "_group", "_last", "_settings", "verified")
+    __slots__ = (
+        "_asked_of",
+        "_changed",
+        "_connection",
+        "_control",
+        "_credentials",
+        "_group",
+        "_last",
+        "_lock",
+        "_questions",
+        "_settings",
+        "_tasks",
+        "verified",
+    )
 
     def __init__(
         self,
@@ -53,6 +80,11 @@ class Accounts:
         self._control = control
         self._group = group
         self._changed = changed
+        self._connection: aiomysql.Connection | None = None
+        self._asked_of: Server | None = None
+        self._lock = asyncio.Lock()
+        self._questions: dict[str, asyncio.Task[Stored | None]] = {}  # not sent yet
+        self._tasks: set[asyncio.Task[Stored | None]] = set()
         self._credentials: dict[str, Credentials] = {}
         self._last: dict[str, Stored | None] = {}
         self.verified = Verified(VERIFIED_FOR)
@@ -65,8 +97,20 @@ class Accounts:
         listed = self._settings.users.get(user)
         if listed is not None and listed.password is not None:
             return Stored.listed(listed.password.get_secret_value().encode())
+        question = self._questions.get(user)
+        if question is None:
+            question = asyncio.get_running_loop().create_task(self._find(user))
+            self._questions[user] = question
+            self._tasks.add(question)
+            question.add_done_callback(self._heard)
+        return await asyncio.shield(question)
+
+    async def _find(self, user: str) -> Stored | None:
         try:
-            rows = await self.fetch(_ACCOUNTS, user)
+            async with self._lock:
+                # Who comes from now on asks anew: this answer may be older than that login.
+                self._questions.pop(user, None)
+                rows = await self._fetch(_ACCOUNTS, user)
         except FAILURES as error:
             log.warning("accounts can't be read", group=self._group.name, error=describe(error))
             return ELSEWHERE
@@ -95,11 +139,25 @@ class Accounts:
         Raises:
             OSError: None answers.
         """
+        async with self._lock:
+            return await self._fetch(question, *arguments)
+
+    async def _fetch(self, question: str, *arguments: object) -> list[dict[str, Any]]:
+        """Ask by the connection that is there; without one, or when it is lost, by a new one."""
         last: BaseException = OSError("no servers")
+        if self._connection is not None and self._group.primary in (None, self._asked_of):
+            try:
+                return await self._ask(self._connection, question, arguments)
+            except FAILURES as error:
+                if _is_lasting(error):
+                    raise
+                last = error
         for server in sorted(self._group.servers, key=self._preference):
             try:
-                return await self._fetch_from(server, question, arguments)
+                return await self._ask(await self._connect(server), question, arguments)
             except FAILURES as error:
+                if _is_lasting(error):
+                    raise
                 last = error
         raise last
 
@@ -109,18 +167,67 @@ class Accounts:
         Raises:
             OSError: It can't be reached.
         """
-        await self._fetch_from(server, statement, ())
-
-    async def _fetch_from(
-        self, server: Server, question: str, arguments: tuple[object, ...]
-    ) -> list[dict[str, Any]]:
         connection = await connect(self._control, server)
         try:
-            async with connection.cursor(aiomysql.DictCursor) as cursor:
-                await cursor.execute(question, arguments or None)
-                return list(await cursor.fetchall())
+            await self._say(connection, statement, ())
         finally:
             connection.close()
+
+    async def _connect(self, server: Server) -> aiomysql.Connection:
+        """Have a connection to a server, in the place of the one that was."""
+        self._drop()
+        connection = await connect(self._control, server)
+        self._connection, self._asked_of = connection, server
+        tell_end(connection, partial(self._lost, connection))
+        return connection
+
+    async def _ask(
+        self, connection: aiomysql.Connection, question: str, arguments: tuple[object, ...]
+    ) -> list[dict[str, Any]]:
+        """Ask; a connection that may still owe an answer is not kept."""
+        is_usable = False
+        try:
+            rows = await self._say(connection, question, arguments)
+            is_usable = True
+            return rows
+        except FAILURES as error:
+            is_usable = _is_lasting(error)
+            raise
+        finally:
+            if not is_usable:
+                self._drop()
+
+    async def _say(
+        self, connection: aiomysql.Connection, question: str, arguments: tuple[object, ...]
+    ) -> list[dict[str, Any]]:
+        async with (
+            asyncio.timeout(self._control.timeout),
+            connection.cursor(aiomysql.DictCursor) as cursor,
+        ):
+            await cursor.execute(question, arguments or None)
+            return list(await cursor.fetchall())
+
+    def _lost(self, connection: aiomysql.Connection) -> None:
+        """A connection has ended, maybe long after another took its place."""
+        if connection is self._connection:
+            self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        for task in self._tasks:
+            task.cancel()
+        self._drop()
+
+    def _heard(self, question: asyncio.Task[Stored | None]) -> None:
+        """Look at the outcome, though everybody who waited for it may be gone."""
+        self._tasks.discard(question)
+        if not question.cancelled():
+            question.exception()
 
     def _preference(self, server: Server) -> int:
         return 0 if server is self._group.primary else 1
@@ -131,6 +238,10 @@ class Accounts:
             self.verified.forget(user.encode())
             self._changed(user)
         self._last[user] = stored
+
+
+def _is_lasting(error: BaseException) -> bool:
+    return isinstance(error, MySQLError) and bool(error.args) and error.args[0] in _LASTING
 
 
 def _bytes(value: str | bytes) -> bytes:

@@ -137,6 +137,7 @@ class MySQLEngine(engine.Engine):
 
     def close(self) -> None:
         """See the base."""
+        self.accounts.close()
 
     def _reached(self, position: Position) -> bytes:
         """SQL with one row if a replica has replayed a position, and none otherwise."""
