@@ -26,6 +26,7 @@ from proxy.runtime.server import HIGH_WATER
 from proxy.runtime.service import GroupService
 from proxy.runtime.tls import Tls
 from proxy.runtime.wrapping import Wrapping
+from proxy.session.ports import Link
 from proxy.session.session import Session
 from proxy.settings.values import LOCAL
 from proxy.types import Ending
@@ -95,8 +96,8 @@ class ClientConnection(ABC):
     async def admit(self) -> None:
         """Hold the dialogue of a login, and begin a session."""
 
-    async def admit_again(self, request: Request) -> None:
-        """Hold the dialogue of another login on the same connection, and begin its session."""
+    async def go_on(self, request: Request, link: Link | None) -> None:
+        """Do what a request wants that has ended the session; see `Shell.begin_anew`."""
         raise InternalError("there is no such request")
 
     @abstractmethod
@@ -219,13 +220,15 @@ class ClientConnection(ABC):
             if self.wrapping is not None and self.wrapping.holds_more:
                 asyncio.get_running_loop().call_soon(self._take_more)
 
-    def begin_anew(self, request: Request) -> None:
-        """Have the client log in again; what it sends meanwhile is for that."""
+    def begin_anew(self, request: Request, link: Link | None) -> None:
+        """See `Shell`; what the client sends meanwhile waits."""
         if self._is_lost or self._closing:
+            if link is not None:
+                link.abort("the client is gone")
             return
         self.session = None
         self._login = asyncio.get_running_loop().create_task(
-            self._log_in(self.admit_again(request))
+            self._log_in(self.go_on(request, link))
         )
 
     def refuse(self, error: ClientVisibleError) -> None:

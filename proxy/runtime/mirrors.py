@@ -23,7 +23,7 @@ from proxy.routing.rules import RuleBook
 from proxy.routing.terms import Policy
 from proxy.runtime.engine import Answers, Engine
 from proxy.session.copies import Copy
-from proxy.session.ports import Services, Terms
+from proxy.session.ports import Link, Services, Terms
 from proxy.session.session import Session
 from proxy.session.traces import Traces
 from proxy.settings.model import ServerGroup
@@ -205,7 +205,7 @@ class Void:
     def resume_reading(self) -> None:
         """See `pause_reading`."""
 
-    def begin_anew(self, request: Request) -> None:
+    def begin_anew(self, request: Request, link: Link | None) -> None:
         """What is mirrored does not ask for that."""
 
 

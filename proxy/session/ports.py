@@ -43,8 +43,14 @@ class Shell(Protocol):
     def resume_reading(self) -> None:
         """Take more again."""
 
-    def begin_anew(self, request: Request) -> None:
-        """The session is over and everything of it undone: begin the other that `request` wants."""
+    def begin_anew(self, request: Request, link: Link | None) -> None:
+        """The session is over and everything of it undone: go on as `request` wants.
+
+        Args:
+            request: What has ended it.
+            link: The connection that the client has kept, if the request takes that; it is not
+                anybody's else any more.
+        """
 
 
 class Link(Protocol):

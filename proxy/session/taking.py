@@ -26,6 +26,7 @@ from proxy.session.meaning import (
 )
 from proxy.session.phase import FREE, OPEN, RUNNING
 from proxy.session.pins import HARMLESS
+from proxy.session.ports import Link
 from proxy.session.rewriting import rewrite
 from proxy.session.sending import send, send_more
 from proxy.session.transaction import has_control
@@ -153,17 +154,23 @@ def _take(session: Conversation, request: Request) -> None:
 def _part(session: Conversation, request: Request) -> None:
     """End the session, and have another begun when nothing is left of it."""
     session.is_gone = True
-    leave(session, lambda: _begin_anew(session, request))
+    link = None
+    if request.takes_link:
+        link = session.home or session.link
+        session.home = session.link = None
+    leave(session, lambda: _begin_anew(session, request, link))
 
 
-def _begin_anew(session: Conversation, request: Request) -> None:
+def _begin_anew(session: Conversation, request: Request, link: Link | None) -> None:
     intake = session.intake
     if intake.queue or not intake.is_between:
         error = RemoteProtocolError("a client may not go on before it is let in again")
         session.shell.write(session.services.dialect.error(error))
         session.shell.close(error.message, error.fault)
+        if link is not None:
+            link.abort(error.message)
     else:
-        session.shell.begin_anew(request)
+        session.shell.begin_anew(request, link)
 
 
 def _copy(session: Conversation, request: Request) -> None:

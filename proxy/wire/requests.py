@@ -25,7 +25,7 @@ class End(Enum):
     COPY = "copy"  # a piece of data to be copied; answered by nothing
     COPY_END = "copy_end"  # the end of such data, or its failure
     TERMINATE = "terminate"
-    SESSION = "session"  # the client's session ends, and its shell begins another
+    SESSION = "session"  # the client's session ends, and its shell goes on by itself
 
 
 END_READY: Final = End.READY
@@ -148,6 +148,11 @@ class Request(ABC):
     @abstractmethod
     def asks_nothing(self) -> bool:
         """Whether there is nothing to answer at all."""
+
+    @property
+    def takes_link(self) -> bool:
+        """Whether it ends the session and goes on with the server connection of that."""
+        return False
 
     @property
     @abstractmethod

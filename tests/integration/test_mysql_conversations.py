@@ -540,6 +540,36 @@ def cursors(app: MySQLApplication) -> Any:
     return found
 
 
+def binary_log(app: MySQLApplication) -> Any:
+    """What replicas and other readers of the binary log ask."""
+    found: list[Any] = []
+    with app.connect() as witness:
+        items(witness)
+        tell(witness, "FLUSH BINARY LOGS", "INSERT INTO items (name) VALUES ('logged')")
+        ((_, logs, _, _),) = ask(witness, "SHOW BINARY LOGS")
+        checksum = "= @@global.binlog_checksum"
+        for number, (settings, name) in enumerate(
+            (
+                ([f"SET @master_binlog_checksum {checksum}"], logs[-1][0]),
+                ([f"SET @source_binlog_checksum {checksum}"], logs[-1][0]),
+                ([], "nowhere.000001"),
+            )
+        ):
+            with Raw(app) as raw:
+                found += tell(raw.connection, *settings)
+                server = (4242 + number).to_bytes(4, "little")
+                found.append(raw.simple(COMMAND.COM_REGISTER_SLAVE, server + bytes(13)))
+                asked = b"\4\0\0\0\1\0" + server + name.encode()
+                raw.command(COMMAND.COM_BINLOG_DUMP, asked)
+                events = raw.rows()
+                found.append({event[5] for event in events[:-1]})
+                found.append(events[-1][:1] == b"\xfe" or events[-1])
+                found.append(b"logged" in b"".join(events))
+                found.append(raw.lives())
+                found += tell(witness, "SELECT COUNT(*) FROM items")
+    return found
+
+
 # Transactions
 
 
@@ -816,6 +846,7 @@ TALKS: list[Talk] = [
     resets,
     change_user,
     cursors,
+    binary_log,
     transactions,
     deadlock,
     sessions,

@@ -13,7 +13,10 @@ from proxy.errors import ClientVisibleError, InternalError, ShuttingDown
 from proxy.runtime.client import ClientConnection
 from proxy.runtime.mysql.compressed import Compressed
 from proxy.runtime.mysql.logins import CATALOG, Logins
+from proxy.runtime.mysql.tunnel import Tunnel
+from proxy.runtime.server import ServerConnection
 from proxy.runtime.service import GroupService
+from proxy.session.ports import Link
 from proxy.session.session import Session
 from proxy.wire import requests
 from proxy.wire.mysql import commands
@@ -95,9 +98,22 @@ class MySQLClient(ClientConnection):
             rest = self._compress(Compressed(Compression(algorithm)), rest)
         self.begin(session, rest)
 
-    async def admit_again(self, request: requests.Request) -> None:
-        """See the base: COM_CHANGE_USER."""
+    async def go_on(self, request: requests.Request, link: Link | None) -> None:
+        """See the base: COM_CHANGE_USER, or a dump of the binary log."""
         assert isinstance(request, Request)
+        if request.command == commands.CHANGE_USER:
+            await self._change_user(request)
+            return
+        if link is None:
+            connection = await self.logins.reach_primary(self.user, request.capabilities)
+        else:
+            connection = cast(ServerConnection, link)
+        tunnel = Tunnel(self, connection, owed=len(request.ahead))
+        self.tunnel = tunnel
+        for packets in (*request.ahead, request.packets, self.take_early()):
+            tunnel.send(packets)
+
+    async def _change_user(self, request: Request) -> None:
         greeting = self._greeting
         if greeting is None:
             raise InternalError("a user was changed before there was one")

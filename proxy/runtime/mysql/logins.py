@@ -13,12 +13,13 @@ from typing import Final, Protocol, final
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from proxy.engines.mysql.settings import SCHEMA, quote, quote_name
-from proxy.errors import ClientVisibleError, NoPrimary, TooManyWaiting
+from proxy.errors import ClientVisibleError, NoPrimary, ServerLost, TooManyWaiting
 from proxy.runtime.admission import late_levels, terms_of
 from proxy.runtime.borrowing import Borrower, StateRefused
 from proxy.runtime.mysql.accounts import FAILURES, Accounts
 from proxy.runtime.mysql.opening import OURS, THEIRS, reach
 from proxy.runtime.security import Security
+from proxy.runtime.server import ServerConnection
 from proxy.runtime.service import GroupService
 from proxy.session.grammar import Defaults
 from proxy.session.ports import Terms
@@ -273,6 +274,30 @@ class Logins:
     def terms(self, user: str) -> Terms:
         """How long a user's clients keep their server connections."""
         return terms_of(self._settings, user)
+
+    async def reach_primary(self, user: str, agreed: int) -> ServerConnection:
+        """Connect to the primary for one client only.
+
+        Args:
+            user: Whose client it is, which has proven that.
+            agreed: What the client can do.
+
+        Raises:
+            NoPrimary, ServerLost: There is none, or it can't be reached.
+            LoginRefused: It said no.
+        """
+        service = self._service
+        primary = service.group.primary
+        if primary is None:
+            raise service.line.no_primary()
+        wish = Wish(user=user.encode("utf-8", "surrogateescape"), capabilities=agreed)
+        address = service.maker.address(primary)
+        try:
+            async with asyncio.timeout(address.timeout):
+                connection, _ = await reach(address, wish, self._accounts.credentials(user))
+        except (OSError, TimeoutError) as error:
+            raise ServerLost(f"server {primary.name} can't be reached: {error}") from None
+        return connection
 
     # Connection ids
 

@@ -94,13 +94,23 @@ class ClientEngine(client.ClientEngine):
         kill: Ends another connection, or what it runs.
     """
 
-    __slots__ = ("_agreed", "_last", "_number", "_statements", "kill", "number", "status")
+    __slots__ = (
+        "_agreed",
+        "_last",
+        "_number",
+        "_registration",
+        "_statements",
+        "kill",
+        "number",
+        "status",
+    )
 
     def __init__(self, library: Library, agreed: int, largest: int) -> None:
         super().__init__(library, Cutter(largest))
         self._agreed = agreed
         self._number = 0
         self._last = b""
+        self._registration = b""  # what a replica has said of itself
         self._statements: dict[bytes, _Statement] = {}
         self.status = capabilities.STATUS_AUTOCOMMIT
         self.number = 0
@@ -240,6 +250,16 @@ class ClientEngine(client.ClientEngine):
             read_change_user(payload[1:], self._agreed)
         except RemoteProtocolError:
             raise MalformedCommand from None
+
+    def _register(self, request: Request, payload: bytes) -> None:
+        """Keep it for the connection of the dump: no other is to be a replica's."""
+        self._registration = request.packets
+        request.command = commands.PING
+        request.packets = PING
+
+    def _dump(self, request: Request, payload: bytes) -> None:
+        if self._registration:
+            request.ahead = [self._registration]
 
     def _refuse(self, request: Request, payload: bytes) -> None:
         name = commands.NAMES[request.command]
@@ -399,10 +419,10 @@ _READERS: Final[dict[int, Callable[[ClientEngine, Request, bytes], None]]] = {
     commands.CONNECT_OUT: ClientEngine._not_there,
     commands.DAEMON: ClientEngine._not_there,
     commands.MULTI: ClientEngine._refuse,
-    commands.BINLOG_DUMP: ClientEngine._refuse,
-    commands.BINLOG_DUMP_GTID: ClientEngine._refuse,
+    commands.BINLOG_DUMP: ClientEngine._dump,
+    commands.BINLOG_DUMP_GTID: ClientEngine._dump,
     commands.TABLE_DUMP: ClientEngine._refuse,
-    commands.REGISTER_SLAVE: ClientEngine._refuse,
+    commands.REGISTER_SLAVE: ClientEngine._register,
     commands.SET_OPTION: ClientEngine._set_option,
     commands.CHANGE_USER: ClientEngine._change_user,
 }

@@ -39,6 +39,9 @@ RESET_CONNECTION: Final = 0x1F
 STMT_BULK_EXECUTE: Final = 0xFA  # MariaDB
 MULTI: Final = 0xFE  # MariaDB
 
+DUMPS: Final = frozenset((BINLOG_DUMP, BINLOG_DUMP_GTID))
+"""Answered by the binary log, and what is written to it: without an end perhaps."""
+
 UNANSWERED: Final = frozenset((QUIT, STMT_SEND_LONG_DATA, STMT_CLOSE))
 
 NAMES: Final = {

@@ -26,6 +26,8 @@ GATHERED: Final = 16 * 1024 * 1024
 _ENDS: Final[dict[int, End]] = {
     commands.QUIT: END_TERMINATE,
     commands.CHANGE_USER: END_SESSION,
+    commands.BINLOG_DUMP: END_SESSION,
+    commands.BINLOG_DUMP_GTID: END_SESSION,
 }
 
 

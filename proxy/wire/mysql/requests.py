@@ -91,6 +91,11 @@ class Request(requests.Request):
         return self.command in commands.UNANSWERED
 
     @property
+    def takes_link(self) -> bool:
+        """See the base."""
+        return self.command in commands.DUMPS
+
+    @property
     def ends_batch(self) -> bool:
         """See the base: there are no batches."""
         return True

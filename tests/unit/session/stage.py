@@ -311,8 +311,8 @@ class Shell:
     def resume_reading(self) -> None:
         self.is_reading = True
 
-    def begin_anew(self, request: Request) -> None:
-        self.stage.did("begins anew", self.name)
+    def begin_anew(self, request: Request, link: Link | None) -> None:
+        self.stage.did("begins anew", self.name, *([] if link is None else [link.name]))
 
 
 class Stage:

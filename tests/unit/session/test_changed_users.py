@@ -1,4 +1,4 @@
-"""A session that another one follows, on the same connection: COM_CHANGE_USER."""
+"""A session that ends while its client stays: COM_CHANGE_USER, and what reads the binary log."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.unit.session.stage import (
 from tests.unit.session.words import MYSQL
 
 CHANGE = packet(0, bytes((commands.CHANGE_USER,)) + build_change_user(ChangeUser(user=b"u"), 0))
+DUMP = packet(0, bytes((commands.BINLOG_DUMP,)) + bytes(10))
 
 
 @pytest.fixture
@@ -43,3 +44,14 @@ def test_nobody_goes_on_before_another_session_has_begun(stage: Stage) -> None:
     assert b"before it is let in again" in told_why[2]
     assert closed == CLOSES
     stage.events.clear()
+
+
+def test_what_reads_the_log_begins_with_no_connection(stage: Stage) -> None:
+    stage >> client(DUMP) << GONE << ANEW
+    stage.quiet()
+
+
+def test_what_reads_the_log_takes_its_connection_along(stage: Stage) -> None:
+    runs(stage, "SET @a = 1", "SET", block=False)
+    stage >> client(DUMP) << GONE << (*ANEW, "primary")
+    stage.quiet()

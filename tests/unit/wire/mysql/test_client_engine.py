@@ -122,7 +122,16 @@ def test_who_asks_for_another_session_must_say_whose(side: Side, rest: bytes) ->
     assert error_code(caught.value)[0] == 1047
 
 
-@pytest.mark.parametrize("code", [commands.BINLOG_DUMP])
+def test_what_a_replica_says_of_itself_goes_in_front_of_its_dump(side: Side) -> None:
+    registration = command(commands.REGISTER_SLAVE, bytes(17))
+    assert side.request(registration).asks_for_ready
+    request = side.request(command(commands.BINLOG_DUMP, bytes(10)))
+    assert request.end is END_SESSION
+    assert request.takes_link
+    assert request.ahead == [registration]
+
+
+@pytest.mark.parametrize("code", [commands.TABLE_DUMP])
 def test_what_is_not_served_says_so(side: Side, code: int) -> None:
     request = side.request(command(code))
     assert isinstance(request.refusal, Unsupported)
