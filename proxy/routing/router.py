@@ -7,7 +7,7 @@ is asked to: the primary for a position that is not known yet, a replica for its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from typing import Final, NamedTuple, Protocol, final
 
@@ -32,6 +32,10 @@ _ANY: Final = Position(0)
 _SAMPLES_PER_BOUND: Final = 4
 """How often the primary's position is read within `max_staleness`, while somebody counts on
 that."""
+
+_WORTH_WAITING: Final = 0.005
+"""Seconds that the primary must be farther away than a replica, for a read to wait for that one:
+less is lost in the noise of what a statement takes."""
 
 _SOONEST: Final = 0.005
 """Seconds between two such readings at least."""
@@ -109,6 +113,7 @@ class Router:
         "_group",
         "_ledger",
         "_share",
+        "_waits",
         "_watermarks",
         "_wishes",
         "samples",
@@ -123,6 +128,7 @@ class Router:
         draw: Callable[[], float],
         *,
         share: bool,
+        waits: bool = False,
     ) -> None:
         self._group = group
         self._ledger = ledger
@@ -130,6 +136,7 @@ class Router:
         self._wishes = wishes
         self._draw = draw
         self._share = share
+        self._waits = waits
         self.samples = Samples()
         self._watermarks: dict[Server, Watermark] = {
             server: Watermark() for server in group.servers
@@ -230,6 +237,9 @@ class Router:
             else:
                 self._wishes.want_replay(server, need)
         if not eligible:
+            near = self._worth_waiting(replicas) if is_any_up else None
+            if near is not None:
+                return near, _REPLICA
             return None, _BEHIND if is_any_up else _NO_REPLICA
         if self._share and self._group.primary is not None:
             eligible.append(self._group.primary)
@@ -237,6 +247,39 @@ class Router:
         if chosen is None or chosen is self._group.primary:
             return None, _REPLICA
         return chosen, _REPLICA
+
+    def patience(self, server: Server, need: Position) -> float:
+        """Tell how long a read may wait at a replica: as long as its way to the primary would take.
+
+        Then it takes at most twice as long as there, and mostly far less: what a commit wrote is
+        under way to the replica as soon as its acknowledgement is to the client.
+
+        Args:
+            server: Who was chosen.
+            need: What it must have replayed.
+        """
+        primary = self._group.primary
+        if not self._waits or primary is None or self._reaches(server, need):
+            return 0.0
+        return max(0.0, primary.distance - server.distance)
+
+    def _worth_waiting(self, replicas: Sequence[Server]) -> Server | None:
+        """Find a replica that is so much nearer than the primary that it may be waited for.
+
+        One that was seen to be behind for longer than that is not: it may have stopped.
+        """
+        primary = self._group.primary
+        if not self._waits or primary is None or primary.distance == inf:
+            return None
+        nearest: Server | None = None
+        for server in replicas:
+            if nearest is not None and nearest.distance <= server.distance:
+                continue
+            saved = primary.distance - server.distance
+            is_there = server not in self._balancer.bans and self._reaches(server, _ANY)
+            if is_there and saved >= _WORTH_WAITING and server.lag < saved:
+                nearest = server
+        return nearest
 
     def choose_by(self, read_set: ReadSet, now: float, terms: Terms, floor: Floor | None) -> Choice:
         """Choose a server for a read that may see less than the primary, or may not go anywhere.
@@ -272,6 +315,9 @@ class Router:
         if not is_strong:
             self._keep_sampling(now, terms, floor)
         if not eligible:
+            near = self._worth_waiting(replicas) if is_clean and need is not None else None
+            if near is not None:
+                return Choice(near, _REPLICA, need, current_at=now)
             return Choice(None, _BEHIND)
         servers = list(eligible)
         if self._share and not terms.only_replicas and self._group.primary is not None:

@@ -178,6 +178,7 @@ class GroupService:
             self.watcher,
             secrets.SystemRandom().random,
             share=settings.primary_reads is PrimaryReads.SHARE,
+            waits=self.dialect.can_wait,
         )
         self.maker = PoolMaker(
             settings,
@@ -304,8 +305,11 @@ class GroupService:
         if server is None:
             return
         now = self.clock()
-        # How long the rest of a result takes is up to its size, and to its client.
-        self.balancer.finished(server, (errand.answered_at or now) - errand.sent_at, now)
+        if errand.patience:
+            self.balancer.abandoned(server)  # what has waited says nothing of the speed
+        else:
+            # How long the rest of a result takes is up to its size, and to its client.
+            self.balancer.finished(server, (errand.answered_at or now) - errand.sent_at, now)
         metrics = self.metrics.server(server.name)
         metrics.latency.record(now - errand.sent_at)
         if errand.is_write:

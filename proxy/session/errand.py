@@ -50,6 +50,7 @@ class Errand:
         fast: The plan of a read that need not see the primary, or None.
         version: Of the fast read's tables, when it was decided where to send it.
         need: What the chosen replica must have replayed; None at the primary.
+        patience: Seconds that may be waited there until it has.
         checked: The epoch in which the replica was asked for its position in front of the read.
         mark: Announced for the commit that this request may bring about.
         fill: What is gathered of the answer, for the cache.
@@ -107,6 +108,7 @@ class Errand:
         "life",
         "mark",
         "need",
+        "patience",
         "plans",
         "reason",
         "refusal",
@@ -130,6 +132,7 @@ class Errand:
         self.fast: Plan | None = None
         self.version = 0
         self.need: Position | None = None
+        self.patience = 0.0
         self.mark: Mark | None = None
         self.fill: Fill | None = None
         self.leads = False

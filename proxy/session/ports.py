@@ -136,7 +136,13 @@ class Pool(Line, Protocol):
 
 
 class Dialect(ABC):
-    """How an engine says what every engine can say."""
+    """How an engine says what every engine can say.
+
+    Attributes:
+        can_wait: Whether a replica can be told to answer when it has replayed a position.
+    """
+
+    can_wait: bool
 
     @abstractmethod
     def error(self, error: ClientVisibleError) -> bytes:
@@ -160,8 +166,13 @@ class Dialect(ABC):
         """Statements of ours, to be sent as one; empty where there are none."""
 
     @abstractmethod
-    def reached(self, position: Position) -> bytes:
-        """SQL with one row if the replica has replayed this position, and none otherwise."""
+    def reached(self, position: Position, patience: float = 0.0) -> bytes:
+        """SQL with one row if the replica has replayed this position, and none otherwise.
+
+        Args:
+            position: Of the primary's log.
+            patience: Seconds that the replica may take for that, where it `can_wait`.
+        """
 
     @abstractmethod
     def committed_at(self, plans: Sequence[Plan], exchange: Exchange) -> Position | None:

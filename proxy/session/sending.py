@@ -59,7 +59,7 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
         _open(session, errand, link, late)
         return
     if errand.need is not None and not link.believes(errand.need, session.ledger.epoch):
-        question = services.dialect.reached(errand.need)
+        question = services.dialect.reached(errand.need, errand.patience)
         pieces.append(exchange.prelude(Prelude.POSITION, question))
         errand.checked = session.ledger.epoch
     in_transaction = exchange.status != IDLE

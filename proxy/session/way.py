@@ -52,7 +52,9 @@ def read_fast(session: Conversation, errand: Errand) -> None:
     if server is None:
         to_primary(session, errand)
         return
-    errand.need = session.ledger.need(plan.read_set)
+    need = session.ledger.need(plan.read_set)
+    errand.need = need
+    errand.patience = 0.0 if need is None else session.router.patience(server, need)
     _acquire(session, errand, server)
 
 
@@ -65,7 +67,9 @@ def _choose_by(
     if choice.server is None:
         to_primary(session, errand)
         return
-    errand.need = choice.need
+    need = errand.need = choice.need
+    if need is not None:
+        errand.patience = session.router.patience(choice.server, need)
     errand.is_current = choice.is_current
     errand.current_at = choice.current_at
     errand.life = choice.server.incarnation
@@ -82,6 +86,7 @@ def to_primary(session: Conversation, errand: Errand) -> None:
         errand.fast = None
         session.land(errand, NOT_STORED)
     errand.server = errand.need = None
+    errand.patience = 0.0
     errand.rejected = False
     errand.is_current = True
     if errand.fast is not None and errand.fast.read_set is not None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, unique
-from typing import NamedTuple, final
+from math import inf
+from typing import Final, NamedTuple, final
 
 from proxy.types import Position, Role
 
@@ -45,11 +46,18 @@ class Sighting:
     received_at: float
 
 
+DISTANCE_WINDOW: Final = 10.0
+"""Seconds. How far away a server is, is the quickest of its answers of one to two of these."""
+
+
 @final
 class Server:
     """One server of a group, and what is known of it."""
 
     __slots__ = (
+        "_nearest",
+        "_nearest_before",
+        "_window_ends",
         "goal",
         "goal_at",
         "host",
@@ -79,6 +87,20 @@ class Server:
         self.goal = Position(0)
         self.goal_at = 0.0
         self.last_error = "not asked yet"
+        self._nearest = self._nearest_before = inf
+        self._window_ends = -inf
+
+    @property
+    def distance(self) -> float:
+        """Seconds that the way there and back takes, at best; infinite: not known."""
+        return min(self._nearest, self._nearest_before)
+
+    def answered(self, seconds: float, now: float) -> None:
+        """Note how long a question took that costs a server next to nothing."""
+        if now >= self._window_ends:
+            self._window_ends = now + DISTANCE_WINDOW
+            self._nearest, self._nearest_before = inf, self._nearest
+        self._nearest = min(self._nearest, seconds)
 
     @property
     def unix_socket(self) -> str | None:
@@ -150,6 +172,7 @@ class Group:
         server.position = sighting.position
         server.seen_at = sighting.received_at
         server.last_error = ""
+        server.answered(sighting.received_at - sighting.sent_at, sighting.received_at)
         self._measure(server)
         turn = self._turn(server, sighting, followed=followed)
         self._count_replicas()

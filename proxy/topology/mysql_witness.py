@@ -284,15 +284,27 @@ def _mariadb_report(row: Row, sources: Sequence[Source]) -> Report:
     )
 
 
-def reached_in_mysql(contents: GtidSet) -> str:
-    """Write the question whether a MySQL server has executed all this: a row, or none."""
+def reached_in_mysql(contents: GtidSet, patience: float = 0.0) -> str:
+    """Write the question whether a MySQL server has executed all this: a row, or none.
+
+    Args:
+        contents: What it must have.
+        patience: Seconds that it may take for that.
+    """
+    if patience:  # without, it would wait for ever
+        wait = f"WAIT_FOR_EXECUTED_GTID_SET('{contents}', {patience:.3f})"
+        return f"SELECT 1 FROM DUAL WHERE {wait} = 0"
     return f"SELECT 1 FROM DUAL WHERE GTID_SUBSET('{contents}', @@GLOBAL.gtid_executed)"
 
 
-def reached_in_mariadb(contents: GtidSet) -> str:
+def reached_in_mariadb(contents: GtidSet, patience: float = 0.0) -> str:
     """Write the question whether a MariaDB replica has replayed all this: a row, or none.
 
     Only domains and numbers are compared, so any server's id will do.
+
+    Args:
+        contents: What it must have.
+        patience: Seconds that it may take for that.
     """
     position = ",".join(f"{domain}-1-{contents.largest(domain)}" for domain in contents.intervals)
-    return f"SELECT 1 FROM DUAL WHERE MASTER_GTID_WAIT('{position}', 0) = 0"
+    return f"SELECT 1 FROM DUAL WHERE MASTER_GTID_WAIT('{position}', {patience:.3f}) = 0"

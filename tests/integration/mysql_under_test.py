@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,17 +73,20 @@ def application(cluster: MySQLCluster) -> Iterator[MySQLApplication]:
     run(f"DROP USER {USER}, {SECOND}")
 
 
-def mysql_proxy(folder: Path, cluster: MySQLCluster, **group: Setting) -> ProxyUnderTest:
+def mysql_proxy(
+    folder: Path, cluster: MySQLCluster, servers: Sequence[str] = (), **group: Setting
+) -> ProxyUnderTest:
     """Make a proxy in front of a cluster.
 
     Args:
         folder: Gets its configuration and its log.
         cluster: Its servers.
+        servers: Addresses in place of the cluster's own.
         group: Settings of its server group.
     """
     return ProxyUnderTest(
         folder,
-        [server.address for server in cluster.servers],
+        servers or [server.address for server in cluster.servers],
         auth_user=CONTROL_USER,
         auth_password=cluster.control_password,
         group={"engine": "mysql", "server_tls_sslmode": "disable", **group},

@@ -44,13 +44,15 @@ class MySQLDialect(Dialect):
     """See the base.
 
     Args:
-        reached: SQL with one row if a replica has replayed a position.
+        reached: SQL with one row if a replica has replayed a position, or has it in some seconds.
         told: Finds the position of commits by the GTIDs that the primary gave them.
     """
 
+    can_wait: bool = True
+
     def __init__(
         self,
-        reached: Callable[[Position], bytes],
+        reached: Callable[[Position, float], bytes],
         told: Callable[[str], Position | None] = lambda gtids: None,
     ) -> None:
         self._reached = reached
@@ -94,9 +96,9 @@ class MySQLDialect(Dialect):
         """See the base: one by one."""
         return SEPARATOR.join(it for it in commands if it)
 
-    def reached(self, position: Position) -> bytes:
+    def reached(self, position: Position, patience: float = 0.0) -> bytes:
         """See the base."""
-        return self._reached(position)
+        return self._reached(position, patience)
 
     def committed_at(self, plans: Sequence[Plan], exchange: wire.Exchange) -> Position | None:
         """See the base: the GTIDs that servers tell with the end of an answer.

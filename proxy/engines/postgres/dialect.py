@@ -23,6 +23,8 @@ from proxy.wire.requests import END_READY, Execution, Request
 class PostgresDialect(Dialect):
     """See `proxy.session.ports.Dialect`."""
 
+    can_wait: bool = False
+
     def error(self, error: ClientVisibleError) -> bytes:
         """An ErrorResponse."""
         return error_message(error)
@@ -51,7 +53,7 @@ class PostgresDialect(Dialect):
         """One simple query; on lines of their own, as in `apply`."""
         return b"\n;".join(commands)
 
-    def reached(self, position: Position) -> bytes:
+    def reached(self, position: Position, patience: float = 0.0) -> bytes:
         """Whether a replica has replayed a position."""
         return dialect.reached(position)
 

@@ -139,10 +139,11 @@ class MySQLEngine(engine.Engine):
         """See the base."""
         self.accounts.close()
 
-    def _reached(self, position: Position) -> bytes:
+    def _reached(self, position: Position, patience: float) -> bytes:
         """SQL with one row if a replica has replayed a position, and none otherwise."""
         contents = self._history.contents(position)
         if contents is None:
             return _NEVER
         is_mysql = any("-" in key for key in contents.intervals)
-        return (reached_in_mysql if is_mysql else reached_in_mariadb)(contents).encode()
+        question = reached_in_mysql if is_mysql else reached_in_mariadb
+        return question(contents, patience).encode()

@@ -11,7 +11,7 @@ from proxy.freshness.tables import ReadSet
 from proxy.routing.balancer import Balancer
 from proxy.routing.bans import BanReason
 from proxy.routing.router import Router
-from proxy.topology.group import Group, Server, Sighting
+from proxy.topology.group import DISTANCE_WINDOW, Group, Server, Sighting
 from proxy.types import Position, Reason, Role, Table, Token
 
 NOW = 100.0
@@ -22,7 +22,7 @@ ITEMS = Table("shop", 16385)
 class Fleet:
     """A primary, two replicas, and what the router wishes for."""
 
-    def __init__(self, *, share: bool = False) -> None:
+    def __init__(self, *, share: bool = False, waits: bool = False) -> None:
         tokens = count(1)
         self.tokens = lambda: Token(next(tokens))
         self.servers = [Server(name, 5432) for name in ("p", "a", "b")]
@@ -32,7 +32,13 @@ class Fleet:
         self.balancer: Balancer[Server] = Balancer()
         self.draw = 0.5
         self.router = Router(
-            self.group, self.ledger, self.balancer, self, lambda: self.draw, share=share
+            self.group,
+            self.ledger,
+            self.balancer,
+            self,
+            lambda: self.draw,
+            share=share,
+            waits=waits,
         )
         self.positions_wanted = 0
         self.samplings: list[float] = []
@@ -203,3 +209,59 @@ def test_a_banned_replica_says_so(fleet: Fleet) -> None:
     fleet.balancer.bans.ban(fleet.a, NOW, BanReason.BROKE)
     standings = {s.server: s for s in fleet.router.standings(fleet.read_set, NOW)}
     assert standings[fleet.a].why_not == "banned"
+
+
+# Where waiting beats travelling.
+
+
+def far_off(*, primary: float = 0.08, waits: bool = True) -> Fleet:
+    """A fleet whose replicas are near, and lack a commit whose position is known."""
+    fleet = Fleet(waits=waits)
+    for server, seconds in ((fleet.primary, primary), (fleet.a, 0.003), (fleet.b, 0.001)):
+        for now in (NOW + DISTANCE_WINDOW, NOW + 2 * DISTANCE_WINDOW):
+            server.answered(seconds, now)
+    fleet.writes(position=200)
+    return fleet
+
+
+def test_nearest_replica_is_waited_for_where_the_primary_is_far_away() -> None:
+    fleet = far_off()
+    assert fleet.choose() == (fleet.b, Reason.REPLICA)
+    assert fleet.router.patience(fleet.b, Position(200)) == pytest.approx(0.079)
+    fleet.balancer.bans.ban(fleet.b, NOW, BanReason.REFUSED)
+    assert fleet.choose() == (fleet.a, Reason.REPLICA)
+
+
+def test_nobody_is_waited_for_who_has_what_is_needed() -> None:
+    fleet = far_off()
+    fleet.replays(fleet.a, 200)
+    assert fleet.choose() == (fleet.a, Reason.REPLICA)
+    assert fleet.router.patience(fleet.a, Position(200)) == 0.0
+
+
+def test_nobody_is_waited_for_where_servers_can_not_wait_or_the_primary_is_near() -> None:
+    assert far_off(waits=False).choose() == (None, Reason.BEHIND)
+    assert far_off(primary=0.004).choose() == (None, Reason.BEHIND)
+
+
+def test_nobody_is_waited_for_while_a_commit_is_under_way_or_its_position_unknown() -> None:
+    fleet = far_off()
+    fleet.writes()
+    assert fleet.choose() == (None, Reason.BEHIND)
+    fleet.ledger.mark([ORDERS], fleet.tokens())
+    assert fleet.choose() == (None, Reason.PENDING)
+
+
+def test_replica_that_stays_behind_is_not_waited_for() -> None:
+    fleet = far_off()
+    fleet.a.lag = fleet.b.lag = 0.2
+    assert fleet.choose() == (None, Reason.BEHIND)
+    fleet.b.lag = 0.01
+    assert fleet.choose() == (fleet.b, Reason.REPLICA)
+
+
+def test_replica_of_which_nothing_is_known_is_not_waited_for() -> None:
+    fleet = far_off()
+    fleet.router.watermark(fleet.a).void()
+    fleet.router.watermark(fleet.b).void()
+    assert fleet.choose() == (None, Reason.BEHIND)

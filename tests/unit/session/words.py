@@ -206,7 +206,7 @@ class PostgresWords(Words):
 
 class MySQLWords(Words):
     language = MySQLLanguage()
-    dialect = MySQLDialect(lambda position: b"SELECT 1 FROM DUAL WHERE %d" % position)
+    dialect = MySQLDialect(lambda position, _: b"SELECT 1 FROM DUAL WHERE %d" % position)
     grammar = MySQLGrammar()
     defaults = Defaults(
         {"sql_mode": "", "isolation": "READ-COMMITTED", "character_set_client": "utf8mb4"}, SHAPE

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
-from proxy.topology.group import Epoch, Group, Server, Sighting, Turn
+from proxy.topology.group import DISTANCE_WINDOW, Epoch, Group, Server, Sighting, Turn
 from proxy.types import Position, Role
 
 PRIMARY, REPLICA = Role.PRIMARY, Role.REPLICA
@@ -209,3 +211,15 @@ def test_a_replica_that_moves_but_stays_behind_is_as_old_as_what_it_shows(
         settled.saw(a, PRIMARY, at=100 + step)
         settled.saw(b, REPLICA, at=100 + step - 5)
     assert 2.0 <= b.lag <= 12.0  # five sights of the primary, of two seconds each, are missing
+
+
+def test_server_is_as_far_away_as_its_quickest_answer_of_late() -> None:
+    server = Server("a", 1)
+    assert server.distance == inf
+    for now, seconds in enumerate((0.08, 0.2, 0.09)):
+        server.answered(seconds, float(now))
+    assert server.distance == 0.08
+    server.answered(0.3, DISTANCE_WINDOW)
+    assert server.distance == 0.08
+    server.answered(0.3, 2 * DISTANCE_WINDOW)
+    assert server.distance == 0.3

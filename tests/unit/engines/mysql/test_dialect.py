@@ -32,7 +32,7 @@ from proxy.wire.status import IDLE, IN_TRANSACTION
 from tests.unit.wire.mysql.recordings import packets_in
 from tests.unit.wire.mysql.sides import NEW, Side, execute, prepare, query
 
-DIALECT = MySQLDialect(lambda position: b"SELECT %d" % position)
+DIALECT = MySQLDialect(lambda position, patience: b"SELECT %d, %d" % (position, patience))
 BUSY = STATUS_AUTOCOMMIT | STATUS_IN_TRANS
 COLUMNS = [Column(b"a"), Column(b"b")]
 
@@ -62,7 +62,8 @@ def test_a_session_is_made_anew_by_a_command() -> None:
 
 
 def test_a_position_is_asked_for() -> None:
-    assert DIALECT.reached(Position(7)) == b"SELECT 7"
+    assert DIALECT.reached(Position(7)) == b"SELECT 7, 0"
+    assert DIALECT.reached(Position(7), 3.0) == b"SELECT 7, 3"
 
 
 def opening(begin: bytes, *savepoints: str, one_snapshot: bool = False) -> bytes:
@@ -174,7 +175,7 @@ def test_a_text_of_ours_is_a_query() -> None:
 
 def position_after(sql: bytes, *answers: bytes, commits: bool = False) -> Position | None:
     """Where a primary is said to be whose last commits were given these numbers."""
-    dialect = MySQLDialect(lambda position: b"", lambda gtids: Position(len(gtids)))
+    dialect = MySQLDialect(lambda position, patience: b"", lambda gtids: Position(len(gtids)))
     side = Side()
     side.runs(query(sql), b"".join(answers))
     plans = [Plan(it, 0) for it in Reader(language=MySQLLanguage()).read(sql).statements]
