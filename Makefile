@@ -42,7 +42,7 @@ soak: build
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/consistency tests/integration/test_mysql_witness.py
 
 suites: build
-	$(SETUP_SERVERS) postgres
+	$(SETUP_SERVERS) postgres mariadb
 	$(BIN)/python -m tests.suites $(ARGS)
 
 lint: packages checked

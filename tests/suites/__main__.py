@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from proxy.demo.processes import MissingProgram
 from tests.suites.catalogue import ALL
 from tests.suites.regress import report
+from tests.suites.servers import ENGINES, Engine, postgres_servers, suite_servers
 from tests.suites.suite import Suite
-from tests.suites.trial import SuiteFailed, suite_servers, try_suite
+from tests.suites.trial import SuiteFailed, try_suite
 from tests.suites.workshop import NotToBeHad, Workshop
 
-NAMES = (report.NAME, report.ON_A_SERVER, *(suite.name for suite in ALL))
+NAMES = (report.NAME, report.ON_A_SERVER, *(suite.full_name for suite in ALL))
 
 
 def main(
@@ -26,25 +29,31 @@ def main(
         raise typer.BadParameter(f"there are: {', '.join(NAMES)}")
     is_good = report.judge_all() if not names or report.NAME in names else True
     if not names or report.ON_A_SERVER in names:
-        with suite_servers() as cluster:
-            is_good = report.witness_all(cluster) and is_good
-    wanted = [suite for suite in ALL if not names or suite.name in names]
-    if wanted:
-        is_good = _try_all(wanted) and is_good
+        with postgres_servers() as servers:
+            is_good = report.witness_all(servers.cluster) and is_good
+    for engine in ENGINES:
+        wanted = [s for s in ALL if s.engine == engine and (not names or s.full_name in names)]
+        if wanted:
+            is_good = _try_all(engine, wanted) and is_good
     sys.exit(not is_good)
 
 
-def _try_all(wanted: Iterable[Suite]) -> bool:
+def _try_all(engine: Engine, wanted: Iterable[Suite]) -> bool:
     is_good = True
-    with suite_servers() as cluster:
+    with ExitStack() as running:
+        try:
+            servers = running.enter_context(suite_servers(engine))
+        except MissingProgram as missing:
+            print(f"{engine}: skipped, {missing}", flush=True)
+            return True
         for suite in wanted:
-            folder = _clean(Workshop.of(suite.name).folder / "reports")
+            folder = _clean(Workshop.of(suite.name).folder / f"reports-{engine}")
             try:
-                trial = try_suite(suite, cluster, folder)
+                trial = try_suite(suite, servers, folder)
             except NotToBeHad as missing:
-                print(f"{suite.name}: skipped, {missing}", flush=True)
+                print(f"{suite.full_name}: skipped, {missing}", flush=True)
             except SuiteFailed as failed:
-                print(f"{suite.name}: FAILED, {failed}", flush=True)
+                print(f"{suite.full_name}: FAILED, {failed}", flush=True)
                 is_good = False
             else:
                 print(trial, flush=True)

@@ -1,4 +1,4 @@
-"""The suites.
+"""The suites of PostgreSQL, and all of them.
 
 psycopg 3 is not among them: its sdist has no tests. SQLAlchemy's and Django's run on it.
 """
@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tests.suites import mysql_catalogue
+from tests.suites.frameworks import DJANGO_SDIST, django
 from tests.suites.outcomes import read_lines
 from tests.suites.suite import Command, Run, Suite, pytest_command
 
@@ -25,10 +27,6 @@ SQLALCHEMY_SETUP: Final = (
     "CREATE EXTENSION hstore",
     "CREATE EXTENSION citext",
 )
-
-
-def _url(run: Run, driver: str) -> str:
-    return run.application.dsn().replace("postgresql:", f"postgresql+{driver}:", 1)
 
 
 def compliance(driver: str, only: str = "") -> Suite:
@@ -48,7 +46,7 @@ def compliance(driver: str, only: str = "") -> Suite:
                 Path(sys.executable),
                 run.report,
                 *("-c", str(config / "setup.cfg"), *options),
-                *("--dburi", _url(run, driver)),
+                *("--dburi", run.access.url(f"postgresql+{driver}")),
                 *("-k", only),
                 str(config / "compliance.py"),
             ),
@@ -69,7 +67,13 @@ def sqlalchemy(driver: str) -> Suite:
                 run.workshop.python,
                 run.report,
                 *ONE_TEST,
-                *("--backend-only", "--maxfail", "1000000", "--dburi", _url(run, driver)),
+                *(
+                    "--backend-only",
+                    "--maxfail",
+                    "1000000",
+                    "--dburi",
+                    run.access.url(f"postgresql+{driver}"),
+                ),
                 *(f"test/{folder}" for folder in folders),
             ),
             folder=run.workshop.sources,
@@ -114,7 +118,6 @@ def _asyncpg(run: Run) -> Command:
 
 
 def _psycopg2(run: Run) -> Command:
-    application = run.application
     return Command(
         pytest_command(
             run.workshop.python,
@@ -126,7 +129,7 @@ def _psycopg2(run: Run) -> Command:
         ),
         folder=run.workshop.sources,
         environment={
-            "PSYCOPG2_TESTDB": application.database,
+            "PSYCOPG2_TESTDB": run.access.database,
             "PSYCOPG2_TEST_REPL_DSN": "",
         },
     )
@@ -149,21 +152,6 @@ string_lookup timezones transaction_hooks transactions update update_only_fields
 """What uses the database, of all there is."""
 
 
-def _django(run: Run) -> Command:
-    run.report.unlink(missing_ok=True)
-    return Command(
-        (
-            *(str(run.workshop.python), "runtests.py", "--settings", "suite_settings"),
-            *("--parallel", "1", "--noinput", *DJANGO.split()),
-        ),
-        folder=run.workshop.sources / "tests",
-        environment={
-            "PYTHONPATH": str(HERE / "django_support"),
-            "OUTCOMES": str(run.report),
-        },
-    )
-
-
 DRIVERS: Final = ("psycopg", "asyncpg")
 
 SHORT: Final = (
@@ -174,7 +162,7 @@ SHORT: Final = (
     compliance("psycopg", "Cursor or Isolation or Returning or Rowcount or Insert or Sequence"),
 )
 
-ALL: Final = (
+POSTGRES: Final = (
     *(compliance(driver) for driver in DRIVERS),
     Suite(
         "asyncpg",
@@ -194,10 +182,12 @@ ALL: Final = (
     Suite(
         "django",
         "django",
-        _django,
-        sdist="Django==5.2.19",
-        packages=("Django==5.2.19", PACKAGE_OF["psycopg"], "tblib"),
+        lambda run: django(run, DJANGO),
+        sdist=DJANGO_SDIST,
+        packages=(DJANGO_SDIST, PACKAGE_OF["psycopg"], "tblib"),
         read=read_lines,
     ),
     *(sqlalchemy(driver) for driver in DRIVERS),
 )
+
+ALL: Final = (*POSTGRES, *mysql_catalogue.ALL)

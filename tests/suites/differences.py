@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.suites.outcomes import Outcome, Outcomes
+from tests.suites.suite import Suite
 
 EXPLAINED = Path(__file__).with_name("explained.toml")
 
@@ -60,10 +61,18 @@ def judge(direct: Outcomes, through: Outcomes, explained: Mapping[str, str]) -> 
     )
 
 
-def read_explained(suite: str, file: Path = EXPLAINED) -> dict[str, str]:
-    """Find what is known of a suite: reasons, by test."""
-    groups = tomllib.loads(file.read_text()).get(suite, [])
-    return {test: group["reason"] for group in groups for test in group["tests"]}
+def read_explained(suite: Suite, file: Path = EXPLAINED) -> dict[str, str]:
+    """Find what is known of a suite: reasons, by test.
+
+    A group that names an engine is of that one only.
+    """
+    groups = tomllib.loads(file.read_text()).get(suite.name, [])
+    return {
+        test: group["reason"]
+        for group in groups
+        if group.get("engine", suite.engine) == suite.engine
+        for test in group["tests"]
+    }
 
 
 def _name(outcome: Outcome | None) -> str:

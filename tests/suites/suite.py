@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.application import Application
 from tests.suites.outcomes import Outcomes, read_junit
+from tests.suites.servers import Access, Engine
 from tests.suites.workshop import Workshop
 
 
@@ -17,12 +17,12 @@ class Run:
 
     Attributes:
         workshop: Where its sources are.
-        application: What it connects as, and to; directly or through the proxy.
+        access: How it connects.
         report: Where it is to report.
     """
 
     workshop: Workshop
-    application: Application
+    access: Access
     report: Path
 
 
@@ -33,7 +33,7 @@ class Command:
     Attributes:
         arguments: The program and its arguments.
         folder: Where; None: where we are.
-        environment: Added to ours and to what libpq's programs connect by.
+        environment: Added to ours and to what the access adds.
     """
 
     arguments: Sequence[str]
@@ -49,19 +49,30 @@ class Suite:
         name: As it is called here.
         database: What it connects to; made anew for each run.
         command: Says how it is run.
-        sdist: Whose tests they are, with the version; None: they are installed with us.
+        engine: What it is run on.
+        sdist: Whose tests they are, with the version; None: they are our own, or installed with us.
         packages: What they need.
-        setup: What the database must have.
+        builders: What must be there for pip to know the sdist's name.
+        modules: What it needs of node's.
+        setup: What the servers must have.
         read: Reads the report.
     """
 
     name: str
     database: str
     command: Callable[[Run], Command]
+    engine: Engine = "postgres"
     sdist: str | None = None
     packages: tuple[str, ...] = ()
+    builders: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
     read: Callable[[Path], Outcomes] = read_junit
+
+    @property
+    def full_name(self) -> str:
+        """Its name, and the engine's where others have a suite of that name."""
+        return self.name if self.engine == "postgres" else f"{self.name}-{self.engine}"
 
 
 def pytest_command(python: Path, report: Path, *arguments: str) -> tuple[str, ...]:

@@ -63,4 +63,4 @@ def test_what_fails_both_ways_says_nothing_of_the_proxy() -> None:
 
 def test_every_explanation_is_of_a_suite_and_has_a_reason() -> None:
     for suite in ALL:
-        assert all(reason.strip() for reason in read_explained(suite.name).values())
+        assert all(reason.strip() for reason in read_explained(suite).values())

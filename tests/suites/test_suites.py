@@ -7,22 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.local_postgres import PostgresCluster
 from tests.suites.catalogue import SHORT
+from tests.suites.servers import Servers, suite_servers
 from tests.suites.suite import Suite
-from tests.suites.trial import suite_servers, try_suite
+from tests.suites.trial import try_suite
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[PostgresCluster]:
-    with suite_servers() as cluster:
-        yield cluster
+def servers() -> Iterator[Servers]:
+    with suite_servers("postgres") as found:
+        yield found
 
 
 @pytest.mark.parametrize("suite", SHORT, ids=lambda suite: suite.name)
-def test_a_suite_does_as_well_as_directly(
-    suite: Suite, servers: PostgresCluster, tmp_path: Path
-) -> None:
+def test_a_suite_does_as_well_as_directly(suite: Suite, servers: Servers, tmp_path: Path) -> None:
     trial = try_suite(suite, servers, tmp_path)
     assert trial.verdict.is_good, str(trial)
     assert len(trial.through) > 100, str(trial)

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.demo.local_postgres import SUPERUSER, PostgresCluster, temporary_cluster
 from proxy.demo.programs import last_lines
-from tests.integration.application import Application
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.suites.differences import Verdict, judge, read_explained
 from tests.suites.outcomes import Outcomes, count
+from tests.suites.servers import Servers
 from tests.suites.suite import Run, Suite
 from tests.suites.workshop import Workshop
-
-USER, PASSWORD = "suites", "pencil"
-"""A superuser. One of SQLAlchemy's tests is wrong about passwords with capital letters in them."""
 
 LONGEST = 3600
 """Seconds for one run of a suite."""
@@ -63,20 +57,12 @@ class Trial:
         return "\n".join(lines)
 
 
-@contextmanager
-def suite_servers() -> Iterator[PostgresCluster]:
-    """A primary and two replicas that allow what suites ask for."""
-    with temporary_cluster(settings={"max_prepared_transactions": "20"}) as cluster:
-        cluster.primary.execute(f"CREATE ROLE {USER} SUPERUSER LOGIN PASSWORD '{PASSWORD}'")
-        yield cluster
-
-
-def try_suite(suite: Suite, cluster: PostgresCluster, folder: Path) -> Trial:
+def try_suite(suite: Suite, servers: Servers, folder: Path) -> Trial:
     """Run a suite both ways.
 
     Args:
         suite: Which.
-        cluster: The servers.
+        servers: Of its engine.
         folder: For reports and logs.
 
     Raises:
@@ -84,40 +70,25 @@ def try_suite(suite: Suite, cluster: PostgresCluster, folder: Path) -> Trial:
         SuiteFailed: A run of it came to nothing.
     """
     workshop = Workshop.of(suite.name)
+    if suite.modules:
+        workshop.install_modules(suite.modules)
     if suite.sdist is not None:
-        workshop.equip(suite.sdist, suite.packages)
-    application = Application(cluster.primary.port, USER, PASSWORD, suite.database)
-    _make_database(suite, cluster)
-    direct, before = _run(suite, Run(workshop, application, folder / "direct.report"))
-    _make_database(suite, cluster)
-    proxy = ProxyUnderTest(
-        folder,
-        [server.address for server in cluster.servers],
-        auth_user=SUPERUSER,
-        auth_password=cluster.password,
-    )
-    with proxy:
-        run = Run(workshop, application.at(proxy.port), folder / "through.report")
+        workshop.equip(suite.sdist, suite.packages, suite.builders)
+    access = servers.access(suite.database)
+    servers.make_database(suite.database, suite.setup)
+    direct, before = _run(suite, Run(workshop, access, folder / "direct.report"))
+    servers.make_database(suite.database, suite.setup)
+    with servers.proxy(folder) as proxy:
+        run = Run(workshop, access.at(proxy.port), folder / "through.report")
         through, after = _run(suite, run)
-        work = _work(proxy, cluster)
-    verdict = judge(direct, through, read_explained(suite.name))
-    return Trial(suite.name, direct, through, verdict, (before, after), work)
-
-
-def _make_database(suite: Suite, cluster: PostgresCluster) -> None:
-    """Make a suite's database anew, there on every server."""
-    primary, name = cluster.primary, suite.database
-    if name != "postgres":
-        primary.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        primary.execute(f"CREATE DATABASE {name}")
-    for statement in suite.setup:
-        primary.execute(statement, database=name)
-    cluster.wait_replayed()
+        work = _work(proxy, servers)
+    verdict = judge(direct, through, read_explained(suite))
+    return Trial(suite.full_name, direct, through, verdict, (before, after), work)
 
 
 def _run(suite: Suite, run: Run) -> tuple[Outcomes, float]:
     command = suite.command(run)
-    environment = {**run.application.environment, "PYTHONPATH": "", **command.environment}
+    environment = {**run.access.environment, "PYTHONPATH": "", **command.environment}
     log = run.report.with_suffix(".log")
     began = time.monotonic()
     with log.open("wb") as output:
@@ -132,13 +103,13 @@ def _run(suite: Suite, run: Run) -> tuple[Outcomes, float]:
             check=False,  # a suite with a failure in it fails
         )
     if not run.report.exists() or not (outcomes := suite.read(run.report)):
-        raise SuiteFailed(f"{suite.name} reported nothing: {last_lines(log)}")
+        raise SuiteFailed(f"{suite.full_name} reported nothing: {last_lines(log)}")
     return outcomes, time.monotonic() - began
 
 
-def _work(proxy: ProxyUnderTest, cluster: PostgresCluster) -> str:
+def _work(proxy: ProxyUnderTest, servers: Servers) -> str:
     replicas = sum(
-        proxy.metric("tidegate_reads_total", server=replica.address) for replica in cluster.replicas
+        proxy.metric("tidegate_reads_total", server=replica) for replica in servers.replicas
     )
     hits = proxy.metric("tidegate_cache_hits_total")
     return f"{replicas:.0f} reads by replicas, {hits:.0f} from the cache"

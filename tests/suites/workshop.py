@@ -47,33 +47,54 @@ class Workshop:
         """The interpreter that has what the suite needs."""
         return self.folder / "venv" / "bin" / "python"
 
-    def equip(self, sdist: str, packages: Sequence[str]) -> None:
+    def equip(self, sdist: str, packages: Sequence[str], builders: Sequence[str] = ()) -> None:
         """Fetch what is not there yet.
 
         Args:
             sdist: Whose tests these are, with its version.
             packages: What they need.
+            builders: What the sdist is built with.
 
         Raises:
             NotToBeHad: Something of it is not to be had.
         """
         note = self.folder / "equipped"
-        wanted = "\n".join([sdist, *packages])
+        wanted = "\n".join([sdist, *packages, *builders])
         if note.exists() and note.read_text() == wanted:
             return
         shutil.rmtree(self.folder / "venv", ignore_errors=True)
-        # Without isolation nothing is built just to know its name, which pip knows already.
-        self.unpack(sdist, "--no-build-isolation")
         run(sys.executable, "-m", "venv", str(self.folder / "venv"))
+        if builders:
+            run(*_pip(self.python), "install", "--upgrade", *builders)
+        # Without isolation nothing is built just to know its name, which pip knows already.
+        pip = self.python if builders else Path(sys.executable)
+        self.unpack(sdist, "--no-build-isolation", pip=pip)
         run(*_pip(self.python), "install", *packages)
         note.write_text(wanted)
 
-    def unpack(self, sdist: str, *options: str) -> None:
+    def install_modules(self, modules: Sequence[str]) -> None:
+        """Fetch packages of node's, by npm, unless they are there.
+
+        Raises:
+            NotToBeHad: There is no npm, or they are not to be had.
+        """
+        note = self.folder / "installed"
+        wanted = "\n".join(modules)
+        if note.exists() and note.read_text() == wanted:
+            return
+        if shutil.which("npm") is None:
+            raise NotToBeHad("there is no npm here")
+        shutil.rmtree(self.folder / "node_modules", ignore_errors=True)
+        run("npm", "install", "--silent", "--no-save", "--prefix", str(self.folder), *modules)
+        note.write_text(wanted)
+
+    def unpack(self, sdist: str, *options: str, pip: Path = Path(sys.executable)) -> None:
         """Fetch an sdist.
 
         Args:
             sdist: Which, with its version.
             options: More of what `pip download` is told.
+            pip: The interpreter whose pip is asked.
 
         Raises:
             NotToBeHad: It is not to be had.
@@ -82,7 +103,7 @@ class Workshop:
         for old in (self.sources, into):
             shutil.rmtree(old, ignore_errors=True)
         options = ("--no-binary", ":all:", "--no-deps", "--dest", str(into), *options)
-        run(*_pip(Path(sys.executable)), "download", *options, sdist)
+        run(*_pip(pip), "download", *options, sdist)
         (archive,) = into.iterdir()
         with tarfile.open(archive) as packed:
             packed.extractall(into, filter="data")

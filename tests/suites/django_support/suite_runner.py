@@ -1,49 +1,11 @@
-"""A test runner for Django that writes down what became of each test, as `read_lines` reads it."""
-
-import json
-import os
-from unittest import TextTestResult
+"""A test runner for Django that writes down what became of each test."""
 
 from django.test.runner import DiscoverRunner
-
-
-class _Reporting(TextTestResult):
-    def _note(self, test, outcome):
-        with open(os.environ["OUTCOMES"], "a") as report:
-            report.write(json.dumps([test.id(), outcome]) + "\n")
-
-    def addSuccess(self, test):  # noqa: N802
-        super().addSuccess(test)
-        self._note(test, "passed")
-
-    def addFailure(self, test, err):  # noqa: N802
-        super().addFailure(test, err)
-        self._note(test, "failed")
-
-    def addError(self, test, err):  # noqa: N802
-        super().addError(test, err)
-        self._note(test, "failed")
-
-    def addSkip(self, test, reason):  # noqa: N802
-        super().addSkip(test, reason)
-        self._note(test, "skipped")
-
-    def addExpectedFailure(self, test, err):  # noqa: N802
-        super().addExpectedFailure(test, err)
-        self._note(test, "passed")
-
-    def addUnexpectedSuccess(self, test):  # noqa: N802
-        super().addUnexpectedSuccess(test)
-        self._note(test, "failed")
-
-    def addSubTest(self, test, subtest, err):  # noqa: N802
-        super().addSubTest(test, subtest, err)
-        if err is not None:
-            self._note(test, "failed")
+from reporting import Reporting
 
 
 class ReportingRunner(DiscoverRunner):
     """Django's own, with a report."""
 
     def get_resultclass(self):
-        return _Reporting
+        return Reporting
