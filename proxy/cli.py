@@ -47,8 +47,6 @@ class DemoServers(Enum):
     MYSQL = "mysql"
 
 
-SEARCH_PATH: Final = '"$user", public'
-
 ConfigurationOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="The configuration; else tidegate.toml."),
@@ -61,7 +59,10 @@ DatabaseOption = Annotated[
 ]
 UserOption = Annotated[str, typer.Option(metavar="NAME", help="Who runs it.")]
 PathOption = Annotated[
-    str, typer.Option("--search-path", metavar="NAMES", help="What names are looked up in.")
+    str,
+    typer.Option(
+        "--search-path", metavar="NAMES", help="What names are looked up in; PostgreSQL only."
+    ),
 ]
 CatalogOption = Annotated[
     list[Path] | None,
@@ -139,7 +140,7 @@ def explain(
     group: GroupOption = "",
     database: DatabaseOption = "",
     user: UserOption = "",
-    search_path: PathOption = SEARCH_PATH,
+    search_path: PathOption = "",
     catalog: CatalogOption = None,
     save_catalog: Annotated[
         Path | None,
@@ -164,14 +165,14 @@ def doctor(
         typer.Argument(
             metavar="LOG...",
             help="Statement logs (csvlog, jsonlog, plain; gzip too; - is stdin), or a"
-            " postgresql:// URL for its pg_stat_statements.",
+            " postgresql:// or mysql:// URL for what that server has counted.",
         ),
     ],
     file: ConfigurationOption = None,
     group: GroupOption = "",
     database: DatabaseOption = "",
     user: UserOption = "",
-    search_path: PathOption = SEARCH_PATH,
+    search_path: PathOption = "",
     catalog: CatalogOption = None,
     prefix: Annotated[
         str | None,

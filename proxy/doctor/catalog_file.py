@@ -1,49 +1,46 @@
-"""A database's definitions in a file, so that statements can be judged away from the servers.
+"""Definitions in a file, so that statements can be judged away from the servers.
 
-JSON: the rows of every query of `catalog_queries`, by its name there. They mean something only to
-those queries, so a digest of their texts is kept with them: rows of others are refused.
+JSON: the answers to an engine's questions, by their names. They mean something only to those
+questions, so a digest of their texts is kept with them: answers to others are refused.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
+from proxy.doctor.ways import Asker, Rows
 from proxy.errors import Unanswerable
 from proxy.sql.bodies import Declarations
-from proxy.sql.catalog import Catalog
-from proxy.sql.catalog_queries import QUERIES
+from proxy.sql.lineage import Lineage
 
 FORMAT: Final = 1
 
-Rows = Mapping[str, Sequence[Sequence[Any]]]
+FIRST: Final = "postgres"
+"""The engine of files that name none."""
 
 _AGAIN: Final = "save it again with `tidegate explain --save-catalog`"
 
 
-def write(database: str, rows: Rows) -> str:
+def write(asker: Asker, database: str, rows: Rows) -> str:
     """Make the text of a file."""
     said = {
         "tidegate_catalog": FORMAT,
-        "queries": _digest(),
+        "engine": asker.engine,
+        "queries": _digest(asker),
         "database": database,
-        "rows": {name: [list(row) for row in rows[name]] for name in QUERIES},
+        "rows": {name: [list(row) for row in answer] for name, answer in rows.items()},
     }
     return json.dumps(said, ensure_ascii=True, separators=(",", ":")) + "\n"
 
 
-def read(text: str, name: str, declarations: Declarations | None = None) -> Catalog:
-    """Read a file's text.
-
-    Args:
-        text: What is in it.
-        name: What the file is called.
-        declarations: What functions do, by those who know.
+def engine_of(text: str, name: str) -> str:
+    """Tell which engine's definitions are in a file's text.
 
     Raises:
-        Unanswerable: It is no catalog, or one that another version has written.
+        Unanswerable: It is no catalog.
     """
     try:
         said = json.loads(text)
@@ -51,15 +48,37 @@ def read(text: str, name: str, declarations: Declarations | None = None) -> Cata
         raise Unanswerable(f"{name}: not a catalog: not JSON") from None
     if not isinstance(said, dict) or "tidegate_catalog" not in said:
         raise Unanswerable(f"{name}: not a catalog: {_AGAIN}")
-    if said["tidegate_catalog"] != FORMAT or said.get("queries") != _digest():
+    return str(said.get("engine", FIRST))
+
+
+def read(asker: Asker, text: str, name: str, declarations: Declarations | None = None) -> Lineage:
+    """Read a file's text.
+
+    Args:
+        asker: Of the file's engine.
+        text: What is in it.
+        name: What the file is called.
+        declarations: What functions do, by those who know.
+
+    Raises:
+        Unanswerable: It is no catalog, or one that another version has written.
+    """
+    engine = engine_of(text, name)
+    if engine != asker.engine:
+        raise Unanswerable(f"{name}: definitions of {engine}, not of {asker.engine}")
+    said = json.loads(text)
+    if said["tidegate_catalog"] != FORMAT or said.get("queries") != _digest(asker):
         raise Unanswerable(f"{name}: written by another version of Tidegate: {_AGAIN}")
     try:
-        rows = {key: said["rows"][key] for key in QUERIES}
-        return Catalog.build(str(said["database"]), declarations, **rows)
+        rows = {key: _tuples(answer) for key, answer in said["rows"].items()}
+        return asker.build(str(said["database"]), declarations, rows)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise Unanswerable(f"{name}: a damaged catalog: {_AGAIN}") from None
 
 
-def _digest() -> str:
-    text = "\0".join(f"{name}\0{sql}" for name, sql in sorted(QUERIES.items()))
-    return sha256(text.encode()).hexdigest()[:16]
+def _tuples(rows: Sequence[Sequence[object]]) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in rows]
+
+
+def _digest(asker: Asker) -> str:
+    return sha256("\0".join(asker.questions()).encode()).hexdigest()[:16]

@@ -11,29 +11,23 @@ from proxy.doctor.events import Unread
 from proxy.doctor.explaining import explain as facts_of
 from proxy.doctor.files import Lines, open_log
 from proxy.doctor.model import Model
-from proxy.doctor.postgres.definitions import (
-    FetchedCatalogs,
-    FiledCatalogs,
-    Way,
-    fetch_catalog,
-    fetch_rows,
-    way_of,
-    way_to,
-)
+from proxy.doctor.mysql.asker import MySQLAsker
+from proxy.doctor.postgres.asker import PostgresAsker
 from proxy.doctor.postgres.logs import read_log
-from proxy.doctor.postgres.totals import fetch_totals
-from proxy.doctor.report import LOGGED, Origin
+from proxy.doctor.report import Origin
 from proxy.doctor.show import Progress, show_facts, show_report
 from proxy.doctor.visits import READ_COMMITTED, REPEATABLE_READ, Terms
+from proxy.doctor.ways import Asker, FetchedCatalogs, FiledCatalogs, Way
 from proxy.errors import ConfigError, Unanswerable
 from proxy.settings import ServerGroup, load
 from proxy.settings.values import RepeatableRead, Transactions
-from proxy.sql.bodies import Declarations
-from proxy.sql.catalog import Catalog
+from proxy.sql.lineage import Lineage
 from proxy.sql.session_commands import read_name_list
 from proxy.topology.postgres_catalogs import declarations_of
 
 DEFAULT_FILE: Final = Path("tidegate.toml")
+
+ASKERS: Final[tuple[Asker, ...]] = (PostgresAsker(), MySQLAsker())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,7 @@ class Source:
         group_name: One of its groups; empty: the only one.
         database: Empty: not said.
         user: Empty: not said.
-        search_path: As it is written in SQL.
+        search_path: As it is written in SQL; empty: not said.
         catalog_files: Definitions in files.
     """
 
@@ -76,39 +70,56 @@ class Source:
         return groups[self.group_name]
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def asker(self) -> Asker:
+        """Asks the servers of the group, or of those whose definitions are in a file.
+
+        Raises:
+            Unanswerable: A file is no catalog.
+        """
+        engine = self.group.engine.value
+        if self.catalog_files and self.file is None and not self.group_name:
+            file = self.catalog_files[0]
+            engine = catalog_file.engine_of(_text_of(file), str(file))
+        return _asker(engine)
+
+    def names(self, asker: Asker) -> tuple[str, ...]:
         """The search path.
 
         Raises:
             ConfigError: It can't be read.
         """
-        names = read_name_list(self.search_path)
+        if asker.has_schemas:
+            return (self.database,) if self.database else ()
+        names = read_name_list(self.search_path or asker.search_path)
         if names is None:
             raise ConfigError([f"--search-path: not a list of names: {self.search_path}"])
         return names
 
-    def catalogs(self, way: Way | None = None) -> FiledCatalogs | FetchedCatalogs:
+    def catalogs(self, asker: Asker, way: Way | None = None) -> FiledCatalogs | FetchedCatalogs:
         """Where definitions are found.
 
         Args:
+            asker: Of the engine.
             way: To the server that has them; None: the configuration's.
         """
         if self.catalog_files:
             declarations = declarations_of(self.group)
-            return FiledCatalogs(
-                (_read(file, declarations) for file in self.catalog_files), self.database
+            files = (
+                catalog_file.read(asker, _text_of(file), str(file), declarations)
+                for file in self.catalog_files
             )
-        return FetchedCatalogs(way or way_of(self.group), self.database)
+            return FiledCatalogs(files, self.database, is_one=asker.has_schemas)
+        return FetchedCatalogs(asker, way or asker.way_of(self.group), self.database)
 
-    def catalog(self) -> Catalog:
+    def catalog(self, asker: Asker) -> Lineage:
         """The definitions of the database that is meant.
 
         Raises:
             Unanswerable: They can't be had.
         """
         if not self.catalog_files:
-            return fetch_catalog(way_of(self.group), self._named)
-        found = self.catalogs().find(self.database or None)
+            return asker.fetch_catalog(asker.way_of(self.group), self._named)
+        found = self.catalogs(asker).find(self.database or None)
         if found is None:
             raise Unanswerable(
                 f'--catalog: there is none of database "{self.database}"'
@@ -125,13 +136,21 @@ class Source:
 
     def save(self, target: Path) -> None:
         """Write the definitions to a file."""
-        rows = fetch_rows(way_of(self.group), self._named)
-        target.write_text(catalog_file.write(self._named, rows), encoding="ascii")
+        asker = self.asker
+        rows = asker.fetch_rows(asker.way_of(self.group), self._named)
+        target.write_text(catalog_file.write(asker, self._named, rows), encoding="ascii")
 
 
-def _read(file: Path, declarations: Declarations) -> Catalog:
+def _asker(engine: str) -> Asker:
+    for asker in ASKERS:
+        if asker.engine == engine:
+            return asker
+    raise Unanswerable(f"definitions of an engine that is not known: {engine}")
+
+
+def _text_of(file: Path) -> str:
     try:
-        return catalog_file.read(file.read_text(encoding="utf-8"), str(file), declarations)
+        return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise Unanswerable(f"{file}: not a catalog: not text") from None
 
@@ -147,8 +166,10 @@ def explain(source: Source, sql: str, *, as_json: bool) -> None:
     Raises:
         Unanswerable: It can't be told.
     """
-    group, names = source.group, source.names
-    facts = facts_of(sql, source.catalog(), group, user=source.user, search_path=names)
+    asker = source.asker
+    group, names = source.group, source.names(asker)
+    catalog, user = source.catalog(asker), source.user
+    facts = facts_of(sql, catalog, group, user=user, search_path=names, language=asker.language)
     show_facts(facts, as_json=as_json)
 
 
@@ -180,24 +201,45 @@ def doctor(source: Source, logs: list[str], wishes: Wishes) -> None:
     urls = [log for log in logs if log.startswith(URLS)]
     if urls and len(logs) > 1:
         raise Unanswerable("a server is looked at by itself: name one connection string, or logs")
-    way = way_to(urls[0]) if urls else None
-    catalogs = source.catalogs(way)
-    model = Model(catalogs, user=source.user, search_path=source.names, terms=_terms(source, way))
-    origin = _replay(model, logs, wishes) if way is None else _add_up(model, way)
+    asker = _asker_of(urls[0]) if urls else source.asker
+    way = asker.way_to(urls[0]) if urls else None
+    if way is None and asker.has_schemas:
+        raise Unanswerable(
+            f"logs of {asker.engine} are not read: {asker.schemes[0]}user@host:{asker.port}"
+            f" asks a server for its {asker.counts}"
+        )
+    catalogs = source.catalogs(asker, way)
+    model = Model(
+        catalogs,
+        user=source.user,
+        search_path=source.names(asker),
+        terms=_terms(source, way),
+        language=asker.language,
+        has_schemas=asker.has_schemas,
+    )
+    origin = _replay(asker, model, logs, wishes) if way is None else _add_up(asker, model, way)
     problems = () if isinstance(catalogs, FiledCatalogs) else tuple(catalogs.problems.values())
     origin = replace(origin, problems=origin.problems + problems)
     findings = model.findings
     if not findings.statements and not findings.elsewhere:
-        raise Unanswerable(f"{origin.name}: no statement found; {_NOTHING}")
+        raise Unanswerable(
+            f"{origin.name}: no statement found; {asker.logged}"
+            + ("" if asker.has_schemas else _IN_ENGLISH)
+        )
     if not findings.statements and problems:
         raise Unanswerable("; ".join(problems))
     show_report(findings, origin, as_json=wishes.as_json)
     if wishes.configuration is not None:
-        text = starting_config.text_of(findings, origin.name, _servers(source, way))
+        text = starting_config.text_of(asker, findings, origin.name, _servers(source, way))
         starting_config.write(wishes.configuration, text, force=wishes.force)
 
 
-def _replay(model: Model, logs: list[str], wishes: Wishes) -> Origin:
+def _asker_of(url: str) -> Asker:
+    (asker,) = [asker for asker in ASKERS if url.startswith(asker.schemes)]
+    return asker
+
+
+def _replay(asker: Asker, model: Model, logs: list[str], wishes: Wishes) -> Origin:
     unread = Unread()
     count = 0
     with Progress() as progress:
@@ -208,19 +250,17 @@ def _replay(model: Model, logs: list[str], wishes: Wishes) -> Origin:
                     model.take(event)
             count += lines.count
     name = logs[0] if len(logs) == 1 else f"{len(logs)} logs"
-    return Origin(name, count, unread)
+    return Origin(name, count, unread, asker.logged)
 
 
-def _add_up(model: Model, way: Way) -> Origin:
-    found = fetch_totals(way)
+def _add_up(asker: Asker, model: Model, way: Way) -> Origin:
+    found = asker.fetch_totals(way)
     for total in found.totals:
         model.take_total(
             total.text, total.user, total.database, calls=total.calls, seconds=total.seconds
         )
-    hidden = f"{found.hidden:,} statements of other users are hidden: GRANT pg_read_all_stats"
-    return Origin(
-        f"{way.servers[0].name}, pg_stat_statements", None, Unread(), (hidden,)[: found.hidden]
-    )
+    name = f"{way.servers[0].name}, {asker.counts}"
+    return Origin(name, None, Unread(), asker.logged, found.problems)
 
 
 def _terms(source: Source, way: Way | None) -> Terms:
@@ -239,6 +279,6 @@ def _servers(source: Source, way: Way | None) -> list[str]:
     return [str(address) for address in source.group.servers]
 
 
-URLS: Final = ("postgresql://", "postgres://")
+URLS: Final = tuple(scheme for asker in ASKERS for scheme in asker.schemes)
 
-_NOTHING: Final = f"{LOGGED}, in English (lc_messages = 'C'); --prefix says what log_line_prefix is"
+_IN_ENGLISH: Final = ", in English (lc_messages = 'C'); --prefix says what log_line_prefix is"

@@ -14,14 +14,21 @@ from proxy.routing.rules import Match, RuleBook
 from proxy.routing.terms import NO_WISHES, Terms, agree
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import PrimaryReads
-from proxy.sql.catalog import Catalog
 from proxy.sql.hints import read_hint
+from proxy.sql.language import Language, PostgresLanguage
+from proxy.sql.lineage import Lineage
 from proxy.sql.statement import Kind
 from proxy.types import Reason, Token
 
 
 def explain(
-    sql: str, catalog: Catalog, group: ServerGroup, *, user: str, search_path: Sequence[str]
+    sql: str,
+    catalog: Lineage,
+    group: ServerGroup,
+    *,
+    user: str,
+    search_path: Sequence[str],
+    language: Language | None = None,
 ) -> list[Fact]:
     """List what is known of a statement, and what would be decided on it.
 
@@ -31,11 +38,13 @@ def explain(
         group: The settings that it would be served by.
         user: Who asks.
         search_path: What its names are looked up in.
+        language: What it is written in; None: PostgreSQL's.
 
     Raises:
         Unanswerable: It is not one statement, or not understood.
     """
-    reading = Reader().read(sql.encode("utf-8", "surrogateescape"))
+    reader = Reader(language=language or PostgresLanguage())
+    reading = reader.read(sql.encode("utf-8", "surrogateescape"))
     if len(reading.statements) > 1:
         raise Unanswerable(f"{len(reading.statements)} statements: explain them one by one")
     (statement,) = reading.statements

@@ -16,8 +16,8 @@ from proxy.doctor.visits import Standing, Terms, Visit, are_unseen
 from proxy.freshness.ledger import Ledger
 from proxy.routing.plan import Plan, Planner, Scope
 from proxy.routing.reading import Reader, Reading
-from proxy.sql.catalog import Catalog
 from proxy.sql.digest import shown
+from proxy.sql.language import Language, PostgresLanguage
 from proxy.sql.lineage import Lineage
 from proxy.sql.routines import FIRST_USER_OID
 from proxy.sql.statement import Kind
@@ -78,7 +78,7 @@ class _Counted:
 class Definitions(Protocol):
     """Who has the definitions of databases."""
 
-    def find(self, database: str | None) -> Catalog | None:
+    def find(self, database: str | None) -> Lineage | None:
         """Find those of a database; of the only one there is, where none is named."""
 
 
@@ -91,10 +91,19 @@ class Model:
         user: Who runs what the log does not say it of.
         search_path: What names are looked up in, where a session has not said otherwise.
         terms: Of transactions.
+        language: What statements are written in.
+        has_schemas: Whether what clients call a database is a schema, and the search path.
     """
 
     def __init__(
-        self, definitions: Definitions, *, user: str, search_path: tuple[str, ...], terms: Terms
+        self,
+        definitions: Definitions,
+        *,
+        user: str,
+        search_path: tuple[str, ...],
+        terms: Terms,
+        language: Language | None = None,
+        has_schemas: bool = False,
     ) -> None:
         self.findings = Findings()
         self._definitions = definitions
@@ -103,7 +112,8 @@ class Model:
         self._terms = terms
         self._ledger = Ledger(Token(1))
         self._planner = Planner(self._ledger, STATEMENTS)
-        self._reader = Reader(STATEMENTS)
+        self._reader = Reader(STATEMENTS, language or PostgresLanguage())
+        self._has_schemas = has_schemas
         self._visits: OrderedDict[str, Visit] = OrderedDict()
         self._texts: dict[str, Reading] = {}
         self._cached: OrderedDict[int, int] = OrderedDict()
@@ -135,7 +145,8 @@ class Model:
         if catalog is None:
             return self._is_elsewhere(database, calls)
         reading = self._reader.read(text.encode("utf-8", "surrogateescape"))
-        scope = self._planner.scope(catalog, user or self._user, self._search_path)
+        path = self._path_in(database)
+        scope = self._planner.scope(catalog, user or self._user, path)
         visit = Visit()
         for statement in reading.statements:
             plan = self._planner.plan(scope, statement)
@@ -168,6 +179,9 @@ class Model:
         found = self._databases[database] = None if catalog is None else catalog.database
         return found
 
+    def _path_in(self, database: str | None) -> tuple[str, ...]:
+        return (database,) if self._has_schemas and database else self._search_path
+
     def _is_elsewhere(self, database: str | None, calls: int) -> None:
         name = database or "(the log names none)"
         elsewhere = self.findings.elsewhere
@@ -182,7 +196,7 @@ class Model:
             self.findings.loose += 1
         user = event.user or visit.user or self._user
         reading = self._read(event.text)
-        path = self._search_path if visit.search_path is None else visit.search_path
+        path = self._path_in(name) if visit.search_path is None else visit.search_path
         scope = self._planner.scope(database, user, path)
         statements = reading.statements
         is_several = len(statements) > 1

@@ -15,8 +15,6 @@ from proxy.types import Reason
 TOP: Final = 8
 """Tables that are shown."""
 
-LOGGED: Final = "log_statement = 'all' or log_min_duration_statement = 0 logs them"
-
 NAMES: Final = 4
 """Names that are shown behind a reason."""
 
@@ -44,12 +42,14 @@ class Origin:
         name: Of the log, or of the server.
         lines: How many; None for what has none.
         unread: Those that could not be read.
+        logged: How statements come to be logged, or counted.
         problems: What else went wrong, a line each.
     """
 
     name: str
     lines: int | None
     unread: Unread
+    logged: str
     problems: tuple[str, ...] = ()
 
 
@@ -130,7 +130,7 @@ def _headline(findings: Findings, origin: Origin) -> Iterator[Line]:
     yield Line(f"{origin.name}: {read}{_counted(findings.statements, 'statement')}{who}")
     yield Line("")
     if not reads.calls:
-        yield Line(f"There are no reads in it: {LOGGED}.", True)
+        yield Line(f"There are no reads in it: {origin.logged}.", True)
         return
     yield Line(
         f"{share(away.calls, reads.calls):.1f} % of reads can leave the primary"
@@ -275,8 +275,8 @@ def _limits(findings: Findings, origin: Origin) -> Iterator[Line]:
         for what in LEFT_OUT:
             yield Line(f"  - {what}")
     else:
-        yield Line("  Totals have no order and no values: what transactions and the cache make")
-        yield Line("  of these reads can be told from a log only.")
+        yield Line("  Totals have no order and no values: they do not tell what transactions and")
+        yield Line("  the cache make of these reads.")
 
 
 def _timed(findings: Findings) -> int:

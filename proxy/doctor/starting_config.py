@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.doctor.findings import Cause, Findings, share
+from proxy.doctor.ways import Asker
 from proxy.errors import Unanswerable
 from proxy.types import Reason
 
@@ -18,28 +19,28 @@ NOT_WORTH: Final = 1.0
 """Percent of hits below which the cache is switched off."""
 
 SHOWN: Final = 20
-_PLACEHOLDER: Final = ("127.0.0.1:5432",)
 
 
-def text_of(findings: Findings, source: str, servers: Sequence[str]) -> str:
+def text_of(asker: Asker, findings: Findings, source: str, servers: Sequence[str]) -> str:
     """Write the file.
 
     Args:
+        asker: Of the engine.
         findings: Of the doctor.
         source: What they were found in.
         servers: As "host:port"; empty: nobody knows.
     """
-    return "\n".join([*_lines(findings, source, servers), ""])
+    return "\n".join([*_lines(asker, findings, source, servers), ""])
 
 
-def _lines(findings: Findings, source: str, servers: Sequence[str]) -> Iterator[str]:
+def _lines(asker: Asker, findings: Findings, source: str, servers: Sequence[str]) -> Iterator[str]:
     yield f"# Made by `tidegate doctor` from {_plain(source)}: a start, to be looked through."
     yield "# `tidegate check FILE` checks it, `tidegate config example` explains every setting."
     yield ""
     yield "[server_groups.app]"
-    yield 'engine = "postgres"'
-    yield 'listen = "127.0.0.1:6432"          # where the application connects'
-    yield f"servers = {json.dumps(list(servers or _PLACEHOLDER))}"
+    yield f'engine = "{asker.engine}"'
+    yield f'listen = "127.0.0.1:{asker.listen}"          # where the application connects'
+    yield f"servers = {json.dumps(list(servers or (f'127.0.0.1:{asker.port}',)))}"
     yield "# The primary and all replicas belong here, in any order: roles are asked, not told."
     yield 'auth_user = "tidegate"             # its rights are in docs/operating.md, as SQL'
     yield '# auth_password = "${TIDEGATE_AUTH_PASSWORD}"'
@@ -49,7 +50,7 @@ def _lines(findings: Findings, source: str, servers: Sequence[str]) -> Iterator[
     yield "# Writes that do not pass through the proxy are noticed by watching counters. Say"
     yield '# "none" once everything that writes connects to it.'
     yield 'out_of_band = "watch"'
-    yield from _functions(findings)
+    yield from _functions(asker, findings)
     yield from _unseen(findings)
     yield ""
     yield "[admin]"
@@ -74,13 +75,16 @@ def _cache(findings: Findings) -> Iterator[str]:
     yield ""
 
 
-def _functions(findings: Findings) -> Iterator[str]:
+def _functions(asker: Asker, findings: Findings) -> Iterator[str]:
     causes = [c for c in findings.blocked.top() if c.reason is Reason.FUNCTION]
     if not causes:
         return
     yield ""
-    yield "# Functions that keep reads at the primary. One that reads nothing but its arguments and"
-    yield "# writes nothing can be declared so in the database: ALTER FUNCTION ... IMMUTABLE."
+    if asker.has_schemas:
+        yield "# Functions that keep reads at the primary: what they do is not certain."
+    else:
+        yield "# Functions that keep reads at the primary. One that reads nothing but its"
+        yield "# arguments and writes nothing can be declared so: ALTER FUNCTION ... IMMUTABLE."
     yield from _names(causes)
 
 

@@ -160,6 +160,15 @@ class MySQLSource:
 
     async def load(self) -> Catalog:
         """See `proxy.topology.catalogs.Source`."""
+        self._catalog = Catalog.build(self._interpreter, **await self.read_rows())
+        return self._catalog
+
+    async def read_rows(self) -> dict[str, list[Any]]:
+        """Read what a catalog is made of.
+
+        Raises:
+            DefinitionsBusy: A right is missing, or they change all the time.
+        """
         grants = [row[0] for row in await self._ask(queries.RIGHTS)]
         missing = queries.missing_rights(grants, is_mariadb=self._is_mariadb)
         if missing:
@@ -172,8 +181,7 @@ class MySQLSource:
                 await self._uncover(rows)
             await self._look()
             if self._changes == changes:
-                self._catalog = Catalog.build(self._interpreter, **rows)
-                return self._catalog
+                return rows
         raise DefinitionsBusy("definitions are being changed")
 
     async def _uncover(self, rows: dict[str, list[Any]]) -> None:

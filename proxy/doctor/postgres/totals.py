@@ -5,14 +5,13 @@ Source: the manual's page on pg_stat_statements; its columns differ between vers
 
 from __future__ import annotations
 
-import asyncio
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.doctor.postgres.definitions import Way, reach
+import asyncpg
+
+from proxy.doctor.ways import Total, Totals
 from proxy.errors import Unanswerable
-from proxy.topology.witness import FAILURES, describe
 
 _SCHEMA: Final = """
 SELECT pg_catalog.quote_ident(n.nspname::text) FROM pg_catalog.pg_extension e
@@ -30,55 +29,23 @@ _TYPED: Final = re.compile(r"\b(interval|date|time|timestamp|timestamptz)(\s+)\$
 """A typed literal, `date '...'`, has a parameter in place of its text, which is no SQL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
-    """What one statement amounts to."""
-
-    text: str
-    user: str
-    database: str
-    calls: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Everything that is there.
-
-    Attributes:
-        hidden: How many statements may not be seen.
-    """
-
-    totals: list[Total]
-    hidden: int
-
-
-def fetch_totals(way: Way) -> Totals:
-    """Fetch what the server has counted.
+async def read_totals(connection: asyncpg.Connection[asyncpg.Record], database: str) -> Totals:
+    """Read what is there.
 
     Raises:
-        Unanswerable: It does not answer, or does not count.
+        Unanswerable: The database does not show it.
     """
-    return asyncio.run(_fetch(way))
-
-
-async def _fetch(way: Way) -> Totals:
-    connection = await reach(way, way.control.database)
-    name = way.control.database
-    try:
-        schema = await connection.fetchval(_SCHEMA)
-        if schema is None:
-            raise Unanswerable(
-                f'database "{name}" has no pg_stat_statements: CREATE EXTENSION'
-                " pg_stat_statements, or name a database that has it"
-            )
-        rows = await connection.fetch(_TOTALS.format(schema=schema))
-    except FAILURES as error:
-        raise Unanswerable(f'database "{name}": {describe(error)}') from None
-    finally:
-        connection.terminate()
+    schema = await connection.fetchval(_SCHEMA)
+    if schema is None:
+        raise Unanswerable(
+            f'database "{database}" has no pg_stat_statements: CREATE EXTENSION'
+            " pg_stat_statements, or name a database that has it"
+        )
+    rows = await connection.fetch(_TOTALS.format(schema=schema))
     seen = [_total(row) for row in rows if row.get("toplevel", True) and _is_shown(row)]
-    return Totals(seen, sum(not _is_shown(row) for row in rows))
+    hidden = sum(not _is_shown(row) for row in rows)
+    problem = f"{hidden:,} statements of other users are hidden: GRANT pg_read_all_stats"
+    return Totals(seen, (problem,)[:hidden])
 
 
 def _is_shown(row: Any) -> bool:

@@ -7,8 +7,8 @@ import pytest
 from proxy.doctor.events import Began, Ended, Failed, Ran, Timed
 from proxy.doctor.findings import Findings
 from proxy.doctor.model import Model
-from proxy.doctor.postgres.definitions import FiledCatalogs
 from proxy.doctor.visits import READ_COMMITTED, REPEATABLE_READ, Terms
+from proxy.doctor.ways import FiledCatalogs
 from proxy.sql.catalog import Catalog
 from tests.unit.sql.test_catalog import Database
 

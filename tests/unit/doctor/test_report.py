@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.doctor.events import Ran, Unread
+from proxy.doctor.postgres.asker import PostgresAsker
 from proxy.doctor.report import Origin, as_data, as_lines
 from proxy.doctor.show import show_report
 from proxy.doctor.starting_config import text_of, write
@@ -15,7 +16,8 @@ from proxy.errors import Unanswerable
 from proxy.settings.load import parse
 from tests.unit.doctor.test_model import READ, Log
 
-ORIGIN = Origin("a.log", 12, Unread(1, "a.log, line 3"))
+ASKER = PostgresAsker()
+ORIGIN = Origin("a.log", 12, Unread(1, "a.log, line 3"), ASKER.logged)
 
 
 def report(log: Log) -> str:
@@ -84,7 +86,7 @@ def test_for_machines_it_is_all_there() -> None:
 def test_the_configuration_is_one(servers: list[str]) -> None:
     log = Log().say(*[READ] * 2000, "SELECT touch(1)", "INSERT INTO watched VALUES (1)")
     log.say("DO LANGUAGE plperl $$x$$")
-    text = text_of(log.found, "a\nb = 3.log", servers)
+    text = text_of(ASKER, log.found, "a\nb = 3.log", servers)
     group = parse(text, {}).server_groups["app"]
     assert [str(server) for server in group.servers] == (servers or ["127.0.0.1:5432"])
     assert group.cache
@@ -97,7 +99,7 @@ def test_a_cache_that_is_no_use_is_off() -> None:
     log = Log()
     for number in range(2000):
         log.say(READ, values=str(number))
-    assert not parse(text_of(log.found, "a.log", []), {}).server_groups["app"].cache
+    assert not parse(text_of(ASKER, log.found, "a.log", []), {}).server_groups["app"].cache
 
 
 def test_a_file_is_overwritten_on_demand_only(tmp_path: Path) -> None:
