@@ -87,7 +87,7 @@ class Standing(NamedTuple):
     """What is known of a server, for people.
 
     Attributes:
-        lag: Bytes of the primary's log, as last heard, that it has not replayed; None: not known.
+        lag: By how much its position was behind the primary's, as last heard; None: not known.
         latency: Seconds per statement, lately; 0.0: not measured.
         why_not: What keeps it from serving a read; empty: nothing.
     """

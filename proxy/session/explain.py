@@ -13,7 +13,7 @@ from proxy.routing.terms import Terms
 from proxy.session.ports import Services
 from proxy.session.profile import Profile
 from proxy.sql.hints import read_hint
-from proxy.types import Reason, Role
+from proxy.types import Position, Reason, Role
 from proxy.wire.requests import Execution
 
 Rows = tuple[list[str], list[list[str]]]
@@ -110,26 +110,26 @@ def _servers(services: Services, plan: Plan, blocked: Reason | None, terms: Term
     facts = []
     if read_set is not None:
         need = services.ledger.need(read_set)
-        facts.append(
-            Fact("replicas need", "a position not known yet" if need is None else _lsn(need))
-        )
+        known = "a position not known yet" if need is None else _shown(services, need)
+        facts.append(Fact("replicas need", known))
     for standing in services.router.standings(read_set, services.clock(), terms):
-        facts.append(Fact(standing.server.name, _standing(standing)))
+        facts.append(Fact(standing.server.name, _standing(services, standing)))
     return facts
 
 
-def _standing(standing: Standing) -> str:
+def _standing(services: Services, standing: Standing) -> str:
     server = standing.server
     is_primary = server.role is Role.PRIMARY
-    said = [server.role.value, f"{'at' if is_primary else 'replayed'} {_lsn(standing.position)}"]
+    position = _shown(services, standing.position)
+    said = [server.role.value, f"{'at' if is_primary else 'replayed'} {position}"]
     if not is_primary:
-        lag = "lag not known" if standing.lag is None else f"{standing.lag} bytes behind"
-        said.append(lag)
+        lag = standing.lag
+        said.append("lag not known" if lag is None else services.dialect.behind(lag))
     latency = standing.latency
     said.append(f"{latency * 1000:.2f} ms" if latency else "not measured")
     said.append(f"not eligible: {standing.why_not}" if standing.why_not else "eligible")
     return ", ".join(said)
 
 
-def _lsn(position: int) -> str:
-    return f"{position >> 32:X}/{position & 0xFFFF_FFFF:X}" if position >= 0 else "unknown"
+def _shown(services: Services, position: Position) -> str:
+    return services.dialect.shown(position) if position >= 0 else "unknown"

@@ -187,6 +187,14 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def shown(self, position: Position) -> str:
+        """A position, for people."""
+
+    @abstractmethod
+    def behind(self, lag: int) -> str:
+        """By how much one position is behind another, for people."""
+
+    @abstractmethod
     def opening(
         self,
         begin: bytes,

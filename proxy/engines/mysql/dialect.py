@@ -12,6 +12,7 @@ from proxy.session.ports import Dialect
 from proxy.session.state import Change, Verb
 from proxy.sql.mysql.transaction_control import read_begin
 from proxy.sql.statement import Kind
+from proxy.topology.gtid_history import NUMBERS
 from proxy.types import Position
 from proxy.wire import exchange as wire
 from proxy.wire.exchange import Heard
@@ -32,6 +33,7 @@ _LARGEST_END: Final = 1024
 """Bytes of the packet that ends a result which only reads."""
 
 BEGIN: Final = b"START TRANSACTION"
+_OWN: Final = (1 << NUMBERS) - 1
 _SNAPSHOT: Final = b"START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
 _COMMITTING: Final = (Kind.COMMIT, Kind.WRITE, Kind.SCHEMA, Kind.BEGIN)
@@ -113,6 +115,16 @@ class MySQLDialect(Dialect):
         if len(plans) != 1 or plans[0].commits or plans[0].statement.kind not in _COMMITTING:
             return None
         return self._told(gtids.decode("ascii", "replace"))
+
+    def shown(self, position: Position) -> str:
+        """See the base: the number of the primary's own last commit; see `gtid_history`."""
+        return f"commit {position & _OWN}"
+
+    def behind(self, lag: int) -> str:
+        """See the base: in commits of the primary's own, unless others' came in between."""
+        if lag > _OWN:
+            return "behind commits that are not the primary's own"
+        return f"{lag} commit{'' if lag == 1 else 's'} behind"
 
     def opening(
         self,

@@ -61,6 +61,14 @@ class PostgresDialect(Dialect):
         """See the base: it must be asked."""
         return None
 
+    def shown(self, position: Position) -> str:
+        """A log sequence number, as PostgreSQL writes it."""
+        return f"{position >> 32:X}/{position & 0xFFFF_FFFF:X}"
+
+    def behind(self, lag: int) -> str:
+        """In bytes of the log."""
+        return f"{lag} bytes behind"
+
     def opening(
         self,
         begin: bytes,

@@ -66,6 +66,12 @@ def test_a_position_is_asked_for() -> None:
     assert DIALECT.reached(Position(7), 3.0) == b"SELECT 7, 3"
 
 
+def test_people_are_shown_the_primarys_own_commits() -> None:
+    assert DIALECT.shown(Position((3 << 48) + 20)) == "commit 20"
+    assert [DIALECT.behind(lag) for lag in (0, 1)] == ["0 commits behind", "1 commit behind"]
+    assert "not the primary's own" in DIALECT.behind(1 << 48)
+
+
 def opening(begin: bytes, *savepoints: str, one_snapshot: bool = False) -> bytes:
     return DIALECT.opening(
         begin, savepoints, has_read=True, one_snapshot=one_snapshot, is_failed=False
