@@ -30,6 +30,9 @@ Confirm = Callable[[], Coroutine[Any, Any, int]]
 class Answers(Protocol):
     """Tells the end of each answer to a visitor."""
 
+    def ask(self, data: bytes, /) -> None:
+        """It says this next, and takes what it is told for one answer."""
+
     def feed(self, data: bytes, /) -> Sequence[int | None]:
         """Take what it was told: None for an error, its transaction's status for an end."""
 

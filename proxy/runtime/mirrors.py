@@ -177,18 +177,18 @@ class Mirror:
 class Void:
     """The shell of one of a lane's sessions, which may have something to say after its end."""
 
-    __slots__ = ("_answers", "lane")
+    __slots__ = ("answers", "lane")
 
     def __init__(self, lane: Lane, answers: Answers) -> None:
         self.lane: Lane | None = lane
-        self._answers = answers
+        self.answers = answers
 
     def write(self, data: bytes) -> None:
         """Throw an answer away; what matters of it is whether it is an error, and its end."""
         if self.lane is None:
             return
         self.lane.sent += len(data)
-        for status in self._answers.feed(data):
+        for status in self.answers.feed(data):
             if status is None:
                 self.lane.has_failed()
             else:
@@ -303,6 +303,8 @@ class Lane:
         copy = self._under_way = self._pop()
         self._has_failed = False
         self.received += len(copy.data)
+        if self._shell is not None:
+            self._shell.answers.ask(copy.data)
         loop = asyncio.get_running_loop()
         self._limit = loop.call_later(TIME_LIMIT + GRACE, self._give_up)
         try:

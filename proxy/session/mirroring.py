@@ -51,7 +51,12 @@ def note(
             rule.mirrored.count(Mirrored.DROPPED)
             found.append(None)
         else:
-            data = session.services.dialect.copy_of(execution, text)
+            state = session.profile.state
+            data = session.services.dialect.copy_of(request, execution, text, state)
+            if not data:
+                rule.mirrored.count(Mirrored.DROPPED)
+                found.append(None)
+                continue
             portal = execution if execution.prepared is not None and execution.max_rows else None
             found.append(Copy(rule, data, portal))
     return found

@@ -250,12 +250,16 @@ class Dialect(ABC):
         """What fails in the place of a part of an open batch, with an error's words."""
 
     @abstractmethod
-    def copy_of(self, execution: Execution, text: bytes) -> bytes:
-        """What runs a statement somewhere else, by itself.
+    def copy_of(
+        self, request: Request, execution: Execution, text: bytes, state: SessionState
+    ) -> bytes:
+        """What runs a statement somewhere else, by itself; empty: nothing can.
 
         Args:
+            request: What it came with.
             execution: As it was run, with its parameters.
             text: The statement's own, of the execution's.
+            state: Of its session.
         """
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from proxy.settings.model import ServerGroup, Settings
 from proxy.settings.rule import Rule, label
-from proxy.settings.values import Engine, Network
+from proxy.settings.values import Network
 from proxy.types import Consistency
 
 Finding = tuple[int, str, str]
@@ -49,9 +49,7 @@ def check_mirrors(settings: Settings, name: str) -> Iterator[Finding]:
             continue
         called = label(rule, place)
         other = settings.server_groups.get(rule.mirror)
-        if group.engine is Engine.MYSQL:
-            yield place, "mirror", f'rule "{called}" mirrors, which is for engine = "postgres" only'
-        elif rule.mirror == name:
+        if rule.mirror == name:
             yield (
                 place,
                 "mirror",

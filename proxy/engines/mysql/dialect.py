@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, final
 
+from proxy.engines.mysql import copying
 from proxy.engines.mysql.settings import SCHEMA, quote_name
-from proxy.errors import ClientVisibleError, Unsupported
+from proxy.errors import ClientVisibleError
 from proxy.routing.plan import Plan
 from proxy.session.ports import Dialect
-from proxy.session.state import Change, Verb
+from proxy.session.state import Change, SessionState, Verb
 from proxy.sql.mysql.transaction_control import read_begin
 from proxy.sql.statement import Kind
 from proxy.topology.gtid_history import NUMBERS
@@ -193,9 +194,11 @@ class MySQLDialect(Dialect):
         """See the base: there are no batches."""
         raise error
 
-    def copy_of(self, execution: Execution, text: bytes) -> bytes:
+    def copy_of(
+        self, request: Request, execution: Execution, text: bytes, state: SessionState
+    ) -> bytes:
         """See the base."""
-        raise Unsupported("statements of MySQL are not mirrored")
+        return copying.copy_of(_own(request), execution, text, state)
 
 
 def _with_snapshot(begin: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Final, final
 from proxy.errors import ClientVisibleError
 from proxy.routing.plan import Plan
 from proxy.session.ports import Dialect
-from proxy.session.state import Change, Verb
+from proxy.session.state import Change, SessionState, Verb
 from proxy.types import Position
 from proxy.wire.exchange import Exchange, Heard
 from proxy.wire.postgres import dialect, frontend, tags
@@ -124,7 +124,9 @@ class PostgresDialect(Dialect):
         ]
         return postgres.Request(request.end, items)
 
-    def copy_of(self, execution: Execution, text: bytes) -> bytes:
+    def copy_of(
+        self, request: Request, execution: Execution, text: bytes, state: SessionState
+    ) -> bytes:
         """A simple query, or a whole batch, with its parameters as they came."""
         prepared = execution.prepared
         if prepared is None:

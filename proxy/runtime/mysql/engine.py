@@ -10,13 +10,14 @@ from typing import Final, cast, final
 from proxy.engines.mysql.dialect import MySQLDialect
 from proxy.engines.mysql.grammar import MySQLGrammar
 from proxy.engines.mysql.traces import MySQLTraces
-from proxy.errors import ClientVisibleError, Unsupported
+from proxy.errors import ClientVisibleError
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
 from proxy.runtime import engine
 from proxy.runtime.engine import Confirm, Visit
 from proxy.runtime.mysql.accounts import FAILURES, Accounts
-from proxy.runtime.mysql.client import MySQLClient
+from proxy.runtime.mysql.answers import Answers
+from proxy.runtime.mysql.client import LARGEST, MySQLClient
 from proxy.runtime.mysql.logins import Logins
 from proxy.runtime.mysql.opening import OURS, MySQLTongue, open_connection, say
 from proxy.runtime.pools import Pool
@@ -24,6 +25,7 @@ from proxy.runtime.server import Address, ServerConnection
 from proxy.runtime.service import GroupService
 from proxy.session.profile import Profile
 from proxy.settings.model import ServerGroup
+from proxy.settings.values import LOCAL
 from proxy.sql.language import MySQLLanguage
 from proxy.sql.mysql.interpreter import ServerInterpreter
 from proxy.topology.group import Group
@@ -32,9 +34,12 @@ from proxy.topology.mysql_catalogs import MySQLDefinitions
 from proxy.topology.mysql_witness import mysql_opener, reached_in_mariadb, reached_in_mysql
 from proxy.topology.witness import Control
 from proxy.types import Position
+from proxy.wire.mysql.client_engine import ClientEngine
+from proxy.wire.mysql.credentials import Credentials
 from proxy.wire.mysql.login import Wish
 from proxy.wire.mysql.ok import read_error
 from proxy.wire.mysql.prepared import Library
+from proxy.wire.mysql.resultset import UTF8MB4
 
 _READ_ONLY: Final = (1290, 1836, 3100)
 """Server Error Message Reference: --read-only or --super-read-only; read-only mode; a hook of
@@ -89,8 +94,16 @@ class MySQLEngine(engine.Engine):
         return MySQLClient(self.service, self.logins, is_local)
 
     async def visit(self, database: str, policy: Policy) -> Visit:
-        """See the base."""
-        raise Unsupported("nothing is mirrored to MySQL")
+        """See the base: it is in no schema yet."""
+        settings = self._settings
+        password = settings.auth_password
+        secret = b"" if password is None else password.get_secret_value().encode()
+        await self.logins.servers()
+        profile = await self.logins.profile(
+            settings.auth_user, "", UTF8MB4, OURS, Credentials(secret), LOCAL, policy
+        )
+        engine = ClientEngine(cast(Library, self.service.library), OURS, LARGEST)
+        return Visit(engine, profile, Answers(OURS))
 
     async def open(
         self, address: Address, user: str, database: str, confirm: Confirm

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from proxy.engines.mysql.settings import SCHEMA, quote, quote_name
 from proxy.errors import ClientVisibleError, NoPrimary, ServerLost, TooManyWaiting
+from proxy.routing.terms import Policy
 from proxy.runtime.admission import late_levels, terms_of
 from proxy.runtime.borrowing import Borrower, StateRefused
 from proxy.runtime.mysql.accounts import FAILURES, Accounts
@@ -204,6 +205,7 @@ class Logins:
         agreed: int,
         credentials: Credentials,
         client: str,
+        policy: Policy | None = None,
     ) -> Profile:
         """Make a new client's profile.
 
@@ -214,6 +216,7 @@ class Logins:
             agreed: The capabilities of its connection.
             credentials: What logs in to the servers in its name.
             client: Where it comes from.
+            policy: What counts for it in place of what the server group says.
 
         Raises:
             LoginRefused: The server would not let it in, or has no such schema.
@@ -234,7 +237,7 @@ class Logins:
             defaults=defaults,
             levels=frozenset(("read committed", "repeatable read")),
             late_levels=late_levels(self._settings),
-            policy=service.policy,
+            policy=policy or service.policy,
             client=client,
             protocol=f"mysql/{agreed:x}/{flavour}",
         )

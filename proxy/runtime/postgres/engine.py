@@ -42,6 +42,9 @@ class _Answers:
     def __init__(self) -> None:
         self._framer = Framer(_ENDS)
 
+    def ask(self, data: bytes) -> None:
+        """See the base: each of its answers ends by itself."""
+
     def feed(self, data: bytes) -> list[int | None]:
         """An ErrorResponse, or a ReadyForQuery with a status."""
         passed = self._framer.feed(data)

@@ -79,14 +79,6 @@ def test_what_mysql_does_not_have_is_said(name: str, lines: str) -> None:
     assert problem == f'server_groups.app.{name}: is for engine = "postgres" only: take it out'
 
 
-def test_mysql_mirrors_nothing() -> None:
-    rule = '[[server_groups.app.rules]]\nmirror = "other"'
-    (problem,) = problems(group('engine = "mysql"', rule))
-    assert problem == (
-        'server_groups.app.rules[0].mirror: rule "1" mirrors, which is for engine = "postgres" only'
-    )
-
-
 def test_mysql_servers_are_not_reached_by_a_socket() -> None:
     text = group('engine = "mysql"').replace("db:5432", "/run/mysqld:3306")
     assert problems(text) == [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.engines.mysql.dialect import MySQLDialect
-from proxy.errors import NoPrimary, Unsupported
+from proxy.errors import NoPrimary
 from proxy.routing.plan import Plan
 from proxy.routing.reading import Reader
 from proxy.session.state import Change, Verb
@@ -175,8 +175,6 @@ def test_a_text_of_ours_is_a_query() -> None:
     assert request.executes
     with pytest.raises(NoPrimary):
         DIALECT.failing_part(request, NoPrimary("no"))
-    with pytest.raises(Unsupported):
-        DIALECT.copy_of(request.executions[0], b"COMMIT")
 
 
 def position_after(sql: bytes, *answers: bytes, commits: bool = False) -> Position | None:
