@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import decimal
 import re
+import socket
 import subprocess
 import tempfile
 import threading
@@ -26,6 +27,7 @@ import pytest
 from pymysql.constants import COMMAND
 
 from proxy.demo.local_mysql import MySQLCluster
+from proxy.wire.mysql.codec import packet
 from tests.integration.mysql_under_test import (
     MAX_PACKET,
     SECOND,
@@ -772,24 +774,78 @@ def files(app: MySQLApplication) -> Any:
 # Peers that don't keep to the protocol
 
 
+HELLO = (0x8A201).to_bytes(4, "little") + bytes((0, 0, 0, 1, 45)) + bytes(23)
+"""How a client begins, as far as its name."""
+
+NO_LOGINS = (
+    packet(5, HELLO + b"app\0\0"),  # a number that is not due
+    b"GET / HTTP/1.1\r\n\r\n",
+    packet(1, b""),
+    packet(1, b"\1"),
+    packet(1, HELLO[:20]),  # half a handshake
+    packet(1, HELLO + b"app"),
+    packet(1, HELLO + b"app\0\xf0abc"),  # an answer longer than the packet
+    packet(1, b"\xff" * 4 + HELLO[4:] + b"app\0\xfeab"),  # everything can be done
+)
+
+NO_COMMANDS = (
+    b"\x01\0\0\x05\x0e",  # a number that is not due
+    b"\0\0\0\0",  # nothing
+    b"\x01\0\0\0\x77",  # no such command
+    b"\x01\0\0\0\xff",
+    b"\x01\0\0\0\x13",
+    b"\x03\0\0\0\x17\1\0",  # an execution without a statement's id
+    b"\x09\0\0\0\x17\1\0\0\0\0\1\0\0",  # one cut off in front of its values
+    b"\x0a\0\0\0\x17\x09\0\0\0\0\1\0\0\0",  # of a statement that is not there
+    b"\x01\0\0\0\x03",  # no text
+    b"\x01\0\0\0\x02",  # no schema
+    b"\x04\0\0\0\x11app",  # half a user
+)
+
+MALFORMED = (1210, 1835)
+
+NO_VALUES = (
+    b"",
+    b"\0",
+    b"\0\1\0\0\0",  # no word on what is NULL
+    b"\0\1\0\0\0\0",
+    b"\0\1\0\0\0\0\0",  # no types
+    b"\0\1\0\0\0\0\1\xfd",  # half a type
+    b"\0\1\0\0\0\0\1\xfd\0",  # no value
+    b"\0\1\0\0\0\0\1\x77\0\1a",  # no such type
+)
+
+
 def malformed(app: MySQLApplication) -> Any:
+    """What bad input gets; who is in the middle of something meanwhile is not touched."""
     found: list[Any] = []
     with app.connect() as witness:
-        for said in (
-            b"\x01\0\0\x05\x0e",  # a number that is not due
-            b"\x01\0\0\0\x77",  # no such command
-            b"\x03\0\0\0\x17\1\0",  # an execution without a statement's id
-            b"\x0a\0\0\0\x17\x09\0\0\0\0\1\0\0\0",  # of a statement that is not there
-            b"\x01\0\0\0\x03",  # no text
-            b"\0\0\0\0",  # nothing
-        ):
-            with Raw(app) as raw:
-                raw.send(said)
-                answer = raw.packet()
-                found.append((said, answer[:9]))
-                if said[4:5] != b"\x17":  # who sends half a command is not listened to any more
-                    found.append(raw.lives())
-                found += tell(witness, "SELECT 1")
+        items(witness)
+        tell(witness, "BEGIN", "INSERT INTO items (name) VALUES ('kept')", "SET @kept = 1")
+        for said in NO_LOGINS:
+            with socket.create_connection(("127.0.0.1", app.port), timeout=6) as raw:
+                raw.recv(1024)
+                raw.sendall(said)
+                found.append((said, raw.recv(1024)[3:13]))
+                with contextlib.suppress(ConnectionError):
+                    found.append(raw.recv(1024))
+                    continue
+                found.append(b"")
+        for said in NO_COMMANDS:
+            with Raw(app) as client:
+                client.send(said)
+                found.append((said, client.packet()[:9]))
+                if said[4:5] != b"\x11":  # MariaDB goes on
+                    found.append(client.lives())
+        for said in NO_VALUES:
+            with Raw(app) as client:
+                name, _ = client.prepare("SELECT ?")
+                answer = client.simple(COMMAND.COM_STMT_EXECUTE, name + said)
+                # MariaDB calls some of them "incorrect arguments".
+                found.append((said, answer[:1], int.from_bytes(answer[1:3], "little") in MALFORMED))
+                found.append(client.lives())
+        found += tell(witness, "SELECT @kept", "SELECT COUNT(*) FROM items", "ROLLBACK")
+        found += tell(witness, "SELECT COUNT(*) FROM items")
     return found
 
 

@@ -18,7 +18,13 @@ from proxy.wire import client, requests
 from proxy.wire.mysql import capabilities, commands
 from proxy.wire.mysql.codec import HEADER, LARGEST, packet
 from proxy.wire.mysql.cutting import Cutter
-from proxy.wire.mysql.errors import MalformedCommand, NotOwner, UnknownCommand, UnknownThread
+from proxy.wire.mysql.errors import (
+    MalformedChange,
+    MalformedPacket,
+    NotOwner,
+    UnknownCommand,
+    UnknownThread,
+)
 from proxy.wire.mysql.execute import Execution as Executed
 from proxy.wire.mysql.execute import (
     kinds_of,
@@ -47,6 +53,12 @@ PING: Final = packet(0, bytes((commands.PING,)))
 
 LAST: Final = b"\xff\xff\xff\xff"
 """In place of an id, at MariaDB: what was prepared last."""
+
+_EXECUTION: Final = 10
+"""Bytes of COM_STMT_EXECUTE: what comes in front of values."""
+
+_REGISTRATION: Final = 18
+"""Bytes of COM_REGISTER_SLAVE, with names that are empty."""
 
 MOST_AHEAD: Final = 64 * 1024 * 1024
 """Bytes of values that may be sent ahead of an execution."""
@@ -132,7 +144,15 @@ class ClientEngine(client.ClientEngine):
             return
         reader = _READERS.get(request.command)
         if reader is not None:
-            reader(self, request, _payload(request.packets))
+            try:
+                reader(self, request, _payload(request.packets))
+            except RemoteProtocolError as error:
+                if type(error) is not RemoteProtocolError:
+                    raise
+                # Where the next command begins is known all the same.
+                request.executions = []
+                request.prepared = None
+                request.refusal = MalformedPacket()
         elif request.command not in commands.NAMES:
             request.refusal = UnknownCommand()
 
@@ -237,6 +257,8 @@ class ClientEngine(client.ClientEngine):
     def _set_option(self, request: Request, payload: bytes) -> None:
         """Whether a text may hold several statements: server connections are told."""
         option = payload[1:3]
+        if len(option) < 2:
+            raise RemoteProtocolError("an option ends in the middle")
         if option == SEVERAL_ON:
             self._agreed |= capabilities.MULTI_STATEMENTS
         elif option == SEVERAL_OFF:
@@ -249,10 +271,12 @@ class ClientEngine(client.ClientEngine):
         try:
             read_change_user(payload[1:], self._agreed)
         except RemoteProtocolError:
-            raise MalformedCommand from None
+            raise MalformedChange from None
 
     def _register(self, request: Request, payload: bytes) -> None:
         """Keep it for the connection of the dump: no other is to be a replica's."""
+        if len(payload) < _REGISTRATION:
+            raise RemoteProtocolError("a registration ends in the middle")
         self._registration = request.packets
         request.command = commands.PING
         request.packets = PING
@@ -260,10 +284,6 @@ class ClientEngine(client.ClientEngine):
     def _dump(self, request: Request, payload: bytes) -> None:
         if self._registration:
             request.ahead = [self._registration]
-
-    def _refuse(self, request: Request, payload: bytes) -> None:
-        name = commands.NAMES[request.command]
-        request.refusal = Unsupported(f"{name} is not served here")
 
     def _prepare(self, request: Request, payload: bytes) -> None:
         sql = payload[1:]
@@ -303,6 +323,8 @@ class ClientEngine(client.ClientEngine):
         return found
 
     def _execute(self, request: Request, payload: bytes) -> None:
+        if len(payload) < _EXECUTION:
+            raise RemoteProtocolError("an execution ends in front of its values")
         found = self._find(request)
         if found is None:
             return
@@ -418,10 +440,10 @@ _READERS: Final[dict[int, Callable[[ClientEngine, Request, bytes], None]]] = {
     commands.DELAYED_INSERT: ClientEngine._not_there,
     commands.CONNECT_OUT: ClientEngine._not_there,
     commands.DAEMON: ClientEngine._not_there,
-    commands.MULTI: ClientEngine._refuse,
+    commands.MULTI: ClientEngine._not_there,
     commands.BINLOG_DUMP: ClientEngine._dump,
     commands.BINLOG_DUMP_GTID: ClientEngine._dump,
-    commands.TABLE_DUMP: ClientEngine._refuse,
+    commands.TABLE_DUMP: ClientEngine._not_there,
     commands.REGISTER_SLAVE: ClientEngine._register,
     commands.SET_OPTION: ClientEngine._set_option,
     commands.CHANGE_USER: ClientEngine._change_user,

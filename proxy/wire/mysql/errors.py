@@ -89,13 +89,22 @@ class UnknownCommand(Unsupported):
         super().__init__("Unknown command")
 
 
-class MalformedCommand(RemoteProtocolError):
-    """A command that is not laid out as it should be, in the words that servers have for some."""
+class MalformedChange(RemoteProtocolError):
+    """A COM_CHANGE_USER that can't be read, in servers' words."""
 
     code: ClassVar[tuple[int, bytes]] = (1047, b"08S01")
 
     def __init__(self) -> None:
         super().__init__("Unknown command")
+
+
+class MalformedPacket(Unsupported):
+    """A command that is not laid out as it should be: the connection goes on."""
+
+    code: ClassVar[tuple[int, bytes]] = (1835, b"HY000")
+
+    def __init__(self) -> None:
+        super().__init__("Malformed communication packet")
 
 
 class UnknownThread(Unsupported):
@@ -175,7 +184,7 @@ class LoginRefused(ClientVisibleError):
 
 _WITH_CODES: Final = (
     *(BadHandshake, OutOfOrder, OldClient, TlsRequired, UnknownCommand, UnknownThread, NotOwner),
-    MalformedCommand,
+    *(MalformedChange, MalformedPacket),
 )
 
 

@@ -48,10 +48,9 @@ class Turns:
         Raises:
             RemoteProtocolError: It is not, or larger than any may be here.
         """
-        size = packet_size(data)
-        if data[3] != self.next_id:
+        if len(data) >= HEADER and data[3] != self.next_id:
             raise OutOfOrder
-        return size
+        return packet_size(data)
 
     def hear(self, data: bytes) -> bytes:
         """The payload of a whole packet, which must be the next one.

@@ -193,7 +193,7 @@ def test_a_request_for_tls_that_was_not_offered_is_half_a_response() -> None:
             b"\xff\xe3\x04#08004Client does not support",
         ),
         (b"\xff\xff\xff\x01", MessageTooLarge, b"\xff\x81\x04#08S01"),
-        (b"GET / HTTP/1.1\r\n\r\n", MessageTooLarge, b"\xff\x81\x04#08S01"),
+        (b"GET / HTTP/1.1\r\n\r\n", OutOfOrder, b"\xff\x84\x04#08S01"),
         (b"\x16\x03\x01\x00", OutOfOrder, b"\xff\x84\x04#08S01"),  # TLS, unasked
     ],
 )

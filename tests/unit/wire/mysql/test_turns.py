@@ -36,6 +36,11 @@ def test_another_number_is_out_of_order_and_answered_with_the_right_one(number: 
     assert turns.refusal(caught.value)[3] == 1
 
 
+def test_another_number_is_told_before_the_size() -> None:
+    with pytest.raises(OutOfOrder):
+        Turns(1).size(b"GET / HTTP/1.1")
+
+
 @pytest.mark.parametrize("data", [b"", b"\1\0\0", b"\2\0\0\0a", b"\1\0\0\0ab"])
 def test_a_packet_is_whole(data: bytes) -> None:
     with pytest.raises(BadHandshake):
