@@ -75,7 +75,7 @@ _VERB: Final = re.compile(
 class _Statement:
     """A prepared statement of the client's."""
 
-    __slots__ = ("ahead", "has_cursor", "kinds", "prepared", "size", "types", "varies")
+    __slots__ = ("ahead", "kinds", "prepared", "size", "types", "varies")
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
@@ -84,7 +84,6 @@ class _Statement:
         self.varies = False  # whether they have been others
         self.ahead: list[bytes] = []  # values that came before the execution
         self.size = 0  # of these
-        self.has_cursor = False
 
     def forget_values(self) -> None:
         self.ahead = []
@@ -108,6 +107,7 @@ class ClientEngine(client.ClientEngine):
 
     __slots__ = (
         "_agreed",
+        "_cursors",
         "_last",
         "_number",
         "_registration",
@@ -124,6 +124,7 @@ class ClientEngine(client.ClientEngine):
         self._last = b""
         self._registration = b""  # what a replica has said of itself
         self._statements: dict[bytes, _Statement] = {}
+        self._cursors: set[bytes] = set()  # statements that were last run to be fetched from
         self.status = capabilities.STATUS_AUTOCOMMIT
         self.number = 0
         self.kill: Callable[[Kill], Killed] = lambda _: Killed.UNKNOWN
@@ -182,6 +183,7 @@ class ClientEngine(client.ClientEngine):
     def forget_statements(self) -> None:
         """See the base."""
         self._statements.clear()
+        self._cursors.clear()
 
     def undo(
         self, request: requests.Request, confirmed: int, *, unnamed_is_lost: bool = False
@@ -248,7 +250,7 @@ class ClientEngine(client.ClientEngine):
         return said
 
     def _reset(self, request: Request, payload: bytes) -> None:
-        self._statements.clear()  # in turn: all that came before is done
+        self.forget_statements()  # in turn: all that came before is done
         request.run(execution_of(b"RESET CONNECTION"))
 
     def _not_there(self, request: Request, payload: bytes) -> None:
@@ -318,9 +320,26 @@ class ClientEngine(client.ClientEngine):
                 f"Unknown prepared statement handler ({number}) given to mysqld_{where}"
             )
             return None
+        if self._cursors and name not in self._cursors:
+            self._keep_apart(found)
         request.name = name
         request.prepared = found.prepared
         return found
+
+    def _keep_apart(self, found: _Statement) -> None:
+        """Have a statement be another at servers than one of the same text that has a cursor.
+
+        There a cursor is its statement's, and ends when that is run again.
+        """
+        prepared = found.prepared
+        for name in self._cursors:
+            other = self._statements.get(name)
+            if other is not None and other.prepared is prepared:
+                library = self._library
+                owner = library.new_owner()
+                found.prepared = library.find(prepared.sql, (), prepared.sense, owner)
+                found.prepared.facts = prepared.facts
+                return
 
     def _execute(self, request: Request, payload: bytes) -> None:
         if len(payload) < _EXECUTION:
@@ -341,7 +360,11 @@ class ClientEngine(client.ClientEngine):
             payload = with_types(payload, said, found.types)
             request.packets = packet(0, payload)
             request.is_whole = False
-        request.has_cursor = found.has_cursor = said.wants_cursor
+        request.has_cursor = said.wants_cursor
+        if said.wants_cursor:
+            self._cursors.add(request.name)
+        elif self._cursors:
+            self._cursors.discard(request.name)
         request.ahead = found.ahead
         request.kinds = found.kinds
         found.forget_values()
@@ -385,12 +408,13 @@ class ClientEngine(client.ClientEngine):
         request.prepared = None
         if found is not None:
             del self._statements[request.name]
+            self._cursors.discard(request.name)
 
     def _reset_statement(self, request: Request, payload: bytes) -> None:
         found = self._find(request)
         if found is not None:
             found.forget_values()
-            found.has_cursor = False
+            self._cursors.discard(request.name)
 
     def _fetch(self, request: Request, payload: bytes) -> None:
         self._find(request)

@@ -191,7 +191,10 @@ class Exchange(exchange.Exchange):
         if command == commands.RESET_CONNECTION:
             # It takes what each session begins with along, so more is sent; a ping ends it.
             return b"".join((*pieces, self._say(_STATE, RESET), _PING))
-        if command == commands.QUERY and request.capabilities:
+        if command == commands.QUERY:
+            if not request.capabilities:  # a text of ours
+                text = query(request.packets[HEADER + 1 :], self._reader.capabilities)
+                return b"".join((*pieces, packet(0, text)))
             pieces += self._allow_several(bool(request.capabilities & _SEVERAL))
         if command == commands.STMT_PREPARE and prepared is not None:
             self._preparing.append(prepared)

@@ -250,6 +250,20 @@ def test_types_of_many_executions_are_sent_again(side: Side) -> None:
     assert not request.only_reads
 
 
+def test_a_text_prepared_twice_is_two_statements_while_one_has_a_cursor(side: Side) -> None:
+    first, second = prepared(side, b"SELECT 1", 0), prepared(side, b"SELECT 1", 0)
+    assert first.prepared is second.prepared
+    side.request(execute(1, flags=1))
+    apart = side.request(execute(2)).prepared
+    assert apart is not None
+    assert apart is not first.prepared
+    assert apart.facts is first.prepared.facts  # type: ignore[union-attr]
+    assert side.request(execute(2)).prepared is apart
+    assert side.request(execute(1)).prepared is first.prepared
+    third = prepared(side, b"SELECT 1", 0)
+    assert side.request(execute(3)).prepared is third.prepared
+
+
 def test_a_statement_that_is_not_there_is_named(side: Side) -> None:
     refusal = side.request(execute(77)).refusal
     assert isinstance(refusal, UnknownStatement)

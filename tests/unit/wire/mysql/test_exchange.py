@@ -17,6 +17,7 @@ from proxy.wire.exchange import Prelude
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.capabilities import (
     PROTOCOL_41,
+    QUERY_ATTRIBUTES,
     STATUS_AUTOCOMMIT,
     STATUS_CURSOR_EXISTS,
     STATUS_IN_TRANS,
@@ -36,7 +37,7 @@ from proxy.wire.mysql.ok import (
     text_change,
     variable_change,
 )
-from proxy.wire.mysql.requests import Request
+from proxy.wire.mysql.requests import Request, text
 from proxy.wire.mysql.resultset import Column, prepare_ok, text_result
 from proxy.wire.requests import End
 from tests.unit.wire.mysql.recordings import Conversation, conversations, cut
@@ -625,3 +626,9 @@ def test_statement_of_other_kinds_of_values_is_prepared_anew(side: Side) -> None
     assert side.exchange.must_prepare(other) == []
     close = command(commands.STMT_CLOSE, number(41))
     assert side.exchange.begin(other) == close + execute(42, typed(b"\xfd\0", b"\1a"))
+
+
+def test_a_text_of_ours_has_the_form_that_the_connection_agreed_to() -> None:
+    exchange = Exchange(NEW | QUERY_ATTRIBUTES, 10)
+    assert exchange.begin(text(b"COMMIT")) == query(b"\0\1COMMIT")
+    assert Exchange(NEW, 10).begin(text(b"COMMIT")) == query(b"COMMIT")
