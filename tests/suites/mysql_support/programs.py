@@ -49,7 +49,7 @@ SCRIPT: Final = """
 SELECT * FROM shelf ORDER BY title LIMIT 3;
 CALL count_books(@n); SELECT @n, twice(@n);
 SHOW CREATE TABLE book\\G
-SHOW TABLES; DESCRIBE author; SHOW INDEX FROM book;
+SHOW TABLES; DESCRIBE author;
 UPDATE book SET price = price + 1 WHERE author = 1;
 SELECT SUM(price) FROM book;
 SHOW WARNINGS;
