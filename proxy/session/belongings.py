@@ -17,6 +17,29 @@ from proxy.session.profile import Profile
 from proxy.session.transaction import Transaction
 from proxy.types import PinReason, Reason
 from proxy.wire.client import ClientEngine
+from proxy.wire.requests import Request
+
+
+@final
+class Recent:
+    """What is known of the statement before, for what asks about it.
+
+    Attributes:
+        link: The connection that it ran on; None: it was answered here.
+        turn: How far that connection was then.
+        count: How many rows it has changed; None: nobody knows.
+        is_rows: Whether it brought rows.
+        rows: Itself, if it did and may be repeated.
+    """
+
+    __slots__ = ("count", "is_rows", "link", "rows", "turn")
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.turn = 0
+        self.count: int | None = 0
+        self.is_rows = False
+        self.rows: Request | None = None
 
 
 @final
@@ -35,6 +58,7 @@ class Belongings:
         sequences: The connection that knows what its currval() and lastval() are.
         customs: Names that it may have made custom settings under, unseen.
         last_id: What its last insert was given.
+        recent: What it has done last.
         is_misled: Whether it may have been told a server's default for what it said when it came.
     """
 
@@ -48,6 +72,7 @@ class Belongings:
         "named",
         "pins",
         "profile",
+        "recent",
         "sequences",
         "temporary_runs",
         "terms",
@@ -69,6 +94,7 @@ class Belongings:
         self.sequences: Link | None = None
         self.is_misled = False
         self.last_id = 0
+        self.recent = Recent()
         self.customs: set[str] = set()
 
     @property

@@ -134,13 +134,13 @@ class Conversation(ABC):
 
     def choose_words(self) -> None:
         """Say what is prepared as it must be said: by a rule, or on a shared connection."""
-        startup, traces = self.profile.startup, self.traces
+        belongings, traces = self.belongings, self.traces
         if self.profile.may_be_rewritten:
-            self.engine.say_instead = lambda sql: traces.say_default(
-                rewrite(self.reader, self.planner, self.profile, sql), startup
+            self.engine.say_instead = lambda sql: traces.say_prepared(
+                rewrite(self.reader, self.planner, self.profile, sql), belongings
             )
-        elif startup.settings:
-            self.engine.say_instead = lambda sql: traces.say_default(sql, startup)
+        elif self.profile.startup.settings:
+            self.engine.say_instead = lambda sql: traces.say_prepared(sql, belongings)
         else:
             self.engine.say_instead = None
 

@@ -13,12 +13,13 @@ from proxy.routing.terms import Terms
 from proxy.session.copies import Copy
 from proxy.session.fill import Fill
 from proxy.session.grammar import Settings
-from proxy.sql.statement import Kind
+from proxy.sql.statement import Effect, Kind
 from proxy.topology.group import Server
 from proxy.types import Consistency, Position, Reason
 from proxy.wire.exchange import Heard
 from proxy.wire.requests import END_READY, Request
 
+_ASKS_BEFORE: Final = Effect.ASKS_BEFORE
 _NOT_KNOWN: Final = Reason.OPAQUE
 _VALIDATED: Final = (Consistency.STRONG, Consistency.SESSION)
 
@@ -38,6 +39,7 @@ class Ahead(Enum):
     OPENING = "opening"  # the transaction that was held back
     UNDOING = "undoing"  # the transaction that was opened, as it can't be of the same snapshot
     DISCOVERING = "discovering"  # the server is asked what the transaction has written
+    RECALLING = "recalling"  # what brings the connection where the statement before has left it
 
 
 @final
@@ -68,6 +70,8 @@ class Errand:
         heard: What the server said before it was sent, and the client must hear with the answer.
         reply: What has come of the answer, where that is rewritten.
         is_aside: Whether that was done behind a savepoint, and is still to be taken back.
+        asks: Whether it asks about the statement before, and its connection is still to be made to
+            know.
         terms: How its read is to be served, where somebody has said anything of it; else None.
         is_current: Whether its replica is one that has all that its tables need.
         current_at: Since when something may be missing from its answer.
@@ -87,6 +91,7 @@ class Errand:
         "ahead",
         "alone",
         "answered_at",
+        "asks",
         "attempts",
         "beside",
         "checked",
@@ -128,6 +133,9 @@ class Errand:
     def __init__(self, request: Request, plans: tuple[Plan, ...]) -> None:
         self.request = request
         self.take_plans(plans)
+        self.asks = not self.is_plain and any(
+            _ASKS_BEFORE in plan.statement.effects for plan in plans[:1]
+        )
         self.texts: tuple[bytes, ...] = ()
         self.fast: Plan | None = None
         self.version = 0

@@ -58,6 +58,8 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
     if late is not None and not errand.beside:
         _open(session, errand, link, late)
         return
+    if errand.asks and _recalls(session, errand, link):
+        return
     if errand.need is not None and not link.believes(errand.need, session.ledger.epoch):
         question = services.dialect.reached(errand.need, errand.patience)
         pieces.append(exchange.prelude(Prelude.POSITION, question))
@@ -111,6 +113,30 @@ def _open(session: Conversation, errand: Errand, link: Link, late: Late) -> None
         is_failed=late.is_failed,
     )
     link.write(link.exchange.ask(begin))
+
+
+def _recalls(session: Conversation, errand: Errand, link: Link) -> bool:
+    """Bring a connection where the statement before has left another, for what asks about it."""
+    errand.asks = False
+    found = session.traces.recall(session.belongings, errand, link)
+    if found is None:
+        return False
+    commands, again = found
+    exchange = link.exchange
+    missing = [] if again is None else exchange.must_prepare(again)
+    said = session.services.dialect.together(commands)
+    errand.ahead = Ahead.RECALLING
+    session.phase = SETTING
+    if again is None:
+        link.write(exchange.ask(said))
+    elif missing:
+        errand.asks = True
+        link.write(exchange.prepare(said, missing))
+    else:
+        ahead = exchange.prelude(Prelude.STATE, said) if said else b""
+        link.write(ahead + exchange.begin(again))
+        exchange.discard()
+    return True
 
 
 def is_outdated(session: Conversation, errand: Errand) -> bool:

@@ -56,6 +56,7 @@ def done(session: Conversation, link: Link) -> None:
     if errand.need is not None and errand.checked is not None:
         link.verified(errand.need, errand.checked)
     services.finished(errand, exchange)
+    session.traces.note(session.belongings, errand, link)
     if session.floor is not None:
         raise_floor(session.floor, errand, services.clock())
     if exchange.state_error:
@@ -236,7 +237,7 @@ def _are_set(session: Conversation, link: Link) -> None:
         send(session, errand, link)
         pump(session)
         return
-    is_preparing = ahead is Ahead.PREPARING
+    is_preparing = ahead is Ahead.PREPARING or ahead is Ahead.RECALLING
     if errand is not None and is_preparing and _is_not_prepared(errand, link):
         _refuse_unprepared(session, errand, link)
         return
@@ -251,6 +252,8 @@ def _are_set(session: Conversation, link: Link) -> None:
         _part(session, link)
     else:
         errand.ahead = None  # where that went wrong, the statement's use will tell why
+        if ahead is Ahead.RECALLING and exchange.error is not None:
+            errand.asks = False
         send(session, errand, link)
         pump(session)
 

@@ -220,7 +220,7 @@ def _begin(session: Conversation, request: Request) -> None:
         _rewrite(session, request)
     readings = [read(reader, profile, execution) for execution in request.executions]
     plans = plan_all(reader, session.planner, profile, readings, cursors)
-    if session.traces.restore(request, plans, texts_of(readings), profile.startup):
+    if session.traces.restore(request, plans, texts_of(readings), session.belongings):
         readings = [read(reader, profile, execution) for execution in request.executions]
         plans = plan_all(reader, session.planner, profile, readings, cursors)
     errand = Errand(request, plans)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from proxy.routing.plan import Plan
 from proxy.session.belongings import Belongings
+from proxy.session.errand import Errand
 from proxy.session.ports import Link
-from proxy.session.state import SessionState
 from proxy.sql.statement import Statement
 from proxy.wire.requests import Request
 
@@ -88,20 +88,36 @@ class Traces(ABC):
         request: Request,
         plans: Sequence[Plan],
         texts: Sequence[bytes],
-        startup: SessionState,
+        belongings: Belongings,
     ) -> bool:
-        """Have what a client said when it came count again behind what resets it in a text.
+        """Have a text say what it means to its client, where a server would take it otherwise.
+
+        What a client said when it came counts again behind what resets it, for one.
 
         Args:
             request: It is changed.
             plans: Of its statements.
             texts: The same statements, as they were sent.
-            startup: What the client said when it came.
+            belongings: The session's.
 
         Returns:
             False: there is nothing of that kind.
         """
 
     @abstractmethod
-    def say_default(self, sql: bytes, startup: SessionState) -> bytes:
-        """Say a text that is prepared, and resets something, as what it means to its client."""
+    def say_prepared(self, sql: bytes, belongings: Belongings) -> bytes:
+        """Say a text that is prepared as what it means to its client."""
+
+    def note(self, belongings: Belongings, errand: Errand, link: Link | None) -> None:
+        """Note what was done last, for what asks of it; no link: it was answered here."""
+        return
+
+    def recall(
+        self, belongings: Belongings, errand: Errand, link: Link
+    ) -> tuple[list[bytes], Request | None] | None:
+        """Say what makes a connection answer a question about the statement before.
+
+        Returns:
+            What is said there first, and what is repeated behind it; None: it has the answer.
+        """
+        return None

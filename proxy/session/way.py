@@ -174,6 +174,7 @@ def _hit(session: Conversation, errand: Errand, answer: bytes) -> None:
         was_hit(session, errand)
     if session.floor is not None:
         session.floor.hit(errand.filled_at)
+    session.traces.note(session.belongings, errand, None)
     session.shell.write(session.beside(answer))
     session.engine.forget_portals()
     named = errand.request.named_key()

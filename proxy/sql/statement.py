@@ -112,6 +112,8 @@ class Effect(Enum):
     ASKS_BEFORE = "asks_before"
     # It asks for the last insert's id: the connection of that.
     ASKS_INSERT_ID = "asks_insert_id"
+    # It asks for the number of its connection.
+    ASKS_NUMBER = "asks_number"
     # Something no replay can restore, such as a loaded library.
     UNTRACKED = "untracked"
 

@@ -766,6 +766,70 @@ def behind(app: MySQLApplication) -> Any:
     return crowd(app, 6, act)
 
 
+ASKERS = (
+    "SELECT FOUND_ROWS()",
+    "SELECT ROW_COUNT() + 1, 'ROW_COUNT()' AS `n`",
+    "SHOW WARNINGS",
+    "SHOW COUNT(*) ERRORS",
+    "SELECT @@warning_count",
+)
+
+
+def behind_reads(app: MySQLApplication) -> Any:
+    """What asks for the statement before, wherever that was served."""
+    with app.connect() as one:
+        items(one, rows=7)
+
+    def act(one: Any, which: int) -> Any:
+        found = []
+        read = f"SELECT id, name FROM items WHERE id > {which} ORDER BY id"
+        warns = f"SELECT id, name + {which} FROM items WHERE name > 0"
+        for asker in ASKERS:
+            found += tell(one, read, asker, warns, asker, "SHOW TABLES LIKE 'it%'", asker)
+            if asker != ASKERS[0]:
+                found += tell(one, f"UPDATE items SET n = 1 - n WHERE id = {which + 1}", asker)
+                found += tell(one, read, "BEGIN", read, asker, "COMMIT", "SELEC", asker)
+        return found
+
+    def run_prepared(_: Any, which: int) -> Any:
+        with mysql.connector.connect(**app.options(use_pure=True, autocommit=True)) as client:
+            reader, asker = client.cursor(prepared=True), client.cursor(prepared=True)
+            found = []
+            for turn in range(12):
+                reader.execute("SELECT id, name FROM items WHERE id > ?", ((which + turn) % 7,))
+                found.append(reader.fetchall())
+                asker.execute("SELECT FOUND_ROWS()")
+                found.append(asker.fetchall())
+            return found
+
+    return crowd(app, 4, act) + crowd(app, 4, run_prepared)
+
+
+def numbers(app: MySQLApplication) -> Any:
+    """CONNECTION_ID() is what the client was told at its login, wherever it stands."""
+    with app.connect(client_flag=SEVERAL) as one:
+        items(one)
+        me = one.thread_id()
+        found = tell(
+            one,
+            "SELECT CONNECTION_ID()",
+            "SELECT 1; SELECT connection_id() AS id, ';'; SELECT CONCAT('a-', CONNECTION_ID()) x",
+            f"SELECT id FROM items WHERE id = CONNECTION_ID() - {me} + 1",
+            "(SELECT CONNECTION_ID()) UNION (SELECT 0) ORDER BY 1",
+            f"UPDATE items SET n = CONNECTION_ID() - {me} + 50 WHERE id < 3",
+            f"SELECT id FROM items WHERE n = CONNECTION_ID() - {me} + 50",
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE id = CONNECTION_ID()",
+            f"SET @mine = CONNECTION_ID() - {me}",
+            "SELECT @mine",
+        )
+    with mysql.connector.connect(**app.options(use_pure=True, autocommit=True)) as client:
+        cursor = client.cursor(prepared=True)
+        cursor.execute("SELECT CONNECTION_ID(), ?", (1,))
+        ((number, _),) = cursor.fetchall()
+        found += [number == client.connection_id, [it[:2] for it in cursor.description]]
+    return re.sub(rf"\b{me}\b", "me", repr(found))
+
+
 def files(app: MySQLApplication) -> Any:
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
         file.write("".join(f"f{n},{n}\n" for n in range(20_000)))
@@ -921,6 +985,8 @@ TALKS: list[Talk] = [
     belongings,
     locks,
     behind,
+    behind_reads,
+    numbers,
     files,
     malformed,
     command_line,

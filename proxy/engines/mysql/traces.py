@@ -18,10 +18,12 @@ from proxy.engines.mysql.settings import OF_THE_MOMENT, OURS, SCHEMA, plain, quo
 from proxy.routing.plan import Plan
 from proxy.session import traces
 from proxy.session.belongings import Belongings
+from proxy.session.errand import Errand
 from proxy.session.ports import Link
-from proxy.session.state import UNTOUCHED, SessionState
+from proxy.session.state import UNTOUCHED
+from proxy.sql.mysql.instead import say_values
 from proxy.sql.statement import Effect, Kind, Statement
-from proxy.types import PinReason
+from proxy.types import PinReason, Reason
 from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
 from proxy.wire.mysql.client_engine import ClientEngine
 from proxy.wire.mysql.exchange import Exchange
@@ -42,6 +44,14 @@ _PASSING: Final = frozenset(
 )
 """Pins that the next statement ends."""
 
+_LARGEST_KEPT: Final = 64 * 1024
+"""Bytes of a read that is remembered for what asks about it."""
+
+_ROW: Final = b"SELECT 1"
+"""In place of a statement that brought rows, most often one, and can't be repeated."""
+
+_LARGEST_NUMBER: Final = 2**63 - 1
+
 _CLEAR: Final = b"DO 0"
 """Leaves no warnings behind, of whoever had the connection before."""
 
@@ -57,8 +67,8 @@ class MySQLTraces(traces.Traces):
         asks = Effect.ASKS_BEFORE in statement.effects
         if not asks:
             pins -= _PASSING
-            if any(warnings for _, _, warnings in exchange.outcomes[-1:]):
-                pins.add(PinReason.DIAGNOSTICS)
+        if any(warnings for _, _, warnings in exchange.outcomes[-1:]):
+            pins.add(PinReason.DIAGNOSTICS)
         explained = len(pins)
         for effect in statement.effects:
             reason = _BY_EFFECT.get(effect)
@@ -158,7 +168,7 @@ class MySQLTraces(traces.Traces):
     def must_come_first(
         self, owner: object, belongings: Belongings, plans: Sequence[Plan], link: Link
     ) -> list[bytes]:
-        """See the base: the last insert's id, and no warnings of somebody else's."""
+        """See the base: the last insert's id."""
         is_others = link.sequences_of is not owner
         link.sequences_of = owner
         effects = frozenset[Effect]().union(*[plan.statement.effects for plan in plans])
@@ -166,7 +176,7 @@ class MySQLTraces(traces.Traces):
         if Effect.ASKS_INSERT_ID in effects and is_elsewhere:
             belongings.sequences = link
             return [b"SET SESSION last_insert_id = %d" % belongings.last_id]
-        return [_CLEAR] if is_others and Effect.ASKS_BEFORE in effects else []
+        return []
 
     def wash(self, link: Link) -> list[bytes]:
         """See the base: there are no settings whose names nobody knows."""
@@ -177,14 +187,114 @@ class MySQLTraces(traces.Traces):
         request: Request,
         plans: Sequence[Plan],
         texts: Sequence[bytes],
-        startup: SessionState,
+        belongings: Belongings,
     ) -> bool:
-        """See the base: DEFAULT is the server's own, for a client as for us."""
-        return False
+        """See the base: a client's connection has our number.
 
-    def say_default(self, sql: bytes, startup: SessionState) -> bytes:
+        DEFAULT is the server's own, for a client as for us.
+        """
+        if len(plans) == 1 and plans[0].is_plain:
+            return False
+        if not request.is_one_text:
+            return False
+        if not any(Effect.ASKS_NUMBER in plan.statement.effects for plan in plans):
+            return False
+        values = _number_of(belongings)
+        return _say_instead(request, texts, [say_values(text, 0, values) for text in texts])
+
+    def say_prepared(self, sql: bytes, belongings: Belongings) -> bytes:
+        """See the base: the same."""
+        if b"onnection_id" not in sql.lower():
+            return sql
+        return say_values(sql, 0, _number_of(belongings))
+
+    def note(self, belongings: Belongings, errand: Errand, link: Link | None) -> None:
         """See the base."""
-        return sql
+        request = errand.request
+        if not request.executions:
+            return
+        recent = belongings.recent
+        _engine(belongings).ready = b""
+        if link is None:
+            recent.link = None
+            recent.is_rows = True
+            recent.rows = request
+            return
+        exchange = cast(Exchange, link.exchange)
+        recent.link = link
+        recent.turn = exchange.turns
+        recent.count = exchange.affected
+        recent.is_rows = exchange.brought_rows
+        recent.rows = None
+        if recent.is_rows:
+            is_small = request.size <= _LARGEST_KEPT
+            if is_small and (errand.is_plain or _may_repeat(errand.plans)):
+                recent.rows = request
+        elif any(plan.statement.kind is Kind.CALL for plan in errand.plans):
+            recent.count = None  # what ran last in it is not told
+
+    def recall(
+        self, belongings: Belongings, errand: Errand, link: Link
+    ) -> tuple[list[bytes], Request | None] | None:
+        """See the base.
+
+        Where others had the connection, what it says is nobody's: a read is repeated, and behind
+        anything else there were no warnings, or the client would have kept it.
+        """
+        recent = belongings.recent
+        engine = _engine(belongings)
+        if engine.ready:
+            recent.link, recent.is_rows, recent.rows = None, True, engine.said(engine.ready)
+            engine.ready = b""
+        exchange = cast(Exchange, link.exchange)
+        if link is recent.link and exchange.turns == recent.turn:
+            return None
+        if recent.is_rows:
+            return ([_CLEAR], recent.rows) if recent.rows is not None else ([_CLEAR, _ROW], None)
+        if recent.count is not None and errand.request.is_one_text:
+            text = errand.texts[0]
+            values = {"row_count": f"IFNULL({recent.count}, {_LARGEST_NUMBER})"}  # of its own type
+            _say_instead(errand.request, errand.texts[:1], [say_values(text, 0, values)])
+        return [_CLEAR], None
+
+
+def _may_repeat(plans: Sequence[Plan]) -> bool:
+    """Whether a request brings the same rows again, and changes nothing."""
+    if len(plans) != 1:
+        return False
+    plan = plans[0]
+    if plan.writes or plan.taints or plan.statement.effects:
+        return False
+    kind = plan.statement.kind
+    is_read = plan.read_set is not None or kind is Kind.SHOW
+    return is_read or (kind is Kind.UTILITY and plan.reason is Reason.VARIABLE)
+
+
+def _engine(belongings: Belongings) -> ClientEngine:
+    engine = belongings.engine
+    assert isinstance(engine, ClientEngine)
+    return engine
+
+
+def _number_of(belongings: Belongings) -> dict[str, str]:
+    return {"connection_id": f"CAST({_engine(belongings).number} AS UNSIGNED)"}
+
+
+def _say_instead(request: Request, texts: Sequence[bytes], said: Sequence[bytes]) -> bool:
+    """Put texts in the places of others, which a request holds one behind the other."""
+    whole = request.executions[0].sql
+    if whole is None or all(new is old for new, old in zip(said, texts, strict=True)):
+        return False
+    pieces: list[bytes] = []
+    pos = 0
+    for old, new in zip(texts, said, strict=True):
+        start = whole.find(old, pos)
+        if start < 0:
+            return False  # it has been said, and is sent again
+        pieces += (whole[pos:start], new)
+        pos = start + len(old)
+    request.say_instead(b"".join((*pieces, whole[pos:])), frozenset())
+    return True
 
 
 def _is_of_tables(statement: Statement) -> bool:
@@ -192,8 +302,7 @@ def _is_of_tables(statement: Statement) -> bool:
 
 
 def _follow_autocommit(belongings: Belongings, value: str) -> None:
-    engine = belongings.engine
-    assert isinstance(engine, ClientEngine)
+    engine = _engine(belongings)
     if plain(value) in ("on", "1"):
         engine.status |= STATUS_AUTOCOMMIT
     else:

@@ -20,7 +20,6 @@ from proxy.session import traces
 from proxy.session.belongings import Belongings
 from proxy.session.pins import may_have_unpinned
 from proxy.session.ports import Dialect, Link
-from proxy.session.state import SessionState
 from proxy.sql.setting_calls import custom_names, read_setting_calls
 from proxy.sql.statement import Effect, Statement
 from proxy.types import PinReason
@@ -116,13 +115,13 @@ class PostgresTraces(traces.Traces):
         request: Request,
         plans: Sequence[Plan],
         texts: Sequence[bytes],
-        startup: SessionState,
+        belongings: Belongings,
     ) -> bool:
         """See the base."""
         if not may_reset(request, plans):
             return False
-        return restore(request, plans, texts, startup, self._dialect)
+        return restore(request, plans, texts, belongings.profile.startup, self._dialect)
 
-    def say_default(self, sql: bytes, startup: SessionState) -> bytes:
-        """See the base."""
-        return say_default(sql, startup, self._dialect)
+    def say_prepared(self, sql: bytes, belongings: Belongings) -> bytes:
+        """See the base: what resets something."""
+        return say_default(sql, belongings.profile.startup, self._dialect)

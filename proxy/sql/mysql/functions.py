@@ -184,6 +184,8 @@ def effects_of(name: str, arguments: int) -> frozenset[Effect]:
         return frozenset({Effect.ASKS_BEFORE})
     if name == INSERT_ID:
         return frozenset({Effect.ASKS_INSERT_ID if arguments == 0 else Effect.INSERT_ID})
+    if name == "connection_id":
+        return frozenset({Effect.ASKS_NUMBER})
     if name == "lastval":
         return frozenset({Effect.SEQUENCE})
     return _NOTHING

@@ -15,7 +15,7 @@ from proxy.sql.mysql.scanner import (
 )
 from proxy.sql.routines import GOOD, Judgement, Verdict
 from proxy.sql.scanner import NOT_SURE
-from proxy.sql.statement import Kind, Statement
+from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import Reason
 
 KEPT: Final = 10_000
@@ -50,9 +50,8 @@ class ServerInterpreter:
         if not functions.is_builtin(name):
             return None
         if functions.replica_reason(name) is not None:
-            return Judgement(
-                Verdict.PRIMARY, name, taints=bool(functions.effects_of(name, arguments))
-            )
+            effects = functions.effects_of(name, arguments) - {Effect.ASKS_NUMBER}
+            return Judgement(Verdict.PRIMARY, name, taints=bool(effects))
         reason = functions.cache_reason(name)
         return GOOD if reason is None else Judgement(_VERDICTS[reason], name)
 

@@ -28,7 +28,6 @@ from proxy.wire.mysql.errors import (
 from proxy.wire.mysql.execute import Execution as Executed
 from proxy.wire.mysql.execute import (
     kinds_of,
-    query,
     read_bulk,
     read_execute,
     read_query,
@@ -36,7 +35,7 @@ from proxy.wire.mysql.execute import (
     with_types,
 )
 from proxy.wire.mysql.handshake import read_change_user
-from proxy.wire.mysql.killing import Kill, Killed, is_kill, read_kill, with_id
+from proxy.wire.mysql.killing import Kill, Killed, is_kill, read_kill
 from proxy.wire.mysql.prepared import Facts, Library
 from proxy.wire.mysql.requests import (
     ARGUMENTS,
@@ -103,6 +102,7 @@ class ClientEngine(client.ClientEngine):
         status: Flags for answers of ours.
         number: Of its connection, as it was told.
         kill: Ends another connection, or what it runs.
+        ready: A read that was answered unread, if that was the last thing; else empty.
     """
 
     __slots__ = (
@@ -114,6 +114,7 @@ class ClientEngine(client.ClientEngine):
         "_statements",
         "kill",
         "number",
+        "ready",
         "status",
     )
 
@@ -127,6 +128,7 @@ class ClientEngine(client.ClientEngine):
         self._cursors: set[bytes] = set()  # statements that were last run to be fetched from
         self.status = capabilities.STATUS_AUTOCOMMIT
         self.number = 0
+        self.ready = b""
         self.kill: Callable[[Kill], Killed] = lambda _: Killed.UNKNOWN
 
     def expect_copy(self, sequence: int) -> None:
@@ -162,11 +164,18 @@ class ClientEngine(client.ClientEngine):
 
     def answered(self, request: bytes) -> None:
         """See the base: the types of parameters, for executions that leave them out."""
+        self.ready = request
         if request[HEADER] != commands.STMT_EXECUTE:
             return
         found = self._statements.get(request[STATEMENT:ARGUMENTS])
         if found is not None and found.varies:
             found.types = self._arguments(found, request[HEADER:]).types or found.types
+
+    def said(self, packets: bytes) -> Request:
+        """Read a whole command again that was answered unread."""
+        request = Request(packets[HEADER], packets)
+        self.read(request)
+        return request
 
     def _arguments(self, found: _Statement, payload: bytes) -> Executed:
         facts = found.prepared.facts
@@ -206,7 +215,6 @@ class ClientEngine(client.ClientEngine):
         if is_kill(text):
             self._end_another(request, read_kill(text))
             return
-        text = self._with_own_id(request, text)
         request.verb = _verb(text)
         execution = execution_of(text)
         if said.attributes:
@@ -241,13 +249,6 @@ class ClientEngine(client.ClientEngine):
         request.command = commands.PING
         request.simple = False
         request.packets = PING
-
-    def _with_own_id(self, request: Request, text: bytes) -> bytes:
-        said = with_id(text, self.number)
-        if said is not text:
-            request.packets = packet(0, query(said, self._agreed))
-            request.chunk = None
-        return said
 
     def _reset(self, request: Request, payload: bytes) -> None:
         self.forget_statements()  # in turn: all that came before is done

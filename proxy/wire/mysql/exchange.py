@@ -71,6 +71,9 @@ class Exchange(exchange.Exchange):
         tracked: What the last reply said of the session's state.
         outcomes: Of each of its results: rows affected, the last id, the number of warnings.
         opened: Whether a cursor is open on the connection.
+        turns: How many texts and executions were sent on it.
+        affected: How many rows the last request has changed; -1: it failed.
+        brought_rows: Whether it brought rows.
     """
 
     __slots__ = (
@@ -92,10 +95,13 @@ class Exchange(exchange.Exchange):
         "_several",
         "_stray",
         "_translator",
+        "affected",
+        "brought_rows",
         "capabilities",
         "opened",
         "outcomes",
         "tracked",
+        "turns",
     )
 
     def __init__(self, agreed: int, max_prepared: int, setup: bytes = b"") -> None:
@@ -128,6 +134,9 @@ class Exchange(exchange.Exchange):
         self.tracked = NOTHING
         self.outcomes: list[replies.Outcome] = []
         self.opened = False
+        self.turns = 0
+        self.affected = 0
+        self.brought_rows = False
 
     def take_tracked(self) -> Tracked | None:
         """Hand out, once, what the last reply said of the session's state; None: nothing."""
@@ -176,6 +185,8 @@ class Exchange(exchange.Exchange):
         self._keeps_end = keeps_end
         self._awaits = True
         reader = self._reader
+        if request.executions:
+            self.turns += 1
         theirs = request.capabilities
         if theirs and differs(reader.capabilities, theirs):
             self._translator = Translator(reader.capabilities, theirs)
@@ -221,6 +232,7 @@ class Exchange(exchange.Exchange):
 
     def _say(self, prelude: Prelude | None, sql: bytes) -> bytes:
         """Send statements of ours, one by one."""
+        self.turns += 1
         pieces = []
         for statement in sql.split(SEPARATOR):
             if statement == RESET:
@@ -437,6 +449,9 @@ class Exchange(exchange.Exchange):
         self.outcomes = reader.outcomes
         if request is None:
             return
+        found = reader.found
+        self.brought_rows = not error and bool(found) and found[-1][0] == replies.END
+        self.affected = reader.outcomes[-1][0] if reader.outcomes and not error else -1
         if request.command == commands.STMT_PREPARE:
             self._preparing.popleft()
         self.opened = reader.cursor_exists

@@ -1,4 +1,4 @@
-"""KILL and CONNECTION_ID(): a client's connection has our number, which no server knows.
+"""KILL: a client's connection has our number, which no server knows.
 
 Source: "KILL Statement" in the MySQL manual.
 """
@@ -12,16 +12,12 @@ from typing import Final, NamedTuple
 _KILL: Final = re.compile(
     rb"\s*kill(?:\s+(?:hard|soft))?(?:\s+(connection|query))?\s+(\d{1,20})\s*;?\s*", re.IGNORECASE
 )
-_ASKS_ID: Final = re.compile(
-    rb"\s*select\s+(connection_id\s*\(\s*\))(?:\s+(?:as\s+)?(\w+|`[^`]+`))?\s*;?\s*", re.IGNORECASE
-)
 _BEGINS: Final = re.compile(
     rb"(?:\s|#[^\n]*\n|--\s[^\n]*\n|/\*.*?\*/)*+kill\b", re.IGNORECASE | re.DOTALL
 )
 
-# Most texts are neither, which one byte tells: in a table, for that takes a tenth of a match.
+# Most texts are none, which one byte tells: in a table, for that takes a tenth of a match.
 _MAY_KILL: Final = bytes(byte in b"kK/-# \t\r\n\v\f" for byte in range(256))
-_MAY_ASK: Final = bytes(byte in b"sS \t\r\n\v\f" for byte in range(256))
 
 
 class Kill(NamedTuple):
@@ -51,13 +47,3 @@ def read_kill(text: bytes) -> Kill | None:
 def is_kill(text: bytes) -> bool:
     """Tell if a text is some KILL: what it says to a server would hit anybody."""
     return len(text) > 0 and _MAY_KILL[text[0]] != 0 and _BEGINS.match(text) is not None
-
-
-def with_id(text: bytes, number: int) -> bytes:
-    """Say a text that asks for the connection's id, and nothing else, as what it means here."""
-    if not text or not _MAY_ASK[text[0]]:
-        return text
-    found = _ASKS_ID.fullmatch(text)
-    if found is None:
-        return text
-    return b"SELECT %d AS %b" % (number, found[2] or b"`%b`" % found[1])

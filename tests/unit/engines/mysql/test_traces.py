@@ -13,11 +13,13 @@ from proxy.freshness.ledger import Ledger
 from proxy.routing.plan import Plan, Planner
 from proxy.routing.reading import Reader
 from proxy.session.belongings import Belongings
+from proxy.session.errand import Errand
 from proxy.session.grammar import Defaults
 from proxy.session.ports import Link, Terms
 from proxy.session.profile import Profile
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.language import MySQLLanguage
+from proxy.sql.statement import Kind
 from proxy.types import PinReason, Token
 from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
 from proxy.wire.mysql.ok import (
@@ -30,7 +32,8 @@ from proxy.wire.mysql.ok import (
     variable_change,
 )
 from proxy.wire.mysql.prepared import Facts
-from tests.unit.wire.mysql.sides import NEW, Side, execute, prepare, query
+from proxy.wire.requests import Request
+from tests.unit.wire.mysql.sides import NEW, OK, ONE_ROW, Side, execute, prepare, query
 
 SOMETHING = text_change(STATE_CHANGE, b"1")
 GRAMMAR = MySQLGrammar()
@@ -76,6 +79,26 @@ class Client:
         self.side.runs(query(sql), ok_packet(1, Ok(changes=list(changes), **said), NEW))
         for statement in self.reader.read(sql).statements:
             self.traces.apply(self.belongings, self.link, statement, sql)
+
+    def errand(self, sql: bytes) -> Errand:
+        """A request, taken up."""
+        plans = [Plan(statement, 0) for statement in self.reader.read(sql).statements]
+        for plan in plans:
+            plan.is_plain = plan.statement.kind is Kind.READ and not plan.statement.effects
+        errand = Errand(self.side.request(query(sql)), tuple(plans))
+        errand.texts = (sql,)
+        return errand
+
+    def does(self, sql: bytes, answer: bytes) -> Errand:
+        """A request is served."""
+        errand = self.errand(sql)
+        self.side.exchange.begin(errand.request)
+        self.side.hears(answer)
+        self.traces.note(self.belongings, errand, self.link)
+        return errand
+
+    def recalls(self, sql: bytes) -> tuple[list[bytes], Request | None] | None:
+        return self.traces.recall(self.belongings, self.errand(sql), self.link)
 
     @property
     def pins(self) -> set[PinReason]:
@@ -211,9 +234,61 @@ def test_the_last_inserts_id_is_given_to_another_connection(client: Client) -> N
 
 
 def test_no_warnings_of_somebody_elses_are_shown(client: Client) -> None:
-    plans = [client.plan(b"SHOW WARNINGS")]
-    first = client.traces.must_come_first(object(), client.belongings, plans, client.link)
-    assert first == [b"DO 0"]
+    assert client.recalls(b"SHOW WARNINGS") == ([b"DO 0"], None)
+
+
+def test_a_connection_that_nobody_else_has_had_knows_the_statement_before(client: Client) -> None:
+    client.does(b"UPDATE t SET a = 1", ok_packet(1, Ok(affected_rows=3), NEW))
+    assert client.recalls(b"SELECT ROW_COUNT()") is None
+    client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
+    assert client.recalls(b"SHOW WARNINGS") == ([b"DO 0"], None)
+
+
+def test_rows_changed_are_said_where_another_connection_is_asked(client: Client) -> None:
+    client.does(b"UPDATE t SET a = 1", ok_packet(1, Ok(affected_rows=3), NEW))
+    client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
+    asker = client.errand(b"SELECT ROW_COUNT() n")
+    assert client.traces.recall(client.belongings, asker, client.link) == ([b"DO 0"], None)
+    assert asker.request.executions[0].sql == b"SELECT IFNULL(3, 9223372036854775807) n"
+    client.does(b"CALL p()", OK)
+    client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
+    asker = client.errand(b"SELECT ROW_COUNT() n")
+    client.traces.recall(client.belongings, asker, client.link)
+    assert asker.request.executions[0].sql == b"SELECT ROW_COUNT() n"
+
+
+def test_a_read_is_repeated_where_another_connection_is_asked(client: Client) -> None:
+    read = client.does(b"SELECT 1 FROM t", ONE_ROW)
+    client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
+    assert client.recalls(b"SELECT FOUND_ROWS()") == ([b"DO 0"], read.request)
+    client.traces.note(client.belongings, read, None)
+    assert client.recalls(b"SHOW WARNINGS") == ([b"DO 0"], read.request)
+    client.does(b"SELECT @a", ONE_ROW)
+    client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
+    assert client.recalls(b"SELECT ROW_COUNT()") == ([b"DO 0", b"SELECT 1"], None)
+
+
+def test_a_read_that_was_answered_unread_is_repeated(client: Client) -> None:
+    client.does(b"UPDATE t SET a = 1", OK)
+    client.side.engine.answered(query(b"SELECT 1 FROM t"))
+    found = client.recalls(b"SELECT FOUND_ROWS()")
+    assert found is not None
+    assert found[1] is not None
+    assert found[1].executions[0].sql == b"SELECT 1 FROM t"
+
+
+def test_a_clients_number_is_ours(client: Client) -> None:
+    client.side.engine.number = 7
+    traces, belongings = client.traces, client.belongings
+    errand = client.errand(b"SELECT 1; SELECT CONNECTION_ID(), ';'")
+    texts = client.reader.read(b"SELECT 1; SELECT CONNECTION_ID(), ';'").texts
+    assert traces.restore(errand.request, errand.plans, texts, belongings)
+    said = b"SELECT 1; SELECT CAST(7 AS UNSIGNED) AS `CONNECTION_ID()`, ';'"
+    assert errand.request.executions[0].sql == said
+    plain = client.errand(b"SELECT 1")
+    assert not traces.restore(plain.request, plain.plans, [b"SELECT 1"], belongings)
+    assert traces.say_prepared(b"DO connection_ID()", belongings) == b"DO CAST(7 AS UNSIGNED)"
+    assert traces.say_prepared(b"SELECT ?", belongings) == b"SELECT ?"
 
 
 def test_a_cursor_pins_while_it_is_open(client: Client) -> None:

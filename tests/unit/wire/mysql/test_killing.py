@@ -1,10 +1,10 @@
-"""KILL and CONNECTION_ID() by the numbers that clients are told."""
+"""KILL by the numbers that clients are told."""
 
 from __future__ import annotations
 
 import pytest
 
-from proxy.wire.mysql.killing import Kill, is_kill, read_kill, with_id
+from proxy.wire.mysql.killing import Kill, is_kill, read_kill
 
 
 @pytest.mark.parametrize(
@@ -35,20 +35,3 @@ def test_kill_is_known_behind_comments(text: bytes) -> None:
 @pytest.mark.parametrize("text", [b"SELECT 'kill 1'", b"killing", b"", b"/* kill 1 */ SELECT 1"])
 def test_what_is_no_kill(text: bytes) -> None:
     assert not is_kill(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (b"SELECT CONNECTION_ID()", b"SELECT 5 AS `CONNECTION_ID()`"),
-        (b"select connection_id () as id;", b"SELECT 5 AS id"),
-        (b"SELECT CONNECTION_ID() `my id`", b"SELECT 5 AS `my id`"),
-        (b"\t\v Select Connection_Id()", b"SELECT 5 AS `Connection_Id()`"),
-        (b"", b""),
-        (b"UPDATE t SET a = CONNECTION_ID()", b"UPDATE t SET a = CONNECTION_ID()"),
-        (b"SELECT CONNECTION_ID() + 1", b"SELECT CONNECTION_ID() + 1"),
-        (b"SELECT 'CONNECTION_ID()'", b"SELECT 'CONNECTION_ID()'"),
-    ],
-)
-def test_id_is_the_one_that_the_client_was_told(text: bytes, said: bytes) -> None:
-    assert with_id(text, 5) == said
