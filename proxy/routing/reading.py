@@ -68,16 +68,21 @@ class Reader:
     def __len__(self) -> int:
         return len(self._known)
 
-    def read(self, sql: bytes) -> Reading:
-        """Say what a text asks for. Never raises: what is not understood is `UNREAD`."""
-        found = self._language.scan(sql)
+    def read(self, sql: bytes, modes: int = 0) -> Reading:
+        """Say what a text asks for. Never raises: what is not understood is `UNREAD`.
+
+        Args:
+            sql: As the client sent it.
+            modes: How its session has texts cut into tokens; see `Language.scan`.
+        """
+        found = self._language.scan(sql, modes)
         flags = found.flags
         if flags & NOT_SURE:
             return UNREADABLE
         clock = bool(flags & CLOCK)
         if flags & MULTI:
             texts = tuple(sql[start:stop] for start, stop in found.statements)
-            parts = [self.read(text) for text in texts]
+            parts = [self.read(text, modes) for text in texts]
             statements = tuple(part.statements[0] for part in parts)
             return Reading(statements, texts, clock=clock, hint=found.hint)
         statement = self.statement(found.fingerprint)

@@ -40,7 +40,7 @@ class Rewrite:
         self._text = text
         self._pattern = None if pattern is None else re.compile(pattern)
 
-    def apply(self, reader: Reader, sql: bytes) -> bytes:
+    def apply(self, reader: Reader, sql: bytes, modes: int = 0) -> bytes:
         """Say what is run in a statement's place; the same object: the statement itself."""
         if len(sql) > LONGEST:
             return self._failing()
@@ -50,7 +50,9 @@ class Rewrite:
             return self._failing()
         if new == sql:
             return sql
-        if _is_like(reader.read(new), reader.read(sql)) and _parameters(new) == _parameters(sql):
+        if _is_like(reader.read(new, modes), reader.read(sql, modes)) and (
+            _parameters(new) == _parameters(sql)
+        ):
             return new
         return self._failing()
 

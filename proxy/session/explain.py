@@ -52,7 +52,7 @@ def explain_route(
     services: Services, profile: Profile, asked: Execution, blocked: Reason | None
 ) -> Rows:
     """Say what is known of a statement, and what would be decided on it now."""
-    reading = services.reader.read(asked.sql or b"")
+    reading = services.reader.read(asked.sql or b"", profile.modes)
     scope = profile.scope
     plan = services.planner.plan(scope, reading.statements[0])
     hint = read_hint(reading.hint) if reading.hint else None

@@ -51,6 +51,7 @@ class Meaning:
         application: What it calls itself.
         shaping: The settings that may change a byte of a result.
         blocked: Why no read may leave the primary, whatever it is; None: one may.
+        modes: How its texts are cut into tokens; see `Language.scan`.
     """
 
     path: tuple[str, ...] | None
@@ -64,6 +65,7 @@ class Meaning:
     application: str
     shaping: Settings
     blocked: Reason | None = None
+    modes: int = 0
 
 
 class Moved(NamedTuple):

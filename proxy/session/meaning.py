@@ -30,11 +30,11 @@ def read(reader: Reader, profile: Profile, execution: Execution) -> Reading:
     prepared = execution.prepared
     if prepared is None:
         sql = execution.sql
-        return UNREADABLE if sql is None else reader.read(sql)
+        return UNREADABLE if sql is None else reader.read(sql, profile.modes)
     meaning = prepared.meaning
     if isinstance(meaning, Reading):
         return meaning
-    reading = reader.read(prepared.sql)
+    reading = reader.read(prepared.sql, profile.modes)
     prepared.meaning = reading
     return reading
 
@@ -103,7 +103,7 @@ def _plan_executed(
 ) -> Plan:
     """EXECUTE does what was prepared under its name."""
     body = profile.prepared_body(text)
-    statement = UNREAD if body is None else reader.read(body).statements[0]
+    statement = UNREAD if body is None else reader.read(body, profile.modes).statements[0]
     if planned.writes:
         statement = UNREAD  # its arguments call what may write
     found = planner.plan(profile.scope, statement)

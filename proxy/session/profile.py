@@ -48,6 +48,7 @@ class Profile:
         isolation: The level of its transactions, where they name none.
         blocked: Why no read of this session may leave the primary; None when one may.
         is_readable: Whether texts mean what they look like to us.
+        modes: How they are cut into tokens.
         sense: What prepared texts depend on; None where we can't tell what they mean.
         own: What it has set of the proxy itself.
         rules: Those that may speak of its statements; None: none does.
@@ -72,6 +73,7 @@ class Profile:
         "isolation",
         "late_levels",
         "levels",
+        "modes",
         "own",
         "protocol",
         "role",
@@ -134,6 +136,7 @@ class Profile:
         self.isolation = ""
         self.blocked: Reason | None = None
         self.is_readable = True
+        self.modes = 0
         self.sense: Sense | None = None
         self.fires_others = False
         self.own = Own() if own is None else own
@@ -262,6 +265,7 @@ class Profile:
     def _renew(self) -> None:
         meaning = self._grammar.understand(self.state.settings, self._defaults, self.user)
         self.is_readable = meaning.is_readable
+        self.modes = meaning.modes
         self.sense = meaning.sense
         self.fires_others = meaning.fires_others
         self.isolation = meaning.isolation

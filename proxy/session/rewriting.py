@@ -17,7 +17,7 @@ def rewrite(reader: Reader, planner: Planner, profile: Profile, sql: bytes) -> b
     rules = profile.rules
     if rules is None or not rules.may_rewrite or not profile.is_readable:
         return sql
-    statements = reader.read(sql).statements
+    statements = reader.read(sql, profile.modes).statements
     if len(statements) != 1 or statements[0].kind not in KINDS:
         return sql
     plan = planner.plan(profile.scope, statements[0])
@@ -25,4 +25,4 @@ def rewrite(reader: Reader, planner: Planner, profile: Profile, sql: bytes) -> b
     if rule is None or rule.rewrite is None:
         return sql
     rule.count.number += 1
-    return rule.rewrite.apply(reader, sql)
+    return rule.rewrite.apply(reader, sql, profile.modes)

@@ -19,8 +19,13 @@ from proxy.sql.statement import Statement
 class Language:
     """Turns texts into fingerprints, and fingerprints into statements."""
 
-    def scan(self, sql: bytes) -> Scan:
-        """Look at a request's text once."""
+    def scan(self, sql: bytes, modes: int = 0) -> Scan:
+        """Look at a request's text once.
+
+        Args:
+            sql: As the client sent it.
+            modes: How its session has texts cut into tokens, where that can be set.
+        """
         raise NotImplementedError
 
     def classify(self, fingerprint: bytes) -> Statement:
@@ -41,8 +46,8 @@ class Language:
 class PostgresLanguage(Language):
     """PostgreSQL's."""
 
-    def scan(self, sql: bytes) -> Scan:
-        """See `Language`."""
+    def scan(self, sql: bytes, modes: int = 0) -> Scan:
+        """See `Language`: what can be set makes texts unreadable."""
         return postgres_scanner.scan(sql)
 
     def classify(self, fingerprint: bytes) -> Statement:
@@ -58,17 +63,13 @@ class PostgresLanguage(Language):
 class MySQLLanguage(Language):
     """MySQL's and MariaDB's.
 
-    Args:
-        modes: Of `proxy.sql.mysql.scanner`, added up. One session's may change; statements made
-            from fingerprints do not depend on them.
+    Modes are those of `proxy.sql.mysql.scanner`, added up. Fingerprints, and the statements made
+    from them, mean the same in all of them.
     """
 
-    def __init__(self, modes: int = 0) -> None:
-        self._modes = modes
-
-    def scan(self, sql: bytes) -> Scan:
+    def scan(self, sql: bytes, modes: int = 0) -> Scan:
         """See `Language`."""
-        return mysql_scanner.scan(sql, self._modes)
+        return mysql_scanner.scan(sql, modes)
 
     def classify(self, fingerprint: bytes) -> Statement:
         """See `Language`."""

@@ -672,6 +672,31 @@ def sessions(app: MySQLApplication) -> Any:
     return crowd(app, 6, act)
 
 
+MODES = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT,HIGH_NOT_PRECEDENCE", "ANSI", "")
+CUT_BY_MODES = (
+    'SELECT "name" FROM items ORDER BY id',
+    "SELECT 'a\\' FROM items -- '",
+    "SELECT 'a\\', \"b\", 'c' FROM items WHERE id = 1",
+    'SELECT "a\' FROM items" FROM "items"',
+    "SELECT name || 'x' || n, NOT n BETWEEN 0 AND 1 FROM items ORDER BY id",
+    "SELECT MAX (n) FROM items",
+)
+
+
+def modes(app: MySQLApplication) -> Any:
+    """Two sessions say the same texts, and mean different things."""
+    found = []
+    with app.connect() as one, app.connect() as two:
+        items(one)
+        for number, mode in enumerate(MODES):
+            tell(one, f"SET SESSION sql_mode = '{mode}'")
+            tell(two, f"SET SESSION sql_mode = '{MODES[number - 1]}'")
+            for text in CUT_BY_MODES * 2:
+                found += [ask(one, text), ask(two, text)]
+            found += tell(one, "UPDATE items SET n = n + 1", 'SELECT ROW_COUNT() AS "n"')
+    return found
+
+
 def belongings(app: MySQLApplication) -> Any:
     """What stays on its connection: variables, temporary tables, locks, what is prepared in SQL."""
 
@@ -982,6 +1007,7 @@ TALKS: list[Talk] = [
     transactions,
     deadlock,
     sessions,
+    modes,
     belongings,
     locks,
     behind,

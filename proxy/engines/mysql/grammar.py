@@ -7,9 +7,11 @@ from typing import Final, final
 
 from proxy.engines.mysql.settings import (
     CHARSETS,
+    CUTTING_MODES,
     ISOLATIONS,
     SCHEMA,
     SHAPELESS,
+    UNICODE,
     UNREADABLE_CHARSETS,
     UNREADABLE_MODES,
     plain,
@@ -18,6 +20,7 @@ from proxy.routing.plan import Plan
 from proxy.session import grammar
 from proxy.session.grammar import Defaults, Meaning, Moved, OwnCommand, Settings
 from proxy.session.own import PREFIX
+from proxy.sql.mysql.scanner import ONE_BYTE
 from proxy.sql.mysql.session_commands import Scope, Set, read_command
 from proxy.sql.mysql.transaction_control import read_begin, read_end, read_savepoint
 from proxy.sql.statement import Kind
@@ -63,6 +66,8 @@ class MySQLGrammar(grammar.Grammar):
             application="",
             shaping=tuple([item for item in settings if item[0] not in SHAPELESS]),
             blocked=None if _commits_itself(made) else Reason.TRANSACTION,
+            modes=sum([CUTTING_MODES.get(mode, 0) for mode in modes])
+            + (0 if charset in UNICODE else ONE_BYTE),
         )
 
     def must_begin_anew(self, have: Settings, want: Settings) -> bool:

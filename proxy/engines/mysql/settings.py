@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from proxy.sql.mysql.scanner import ANSI_QUOTES, IGNORE_SPACE, NO_BACKSLASH_ESCAPES
+
 SCHEMA: Final = "schema"
 """The session's schema, by a name that no variable has."""
 
@@ -71,10 +73,18 @@ SHAPELESS: Final = frozenset(
 UNREADABLE_CHARSETS: Final = frozenset(("big5", "cp932", "gb18030", "gbk", "sjis"))
 """Character sets in which a byte below 128 may be the second half of a character."""
 
-UNREADABLE_MODES: Final = frozenset(
-    ("ansi", "ansi_quotes", "db2", "maxdb", "mssql", "no_backslash_escapes", "oracle", "postgresql")
-)
-"""SQL modes in which texts are cut otherwise than they are here."""
+UNREADABLE_MODES: Final = frozenset(("db2", "maxdb", "mssql", "oracle", "postgresql"))
+"""SQL modes of MariaDB's that have, or may have, a grammar of their own."""
+
+CUTTING_MODES: Final = {
+    "ansi_quotes": ANSI_QUOTES,
+    "no_backslash_escapes": NO_BACKSLASH_ESCAPES,
+    "ignore_space": IGNORE_SPACE,
+}
+"""SQL modes that decide where tokens end. Others make no difference to what is read and written:
+PIPES_AS_CONCAT and HIGH_NOT_PRECEDENCE, by which values are computed otherwise."""
+
+UNICODE: Final = frozenset(("utf8", "utf8mb3", "utf8mb4"))
 
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 

@@ -199,14 +199,14 @@ class MySQLTraces(traces.Traces):
             return False
         if not any(Effect.ASKS_NUMBER in plan.statement.effects for plan in plans):
             return False
-        values = _number_of(belongings)
-        return _say_instead(request, texts, [say_values(text, 0, values) for text in texts])
+        values, modes = _number_of(belongings), belongings.profile.modes
+        return _say_instead(request, texts, [say_values(text, modes, values) for text in texts])
 
     def say_prepared(self, sql: bytes, belongings: Belongings) -> bytes:
         """See the base: the same."""
         if b"onnection_id" not in sql.lower():
             return sql
-        return say_values(sql, 0, _number_of(belongings))
+        return say_values(sql, belongings.profile.modes, _number_of(belongings))
 
     def note(self, belongings: Belongings, errand: Errand, link: Link | None) -> None:
         """See the base."""
@@ -252,9 +252,9 @@ class MySQLTraces(traces.Traces):
         if recent.is_rows:
             return ([_CLEAR], recent.rows) if recent.rows is not None else ([_CLEAR, _ROW], None)
         if recent.count is not None and errand.request.is_one_text:
-            text = errand.texts[0]
+            text, modes = errand.texts[0], belongings.profile.modes
             values = {"row_count": f"IFNULL({recent.count}, {_LARGEST_NUMBER})"}  # of its own type
-            _say_instead(errand.request, errand.texts[:1], [say_values(text, 0, values)])
+            _say_instead(errand.request, errand.texts[:1], [say_values(text, modes, values)])
         return [_CLEAR], None
 
 

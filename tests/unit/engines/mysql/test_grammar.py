@@ -7,6 +7,7 @@ import pytest
 from proxy.engines.mysql.grammar import MySQLGrammar
 from proxy.engines.mysql.settings import plain, quote, quote_name, written
 from proxy.session.grammar import Defaults, Meaning
+from proxy.sql.mysql.scanner import ANSI_QUOTES, IGNORE_SPACE, NO_BACKSLASH_ESCAPES, ONE_BYTE
 from proxy.types import Reason
 
 GRAMMAR = MySQLGrammar()
@@ -56,26 +57,37 @@ def test_other_charsets_are_readable(charset: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("modes", "is_readable"),
+    ("modes", "read_by"),
     [
-        ("", True),
-        ("STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION", True),
-        ("ANSI_QUOTES", False),
-        ("STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES", False),
-        ("REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ANSI", False),
-        ("oracle", False),
+        ("", 0),
+        ("STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,PIPES_AS_CONCAT,HIGH_NOT_PRECEDENCE", 0),
+        ("ANSI_QUOTES", ANSI_QUOTES),
+        ("STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES", NO_BACKSLASH_ESCAPES),
+        (
+            "REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ANSI",
+            ANSI_QUOTES + IGNORE_SPACE,
+        ),
     ],
 )
-def test_modes_in_which_texts_are_cut_otherwise_are_unreadable(
-    modes: str, is_readable: bool
-) -> None:
-    assert understand(sql_mode=quote(modes)).is_readable is is_readable
+def test_texts_are_cut_as_the_sessions_modes_say(modes: str, read_by: int) -> None:
+    meaning = understand(sql_mode=quote(modes))
+    assert meaning.is_readable
+    assert meaning.modes == read_by
+
+
+def test_a_mode_with_a_grammar_of_its_own_is_unreadable() -> None:
+    assert not understand(sql_mode="'PIPES_AS_CONCAT,ANSI_QUOTES,ORACLE'").is_readable
+
+
+def test_bytes_of_other_charsets_are_not_taken_for_letters() -> None:
+    assert understand(character_set_client="'latin1'").modes == ONE_BYTE
+    assert understand(character_set_client="'utf8mb3'").modes == 0
 
 
 def test_a_servers_own_modes_count_where_none_is_set() -> None:
     defaults = Defaults({**DEFAULTS.settings, "sql_mode": "ansi_quotes"}, "")
-    assert not GRAMMAR.understand((), defaults, "ann").is_readable
-    assert GRAMMAR.understand((("sql_mode", "''"),), defaults, "ann").is_readable
+    assert GRAMMAR.understand((), defaults, "ann").modes == ANSI_QUOTES
+    assert GRAMMAR.understand((("sql_mode", "''"),), defaults, "ann").modes == 0
 
 
 @pytest.mark.parametrize("name", ["transaction_isolation", "tx_isolation"])

@@ -19,6 +19,7 @@ from proxy.session.ports import Link, Terms
 from proxy.session.profile import Profile
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.language import MySQLLanguage
+from proxy.sql.mysql.scanner import ANSI_QUOTES
 from proxy.sql.statement import Kind
 from proxy.types import PinReason, Token
 from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
@@ -139,7 +140,7 @@ def test_a_schema_that_was_dropped_is_none(client: Client) -> None:
 def test_what_a_server_says_in_the_middle_of_a_call_is_followed_too(client: Client) -> None:
     client.runs(b"CALL anything()", variable_change(b"sql_mode", b"ANSI_QUOTES"))
     assert client.said_of("sql_mode") == "'ANSI_QUOTES'"
-    assert not client.belongings.profile.is_readable
+    assert client.belongings.profile.modes == ANSI_QUOTES
 
 
 def test_autocommit_is_said_in_our_own_words_too(client: Client) -> None:

@@ -6,7 +6,7 @@ from proxy.routing.reading import UNREADABLE, Reader
 from proxy.sql.digest import digest, shown
 from proxy.sql.hints import read_hint
 from proxy.sql.language import MySQLLanguage
-from proxy.sql.mysql.scanner import ANSI_QUOTES
+from proxy.sql.mysql.scanner import ANSI_QUOTES, NO_BACKSLASH_ESCAPES
 from proxy.sql.statement import Kind
 from proxy.types import Consistency
 
@@ -35,10 +35,17 @@ def test_statements_are_kept_whatever_the_values() -> None:
     assert reader.read(b"select * from t  where a = 0x1F").statements[0] is first
 
 
-def test_modes_are_the_languages() -> None:
-    reader = Reader(language=MySQLLanguage(ANSI_QUOTES))
-    (statement,) = reader.read(b'SELECT * FROM "T"').statements
-    assert {name.name for name in statement.reads} == {"T"}
+def test_a_text_is_read_by_its_sessions_modes() -> None:
+    reader = Reader(language=MySQLLanguage())
+    text = b'SELECT "T".a FROM "T"; SELECT "T"'
+    first, second = reader.read(text, ANSI_QUOTES).statements
+    assert {name.name for name in first.reads} == {"T"}
+    assert second.kind is Kind.READ
+    plain, other = reader.read(text).statements
+    assert plain.kind is Kind.OPAQUE
+    assert other is not second
+    assert reader.read(b"SELECT 'a\\' FROM t", NO_BACKSLASH_ESCAPES).statements[0].reads
+    assert reader.read(b"SELECT 'a\\' FROM t") is UNREADABLE
 
 
 def test_nothing_a_literal_says_depends_on_the_clock() -> None:
