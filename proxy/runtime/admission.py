@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.session.ports import Terms
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import PoolMode, RepeatableRead
+from proxy.settings.values import PoolMode, RepeatableRead, Transactions
 from proxy.types import PinReason
 
 
@@ -17,6 +17,8 @@ def terms_of(settings: ServerGroup, user: str) -> Terms:
 
 def late_levels(settings: ServerGroup) -> frozenset[str]:
     """The levels of isolation at which a transaction may be begun late."""
+    if settings.transactions is not Transactions.LATE:
+        return frozenset()
     if settings.repeatable_read is RepeatableRead.VERSIONED:
         return frozenset(("read committed", "repeatable read"))
     return frozenset(("read committed",))

@@ -157,7 +157,9 @@ class Conversation(ABC):
         if late is None:
             return answer
         late.has_read = True
-        return self.services.dialect.with_status(answer, self.status)
+        return self.services.dialect.with_status(
+            answer, self.status, begins_itself=self.profile.begins_itself
+        )
 
     def sees(self, errand: Errand, now: float) -> bool:
         """Take a read into its transaction's snapshot, if it has one; False: it is of another."""

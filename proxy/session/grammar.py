@@ -52,6 +52,8 @@ class Meaning:
         shaping: The settings that may change a byte of a result.
         blocked: Why no read may leave the primary, whatever it is; None: one may.
         modes: How its texts are cut into tokens; see `Language.scan`.
+        alone: The setting by which each statement is a transaction, where it has set that a
+            transaction begins by itself; else None.
     """
 
     path: tuple[str, ...] | None
@@ -66,6 +68,7 @@ class Meaning:
     shaping: Settings
     blocked: Reason | None = None
     modes: int = 0
+    alone: tuple[str, str] | None = None
 
 
 class Moved(NamedTuple):
@@ -147,6 +150,11 @@ class Grammar(ABC):
     @abstractmethod
     def read_begin(self, text: bytes) -> Begin | None:
         """Read what begins a transaction; None: it does not, or says something unusual."""
+
+    @property
+    def begins_itself(self) -> Begin:
+        """What begins a transaction where one would begin by itself."""
+        raise NotImplementedError
 
     @abstractmethod
     def read_end(self, text: bytes) -> bool | None:

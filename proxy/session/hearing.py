@@ -78,7 +78,9 @@ def _as_in_block(session: Conversation, link: Link, passed: bytes) -> bytes:
         return passed
     if link.exchange.error is not None:
         late.fail()
-    return session.services.dialect.with_status(passed, late.status)
+    return session.services.dialect.with_status(
+        passed, late.status, begins_itself=session.profile.begins_itself
+    )
 
 
 def go_on(session: Conversation, link: Link) -> None:

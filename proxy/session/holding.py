@@ -27,7 +27,11 @@ def hold(session: Conversation, errand: Errand) -> Errand | None:
     """
     late = session.late
     if late is None:
-        return _begin(session, errand) if _may_begin(session, errand) else errand
+        if _may_begin(session, errand):
+            return _begin(session, errand)
+        if session.profile.begins_itself and session.services.late_begin:
+            _begin_by_read(session, errand)
+        return errand
     if _answer_held(session, late, errand):
         return None
     _judge(session, late, errand)
@@ -73,6 +77,24 @@ def _begin(session: Conversation, errand: Errand) -> Errand | None:
     session.late = late
     session.shell.write(session.services.dialect.said(first, begin.tag, session.status))
     return rest
+
+
+def _begin_by_read(session: Conversation, errand: Errand) -> None:
+    """Keep a transaction that begins by itself, if what it begins with may be served beside it.
+
+    What reads no table does not begin one.
+    """
+    profile = session.profile
+    if len(errand.plans) != 1 or not errand.plans[0].statement.reads:
+        return
+    is_one = profile.isolation == _ONE_SNAPSHOT
+    if profile.isolation not in profile.late_levels or (is_one and errand.terms is not None):
+        return
+    grammar = session.grammar
+    late = Late(grammar.begins_itself, one_snapshot=is_one, fails_whole=grammar.fails_whole)
+    _judge(session, late, errand)
+    if errand.beside:
+        session.late = late
 
 
 def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:

@@ -224,8 +224,14 @@ class Dialect(ABC):
         """The end of an answer that was kept back until the commit behind it was answered."""
 
     @abstractmethod
-    def with_status(self, reply: bytes, status: int) -> bytes:
-        """A whole reply, with another transaction status in the server's last word."""
+    def with_status(self, reply: bytes, status: int, *, begins_itself: bool = False) -> bytes:
+        """A whole reply, with another transaction status in the server's last word.
+
+        Args:
+            reply: From a connection on which each statement was a transaction.
+            status: The client's.
+            begins_itself: Whether its transactions begin by themselves.
+        """
 
     @abstractmethod
     def said(self, request: Request, tag: bytes, status: int) -> bytes:

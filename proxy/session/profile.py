@@ -54,6 +54,8 @@ class Profile:
         rules: Those that may speak of its statements; None: none does.
         is_ruled: Whether anything but the strong contract may count for its statements.
         fires_others: Whether changes set off other triggers than the catalog says.
+        begins_itself: Whether a transaction begins by itself, where none is open.
+        alone: What a connection must be like on which a statement is a transaction by itself.
     """
 
     __slots__ = (
@@ -65,6 +67,8 @@ class Profile:
         "_planner",
         "_policy",
         "_terms",
+        "alone",
+        "begins_itself",
         "blocked",
         "context",
         "database",
@@ -139,6 +143,8 @@ class Profile:
         self.modes = 0
         self.sense: Sense | None = None
         self.fires_others = False
+        self.begins_itself = False
+        self.alone = startup
         self.own = Own() if own is None else own
         self.rules: Candidates | None = None
         self._client = client
@@ -271,6 +277,12 @@ class Profile:
         self.isolation = meaning.isolation
         self.role = meaning.role
         self.blocked = meaning.blocked
+        self.begins_itself = meaning.alone is not None
+        self.alone = self.state
+        if meaning.alone is not None:
+            self.alone = self.state.with_setting(*meaning.alone)
+            if self.isolation not in self.late_levels:
+                self.blocked = Reason.TRANSACTION
         if meaning.path is None:
             self.blocked = Reason.SETTINGS
         elif self.blocked is None and self.isolation not in self.levels:

@@ -296,7 +296,7 @@ def _way_back(errand: Errand) -> list[bytes]:
 
 def _changes(session: Conversation, errand: Errand, link: Link) -> bytes | None:
     """Say what makes a connection's session the client's; None: it is, or can't be changed."""
-    state = session.profile.state
+    state = session.profile.alone if errand.beside else session.profile.state
     commands = _way_back(errand)
     if commands:
         return session.services.dialect.together(

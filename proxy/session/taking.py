@@ -113,7 +113,7 @@ def _rest(session: Conversation) -> None:
     belongings = session.belongings
     if (
         session.link is None
-        and (session.late is None or session.late.bears_ready_answers)
+        and _bears_ready_answers(session)
         and session.floor is None
         and not session.intake.is_skipping
         and not session.is_slow
@@ -124,6 +124,12 @@ def _rest(session: Conversation) -> None:
     belongings.forget_named_elsewhere()
     if session.notices:
         tell_notices(session)
+
+
+def _bears_ready_answers(session: Conversation) -> bool:
+    """Whether a read needs no transaction that is still to be begun, and no look at an open one."""
+    late = session.late
+    return not session.profile.begins_itself if late is None else late.bears_ready_answers
 
 
 def tell_notices(session: Conversation) -> None:
@@ -283,7 +289,8 @@ def send_its_way(session: Conversation, errand: Errand) -> None:
         reason = errand.terms.to_primary
         if reason is not None and session.late is not None and session.late.seen is not None:
             errand.beside = False  # there it would be of another snapshot
-    if session.late is not None and not errand.beside:
+    begins = session.late is not None or session.profile.begins_itself
+    if begins and not errand.beside:
         reason = reason or _TRANSACTION
     if reason is None:
         errand.fast = errand.plans[0]

@@ -128,7 +128,8 @@ def step_out(session: Conversation) -> None:
 def _acquire(session: Conversation, errand: Errand, server: Server) -> None:
     errand.server = server
     pool = session.services.pool(server, session.profile)
-    link = pool.try_acquire(session.profile.state, session.belongings.sequences)
+    state = session.profile.alone if errand.beside else session.profile.state
+    link = pool.try_acquire(state, session.belongings.sequences)
     if link is not None:
         arrive(session, errand, link)
         return

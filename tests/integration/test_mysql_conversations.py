@@ -49,7 +49,7 @@ def ways(
     folder = tmp_path_factory.mktemp("proxy")
     with (
         application(cluster) as direct,
-        mysql_proxy(folder, cluster, default_pool_size=2) as proxy,
+        mysql_proxy(folder, cluster, default_pool_size=2, repeatable_read="versioned") as proxy,
     ):
         yield direct, direct.at(proxy.port)
 
@@ -622,6 +622,40 @@ def transactions(app: MySQLApplication) -> Any:
         return found
 
 
+def without_autocommit(app: MySQLApplication) -> Any:
+    """Transactions that begin by themselves, and what ends them."""
+    found: list[Any] = []
+    options = app.options(use_pure=True, autocommit=False)
+    count = "SELECT COUNT(*) FROM items"
+    with app.connect() as two, mysql.connector.connect(**options) as one:
+        items(two)
+        cursor = one.cursor()
+
+        def say(*statements: str) -> None:
+            for sql in statements:
+                found.append(heard(lambda sql=sql: cursor.execute(sql)))  # type: ignore[misc]
+                found.append(cursor.fetchall() if cursor.with_rows else cursor.rowcount)
+                found.append(one.in_transaction)
+
+        for level in ("READ COMMITTED", "REPEATABLE READ"):
+            say(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+            say("SELECT 1", count, count, "SELECT 1", "COMMIT", count, "ROLLBACK", "COMMIT", count)
+            found += tell(two, "INSERT INTO items (name) VALUES ('other')")
+            say("ROLLBACK", count, "INSERT INTO items (name) VALUES ('mine')", count)
+            found += tell(two, count)
+            say("ROLLBACK", count, "SAVEPOINT s", "DELETE FROM items", "ROLLBACK TO s", count)
+            say("COMMIT AND CHAIN", count, "COMMIT", count, "SET autocommit = 1", count)
+            say("SET autocommit = 0", count, "START TRANSACTION READ ONLY", count)
+            say("DELETE FROM items", "COMMIT", count, "CREATE TABLE IF NOT EXISTS more (a INT)")
+            say(count, "SELECT COUNT(*) FROM items FOR UPDATE", "ROLLBACK", count)
+            say("LOCK TABLES items READ", count, "UNLOCK TABLES", count, "ROLLBACK")
+            say("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED", count, "ROLLBACK", count)
+            say("SELECT nothing FROM items", count, "ROLLBACK", "XA START 'x'", "COMMIT")
+            say("INSERT INTO items (name) VALUES ('xa')", "XA END 'x'", "XA PREPARE 'x'")
+            say("XA COMMIT 'x'", count, "DELETE FROM items WHERE id > 3", "COMMIT")
+    return found
+
+
 def deadlock(app: MySQLApplication) -> Any:
     with app.connect() as one, app.connect() as two:
         items(one)
@@ -1005,6 +1039,7 @@ TALKS: list[Talk] = [
     cursors,
     binary_log,
     transactions,
+    without_autocommit,
     deadlock,
     sessions,
     modes,

@@ -18,7 +18,7 @@ from proxy.types import Position
 from proxy.wire import exchange as wire
 from proxy.wire.exchange import Heard
 from proxy.wire.mysql import commands, requests
-from proxy.wire.mysql.capabilities import STATUS_IN_TRANS
+from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT, STATUS_IN_TRANS
 from proxy.wire.mysql.codec import HEADER
 from proxy.wire.mysql.errors import error_packet
 from proxy.wire.mysql.exchange import ANEW, SEPARATOR, Exchange
@@ -154,12 +154,14 @@ class MySQLDialect(Dialect):
         """See the base."""
         return reply if reply[HEADER : HEADER + 1] == bytes((ERROR,)) or not end else end
 
-    def with_status(self, reply: bytes, status: int) -> bytes:
+    def with_status(self, reply: bytes, status: int, *, begins_itself: bool = False) -> bytes:
         """See the base. The last packet of what only reads is found from behind."""
         start = _start_of_end(reply)
         if start < 0:
             return reply
         given, taken = (0, STATUS_IN_TRANS) if status == IDLE else (STATUS_IN_TRANS, 0)
+        if begins_itself:
+            taken |= STATUS_AUTOCOMMIT
         return reply[:start] + with_status(reply[start:], given, taken)
 
     def said(self, request: Request, tag: bytes, status: int) -> bytes:

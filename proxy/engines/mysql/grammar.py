@@ -15,6 +15,7 @@ from proxy.engines.mysql.settings import (
     UNREADABLE_CHARSETS,
     UNREADABLE_MODES,
     plain,
+    quote,
 )
 from proxy.routing.plan import Plan
 from proxy.session import grammar
@@ -25,11 +26,14 @@ from proxy.sql.mysql.session_commands import Scope, Set, read_command
 from proxy.sql.mysql.transaction_control import read_begin, read_end, read_savepoint
 from proxy.sql.statement import Kind
 from proxy.sql.transaction_control import Begin
-from proxy.types import Reason
 from proxy.wire.prepared import Sense
 
 _CONSTANTS: Final = frozenset(("sql_mode", *CHARSETS))
 """What texts depend on when they are prepared; their schema is fixed then, too."""
+
+_ALONE: Final = ("autocommit", quote("ON"))
+
+_BEGIN: Final = Begin(b"START TRANSACTION", b"BEGIN")
 
 _MOVES: Final = frozenset((Kind.SET, Kind.USE, Kind.SET_LOCAL, Kind.DISCARD, Kind.RESET))
 
@@ -65,7 +69,7 @@ class MySQLGrammar(grammar.Grammar):
             fires_others=plain(made.get("foreign_key_checks"), "on") in ("off", "0"),
             application="",
             shaping=tuple([item for item in settings if item[0] not in SHAPELESS]),
-            blocked=None if _commits_itself(made) else Reason.TRANSACTION,
+            alone=None if _commits_itself(made, begun) else _ALONE,
             modes=sum([CUTTING_MODES.get(mode, 0) for mode in modes])
             + (0 if charset in UNICODE else ONE_BYTE),
         )
@@ -102,6 +106,11 @@ class MySQLGrammar(grammar.Grammar):
             return None
         return Begin(text, b"BEGIN")
 
+    @property
+    def begins_itself(self) -> Begin:
+        """See the base: autocommit is off."""
+        return _BEGIN
+
     def read_end(self, text: bytes) -> bool | None:
         """See the base."""
         found = read_end(text)
@@ -135,9 +144,9 @@ class MySQLGrammar(grammar.Grammar):
         return None
 
 
-def _commits_itself(settings: Mapping[str, str]) -> bool:
+def _commits_itself(settings: Mapping[str, str], begun: Mapping[str, str]) -> bool:
     """Whether each statement is a transaction, where none is begun."""
-    return plain(settings.get("autocommit"), "on") in ("on", "1")
+    return plain(settings.get("autocommit"), begun.get("autocommit", "on")) in ("on", "1")
 
 
 def _schema(settings: Mapping[str, str]) -> str:

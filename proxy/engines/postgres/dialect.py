@@ -90,7 +90,7 @@ class PostgresDialect(Dialect):
         """The end of an answer, behind a commit."""
         return dialect.closed(end, reply, heard)
 
-    def with_status(self, reply: bytes, status: int) -> bytes:
+    def with_status(self, reply: bytes, status: int, *, begins_itself: bool = False) -> bytes:
         """A reply with another status at its end."""
         return dialect.with_status(reply, status)
 

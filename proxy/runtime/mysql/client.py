@@ -21,7 +21,12 @@ from proxy.session.session import Session
 from proxy.wire import requests
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.authentication import Authenticated, Claim, authenticate
-from proxy.wire.mysql.capabilities import COMPRESS, PLUGIN_AUTH, ZSTD_COMPRESSION
+from proxy.wire.mysql.capabilities import (
+    COMPRESS,
+    PLUGIN_AUTH,
+    STATUS_AUTOCOMMIT,
+    ZSTD_COMPRESSION,
+)
 from proxy.wire.mysql.client_engine import ClientEngine
 from proxy.wire.mysql.codec import HEADER, payload
 from proxy.wire.mysql.compression import Compression, agreed_algorithm
@@ -160,6 +165,8 @@ class MySQLClient(ClientConnection):
         engine = ClientEngine(library, agreed, LARGEST)
         engine.number = self.number
         engine.kill = self._kill
+        if profile.begins_itself:
+            engine.status &= ~STATUS_AUTOCOMMIT
         session = Session(service, self, engine, profile, logins.terms(self.user), service.traces)
         self.write(ok_packet(turns.next_id, Ok(status=engine.status), agreed))
         self._turns = None

@@ -121,7 +121,8 @@ class Logins:
             nonce=bytes(secrets.choice(range(1, 128)) for _ in range(NONCE_SIZE)),
             capabilities=offer(welcome.capabilities),
             charset=welcome.charset,
-            status=_AUTOCOMMIT,
+            # MySQL always says so at first; drivers that believe MariaDB's word say no SET.
+            status=_AUTOCOMMIT & (welcome.ok.status if welcome.is_mariadb else _AUTOCOMMIT),
             plugin=plugin,
         )
 

@@ -61,9 +61,8 @@ _SHAPING: Final = (
     *("sql_auto_is_null", "sql_mode", "sql_select_limit", "system_time_zone", "time_zone"),
 )
 _PROBE: Final = (
-    "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only, @@sql_mode, @@%s, SHA2(CONCAT_WS(';', "
-    + ", ".join(f"@@{name}" for name in _SHAPING)
-    + "), 256)"
+    "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only, @@sql_mode, @@%s, @@autocommit, "
+    "SHA2(CONCAT_WS(';', " + ", ".join(f"@@{name}" for name in _SHAPING) + "), 256)"
 )
 """What is asked of each new connection: its role, and the defaults that shape results."""
 
@@ -210,8 +209,13 @@ async def open_connection(
         if isinstance(error, OSError):
             raise ServerLost(f"server {server.name} can't be reached: {error}") from None
         raise
-    is_read_only, modes, level, shape = ((it or b"").decode() for it in rows[-1])
-    begun = {"sql_mode": modes, "isolation": level, "character_set_client": "utf8mb4"}
+    is_read_only, modes, level, commits, shape = ((it or b"").decode() for it in rows[-1])
+    begun = {
+        "sql_mode": modes,
+        "isolation": level,
+        "autocommit": commits,
+        "character_set_client": "utf8mb4",
+    }
     connection.facts = Facts(is_read_only != "0", began_at, begun, shape, 0)
     connection.shape = shape
     connection.exchange = exchange

@@ -128,6 +128,9 @@ def test_the_end_of_every_reply_can_say_that_a_transaction_is_open(reply: bytes)
     assert same == before
     assert read_ok(changed).status == read_ok(end).status | STATUS_IN_TRANS
     assert DIALECT.with_status(said, IDLE) == reply
+    alone = DIALECT.with_status(reply, IN_TRANSACTION, begins_itself=True)
+    assert alone != said
+    assert DIALECT.with_status(alone, IN_TRANSACTION) == alone
 
 
 def test_an_error_has_no_status() -> None:

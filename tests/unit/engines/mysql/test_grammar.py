@@ -8,7 +8,6 @@ from proxy.engines.mysql.grammar import MySQLGrammar
 from proxy.engines.mysql.settings import plain, quote, quote_name, written
 from proxy.session.grammar import Defaults, Meaning
 from proxy.sql.mysql.scanner import ANSI_QUOTES, IGNORE_SPACE, NO_BACKSLASH_ESCAPES, ONE_BYTE
-from proxy.types import Reason
 
 GRAMMAR = MySQLGrammar()
 DEFAULTS = Defaults(
@@ -97,12 +96,18 @@ def test_the_level_of_isolation_is_told_by_either_name(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["OFF", "'OFF'", "0"])
 def test_without_autocommit_every_statement_is_in_a_transaction(value: str) -> None:
-    assert understand(autocommit=value).blocked is Reason.TRANSACTION
+    assert understand(autocommit=value).alone == ("autocommit", "'ON'")
 
 
 @pytest.mark.parametrize("value", ["ON", "'ON'", "1"])
-def test_with_autocommit_reads_may_leave_the_primary(value: str) -> None:
-    assert understand(autocommit=value).blocked is None
+def test_with_autocommit_every_statement_is_one(value: str) -> None:
+    assert understand(autocommit=value).alone is None
+
+
+def test_a_servers_own_autocommit_counts_where_none_is_set() -> None:
+    defaults = Defaults({**DEFAULTS.settings, "autocommit": "0"}, "")
+    assert GRAMMAR.understand((), defaults, "ann").alone is not None
+    assert GRAMMAR.understand((("autocommit", "'ON'"),), defaults, "ann").alone is None
 
 
 def test_unchecked_foreign_keys_set_off_other_things() -> None:
