@@ -118,7 +118,7 @@ def _settle_mark(session: Conversation, errand: Errand, exchange: Exchange) -> N
     if mark is not None:
         errand.mark = None
         committed = consequences.has_committed(errand.plans, exchange)
-        if committed and not session.traces.is_replicated(session.belongings):
+        if committed and not session.traces.is_replicated(session.belongings, exchange):
             session.services.keep(mark)
         else:
             dialect = session.services.dialect

@@ -14,6 +14,7 @@ from proxy.session.belongings import Belongings
 from proxy.session.errand import Errand
 from proxy.session.ports import Link
 from proxy.sql.statement import Statement
+from proxy.wire.exchange import Exchange
 from proxy.wire.requests import Request
 
 
@@ -24,8 +25,13 @@ class Traces(ABC):
     def apply(self, belongings: Belongings, link: Link, statement: Statement, text: bytes) -> None:
         """Take in what a statement that succeeded has left behind, on both sides."""
 
-    def is_replicated(self, belongings: Belongings) -> bool:
-        """Tell whether replicas will ever hear of what a session commits now."""
+    def is_replicated(self, belongings: Belongings, exchange: Exchange) -> bool:
+        """Tell whether replicas will ever hear of what a session has committed just now.
+
+        Args:
+            belongings: Of the session, before the answer has been taken in.
+            exchange: Has the answer.
+        """
         return True
 
     @abstractmethod

@@ -24,6 +24,7 @@ from proxy.session.state import UNTOUCHED
 from proxy.sql.mysql.instead import say_values
 from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import PinReason, Reason
+from proxy.wire import exchange as exchanges
 from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
 from proxy.wire.mysql.client_engine import ClientEngine
 from proxy.wire.mysql.exchange import Exchange
@@ -138,8 +139,15 @@ class MySQLTraces(traces.Traces):
         link.state = UNTOUCHED.with_setting(SCHEMA, schema)
         _follow_autocommit(belongings, profile.state.get("autocommit") or "ON")
 
-    def is_replicated(self, belongings: Belongings) -> bool:
-        """See the base: sql_log_bin can't be changed while a transaction is open."""
+    def is_replicated(self, belongings: Belongings, exchange: exchanges.Exchange) -> bool:
+        """See the base: sql_log_bin can't be changed while a transaction is open.
+
+        A procedure that sets it, and sets it back, is given away by the server, which names every
+        variable that was set, whatever it is now.
+        """
+        own = cast(Exchange, exchange)
+        if any(name.lower() == b"sql_log_bin" for name, _ in own.tracked.variables):
+            return False
         return plain(belongings.profile.state.get("sql_log_bin"), "on") in ("on", "1")
 
     def failed(self, belongings: Belongings, link: Link) -> None:

@@ -313,3 +313,16 @@ def test_a_reset_makes_the_session_as_at_login(client: Client) -> None:
     assert client.belongings.last_id == 0
     assert client.side.engine.status & STATUS_AUTOCOMMIT
     assert client.side.request(execute(1)).refusal is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_replicated"),
+    [(b"sql_log_bin", b"OFF", False), (b"sql_log_bin", b"ON", False), (b"sql_mode", b"", True)],
+)
+def test_replicas_do_not_hear_of_a_statement_that_set_the_log_off_and_on(
+    client: Client, name: bytes, value: bytes, is_replicated: bool
+) -> None:
+    change = variable_change(name, value)
+    client.side.runs(query(b"CALL p()"), ok_packet(1, Ok(changes=[change]), NEW))
+    exchange = client.side.exchange
+    assert client.traces.is_replicated(client.belongings, exchange) is is_replicated
