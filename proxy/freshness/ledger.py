@@ -167,11 +167,18 @@ class Ledger:
             self._changes += 1
         return mark
 
-    def commit(self, mark: Mark, position: Position | None = None) -> None:
+    def commit(
+        self,
+        mark: Mark,
+        changed: frozenset[Table] | None = None,
+        position: Position | None = None,
+    ) -> None:
         """Note that the server acknowledged a commit; call it before the client hears of it.
 
         Args:
-            mark: The commit's.
+            mark: What was announced.
+            changed: What the commit did change, where that is known by now to be less. As long as
+                it is not, its mark stays: it may be committed long after the client has heard.
             position: Where it is in the primary's log, if the server has said so with its
                 acknowledgement; None: it is asked for when somebody wants to know.
         """
@@ -179,7 +186,8 @@ class Ledger:
             position = None  # of a history that has ended
         mark.become(COMMITTED)
         self._release(mark)
-        mark.number = self._publish(mark.tables, mark.token, position)
+        tables = mark.tables if changed is None else changed
+        mark.number = self._publish(tables, mark.token, position)
 
     def rollback(self, mark: Mark) -> None:
         """Note that the server refused a commit or undid it: what was cached is valid again."""

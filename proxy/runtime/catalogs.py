@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from time import monotonic
-from typing import Any, final
+from typing import Any, Protocol, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
+from proxy.freshness.tally import Tally
 from proxy.freshness.watch import Counters, Watch
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import GroupMetrics
@@ -17,11 +18,21 @@ from proxy.runtime.engine import Engine
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import OutOfBand
 from proxy.sql.lineage import Lineage
-from proxy.topology.catalogs import CatalogKeeper
+from proxy.topology.catalogs import CatalogKeeper, Rows
 from proxy.topology.group import Group
 from proxy.types import Table, Token
 
 log = Logger("catalogs")
+
+
+class Question(Protocol):
+    """Somebody who wants to know what a commit has changed, which has been acknowledged."""
+
+    def answer(self, tallies: Sequence[Tally], uncounted: frozenset[Table]) -> None:
+        """It changed no definition, and these were taken since; of some tables they tell late."""
+
+    def give_up(self) -> None:
+        """Nobody can tell."""
 
 
 @final
@@ -32,6 +43,7 @@ class Catalogs:
         "_counted",
         "_engine",
         "_group",
+        "_inquired",
         "_keepers",
         "_known",
         "_ledger",
@@ -39,8 +51,10 @@ class Catalogs:
         "_new_token",
         "_oids",
         "_planner",
+        "_questions",
         "_replaced",
         "_settings",
+        "_tallies",
         "_tasks",
         "_used_at",
         "_watches",
@@ -69,6 +83,9 @@ class Catalogs:
         self._keepers: dict[str, CatalogKeeper] = {}
         self._known: dict[str, Lineage] = {}
         self._watches: dict[str, Watch] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._questions: dict[str, list[Question]] = {}
+        self._inquired: dict[str, list[Question]] = {}  # that are being looked for
         self._counted: set[str] = set()  # databases with a history: what rises in them is foreign
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._used_at: dict[str, float] = {}
@@ -138,6 +155,19 @@ class Catalogs:
         if watch is not None:
             watch.wrote(table, rows)
 
+    def tally(self, database: str) -> Tally | None:
+        """What may be compared afterwards with what is about to be run; None: nothing."""
+        return self._tallies.get(database)
+
+    def ask(self, database: str, question: Question) -> None:
+        """Find out what a commit has changed, which was acknowledged just now."""
+        keeper = self._keepers.get(database)
+        if keeper is None:
+            question.give_up()
+            return
+        self._questions.setdefault(database, []).append(question)
+        keeper.ask()
+
     def close(self) -> None:
         """Stop."""
         for task in self._tasks.values():
@@ -184,6 +214,9 @@ class Catalogs:
     def _forget(self, database: str) -> None:
         for known in (self._keepers, self._known, self._watches, self._oids, self._used_at):
             known.pop(database, None)
+        self._tallies.pop(database, None)
+        self.inquires(database)
+        self.give_up(database)
         self._tasks.pop(database, None)
         self._counted.discard(database)
 
@@ -197,24 +230,61 @@ class Catalogs:
         self._planner.distrust(database)
         self._ledger.foreign_commit([schema_of(EVERY_DATABASE)], self._new_token())
 
-    def counted(self, database: str, rows: Iterable[tuple[int, int, int]]) -> None:
+    def counted(self, database: str, rows: Rows) -> None:
         """Compare the servers' counters with what we wrote, and count what is foreign."""
-        catalog = self._known.get(database)
-        if catalog is None:
-            return
-        sample: dict[Table, Counters] = {}
-        for oid, written, files in rows:
-            for table in catalog.roots(oid):
-                before = sample.get(table, Counters(0, 0))
-                sample[table] = Counters(before.rows + written, hash((before.files, files)))
+        sample = self._sample(database, rows)
         foreign = self._watches[database].compare(sample, self._ledger.is_pending)
         if not foreign:
             return
         self._ledger.foreign_commit(foreign, self._new_token())
         if database in self._counted:
+            catalog = self._known[database]
             for table in foreign:
                 self._metrics.foreign_writes.count(catalog.name_of(table.oid))
         self._counted.add(database)
+
+    def _sample(self, database: str, rows: Rows) -> dict[Table, Counters]:
+        """Sum up what is counted by the table that it counts for."""
+        sample: dict[Table, Counters] = {}
+        for oid, written, files in rows:
+            for table in self._known[database].roots(oid):
+                before = sample.get(table, Counters(0, 0))
+                sample[table] = Counters(before.rows + written, hash((before.files, files)))
+        return sample
+
+    def tallied(self, database: str, era: Hashable, rows: Rows | None) -> None:
+        """Keep what commits to come will be compared with."""
+        if era is None:
+            self._tallies.pop(database, None)
+        else:
+            self._tallies[database] = self._make_tally(database, era, rows)
+
+    def _make_tally(self, database: str, era: Hashable, rows: Rows | None) -> Tally:
+        return Tally(era, None if rows is None else self._sample(database, rows))
+
+    def inquires(self, database: str) -> bool:
+        """Tell whether anything is asked, and note that it is being looked for."""
+        questions = self._questions.pop(database, [])
+        self._inquired[database] = self._inquired.pop(database, []) + questions
+        return bool(questions)
+
+    def answer(
+        self,
+        database: str,
+        era: Hashable,
+        samples: Sequence[Rows | None],
+        uncounted: Iterable[int],
+    ) -> None:
+        """Say what has been written."""
+        tallies = [self._make_tally(database, era, rows) for rows in samples]
+        others = self._sample(database, [(oid, 0, 0) for oid in uncounted])
+        for question in self._inquired.pop(database, ()):
+            question.answer(tallies, frozenset(others))
+
+    def give_up(self, database: str) -> None:
+        """Say that it can't be told."""
+        for question in self._inquired.pop(database, ()):
+            question.give_up()
 
 
 def _ended(task: asyncio.Task[Any]) -> None:

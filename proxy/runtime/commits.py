@@ -1,24 +1,26 @@
 """Commits on their way: announced before they are sent, settled by what became of them.
 
 The ledger decides what a mark means. Here is who holds it, what happens to it when the catalog or
-the epoch changes under it, and the search for the outcome of one whose connection broke.
+the epoch changes under it, the search for the outcome of one whose connection broke, and what is
+asked of the server afterwards where nobody could tell what would be written.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.mark import LOST, Mark
+from proxy.freshness.mark import LOST, VOID, Mark
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
+from proxy.freshness.tally import Tally, tell
 from proxy.observe.logs import Logger
 from proxy.routing.plan import Planner
 from proxy.runtime.server import ServerConnection
 from proxy.session.transaction import Transaction
 from proxy.topology.witness import Witness
-from proxy.types import Position, Table, Token
+from proxy.types import ALL_OID, SCHEMA_OID, Position, Table, Token
 
 log = Logger("commits")
 
@@ -26,6 +28,7 @@ RETRY: Final = 0.2
 """Seconds between two tries to find out what became of a lost commit."""
 
 _SCHEMA: Final = schema_of(EVERY_DATABASE)
+_ANY: Final = (ALL_OID, SCHEMA_OID)
 
 
 class Holder(Protocol):
@@ -34,11 +37,61 @@ class Holder(Protocol):
     mark: Mark | None
 
 
+class Teller(Protocol):
+    """Who can find out what a commit has changed."""
+
+    def tally(self, database: str) -> Tally | None:
+        """What may be compared afterwards with what is about to be run; None: nothing."""
+
+    def ask(self, database: str, question: Asked) -> None:
+        """Find out what a commit has changed, which was acknowledged just now."""
+
+
 class _Kept:
     """Nobody any more."""
 
     def __init__(self, mark: Mark) -> None:
         self.mark: Mark | None = mark
+
+
+@final
+class Asked:
+    """Holds the mark of a commit that is asked about: all is read at the primary meanwhile.
+
+    Args:
+        commits: Who is to settle it.
+        mark: Of any table.
+        before: Taken before anything of it was sent.
+        is_kept: Whether no replica will ever have what it wrote.
+    """
+
+    def __init__(self, commits: Commits, mark: Mark, before: Tally, *, is_kept: bool) -> None:
+        self.mark: Mark | None = mark
+        self._commits = commits
+        self._before = before
+        self._is_kept = is_kept
+
+    def answer(self, tallies: Sequence[Tally], uncounted: frozenset[Table]) -> None:
+        """See `proxy.runtime.catalogs.Question`."""
+        told = tell(self._before, tallies)
+        mark = self.mark
+        if told is None or mark is None:
+            self.give_up()
+        elif told.written is None:
+            self._end(frozenset(table for table in mark.tables if table != _SCHEMA))
+        else:
+            named = (table for table in mark.tables if table.oid not in _ANY)
+            self._end(told.written.union(named, uncounted))
+
+    def give_up(self) -> None:
+        """Nobody can tell."""
+        if self.mark is not None:
+            self._end(self.mark.tables)
+
+    def _end(self, changed: frozenset[Table]) -> None:
+        mark, self.mark = self.mark, None
+        assert mark is not None
+        self._commits.told(mark, changed, is_kept=self._is_kept)
 
 
 class _Lost:
@@ -52,20 +105,32 @@ class _Lost:
 class Commits:
     """See the module."""
 
-    __slots__ = ("_held", "_ledger", "_new_token", "_planner", "_schema_changed", "_tasks")
+    __slots__ = (
+        "_held",
+        "_ledger",
+        "_new_token",
+        "_planner",
+        "_schema_changed",
+        "_tallies",
+        "_tasks",
+        "_teller",
+    )
 
     def __init__(
         self,
         ledger: Ledger,
         planner: Planner,
         new_token: Callable[[], Token],
+        teller: Teller,
         schema_changed: Callable[[], None],
     ) -> None:
+        self._teller = teller
         self._ledger = ledger
         self._planner = planner
         self._new_token = new_token
         self._schema_changed = schema_changed
         self._held: dict[Mark, Holder] = {}
+        self._tallies: dict[Mark, tuple[str, Tally]] = {}  # of what will be asked about
         self._tasks: set[asyncio.Task[None]] = set()
 
     def announce(self, holder: Holder, transaction: Transaction, database: str) -> Mark:
@@ -76,29 +141,62 @@ class Commits:
             tables |= self._planner.any_table(database)
         if _SCHEMA in tables:
             self._widen(database)
-        return self._mark(holder, tables)
+        mark = self._mark(holder, tables)
+        if transaction.tally is not None and not tables.isdisjoint(
+            self._planner.any_table(database)
+        ):
+            self._tallies[mark] = (database, transaction.tally)
+        return mark
 
-    def settle(self, mark: Mark, *, committed: bool, position: Position | None = None) -> None:
-        """Say what became of a commit, and where it is in the primary's log, if that is known."""
+    def settle(
+        self,
+        mark: Mark,
+        *,
+        committed: bool,
+        is_kept: bool = False,
+        position: Position | None = None,
+    ) -> None:
+        """Say what became of a commit.
+
+        Args:
+            mark: Of it.
+            committed: Whether it was acknowledged.
+            is_kept: Whether no replica will ever have what it wrote.
+            position: Where it is in the primary's log, if that is known.
+        """
         self._held.pop(mark, None)
+        known = self._tallies.pop(mark, None)
         if not committed:
             self._ledger.rollback(mark)
-            return
-        self._ledger.commit(mark, position)
-        if _SCHEMA in mark.tables:
-            self._planner.distrust()
-            self._schema_changed()
+        elif known is None or mark.state is VOID:
+            self.told(mark, mark.tables, is_kept=is_kept, position=position)
+        else:
+            database, before = known
+            self._held[mark] = asked = Asked(self, mark, before, is_kept=is_kept)
+            self._teller.ask(database, asked)
 
-    def keep(self, mark: Mark) -> None:
-        """Leave a mark pending, in every epoch to come."""
-        self._held[mark] = _Kept(mark)
-        if _SCHEMA in mark.tables:
+    def told(
+        self,
+        mark: Mark,
+        changed: frozenset[Table],
+        *,
+        is_kept: bool,
+        position: Position | None = None,
+    ) -> None:
+        """Say what a commit has changed."""
+        self._held.pop(mark, None)
+        if is_kept and changed:
+            kept = self._ledger.mark(changed, self._new_token())
+            self._held[kept] = _Kept(kept)  # in every epoch to come
+        self._ledger.commit(mark, changed, position)
+        if _SCHEMA in changed:
             self._planner.distrust()
             self._schema_changed()
 
     def lose(self, mark: Mark, connection: ServerConnection, witness: Witness) -> None:
         """Keep the tables of a commit with the primary until its outcome is certain."""
         self._ledger.lose(mark)
+        self._tallies.pop(mark, None)
         holder = _Lost(mark)
         self._held[mark] = holder
         task = asyncio.get_running_loop().create_task(self._resolve(holder, connection, witness))
@@ -107,6 +205,7 @@ class Commits:
 
     def carry_over(self) -> None:
         """A new epoch dropped what was pending: what may still commit is announced again."""
+        self._tallies.clear()
         for mark, holder in list(self._held.items()):
             del self._held[mark]
             renewed = self._mark(holder, mark.tables)
@@ -133,9 +232,16 @@ class Commits:
     def _widen(self, database: str) -> None:
         """A definition is about to change: commits under way may set off what it adds."""
         for mark, holder in list(self._held.items()):
-            if _SCHEMA not in mark.tables and mark.state is not LOST:
+            is_under_way = mark.state is not LOST and not isinstance(holder, (_Kept, Asked))
+            if is_under_way and _SCHEMA not in mark.tables:
                 del self._held[mark]
-                self._mark(holder, mark.tables | self._planner.any_table(database))
+                wider = self._mark(holder, mark.tables | self._planner.any_table(database))
+                known = self._tallies.pop(mark, None)
+                tally = self._teller.tally(database)
+                if known is not None:
+                    self._tallies[wider] = known
+                elif tally is not None:
+                    self._tallies[wider] = (database, tally)
                 self._ledger.rollback(mark)
 
     async def _resolve(self, holder: _Lost, connection: ServerConnection, witness: Witness) -> None:

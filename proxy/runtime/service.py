@@ -21,6 +21,7 @@ from proxy.freshness.contracts import Contract
 from proxy.freshness.ledger import ALL_RULES, Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
+from proxy.freshness.tally import Tally
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.balancer import Balancer
@@ -191,7 +192,6 @@ class GroupService:
         self.mirrors = Mirrors(self.clock)
         self.throttles = Throttles(self.clock, settings.query_wait_timeout)
         self.line = PrimaryLine(self.group, self.clock, settings.query_wait_timeout)
-        self.commits = Commits(self.ledger, self.planner, self._new_token, self._schema_changed)
         self.catalogs = Catalogs(
             settings,
             self.engine,
@@ -201,6 +201,9 @@ class GroupService:
             self._new_token,
             self.metrics,
             self._replaced,
+        )
+        self.commits = Commits(
+            self.ledger, self.planner, self._new_token, self.catalogs, self.catalogs.check_now
         )
         self.clients: set[Client] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -271,6 +274,10 @@ class GroupService:
         self.metrics.commits.count(_how_known(mark, transaction))
         return mark
 
+    def tally(self, profile: Profile) -> Tally | None:
+        """See `proxy.session.ports.Services`."""
+        return self.catalogs.tally(profile.database)
+
     def settle(
         self,
         mark: Mark,
@@ -288,7 +295,7 @@ class GroupService:
 
     def keep(self, mark: Mark) -> None:
         """Keep its tables with the primary for good: no replica will ever have what it wrote."""
-        self.commits.keep(mark)
+        self.commits.settle(mark, committed=True, is_kept=True)
 
     def lose(self, mark: Mark, link: Link) -> None:
         """Its connection broke: find out what became of it."""
@@ -489,9 +496,6 @@ class GroupService:
             if pool.database == database:
                 pool.retire(keep=oid)
 
-    def _schema_changed(self) -> None:
-        self.catalogs.check_now()
-
     def _make_pool(self, server: Server, user: str, database: str) -> Pool:
         return self.maker.make(server, user, database)
 
@@ -499,7 +503,8 @@ class GroupService:
 def _how_known(mark: Mark, transaction: Transaction) -> str:
     """Say how it is known what a commit changes, for the metrics."""
     if any(table.oid == ALL_OID for table in mark.tables):
-        return "everything"
+        is_counted = transaction.tally is not None and transaction.tally.counters is not None
+        return "counted" if is_counted else "everything"
     return "discovered" if transaction.is_discovered else "planned"
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
+from proxy.freshness.tally import Tally
 from proxy.routing.plan import Plan, Planner
 from proxy.routing.reading import Reader
 from proxy.routing.router import Router
@@ -310,6 +311,9 @@ class Services(Protocol):
 
     def wait_for_primary(self, waiter: Waiter) -> Line:
         """Stand in line for a primary."""
+
+    def tally(self, profile: Profile) -> Tally | None:
+        """What can be compared afterwards with what is about to be run, as of now."""
 
     def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
         """Mark what a commit that is about to be sent may change."""

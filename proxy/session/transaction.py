@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
+from proxy.freshness.tally import Tally
 from proxy.routing.plan import DISCOVERED, NOTHING, Plan
 from proxy.session.grammar import Grammar
 from proxy.session.state import UNTOUCHED, SessionState
@@ -29,6 +30,7 @@ class Transaction:
         "constants_stay_lost",
         "discovers",
         "generation",
+        "has_run",
         "has_set",
         "is_dark",
         "is_discovered",
@@ -37,6 +39,7 @@ class Transaction:
         "state",
         "stay_lost",
         "tainted",
+        "tally",
         "unsure",
         "writes",
     )
@@ -49,6 +52,8 @@ class Transaction:
         self.is_discovered = False  # whether it has said so
         self.rows: dict[Table, int] = {}  # written, as the command tags said
         self.generation = -1  # of the oldest plan it ran; -1 while it has run none
+        self.has_run = False  # whether it has run anything but plain reads
+        self.tally: Tally | None = None  # taken before that; None: there is none to compare with
         self.state: SessionState = UNTOUCHED  # to go back to on ROLLBACK
         self.are_names_lost = False  # whether they mean something else than plans take them for
         self.stay_lost = False  # and do so until the end
@@ -71,6 +76,8 @@ class Transaction:
         if self.rows:
             self.rows = {}
         self.generation = -1
+        self.has_run = False
+        self.tally = None
         self.state = state
         self.has_set = False
         self.are_names_lost = self.stay_lost = False
@@ -117,6 +124,12 @@ class Transaction:
             if moved.constants:
                 self.are_constants_lost = True
                 self.constants_stay_lost = self.constants_stay_lost or not is_followed
+
+    def compare_with(self, tally: Tally | None) -> None:
+        """Note what was written by everybody before anything of it was sent, if it is none yet."""
+        if not self.has_run:
+            self.has_run = True
+            self.tally = tally
 
     def narrow(self, found: frozenset[Table], generation: int) -> None:
         """Take the server's word for what has been written.

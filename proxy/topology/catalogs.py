@@ -8,7 +8,7 @@ are the counters of rows written (`out_of_band = "watch"`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, Protocol, final
 
 from proxy.observe.logs import Logger
@@ -21,6 +21,10 @@ log = Logger("catalogs")
 
 AWAY: Final = 6.0
 """Seconds for which a server waits for others to leave a database, and one."""
+
+
+Rows = Iterable[tuple[int, int, int]]
+"""The counters of rows written: table, rows, file node."""
 
 
 class Taker(Protocol):
@@ -44,8 +48,39 @@ class Taker(Protocol):
     def gone(self, database: str) -> None:
         """There is no such database any more, and its keeper has ended."""
 
-    def counted(self, database: str, rows: Iterable[tuple[int, int, int]]) -> None:
-        """The counters of rows written: table, rows, file node."""
+    def counted(self, database: str, rows: Rows) -> None:
+        """The counters of rows written."""
+
+    def tallied(self, database: str, era: Hashable, rows: Rows | None) -> None:
+        """The same as commits to come will be compared with; None: it is not counted at once.
+
+        Args:
+            database: In this one.
+            era: In which it was begun to read them; None: they can't be compared with others.
+            rows: The counters.
+        """
+
+    def inquires(self, database: str) -> bool:
+        """Tell if somebody wants to know what commits have changed: it is looked for from now."""
+
+    def answer(
+        self,
+        database: str,
+        era: Hashable,
+        samples: Sequence[Rows | None],
+        uncounted: Iterable[int],
+    ) -> None:
+        """Tell those who did: definitions are what they were, and the counters are these.
+
+        Args:
+            database: In this one.
+            era: In which the counters have been read; None: they can't be compared with others.
+            samples: The counters; None where a write may be acknowledged before it is counted.
+            uncounted: Tables that all the same were not counted, perhaps, before the last sample.
+        """
+
+    def give_up(self, database: str) -> None:
+        """Tell those who have not been told that they will not be."""
 
 
 class DatabaseGone(Exception):
@@ -58,6 +93,10 @@ class DefinitionsBusy(Exception):
 
 class Source(Protocol):
     """A connection to the primary over which the definitions of one database are read."""
+
+    @property
+    def counts_at_once(self) -> bool:
+        """Whether a write has been counted by the time it is acknowledged."""
 
     async def identify(self) -> int:
         """A number of the database that is another's when the name is given to another."""
@@ -76,8 +115,18 @@ class Source(Protocol):
             DefinitionsBusy: It can't be read just now.
         """
 
-    async def counters(self) -> Iterable[tuple[int, int, int]]:
+    async def counters(self) -> Rows:
         """The counters of rows written: table, rows, file node."""
+
+    async def era(self) -> Hashable:
+        """What is the same for as long as whatever is done has shown when it is acknowledged.
+
+        That is in definitions or, where writes are counted at once, in counters. None: it may
+        never show, or late.
+        """
+
+    async def uncounted(self) -> Iterable[int]:
+        """The tables of which counters may not have everything that is acknowledged."""
 
     def close(self) -> None:
         """Hang up; nothing is said of that."""
@@ -124,6 +173,7 @@ class CatalogKeeper:
         self._interval = interval
         self._watch = watch
         self._check = asyncio.Event()
+        self._is_expected = False  # whether a change is one of ours, which has been counted
         self._catalog: Lineage | None = None
         self._digest: object = None
         self._oid = 0
@@ -132,6 +182,11 @@ class CatalogKeeper:
     def check_now(self) -> None:
         """Look at once: a definition may have changed."""
         self._is_away = False
+        self._is_expected = True
+        self._check.set()
+
+    def ask(self) -> None:
+        """Look at once: somebody has a question."""
         self._check.set()
 
     def vacate(self) -> None:
@@ -176,6 +231,7 @@ class CatalogKeeper:
 
     def _lost(self) -> None:
         self._taker.lost(self.database)
+        self._is_expected = True
         self._check.set()
 
     async def _stay_away(self) -> None:
@@ -197,24 +253,54 @@ class CatalogKeeper:
 
     async def _keep(self, source: Source) -> None:
         epoch = self._group.epoch
+        loop = asyncio.get_running_loop()
         while self._group.epoch == epoch and not self._is_away:
-            is_expected = self._check.is_set()  # a change of ours, which has been counted
             self._check.clear()
-            generation = self._taker.generation()
-            anew = is_expected or self._catalog is None
-            digest = await source.fingerprint(anew=anew)
-            if self._catalog is None or digest != self._digest:
-                if self._catalog is not None and not is_expected:
-                    self._taker.changed(self.database)
-                    generation = self._taker.generation()
-                    digest = await source.fingerprint(anew=True)
-                self._catalog = await source.load()
-                self._digest = digest
-            if not self._taker.took(self.database, self._catalog, generation):
-                continue
-            if self._watch:
-                self._taker.counted(self.database, await source.counters())
-            await self._rest()
+            is_asked = self._taker.inquires(self.database)
+            began = loop.time()
+            try:
+                is_good = await self._look(source, is_asked=is_asked)
+            finally:
+                self._taker.give_up(self.database)
+            if is_asked:
+                await asyncio.sleep(loop.time() - began)  # half of the time is the server's own
+            if is_good:
+                await self._rest()
+
+    async def _look(self, source: Source, *, is_asked: bool) -> bool:
+        """Look at everything once; False: something has changed meanwhile."""
+        is_expected, self._is_expected = self._is_expected, False
+        generation = self._taker.generation()
+        is_first = self._catalog is None
+        digest = await source.fingerprint(anew=is_expected or is_first)
+        if self._catalog is None or digest != self._digest:
+            self._taker.give_up(self.database)  # what is asked about may be what has changed them
+            if not is_first and not is_expected:
+                self._taker.changed(self.database)
+                generation = self._taker.generation()
+                digest = await source.fingerprint(anew=True)
+            self._catalog = await source.load()
+            self._digest = digest
+            is_first, is_asked = True, False
+        if not self._taker.took(self.database, self._catalog, generation):
+            return False
+        if self._watch or is_first or is_asked:
+            await self._count(source, is_asked=is_asked)
+        return True
+
+    async def _count(self, source: Source, *, is_asked: bool) -> None:
+        """Have the counters compared with what they were."""
+        era = await source.era()
+        first = None
+        if self._watch or source.counts_at_once:
+            first = list(await source.counters())
+            self._taker.counted(self.database, first)
+        told = first if source.counts_at_once else None
+        self._taker.tallied(self.database, era, told)
+        if is_asked:
+            uncounted = await source.uncounted()
+            more = list(await source.counters()) if source.counts_at_once else None
+            self._taker.answer(self.database, await source.era(), [told, more], uncounted)
 
     async def _rest(self, seconds: float | None = None) -> None:
         try:

@@ -11,7 +11,7 @@ Rights of the control user: `catalog_queries.missing_rights`; one that is missin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from time import monotonic
 from typing import Any, Final, final
 
@@ -23,7 +23,7 @@ from proxy.sql.mysql import catalog_queries as queries
 from proxy.sql.mysql import originals
 from proxy.sql.mysql.bodies import Interpreter
 from proxy.sql.mysql.catalog import Catalog
-from proxy.topology.catalogs import DefinitionsBusy
+from proxy.topology.catalogs import DefinitionsBusy, Rows
 from proxy.topology.group import Server
 from proxy.topology.mysql_witness import connect, tell_end
 from proxy.topology.witness import Control
@@ -95,6 +95,7 @@ class MySQLSource:
         self._is_mariadb = "MariaDB" in version
         self._counts_children = not self._is_mariadb and _numbers(version) >= _COUNTS_CHILDREN
         self._counters = queries.COUNTERS_BY_TIME
+        self._counts_all = ""  # asks whether the counters are of everything
         self._catalog: Catalog | None = None
         self._commands: Sequence[Any] | None = None
         self._truncations: object = None
@@ -114,8 +115,10 @@ class MySQLSource:
             await self._ask(_FRESH_STATISTICS)
         if await self._ask(queries.HAS_USERSTAT):
             self._counters = queries.COUNTERS_USERSTAT
+            self._counts_all = queries.COUNTS_ALL_USERSTAT
         elif (await self._ask(queries.HAS_COUNTERS))[0][0]:
             self._counters = queries.COUNTERS
+            self._counts_all = queries.COUNTS_ALL
 
     async def identify(self) -> int:
         """A server is one database, and stays it."""
@@ -195,7 +198,29 @@ class MySQLSource:
             row[hidden.column] = originals.body_of(hidden.kind, answer)
             rows[hidden.query][hidden.row] = row
 
-    async def counters(self) -> Iterable[tuple[int, int, int]]:
+    @property
+    def counts_at_once(self) -> bool:
+        """See `proxy.topology.catalogs.Source`."""
+        return bool(self._counts_all)
+
+    async def era(self) -> Hashable:
+        """See `proxy.topology.catalogs.Source`."""
+        done = [tuple(row) for row in await self._ask(queries.UNSEEN)]
+        if self._counts_all:
+            is_lost = any(name.endswith(queries.LOST) and int(number) for name, number in done)
+            if is_lost or not (await self._ask(self._counts_all))[0][0]:
+                return None
+        return self, tuple(done)
+
+    async def uncounted(self) -> Iterable[int]:
+        """See `proxy.topology.catalogs.Source`."""
+        catalog = self._catalog
+        if catalog is None or self._counters is not queries.COUNTERS_USERSTAT:
+            return ()
+        in_use = [catalog.find(row[0], row[1]) for row in await self._ask(queries.IN_USE)]
+        return [table.oid for table in in_use if table is not None]
+
+    async def counters(self) -> Rows:
         """See `proxy.topology.catalogs.Source`."""
         catalog = self._catalog
         if catalog is None:

@@ -77,6 +77,8 @@ class PostgresDefinitions:
 
 @final
 class _PostgresSource:
+    counts_at_once = False  # a server process counts what it wrote when it finds the time
+
     def __init__(
         self,
         connection: asyncpg.Connection[Any],
@@ -114,6 +116,12 @@ class _PostgresSource:
     async def counters(self) -> Iterable[tuple[int, int, int]]:
         rows: Iterable[tuple[int, int, int]] = await self._connection.fetch(queries.COUNTERS)
         return rows
+
+    async def era(self) -> None:
+        return None
+
+    async def uncounted(self) -> Iterable[int]:
+        return ()
 
     def close(self) -> None:
         self._connection.remove_termination_listener(self._lost)

@@ -242,7 +242,7 @@ class Simulation:
         elif is_rolled_back:
             self.ledger.rollback(mark)
         else:
-            self.ledger.commit(mark, told)
+            self.ledger.commit(mark, position=told)
 
     def ask(self) -> Steps:
         primary = self.primary

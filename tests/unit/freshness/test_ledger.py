@@ -318,7 +318,7 @@ def test_wanting_is_asked_per_read_set(ledger: Ledger) -> None:
 
 
 def told(ledger: Ledger, table: Table, position: int) -> None:
-    ledger.commit(ledger.mark([table], next(tokens)), Position(position))
+    ledger.commit(ledger.mark([table], next(tokens)), position=Position(position))
 
 
 def test_a_position_that_came_with_the_acknowledgement_is_not_asked_for(ledger: Ledger) -> None:
@@ -359,7 +359,7 @@ def test_a_position_that_came_too_late_for_its_epoch_is_none(ledger: Ledger) -> 
     orders = ledger.read_set("shop", [ORDERS])
     mark = ledger.mark([ORDERS], next(tokens))
     ledger.new_epoch(next(tokens), Position(50))
-    ledger.commit(mark, Position(120))
+    ledger.commit(mark, position=Position(120))
     assert ledger.need(orders) is None
 
 

@@ -22,6 +22,7 @@ from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.contracts import STRONG, Contract
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
+from proxy.freshness.tally import Tally
 from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
@@ -473,6 +474,9 @@ class Stage:
         self.did("left", "a primary")
         self.in_line.remove(waiter)
 
+    def tally(self, profile: Profile) -> Tally | None:
+        return None
+
     def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
         tables = transaction.writes
         if transaction.generation != self.planner.generation:
@@ -491,7 +495,7 @@ class Stage:
         position: Position | None = None,
     ) -> None:
         if committed:
-            self.ledger.commit(mark, position)
+            self.ledger.commit(mark, position=position)
             self.rows.append(dict(rows))
         else:
             self.ledger.rollback(mark)

@@ -167,3 +167,70 @@ def test_what_counts_for_a_parent_counts_for_its_children(
     after = {row[0]: row[1:] for row in runner.run(source.counters())}
     assert before[parent.oid] != after[parent.oid]
     assert before[child.oid] != after[child.oid]
+
+
+COUNTING = [("Com_truncate", "0"), ("Performance_schema_table_handles_lost", "0")]
+
+
+def counting_source(connection: Connection, runner: asyncio.Runner) -> MySQLSource:
+    """Open one on a server whose performance_schema is on."""
+    connection.answers |= {
+        mysql_catalogs._SETTINGS: [],
+        queries.HAS_USERSTAT: [],
+        queries.HAS_COUNTERS: [(1,)],
+        queries.COUNTS_ALL: [(1,)],
+        queries.UNSEEN: COUNTING,
+    }
+    source = open_source(connection)
+    runner.run(source.begin())
+    return source
+
+
+def test_an_era_lasts_until_something_is_done_that_is_not_seen(
+    connection: Connection, runner: asyncio.Runner
+) -> None:
+    source = counting_source(connection, runner)
+    assert source.counts_at_once
+    first = runner.run(source.era())
+    assert first == runner.run(source.era()) is not None
+    connection.answers[queries.UNSEEN] = [("Com_truncate", "1"), COUNTING[1]]
+    assert runner.run(source.era()) != first
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        (queries.COUNTS_ALL, [(0,)]),
+        (queries.UNSEEN, [COUNTING[0], ("Performance_schema_table_handles_lost", "1")]),
+    ],
+)
+def test_there_is_no_era_where_something_is_not_counted(
+    connection: Connection, runner: asyncio.Runner, sql: str, answer: Any
+) -> None:
+    source = counting_source(connection, runner)
+    connection.answers[sql] = answer
+    assert runner.run(source.era()) is None
+
+
+def test_servers_without_counters_tell_of_definitions_alone(
+    connection: Connection, runner: asyncio.Runner
+) -> None:
+    connection.answers[queries.UNSEEN] = COUNTING[:1]
+    source = open_source(connection)
+    assert not source.counts_at_once
+    assert runner.run(source.era()) is not None
+
+
+def test_locked_tables_may_not_have_been_counted_by_userstat(
+    connection: Connection, runner: asyncio.Runner
+) -> None:
+    table = connection.server.table("t")
+    connection.answers |= {
+        mysql_catalogs._SETTINGS: [],
+        queries.HAS_USERSTAT: [("userstat", "ON")],
+        queries.IN_USE: [("shop", "t", 1, 0), ("mysql", "proc", 1, 0)],
+    }
+    source = open_source(connection)
+    runner.run(source.begin())
+    runner.run(source.load())
+    assert list(runner.run(source.uncounted())) == [table.oid]
