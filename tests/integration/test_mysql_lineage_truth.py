@@ -19,16 +19,20 @@ import pymysql
 import pytest
 
 from proxy.demo.local_mysql import MySQLCluster
-from proxy.freshness.ledger import Ledger
-from proxy.routing.mysql_discovery import LOCKS_MARIADB, LOCKS_MYSQL, found_tables
-from proxy.routing.plan import Planner
 from proxy.sql.access import Access
 from proxy.sql.mysql import originals
-from proxy.sql.mysql.catalog import DATABASE, Catalog
+from proxy.sql.mysql.catalog import Catalog
 from proxy.sql.mysql.catalog_queries import queries
 from proxy.sql.mysql.interpreter import ServerInterpreter
-from proxy.types import Table, Token
+from proxy.types import Table
 from tests.integration.mysql_lineage_schemas import SCHEMAS, Maker
+from tests.integration.mysql_locks import (
+    LOCKS_MARIADB,
+    LOCKS_MYSQL,
+    Row,
+    locked,
+    locked_for_writing,
+)
 
 ADMIN = "lineage_admin"
 SEED = int(os.environ.get("LINEAGE_SEED", "1"))
@@ -89,20 +93,16 @@ class Truth:
             self.run(f"DROP DATABASE IF EXISTS {name}")
         self.run("SET foreign_key_checks = 1")
 
-    def locks(self, statement: str) -> list[tuple[bytes | None, ...]]:
+    def locks(self, statement: str) -> list[Row]:
         """Run a statement and roll it back; say what it had locked."""
         question = LOCKS_MARIADB if self._is_mariadb else LOCKS_MYSQL
         self.run("BEGIN")
         try:
             self.run(statement)
-            rows = self.run(question % self.connection.thread_id())
-            return [tuple(_encoded(value) for value in row) for row in rows]
+            rows: list[Row] = list(self.run(question % self.connection.thread_id()))
+            return rows
         finally:
             self.run("ROLLBACK")
-
-
-def _encoded(value: str | None) -> bytes | None:
-    return None if value is None else value.encode()
 
 
 @pytest.fixture
@@ -121,16 +121,6 @@ def truth(either: MySQLCluster) -> Iterator[Truth]:
         truth.drop()
         truth.run("SET GLOBAL log_bin_trust_function_creators = 0")
     primary.execute(f"DROP USER {ADMIN}")
-
-
-def reads_of(rows: list[tuple[bytes | None, ...]], catalog: Catalog) -> frozenset[Table]:
-    """Say which tables were locked at all."""
-    found = set()
-    for _, schema, name, _ in rows:
-        table = schema and name and catalog.find(schema.decode(), name.decode())
-        if table and catalog.is_table(table):
-            found.add(table)
-    return frozenset(found)
 
 
 def shortfall(
@@ -157,8 +147,6 @@ def test_whatever_the_server_touches_was_told(truth: Truth) -> None:
         maker = Maker(Random(seed))
         ddl = maker.make()
         catalog = truth.build(ddl)
-        planner = Planner(Ledger(Token(0)))
-        planner.know(DATABASE, catalog)
         counts["schemas"] += 1
         for _ in range(STATEMENTS):
             statement = maker.statement()
@@ -169,13 +157,13 @@ def test_whatever_the_server_touches_was_told(truth: Truth) -> None:
             except pymysql.MySQLError as error:
                 counts[f"failed {error.args[0]}"] += 1
                 continue
-            written = found_tables(rows, planner, DATABASE)
-            if not written.isdisjoint(planner.everything(DATABASE)):
+            written = locked_for_writing(rows, catalog)
+            if written is None:
                 counts["names what is not there"] += (
                     1  # in a body, where it may be locked all the same
                 )
                 continue
-            missing = shortfall(access, written, reads_of(rows, catalog), counts)
+            missing = shortfall(access, written, locked(rows, catalog), counts)
             names = [catalog.name_of(table.oid) for table in missing]
             counts["locked, not told"] += bool(missing)
             changed = truth.changes(statement, names) if names else []

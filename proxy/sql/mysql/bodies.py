@@ -1,4 +1,4 @@
-"""What routines, triggers, events and views run: read at first need, and judged elsewhere."""
+"""What routines, triggers and views run: read at first need, and judged elsewhere."""
 
 from __future__ import annotations
 

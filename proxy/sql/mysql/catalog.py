@@ -98,18 +98,6 @@ class Catalog:
             for (oid, written), steps in resolution.ways.items()
         )
 
-    def scheduled(self) -> list[tuple[str, Access]]:
-        """Say what events touch, which run past every client, by their names."""
-        found: list[tuple[str, Access]] = []
-        for event in self._snapshot.events:
-            resolution = Resolution(self._snapshot, Frame(event.schema))
-            resolution.program(event)
-            access = resolution.access
-            access.read_set = tables(self.database, resolution.reads)
-            access.write_set = tables(self.database, resolution.writes)
-            found.append((f"{event.schema}.{event.name}", access))
-        return found
-
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for: partitions are no relations."""
         return frozenset((Table(self.database, oid),))

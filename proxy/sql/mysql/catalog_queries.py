@@ -69,11 +69,6 @@ WHERE PARAMETER_NAME IS NOT NULL AND SPECIFIC_SCHEMA {_OURS}
 """
 """Schema and name of a routine, FUNCTION or PROCEDURE, and a name that is a variable in it."""
 
-EVENTS: Final = """
-SELECT EVENT_SCHEMA, EVENT_NAME, STATUS, EVENT_DEFINITION, SQL_MODE FROM information_schema.EVENTS
-"""
-"""Schema, name, whether it is enabled, body, and the mode it was written in."""
-
 _LIBRARIES_MYSQL: Final = "SELECT UDF_NAME FROM performance_schema.user_defined_functions"
 _LIBRARIES_MARIADB: Final = "SELECT name FROM mysql.func"
 
@@ -88,9 +83,8 @@ _SHARED: Final = {
     "triggers": TRIGGERS,
     "routines": ROUTINES,
     "parameters": PARAMETERS,
-    "events": EVENTS,
 }
-_BODIES: Final = ("ACTION_STATEMENT", "ROUTINE_DEFINITION", "EVENT_DEFINITION")
+_BODIES: Final = ("ACTION_STATEMENT", "ROUTINE_DEFINITION")
 
 
 def _mysqls(sql: str) -> str:
@@ -156,10 +150,6 @@ FINGERPRINT: Final = "SELECT " + ",\n".join(
             " SECURITY_TYPE LAST_ALTERED",
             f"ROUTINE_SCHEMA {_OURS}",
         ),
-        _digest(
-            "EVENTS",
-            "EVENT_SCHEMA EVENT_NAME STATUS EVENT_DEFINITION SQL_MODE DEFINER LAST_ALTERED",
-        ),
         _digest("USER_PRIVILEGES", "GRANTEE PRIVILEGE_TYPE IS_GRANTABLE"),
         _digest("SCHEMA_PRIVILEGES", "GRANTEE TABLE_SCHEMA PRIVILEGE_TYPE IS_GRANTABLE"),
         _digest("TABLE_PRIVILEGES", "GRANTEE TABLE_SCHEMA TABLE_NAME PRIVILEGE_TYPE"),
@@ -204,7 +194,7 @@ moves, the change is still to come."""
 RIGHTS_COMMAND: Final = re.compile("grant|revoke|role|user|password", re.IGNORECASE)
 """Which of them are about rights."""
 
-_RIGHTS: Final = frozenset({"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"})
+_RIGHTS: Final = frozenset({"SELECT", "SHOW VIEW", "TRIGGER"})
 """MariaDB shows the body of a routine to whoever may read mysql.proc."""
 
 _GRANT: Final = re.compile(r"GRANT (.+) ON \*\.\* TO ")

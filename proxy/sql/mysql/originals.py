@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from proxy.sql.mysql.psm_tokens import Piece, Sort, Unreadable, pieces_of
 
-_TEXT_COLUMNS: Final = {"FUNCTION": 2, "PROCEDURE": 2, "TRIGGER": 2, "EVENT": 3}
+_TEXT_COLUMNS: Final = {"FUNCTION": 2, "PROCEDURE": 2, "TRIGGER": 2}
 _MODE_COLUMN: Final = 1
 
 _TYPE_WORDS: Final = frozenset(
@@ -55,9 +55,6 @@ def hidden_in(rows: Mapping[str, Sequence[Sequence[Any]]]) -> Iterator[Hidden]:
     for number, (schema, _, name, _, body, *_) in enumerate(rows["triggers"]):
         if body is None:
             yield Hidden("triggers", number, 4, "TRIGGER", _question("TRIGGER", schema, name))
-    for number, (schema, name, _, body, *_) in enumerate(rows["events"]):
-        if body is None:
-            yield Hidden("events", number, 3, "EVENT", _question("EVENT", schema, name))
 
 
 def _question(kind: str, schema: str, name: str) -> str:
@@ -90,8 +87,6 @@ def _words(pieces: list[Piece]) -> list[str]:
 
 def _start_of_body(kind: str, pieces: list[Piece]) -> int:
     words = _words(pieces)
-    if kind == "EVENT":
-        return words.index("do") + 1
     if kind == "TRIGGER":
         at = words.index("each") + 1
         if words[at - 2] != "for" or words[at] != "row":

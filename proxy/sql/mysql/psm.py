@@ -55,7 +55,7 @@ def read_program(source: bytes, sql_mode: str, parameters: Iterable[str] = ()) -
     """Read a body.
 
     Args:
-        source: What information_schema says of a routine, a trigger or an event, in UTF-8.
+        source: What information_schema says of a routine or a trigger, in UTF-8.
         sql_mode: Under which it was made.
         parameters: Names of what it is called with.
 

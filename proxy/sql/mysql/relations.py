@@ -97,11 +97,11 @@ class ForeignKey(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What has a body: a routine, a trigger or an event.
+    """What has a body: a routine or a trigger.
 
     Attributes:
         schema: Where names without one are looked for in it.
-        kind: `FUNCTION`, `PROCEDURE`, `TRIGGER` or `EVENT`.
+        kind: `FUNCTION`, `PROCEDURE` or `TRIGGER`.
         source: Its body; None where it is not in SQL, or can't be seen.
         sql_mode: Under which it was made.
     """

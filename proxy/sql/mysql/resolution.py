@@ -64,10 +64,6 @@ class Resolution(Gathering):
         if self.writes:
             self._refuse(Reason.WRITE, "")
 
-    def program(self, program: Program) -> None:
-        """Take everything that a program touches: an event, which nobody calls."""
-        self._follow(program)
-
     @contextmanager
     def _within(self, frame: Frame, kind: str, name: str) -> Iterator[None]:
         outer = self._frame

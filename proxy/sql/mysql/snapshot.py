@@ -17,7 +17,6 @@ _ACTIONS: Final = {
     "UPDATE": Action.UPDATE,
     "DELETE": Action.DELETE,
 }
-_ENABLED: Final = "ENABLED"
 
 
 @dataclass(slots=True, eq=False)
@@ -27,14 +26,13 @@ class Snapshot:
     Attributes:
         fold: How names are compared.
         names: Relations by name.
-        bodies: What routines, triggers and events run.
+        bodies: What routines and triggers run.
         views: The queries of views, by the view's number.
         columns: Expressions that columns are computed by whenever they are read.
         triggers: By the table, each with what fires it.
         keys: Foreign keys, by the table that is referenced.
         labels: How deterministic functions are said to be, for people.
         libraries: Names of functions that are loaded from libraries.
-        events: What runs by the clock, and is enabled.
         interpreter: Reads SQL, and knows the server's own functions.
     """
 
@@ -47,7 +45,6 @@ class Snapshot:
     keys: dict[int, list[ForeignKey]]
     labels: dict[int, str]
     libraries: frozenset[str]
-    events: list[Program]
     interpreter: Interpreter
 
     def routine(self, kind: str, schema: str, name: str) -> Program | None:
@@ -66,7 +63,6 @@ def build(
     triggers: Rows,
     routines: Rows,
     parameters: Rows,
-    events: Rows,
     libraries: Rows,
 ) -> Snapshot:
     """Sort the rows of `catalog_queries.queries`, by their names there.
@@ -88,10 +84,6 @@ def build(
         program = _program(fold, "TRIGGER", schema, fold.table(name), source, sql_mode)
         programs.append(program)
         fired.setdefault(names.number(schema, table), []).append((_ACTIONS[event], program))
-    timed: list[Program] = []
-    for schema, name, status, source, sql_mode in events:
-        if status == _ENABLED:
-            timed.append(_program(fold, "EVENT", schema, name, source, sql_mode))
     keys: dict[int, list[ForeignKey]] = {}
     for schema, child, other, parent, on_update, on_delete in foreign_keys:
         key = ForeignKey(names.number(schema, child), on_update, on_delete)
@@ -105,14 +97,13 @@ def build(
     return Snapshot(
         fold=fold,
         names=names,
-        bodies=Bodies([*programs, *timed], called, interpreter),
+        bodies=Bodies(programs, called, interpreter),
         views={names.number(schema, name): text for schema, name, text in views},
         columns=computed,
         triggers=fired,
         keys=keys,
         labels=labels,
         libraries=frozenset(name.lower() for (name,) in libraries),
-        events=timed,
         interpreter=interpreter,
     )
 

@@ -139,7 +139,7 @@ def test_a_command_about_rights_counts_twice(
 def test_a_catalog_is_not_read_with_too_few_rights(
     connection: Connection, runner: asyncio.Runner
 ) -> None:
-    connection.answers[queries.RIGHTS] = [("GRANT SELECT, EVENT ON *.* TO `a`@`%`",)]
+    connection.answers[queries.RIGHTS] = [("GRANT SELECT, PROCESS ON *.* TO `a`@`%`",)]
     with pytest.raises(DefinitionsBusy, match="SHOW VIEW, TRIGGER"):
         runner.run(open_source(connection).load())
 

@@ -17,7 +17,7 @@ class Server:
     """Rows of a catalog in the making."""
 
     def __init__(self, lower_case_table_names: int = 0) -> None:
-        names = "tables views columns foreign_keys triggers routines parameters events libraries"
+        names = "tables views columns foreign_keys triggers routines parameters libraries"
         self.rows: dict[str, list[Any]] = {name: [] for name in names.split()}
         self.rows["settings"] = [(lower_case_table_names,)]
 
@@ -309,17 +309,6 @@ def test_many_levels_end(server: Server) -> None:
     assert not server.resolve("SELECT a FROM v199").exact
     assert not server.resolve("UPDATE v199 SET a = 1").exact
     assert server.resolve("UPDATE v20 SET a = 1").exact
-
-
-def test_enabled_events_are_told(server: Server) -> None:
-    table = server.table("t")
-    server.rows["events"] += [
-        ("shop", "e", "ENABLED", "BEGIN DELETE FROM t; END", ""),
-        ("shop", "off", "DISABLED", "DELETE FROM t", ""),
-    ]
-    [(name, access)] = Catalog.build(SimpleInterpreter(), **server.rows).scheduled()
-    assert name == "shop.e"
-    assert access.write_set == {table}
 
 
 def test_the_way_to_a_table_is_told(server: Server) -> None:

@@ -7,7 +7,7 @@ import pytest
 from proxy.sql.mysql.catalog_queries import missing_rights, queries, table_of_file
 
 MYSQL = (
-    "GRANT SELECT, PROCESS, SHOW VIEW, EVENT, TRIGGER ON *.* TO `tidegate`@`%`",
+    "GRANT SELECT, PROCESS, SHOW VIEW, TRIGGER ON *.* TO `tidegate`@`%`",
     "GRANT SHOW_ROUTINE,CONNECTION_ADMIN ON *.* TO `tidegate`@`%`",
 )
 
@@ -22,13 +22,13 @@ MYSQL = (
         (
             [
                 "GRANT SELECT, SHOW VIEW ON *.* TO `a`@`%`",
-                "GRANT EVENT, TRIGGER ON `x`.* TO `a`@`%`",
+                "GRANT PROCESS, TRIGGER ON `x`.* TO `a`@`%`",
             ],
             True,
-            ["EVENT", "TRIGGER"],
+            ["TRIGGER"],
         ),
         ((*MYSQL, "REVOKE TRIGGER ON `x`.* FROM `a`@`%`"), False, None),
-        (["GRANT USAGE ON *.* TO `a`@`%`"], True, ["EVENT", "SELECT", "SHOW VIEW", "TRIGGER"]),
+        (["GRANT USAGE ON *.* TO `a`@`%`"], True, ["SELECT", "SHOW VIEW", "TRIGGER"]),
     ],
 )
 def test_missing_rights_are_named(

@@ -28,13 +28,6 @@ def test_the_body_is_what_follows_the_head(kind: str, head: str, body: str) -> N
     assert body_of(kind, ("name", "", head + body)) == body
 
 
-def test_an_events_body_follows_do() -> None:
-    text = (
-        "CREATE EVENT `do` ON SCHEDULE EVERY 1 DAY STARTS '2026-01-01' COMMENT 'do' DO set @x = ''"
-    )
-    assert body_of("EVENT", ("name", "", "SYSTEM", text)) == "set @x = ''"
-
-
 @pytest.mark.parametrize("text", [None, "", "CREATE FUNCTION f", "CREATE FUNCTION f(x int) 'a"])
 def test_what_is_not_found_is_not_there(text: str | None) -> None:
     assert body_of("FUNCTION", ("name", "", text)) is None
@@ -47,10 +40,8 @@ def test_bodies_that_were_left_out_are_asked_for() -> None:
             ("s", "p", "PROCEDURE", "DO 1", "", ""),
         ],
         "triggers": [("s", "t", "g`", "INSERT", None, "")],
-        "events": [("s", "e", "ENABLED", None, "")],
     }
     assert [hidden.question for hidden in hidden_in(rows)] == [
         "SHOW CREATE FUNCTION `s`.`f`",
         "SHOW CREATE TRIGGER `s`.`g```",
-        "SHOW CREATE EVENT `s`.`e`",
     ]
