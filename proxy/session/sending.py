@@ -23,7 +23,6 @@ from proxy.session.ports import Link
 from proxy.session.state import UNTOUCHED, Change, Verb
 from proxy.session.transaction import is_in_vain, may_commit
 from proxy.sql.statement import Kind
-from proxy.types import PinReason
 from proxy.wire.exchange import Prelude
 from proxy.wire.prepared import Prepared
 from proxy.wire.requests import END_OPEN, END_READY, Request
@@ -328,8 +327,7 @@ def _account(session: Conversation, plans: tuple[Plan, ...], texts: tuple[bytes,
     transaction = session.transaction
     if profile.fires_others:
         transaction.stay_lost = transaction.are_names_lost = True
-    is_locking = PinReason.TABLE_LOCK in session.belongings.pins  # and counted when it unlocks
-    transaction.compare_with(None if is_locking else session.services.tally(profile))
+    transaction.compare_with(session.services.tally(profile))
     transaction.add(
         plans,
         texts,

@@ -291,9 +291,10 @@ class CatalogKeeper:
     async def _count(self, source: Source, *, is_asked: bool) -> None:
         """Have the counters compared with what they were."""
         era = await source.era()
-        first = None
+        first: list[tuple[int, int, int]] = []
         if self._watch or source.counts_at_once:
             first = list(await source.counters())
+        if self._watch:
             self._taker.counted(self.database, first)
         told = first if source.counts_at_once else None
         self._taker.tallied(self.database, era, told)
