@@ -279,6 +279,10 @@ class ClientConnection(ABC):
             self._arrived.set()  # TLS may have been established
         elif wrapping.holds_more:
             asyncio.get_running_loop().call_soon(self._take_more)
+        if wrapping.is_over and not wrapping.holds_more:
+            # As `eof_received`, once what came with it is taken. A driver that waits for our
+            # goodbye keeps its socket open until it has waited long enough.
+            asyncio.get_running_loop().call_soon(self.close, "client hung up", Ending.HUNG_UP)
         return plain
 
     def _take_more(self) -> None:

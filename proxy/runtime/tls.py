@@ -27,7 +27,7 @@ ALPN: Final = "postgresql"
 class Tls(Wrapping):
     """One TLS session. Ciphertext and plain text go in, ciphertext and plain text come out."""
 
-    __slots__ = ("_in", "_object", "_out", "established")
+    __slots__ = ("_in", "_is_over", "_object", "_out", "established")
 
     def __init__(
         self, context: ssl.SSLContext, *, server_side: bool, hostname: str | None = None
@@ -38,6 +38,13 @@ class Tls(Wrapping):
             self._in, self._out, server_side=server_side, server_hostname=hostname
         )
         self.established = False
+        self._is_over = False
+
+    @property
+    def is_over(self) -> bool:
+        """See the base: a goodbye may come long before the end of the stream, which waits for
+        ours (RFC 5246, 7.2.1)."""
+        return self._is_over
 
     def receive(self, data: bytes) -> tuple[bytes, bytes]:
         """Take ciphertext; returns what it says, and what must be sent in answer.
@@ -58,6 +65,7 @@ class Tls(Wrapping):
         try:
             while piece := self._object.read(CHUNK):
                 pieces.append(piece)
+            self._is_over = True
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             pass
         plain = b"".join(pieces)

@@ -15,6 +15,11 @@ class Wrapping(ABC):
         """Whether there is more to be handed out of what has come: `receive(b"")` has it."""
         return False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the peer has said that nothing follows."""
+        return False
+
     @abstractmethod
     def receive(self, data: bytes) -> tuple[bytes, bytes]:
         """Take what came; returns what it says, and what must be sent in answer.

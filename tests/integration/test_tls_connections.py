@@ -197,6 +197,21 @@ def test_much_goes_both_ways_over_tls(encrypting: Application, keys: Keys) -> No
         client.query("DROP TABLE heavy")
 
 
+def test_a_goodbye_of_tls_ends_a_client_in_its_transaction(
+    encrypting: Application, keys: Keys
+) -> None:
+    with RawClient(encrypting.port) as client, encrypting.connect() as other:
+        wrapped = begin_tls(client, keys)
+        encrypting.log_in(client)
+        other.execute("DROP TABLE IF EXISTS held")
+        client.query("CREATE TABLE held (a int)")
+        client.query("BEGIN; LOCK TABLE held")
+        with contextlib.suppress(ssl.SSLError):
+            wrapped.unwrap()  # waits for the goodbye that answers it
+        other.execute("SET statement_timeout = 5000")
+        other.execute("DROP TABLE held")
+
+
 def test_cancel_over_tls(encrypting: Application) -> None:
     with encrypting.connect(sslmode="require") as connection:
         timer = threading.Timer(0.1, connection.cancel_safe)

@@ -31,6 +31,11 @@ class Compressed(Wrapping):
         """See the base: a little data may stand for very much."""
         return self._compression.holds_more
 
+    @property
+    def is_over(self) -> bool:
+        """See the base."""
+        return self.below is not None and self.below.is_over
+
     def receive(self, data: bytes) -> tuple[bytes, bytes]:
         """See the base."""
         answer = b""
