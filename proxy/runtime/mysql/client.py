@@ -237,7 +237,8 @@ class MySQLClient(ClientConnection):
             can_switch=bool(response.capabilities & PLUGIN_AUTH),
             is_private=self.tls is not None or self.is_local,
         )
-        dialogue = authenticate(claim, logins.means(greeting), turns, now=self.service.clock())
+        means = logins.means(greeting, is_private=claim.is_private)
+        dialogue = authenticate(claim, means, turns, now=self.service.clock())
         try:
             said = next(dialogue)
             while True:

@@ -164,9 +164,14 @@ class Logins:
 
     # Proofs
 
-    def means(self, greeting: Greeting) -> Means:
-        """What clients prove themselves by."""
-        if self._key is None and self.tls is None:
+    def means(self, greeting: Greeting, *, is_private: bool) -> Means:
+        """What a client proves itself by.
+
+        Args:
+            greeting: As it was greeted.
+            is_private: Whether nobody else hears it; otherwise it encrypts its password itself.
+        """
+        if self._key is None and not is_private:
             self._key = PasswordKey(rsa.generate_private_key(65537, _KEY_BITS))
         return Means(
             verified=self._accounts.verified,
