@@ -979,6 +979,17 @@ def malformed(app: MySQLApplication) -> Any:
                 # MariaDB calls some of them "incorrect arguments".
                 found.append((said, answer[:1], int.from_bytes(answer[1:3], "little") in MALFORMED))
                 found.append(client.lives())
+        begun = b"\x03INSERT INTO items (name) VALUES ('"
+        for said in (
+            packet(0, begun + b"x" * 100_000)[:90_000],
+            packet(0, begun + b"x" * 17_000_000)[:-1000],
+        ):
+            with Raw(app) as client:  # which goes in the middle
+                client.send(said)
+        with Raw(app, local_infile=True) as client:
+            client.command(COMMAND.COM_QUERY, b"LOAD DATA LOCAL INFILE 'f' INTO TABLE items (name)")
+            found.append(client.packet())
+            client.send(packet(2, b"half\n" * 1000)[:3000])
         found += tell(witness, "SELECT @kept", "SELECT COUNT(*) FROM items", "ROLLBACK")
         found += tell(witness, "SELECT COUNT(*) FROM items")
     return found
