@@ -9,7 +9,7 @@ Sources: "Command Phase" in the MySQL source documentation.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from typing import Final, final
 
@@ -18,10 +18,11 @@ from proxy.wire import exchange, requests
 from proxy.wire.exchange import Prelude
 from proxy.wire.mysql import capabilities, commands, ok, replies
 from proxy.wire.mysql.codec import HEADER, packet, renumber
+from proxy.wire.mysql.editing import Editor
 from proxy.wire.mysql.execute import query
 from proxy.wire.mysql.prepared import Facts
 from proxy.wire.mysql.replies import ReplyReader
-from proxy.wire.mysql.requests import ARGUMENTS, SEVERAL_OFF, SEVERAL_ON, STATEMENT, Request
+from proxy.wire.mysql.requests import SEVERAL_OFF, SEVERAL_ON, Request
 from proxy.wire.mysql.resultset import read_text_row
 from proxy.wire.mysql.tracking import NOTHING, Tracked
 from proxy.wire.mysql.translate import Translator, differs
@@ -81,19 +82,15 @@ class Exchange(exchange.Exchange):
         "_answer",
         "_awaits",
         "_discarding",
+        "_editor",
         "_end",
         "_file_remain",
         "_has_rows",
         "_keeps_end",
-        "_kinds",
-        "_max_prepared",
-        "_prepared",
-        "_preparing",
         "_reader",
         "_request",
         "_setup",
         "_several",
-        "_stray",
         "_translator",
         "affected",
         "brought_rows",
@@ -125,11 +122,7 @@ class Exchange(exchange.Exchange):
         self._has_rows = False
         self._setup = setup
         self._several = bool(agreed & _SEVERAL)  # whether a text may hold several statements
-        self._max_prepared = max_prepared
-        self._prepared: OrderedDict[Prepared, bytes] = OrderedDict()  # and their ids
-        self._kinds: dict[Prepared, bytes] = {}  # of the values they were first run with
-        self._preparing: deque[Prepared] = deque()
-        self._stray: list[bytes] = []  # ids to be closed at the next occasion
+        self._editor = Editor(max_prepared)
         self._translator: Translator | None = None
         self.tracked = NOTHING
         self.outcomes: list[replies.Outcome] = []
@@ -170,7 +163,7 @@ class Exchange(exchange.Exchange):
         pieces = [self._say(_STATE, sql)] if sql else []
         for prepared in statements:
             pieces.append(prepared.message)
-            self._preparing.append(prepared)
+            self._editor.prepares(prepared)
             self._ahead.append((_QUESTION, commands.STMT_PREPARE))
         self._expect_next()
         return b"".join(pieces)
@@ -198,7 +191,7 @@ class Exchange(exchange.Exchange):
         """The request's words on this connection."""
         command = request.command
         prepared = request.prepared
-        pieces = self._close_strays()
+        pieces = self._editor.close_strays()
         if command == commands.RESET_CONNECTION:
             # It takes what each session begins with along, so more is sent; a ping ends it.
             return b"".join((*pieces, self._say(_STATE, RESET), _PING))
@@ -208,17 +201,9 @@ class Exchange(exchange.Exchange):
                 return b"".join((*pieces, packet(0, text)))
             pieces += self._allow_several(bool(request.capabilities & _SEVERAL))
         if command == commands.STMT_PREPARE and prepared is not None:
-            self._preparing.append(prepared)
+            self._editor.prepares(prepared)
         elif prepared is not None:
-            remote = self._prepared.get(prepared)
-            if remote is None:
-                raise RemoteProtocolError("a statement was run that is not prepared")
-            self._prepared.move_to_end(prepared)
-            if request.kinds:
-                self._kinds.setdefault(prepared, request.kinds)
-            pieces += [_with_id(ahead, remote) for ahead in request.ahead]
-            pieces.append(_with_id(request.packets, remote))
-            return b"".join(pieces)
+            return b"".join(pieces + self._editor.say(request, prepared))
         pieces.append(request.packets)
         return b"".join(pieces) if len(pieces) > 1 else request.packets
 
@@ -245,11 +230,6 @@ class Exchange(exchange.Exchange):
                 pieces.append(packet(0, query(statement, self._reader.capabilities)))
                 self._ahead.append((prelude, commands.QUERY))
         return b"".join(pieces)
-
-    def _close_strays(self) -> list[bytes]:
-        pieces = [packet(0, _CLOSE + name) for name in self._stray]
-        self._stray = []
-        return pieces
 
     def _start(self) -> None:
         self.done = False
@@ -380,17 +360,7 @@ class Exchange(exchange.Exchange):
 
     def _note_prepared(self) -> None:
         reader = self._reader
-        prepared = self._preparing[0]
-        before = self._prepared.pop(prepared, None)
-        self._kinds.pop(prepared, None)
-        if before is not None:
-            self._stray.append(before)
-        while len(self._prepared) >= self._max_prepared:
-            oldest, number = self._prepared.popitem(last=False)
-            self._kinds.pop(oldest, None)
-            self._stray.append(number)
-        self._prepared[prepared] = reader.statement.to_bytes(4, "little")
-        prepared.facts = Facts(reader.parameters, reader.columns)
+        self._editor.has_id(reader.statement, Facts(reader.parameters, reader.columns))
 
     def _take_ahead(self, passed: bytes, prelude: Prelude | None) -> None:
         """Keep back the reply to what was sent in front."""
@@ -425,7 +395,7 @@ class Exchange(exchange.Exchange):
         if self._ahead:
             prelude, command = self._ahead.popleft()
             if command == commands.STMT_PREPARE:
-                self._preparing.popleft()
+                self._editor.is_answered()
             if error and self.error is None:
                 self.error = error
                 self.state_error = prelude is _STATE
@@ -453,7 +423,7 @@ class Exchange(exchange.Exchange):
         self.brought_rows = not error and bool(found) and found[-1][0] == replies.END
         self.affected = reader.outcomes[-1][0] if reader.outcomes and not error else -1
         if request.command == commands.STMT_PREPARE:
-            self._preparing.popleft()
+            self._editor.is_answered()
         self.opened = reader.cursor_exists
         if request.command == commands.SET_OPTION and not error:
             self._several = request.packets[HEADER + 1 :] == SEVERAL_ON
@@ -494,27 +464,12 @@ class Exchange(exchange.Exchange):
     # What is prepared on the connection.
 
     def must_prepare(self, request: requests.Request) -> list[Prepared]:
-        """See the base: its id here is not known before.
-
-        And a server may hold on to the types of the values that a statement was run with first,
-        which may have been another client's.
-        """
+        """See the base: its id here is not known before."""
         assert isinstance(request, Request)
         prepared = request.prepared
         if prepared is None or request.command == commands.STMT_PREPARE:
             return []
-        if prepared in self._prepared and self._bears(prepared, request.kinds):
-            return []
-        return [prepared]
-
-    def _bears(self, prepared: Prepared, kinds: bytes) -> bool:
-        """Tell if values are of the kinds that a statement was run with first, or NULL."""
-        first = self._kinds.get(prepared, kinds)
-        if first == kinds or not kinds:
-            return True
-        if len(first) != len(kinds):
-            return False
-        return all(not now or now == then for then, now in zip(first, kinds, strict=True))
+        return [prepared] if self._editor.lacks(request, prepared) else []
 
     def lacking(self, request: requests.Request) -> list[Prepared]:
         """See the base."""
@@ -528,9 +483,7 @@ class Exchange(exchange.Exchange):
 
     def forget_statements(self) -> None:
         """See the base."""
-        self._prepared.clear()
-        self._kinds.clear()
-        self._stray.clear()
+        self._editor.forget()
 
     # What an error means.
 
@@ -559,14 +512,9 @@ class Exchange(exchange.Exchange):
         return self._has_rows or self.done
 
 
-def _with_id(packets: bytes, remote: bytes) -> bytes:
-    return packets[:STATEMENT] + remote + packets[ARGUMENTS:]
-
-
 def _code(error: bytes) -> int:
     return int.from_bytes(error[HEADER + 1 : HEADER + 3], "little")
 
 
-_CLOSE: Final = bytes((commands.STMT_CLOSE,))
 _PING: Final = packet(0, bytes((commands.PING,)))
 _RESET_CONNECTION: Final = packet(0, bytes((commands.RESET_CONNECTION,)))
