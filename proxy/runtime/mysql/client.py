@@ -42,7 +42,6 @@ from proxy.wire.mysql.startup import First, Startup, client_startup
 from proxy.wire.mysql.turns import Turns
 
 _EXECUTE: Final = commands.STMT_EXECUTE
-_QUIT: Final = commands.QUIT
 _COMPRESSION: Final = COMPRESS | ZSTD_COMPRESSION
 
 LARGEST: Final = 1024 * 1024 * 1024
@@ -134,7 +133,8 @@ class MySQLClient(ClientConnection):
             attributes=wish.attributes,
         )
         first = None if agreed & PLUGIN_AUTH else First(NATIVE, wish.answer)
-        self.begin(*await self._let_in(response, first, b"", turns, greeting))
+        session, rest = await self._let_in(response, first, b"", turns, greeting)
+        self.begin(session, rest)
 
     async def _let_in(
         self,
