@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster
@@ -123,6 +123,11 @@ class Yield:
     invalidated: float
     spared: float
     refused: float
+
+    def since(self, before: Yield) -> Yield:
+        """Return what has been added."""
+        both = zip(astuple(self), astuple(before), strict=True)
+        return Yield(*(now - then for now, then in both))
 
     @classmethod
     def of(cls, proxy: ProxyUnderTest, cluster: AnyCluster) -> Yield:

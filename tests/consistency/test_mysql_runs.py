@@ -8,21 +8,16 @@ from typing import Final
 
 import pytest
 
-from tests.consistency.anomalies import Kind, Verdict
+from tests.consistency.anomalies import Verdict
 from tests.consistency.engines import ENGINES
 from tests.consistency.faults import MYSQL_REPLICA_FAULTS, Fault, Planned, plan
 from tests.consistency.history import Act
 from tests.consistency.mysql_doors import Aiomysql, PymysqlExecute
+from tests.consistency.mysql_warm_up import warm_up
 from tests.consistency.proxied import Place, Yield
 
-SECONDS: Final = float(os.environ.get("TIDEGATE_SOAK_SECONDS", "7"))
+SECONDS: Final = float(os.environ.get("TIDEGATE_SOAK_SECONDS", "5"))
 SEED: Final = int(os.environ.get("TIDEGATE_SOAK_SEED", "1"))
-
-TOO_OLD: Final = {
-    *(Kind.TORN, Kind.STALE, Kind.WENT_BACK, Kind.FORK),
-    *(Kind.OWN_WRITE_MISSED, Kind.OWN_READ_UNDONE),
-}
-ROUNDS: Final = 4
 
 OBSCURE: Final = ("called", "committed")
 """What is written so that nobody can tell, or with definitions: no read leaves the primary then."""
@@ -44,17 +39,23 @@ def test_nothing_is_stale_while_replicas_lag_and_die(mysql_place: Place) -> None
     names = [replica.name for replica in cluster.replicas]
     plans = plan(SEED, SECONDS, names, MYSQL_REPLICA_FAULTS)
     with mysql_place.proxy(repeatable_read="versioned") as (ground, proxy):
+        warm_up(ground.write_dsn, proxy, [replica.address for replica in cluster.replicas])
+        before = Yield.of(proxy, cluster)
         verdict = ground.run(SECONDS, plans, seed=SEED, topics=PLAIN, doors=PLAIN_DOORS)
-        yielded = Yield.of(proxy, cluster)
+        yielded = Yield.of(proxy, cluster).since(before)
     text = told(verdict, yielded)
     assert verdict, text
-    assert verdict.history.count(Act.READ) > 25 * SECONDS, text
+    reads = verdict.history.count(Act.READ)
+    assert reads > 15 * SECONDS, text
     assert verdict.history.count(Act.WRITE) > 8 * SECONDS, text
-    assert yielded.hits > SECONDS, text
-    assert yielded.fills > SECONDS, text
-    assert yielded.by_replicas > SECONDS / 2, text
-    assert yielded.behind > SECONDS, text
-    assert yielded.spared > SECONDS / 2, text
+    # How much there was is up to the machine. Shares: a third of what was seen on a busy one.
+    assert yielded.hits > 0.01 * reads, text
+    assert yielded.fills > 0.1 * reads, text
+    assert yielded.by_replicas > 0, text
+    assert yielded.by_replicas + yielded.invalidated > 0.01 * reads, text
+    assert yielded.behind > 0.1 * reads, text
+    assert yielded.pending > 0.03 * reads, text
+    assert yielded.spared > 0.03 * reads, text
     assert max(it.bytes_behind for it in verdict.history.events) > 1000, text
 
 
@@ -63,6 +64,7 @@ def test_nothing_is_stale_where_it_is_obscure_what_is_written(mysql_place: Place
     """Procedures that commit and that make up their statements, commits that are implied."""
     topics = ("warm", "hot", *OBSCURE)
     with mysql_place.proxy() as (ground, proxy):
+        warm_up(ground.write_dsn, proxy, [it.address for it in mysql_place.cluster.replicas])
         verdict = ground.run(SECONDS / 2, seed=SEED, topics=topics)
         text = told(verdict, Yield.of(proxy, mysql_place.cluster))
     assert verdict, text
@@ -72,32 +74,23 @@ def test_nothing_is_stale_where_it_is_obscure_what_is_written(mysql_place: Place
 @ONE
 def test_nothing_is_stale_when_the_primary_dies_and_is_replaced(mysql_place: Place) -> None:
     """Commits end in nobody knows what, epochs begin, and what was a replica takes writes."""
-    primary = mysql_place.cluster.primary.name
+    cluster = mysql_place.cluster
+    primary = cluster.primary.name
     fates = [
         Planned(1.0, 0.2, primary, Fault.KILL),
         Planned(SECONDS / 2, 0.0, primary, Fault.SWITCH),
     ]
     with mysql_place.proxy(repeatable_read="versioned") as (ground, proxy):
+        warm_up(ground.write_dsn, proxy, [it.address for it in cluster.replicas])
         verdict = ground.run(SECONDS, [fates], seed=SEED, topics=PLAIN, doors=PLAIN_DOORS)
-        text = told(verdict, Yield.of(proxy, mysql_place.cluster))
+        text = told(verdict, Yield.of(proxy, cluster))
+        # Until what has become the primary is known, and who follows it.
+        warm_up(ground.write_dsn, proxy, [it.address for it in cluster.replicas])
+        later = ground.run(1.5, seed=SEED, topics=PLAIN, doors=PLAIN_DOORS)
     assert verdict, text
     assert verdict.history.errors, text
-    end = max(it.end for it in verdict.history.events)
-    after = [it for it in verdict.history.operations if it.start > end]
-    assert {it.act for it in after} == set(Act), text
-
-
-def test_missing_rule_is_found(mysql_place: Place) -> None:
-    """Replicas are read whether they have replayed a commit or not: the judge must say so."""
-    replica = mysql_place.cluster.replicas[0].name
-    lags = [Planned(0.4 * number, 0.3, replica, Fault.LAG) for number in range(6)]
-    with mysql_place.proxy(without=["need"]) as (ground, _):
-        for seed in range(ROUNDS):
-            verdict = ground.run(2.5, [lags], seed=seed, topics=("warm", "cold", "transfer"))
-            if not verdict:
-                break
-    assert verdict.kinds & TOO_OLD, verdict.report()
-    assert verdict.kinds <= TOO_OLD, verdict.report()
+    assert later, later.report()
+    assert {it.act for it in later.history.operations} == set(Act), later.report()
 
 
 def told(verdict: Verdict, yielded: Yield) -> str:
