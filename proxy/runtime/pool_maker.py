@@ -37,6 +37,7 @@ class PoolMaker:
         "_engine",
         "_group",
         "_is_meant",
+        "_refusals",
         "_security",
         "_settings",
         "_watcher",
@@ -57,6 +58,7 @@ class PoolMaker:
         self._engine = engine
         self._watcher = watcher
         self._is_meant = is_meant
+        self._refusals: dict[str, str] = {}
 
     def address(self, server: Server) -> Address:
         """Say how a server is reached."""
@@ -106,6 +108,7 @@ class PoolMaker:
             opener,
             self._settings.server_login_retry,
             unreachable,
+            self._refusals,
         )
         return pool
 

@@ -18,8 +18,12 @@ from proxy.runtime.server import ServerConnection
 from proxy.session.ports import Link, Waiter
 from proxy.session.state import SessionState
 from proxy.topology.group import Server
+from proxy.types import Role
 
 log = Logger("pool")
+
+REMEMBERED: Final = 1000
+"""Pools whose refusals are remembered, so that each is told of once; then it begins anew."""
 
 FORGOTTEN_AFTER: Final = 5.0
 """Seconds for which an empty pool is kept: long enough to be seen by whoever looks at metrics."""
@@ -40,6 +44,7 @@ class Pool:
         opener: Opener,
         retry: float,
         unreachable: Callable[[Server, str, bool], None],
+        refusals: dict[str, str],
     ) -> None:
         self.name = f"{user}@{server.name}/{database}"
         self.server = server
@@ -54,6 +59,8 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_before = 0.0
         self._is_refused = False  # the last login was, by the server's own word
+        self._refusals = refusals  # by replicas, that were told of, by the names of pools
+        self._refused_until = 0.0
         self._used_at = monotonic()
         self.patient = True  # whether to stay in line when the server can't be reached
 
@@ -69,6 +76,9 @@ class Pool:
         self.book.wait(waiter, now)
         if now < self._not_before and not self.patient and not self.book.total:
             self._turn_to_others()  # nothing will come free here before the next try
+            return
+        if now < self._refused_until and not self.book.total and self.server.role is Role.REPLICA:
+            self._turn_to_others()
             return
         self._open_more()
 
@@ -194,6 +204,7 @@ class Pool:
     def _opened(self, connection: ServerConnection) -> None:
         self._is_refused = False
         self._last_failure = ""
+        self._refusals.pop(self.name, None)
         connection.on_lost = self._lost
         now = monotonic()
         if connection.is_lost or connection.incarnation != self.server.incarnation:
@@ -220,7 +231,22 @@ class Pool:
             self._failed(error.message)
         else:
             self._is_refused = True
+            if self.server.role is Role.REPLICA:
+                self._refused_by_replica(error)
             self.turn_away(error)
+
+    def _refused_by_replica(self, error: ServerRefused) -> None:
+        """The primary serves what this would have, and no client hears why: the operator must.
+
+        Others than this user may be served well here. It is asked again after a while only.
+        """
+        self._last_failure = error.message
+        self._refused_until = monotonic() + self._retry
+        if self._refusals.get(self.name) != error.message:
+            if len(self._refusals) >= REMEMBERED:
+                self._refusals.clear()
+            self._refusals[self.name] = error.message
+            log.warning("a replica refuses a user", pool=self.name, error=error.message)
 
     def _failed(self, reason: str, *, is_full: bool = False) -> None:
         now = monotonic()

@@ -14,6 +14,7 @@ from proxy.errors import (
     Fault,
     InvalidAuthorization,
     RemoteProtocolError,
+    ServerRefused,
     Unsupported,
     UnsupportedVersion,
 )
@@ -154,7 +155,13 @@ class AccessDenied(AuthenticationFailed):
         )
 
 
-class LoginRefused(ClientVisibleError):
+_FULL: Final = (1040, 1203, 1226)
+"""Server Error Message Reference: too many connections; of this user, by either limit."""
+
+_STOPPING: Final = 1053
+
+
+class LoginRefused(ServerRefused):
     """A server did not let us in. Its own words are kept, to be relayed as they came.
 
     Args:
@@ -162,8 +169,6 @@ class LoginRefused(ClientVisibleError):
         ours: Whether it was not the server that said it.
         wants_password: Whether the password itself would have been the answer.
     """
-
-    closes_client = True
 
     def __init__(self, said: ok.Error, *, ours: bool = False, wants_password: bool = False) -> None:
         self.said = said
@@ -173,6 +178,16 @@ class LoginRefused(ClientVisibleError):
         self.sqlstate = said.sqlstate or _NO_STATE
         self.fault = _FAULTS.get(self.errno, Fault.INVALID_AUTHORIZATION)
         super().__init__(shown(said.message))
+
+    @property
+    def is_full(self) -> bool:
+        """See the base."""
+        return self.errno in _FULL
+
+    @property
+    def is_passing(self) -> bool:
+        """See the base."""
+        return self.errno == _STOPPING
 
     @classmethod
     def by_us(cls, text: str, *, wants_password: bool = False) -> LoginRefused:

@@ -104,3 +104,16 @@ def test_a_servers_refusal_is_relayed_as_it_came() -> None:
 )
 def test_a_servers_refusal_has_a_fault(errno: int, fault: Fault) -> None:
     assert LoginRefused(Error(errno, b"HY000", b"no")).fault is fault
+
+
+@pytest.mark.parametrize("errno", [1040, 1203, 1226])
+def test_a_server_that_is_full_refuses_nobody_for_good(errno: int) -> None:
+    assert LoginRefused(Error(errno, b"08004", b"no")).is_full
+    assert not LoginRefused(Error(errno, b"08004", b"no")).is_passing
+
+
+def test_a_server_that_stops_lets_in_again_later() -> None:
+    assert LoginRefused(Error(1053, b"08S01", b"no")).is_passing
+    wrong = LoginRefused(Error(1045, b"28000", b"no"))
+    assert not wrong.is_full
+    assert not wrong.is_passing
