@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from proxy.doctor.postgres.logs import read_log
 from proxy.doctor.report import Origin
 from proxy.doctor.show import Progress, show_facts, show_report
 from proxy.doctor.visits import READ_COMMITTED, REPEATABLE_READ, Terms
-from proxy.doctor.ways import Asker, FetchedCatalogs, FiledCatalogs, Way
+from proxy.doctor.ways import Asker, FetchedCatalogs, FiledCatalogs, Total, Way
 from proxy.errors import ConfigError, Unanswerable
 from proxy.settings import ServerGroup, load
 from proxy.settings.values import RepeatableRead, Transactions
@@ -203,11 +204,6 @@ def doctor(source: Source, logs: list[str], wishes: Wishes) -> None:
         raise Unanswerable("a server is looked at by itself: name one connection string, or logs")
     asker = _asker_of(urls[0]) if urls else source.asker
     way = asker.way_to(urls[0]) if urls else None
-    if way is None and asker.has_schemas:
-        raise Unanswerable(
-            f"logs of {asker.engine} are not read: {asker.schemes[0]}user@host:{asker.port}"
-            f" asks a server for its {asker.counts}"
-        )
     catalogs = source.catalogs(asker, way)
     model = Model(
         catalogs,
@@ -217,14 +213,17 @@ def doctor(source: Source, logs: list[str], wishes: Wishes) -> None:
         language=asker.language,
         has_schemas=asker.has_schemas,
     )
-    origin = _replay(asker, model, logs, wishes) if way is None else _add_up(asker, model, way)
+    if way is not None:
+        origin = _add_up(asker, model, way)
+    else:
+        origin = _replay(asker, model, logs, wishes)
     problems = () if isinstance(catalogs, FiledCatalogs) else tuple(catalogs.problems.values())
     origin = replace(origin, problems=origin.problems + problems)
     findings = model.findings
     if not findings.statements and not findings.elsewhere:
         raise Unanswerable(
             f"{origin.name}: no statement found; {asker.logged}"
-            + ("" if asker.has_schemas else _IN_ENGLISH)
+            + (_IN_ENGLISH if asker.has_order else "")
         )
     if not findings.statements and problems:
         raise Unanswerable("; ".join(problems))
@@ -246,8 +245,11 @@ def _replay(asker: Asker, model: Model, logs: list[str], wishes: Wishes) -> Orig
         for log in logs:
             with open_log(log) as file:
                 lines = Lines(file, log, unread, progress.tick)
-                for event in read_log(lines, log, unread, wishes.prefix):
-                    model.take(event)
+                if asker.has_order:
+                    for event in read_log(lines, log, unread, wishes.prefix):
+                        model.take(event)
+                else:
+                    _add(model, asker.read_totals(lines, log, unread), is_logged=True)
             count += lines.count
     name = logs[0] if len(logs) == 1 else f"{len(logs)} logs"
     return Origin(name, count, unread, asker.logged)
@@ -255,12 +257,21 @@ def _replay(asker: Asker, model: Model, logs: list[str], wishes: Wishes) -> Orig
 
 def _add_up(asker: Asker, model: Model, way: Way) -> Origin:
     found = asker.fetch_totals(way)
-    for total in found.totals:
-        model.take_total(
-            total.text, total.user, total.database, calls=total.calls, seconds=total.seconds
-        )
+    _add(model, found.totals, is_logged=False)
     name = f"{way.servers[0].name}, {asker.counts}"
     return Origin(name, None, Unread(), asker.logged, found.problems)
+
+
+def _add(model: Model, totals: Iterable[Total], *, is_logged: bool) -> None:
+    for total in totals:
+        model.take_total(
+            total.text,
+            total.user,
+            total.database,
+            calls=total.calls,
+            seconds=total.seconds,
+            is_logged=is_logged,
+        )
 
 
 def _terms(source: Source, way: Way | None) -> Terms:

@@ -137,9 +137,25 @@ class Model:
             self._visits.pop(event.session, None)
 
     def take_total(
-        self, text: str, user: str, database: str, *, calls: int, seconds: float
+        self,
+        text: str,
+        user: str,
+        database: str,
+        *,
+        calls: int,
+        seconds: float,
+        is_logged: bool = False,
     ) -> None:
-        """Take in what a statement amounts to, of which no more is known: no order, no values."""
+        """Take in what a statement amounts to, of which no more is known: no order, no values.
+
+        Args:
+            text: Of it.
+            user: Who runs it.
+            database: Where.
+            calls: How often.
+            seconds: What that took, together.
+            is_logged: Whether it was logged: then fast ones may be missing.
+        """
         self.findings.is_ordered = False
         catalog = self._catalog_of(database)
         if catalog is None:
@@ -148,6 +164,8 @@ class Model:
         path = self._path_in(database)
         scope = self._planner.scope(catalog, user or self._user, path)
         visit = Visit()
+        if is_logged:
+            self._note(seconds / calls)
         for statement in reading.statements:
             plan = self._planner.plan(scope, statement)
             reason = visit.judge(plan, self._terms, clock=reading.clock, is_several=False)
@@ -244,11 +262,14 @@ class Model:
         self._time(last, event.seconds)
 
     def _time(self, counted: _Counted, seconds: float) -> None:
+        self._note(seconds)
+        for count in counted.counts:
+            count.time(seconds)
+
+    def _note(self, seconds: float) -> None:
         shortest = self.findings.shortest
         if shortest is None or seconds < shortest:
             self.findings.shortest = seconds
-        for count in counted.counts:
-            count.time(seconds)
 
     def _read(self, text: str) -> Reading:
         reading = self._texts.get(text)

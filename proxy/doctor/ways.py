@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from getpass import getuser
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from proxy.doctor.events import Unread
 from proxy.errors import Unanswerable
 from proxy.runtime.security import make_security
 from proxy.settings.model import ServerGroup
@@ -82,6 +83,7 @@ class Asker(ABC):
         logged: How statements come to be logged, or counted.
         search_path: What names are looked up in, where nobody says otherwise.
         has_schemas: Whether what clients call a database is a schema of one catalog.
+        has_order: Whether sessions can be followed in what it logs.
     """
 
     engine: str
@@ -94,6 +96,7 @@ class Asker(ABC):
     logged: str
     search_path: str
     has_schemas: bool
+    has_order: bool
 
     @abstractmethod
     def questions(self) -> Iterable[str]:
@@ -106,6 +109,10 @@ class Asker(ABC):
     @abstractmethod
     async def ask_rows(self, way: Way, database: str) -> Rows:
         """Ask for the definitions of a database."""
+
+    @abstractmethod
+    def read_totals(self, lines: Iterable[str], name: str, unread: Unread) -> Iterator[Total]:
+        """Read a log whose sessions can't be followed."""
 
     @abstractmethod
     async def ask_totals(self, way: Way) -> Totals:

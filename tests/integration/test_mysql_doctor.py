@@ -101,12 +101,3 @@ def test_digests_are_counted_where_there_are_any(
     assert table == {"name": f"{either_database}.parcels", "reads": 8, "writes": 1}
     assert report["cache_hits"] is None
     assert run("check", str(started)) == 0
-
-
-def test_logs_are_not_read(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "tidegate.toml"
-    file.write_text(
-        '[server_groups.app]\nengine = "mysql"\nservers = ["a:3306"]\nauth_user = "b"\n'
-    )
-    assert run("doctor", "slow.log", "--config", str(file)) == 1
-    assert "mysql://user@host:3306" in capsys.readouterr().err

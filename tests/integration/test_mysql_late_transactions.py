@@ -40,7 +40,7 @@ INSIDE = [
     *("SELECT word FROM held WHERE id = 1 FOR UPDATE", "SELECT count(*) FROM held"),
     *("SET @a = 7", "SELECT @a", "SET time_zone = '+01:00'", "SELECT @@time_zone"),
     *("SET TRANSACTION READ ONLY", "SELECT @@autocommit, @@in_transaction", "DO 1"),
-    *("SET autocommit = 0", "SET autocommit = 1", "SELECT row_count()", "SHOW WARNINGS"),
+    *("SET autocommit = 0", "SET autocommit = 1", "SHOW WARNINGS"),
     *("BEGIN; SELECT id FROM held", "SELECT 1; ROLLBACK; SELECT 2", "COMMIT; BEGIN"),
     *("SELECT id FROM held; SELECT word FROM held WHERE id = 2", "TRUNCATE TABLE other"),
 ]

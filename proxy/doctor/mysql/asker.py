@@ -5,7 +5,7 @@ Adapter to aiomysql.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, final
@@ -13,8 +13,10 @@ from typing import Any, final
 import aiomysql
 
 from proxy.doctor import ways
+from proxy.doctor.events import Unread
 from proxy.doctor.mysql import totals
-from proxy.doctor.ways import TIMEOUT, Rows, Totals, Way
+from proxy.doctor.mysql.slow_log import read_slow_log
+from proxy.doctor.ways import TIMEOUT, Rows, Total, Totals, Way
 from proxy.errors import Unanswerable
 from proxy.sql.bodies import Declarations
 from proxy.sql.language import MySQLLanguage
@@ -38,9 +40,13 @@ class MySQLAsker(ways.Asker):
     listen = 6033
     secret = "MYSQL_PWD"
     counts = "performance_schema"
-    logged = "performance_schema counts them, where it is on"
+    logged = (
+        "performance_schema counts them where it is on; the slow query log has them with"
+        " slow_query_log = ON, long_query_time = 0, log_output = FILE"
+    )
     search_path = ""
     has_schemas = True
+    has_order = False
 
     def questions(self) -> Iterable[str]:
         """See the base: those of both flavours."""
@@ -75,6 +81,10 @@ class MySQLAsker(ways.Asker):
         finally:
             source.close()
         return {name: [_plain(row) for row in rows] for name, rows in found.items()}
+
+    def read_totals(self, lines: Iterable[str], name: str, unread: Unread) -> Iterator[Total]:
+        """See the base: the slow query log."""
+        return read_slow_log(lines, name, unread)
 
     async def ask_totals(self, way: Way) -> Totals:
         """See the base."""

@@ -34,7 +34,9 @@ WHERE SCHEMA_NAME IS NULL
 """
 
 OFF: Final = (
-    "performance_schema is off: performance_schema = ON in the server's file switches it on"
+    "performance_schema is off, and nothing is counted: performance_schema = ON in the server's"
+    " configuration, and a restart, switch it on; else have all be logged for a while (SET GLOBAL"
+    " slow_query_log = ON, long_query_time = 0, log_output = FILE), and name the log"
 )
 CONSUMES_NOT: Final = (
     "nobody counts: UPDATE performance_schema.setup_consumers SET ENABLED = 'YES'"

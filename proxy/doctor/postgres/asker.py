@@ -5,15 +5,16 @@ Adapter to asyncpg.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import final
 
 import asyncpg
 
 from proxy.doctor import ways
+from proxy.doctor.events import Unread
 from proxy.doctor.postgres import totals
-from proxy.doctor.ways import TIMEOUT, Rows, Totals, Way
+from proxy.doctor.ways import TIMEOUT, Rows, Total, Totals, Way
 from proxy.errors import Unanswerable
 from proxy.sql.bodies import Declarations
 from proxy.sql.catalog import Catalog
@@ -37,6 +38,7 @@ class PostgresAsker(ways.Asker):
     logged = "log_statement = 'all' or log_min_duration_statement = 0 logs them"
     search_path = '"$user", public'
     has_schemas = False
+    has_order = True
 
     def questions(self) -> Iterable[str]:
         """See the base."""
@@ -57,6 +59,10 @@ class PostgresAsker(ways.Asker):
         finally:
             connection.terminate()
         return {name: [tuple(row) for row in rows] for name, rows in found.items()}
+
+    def read_totals(self, lines: Iterable[str], name: str, unread: Unread) -> Iterator[Total]:
+        """See the base: they are followed."""
+        return iter(())
 
     async def ask_totals(self, way: Way) -> Totals:
         """See the base."""

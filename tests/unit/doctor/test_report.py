@@ -116,3 +116,10 @@ def test_nothing_in_a_name_is_obeyed_by_a_terminal(capsys: pytest.CaptureFixture
     log = Log().say('SELECT a AS "\x1b[2J" FROM orders FOR UPDATE')
     show_report(log.found, ORIGIN, as_json=False)
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_log_whose_sessions_are_not_followed_says_so_too() -> None:
+    log = Log()
+    for _ in range(60):
+        log.model.take_total(READ, "app", "shop", calls=1, seconds=0.25, is_logged=True)
+    assert "every statement took 250 ms or more" in report(log)
