@@ -19,7 +19,7 @@ from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.processes import wait_until
 from tests.integration.mysql_under_test import SEVERAL, MySQLApplication, application, mysql_proxy
 
-SCRIPTS = 400 if "TIDEGATE_SOAK_SECONDS" in os.environ else 60
+SCRIPTS = 400 if "TIDEGATE_SOAK_SECONDS" in os.environ else 30
 RESET = ("DELETE FROM held", "INSERT INTO held VALUES (1, 'w1'), (2, 'w2'), (3, 'w3')")
 READ = "SELECT id, word FROM held ORDER BY id"
 
