@@ -61,16 +61,19 @@ class Situation:
     replicas: bool = True
     cache: bool = True
     delay: float = 0.0
-    load: Mapping[str, Any] = field(
-        default_factory=lambda: {"topics": ("warm", "cold", "transfer")}
-    )
+    load: Mapping[str, Any] = field(default_factory=lambda: {"topics": ("warm",)})
 
 
 BEHIND: Final = Situation(lags=True)
-AHEAD: Final = Situation(ahead=True, load={"topics": ("warm",)})
+AHEAD: Final = Situation(ahead=True)
 """Replicas show what the primary does not, nor what was kept before."""
 
-OVERTAKEN: Final = Situation(ahead=True, cache=False, delay=0.03)
+OVERTAKEN: Final = Situation(
+    ahead=True,
+    cache=False,
+    delay=0.03,
+    load={"topics": ("warm", "cold", "transfer")},
+)
 SLOW: Final = Situation(
     replicas=False,
     load={"topics": ("warm", "parted"), "slowness": 100.0, "doors": (Aiomysql.way,)},
