@@ -257,6 +257,8 @@ class Exchange(exchange.Exchange):
                 self.done = True
                 return
             self._reader.expect(request.command)
+            if self._translator is not None:
+                self._translator.status = self._reader.status
             if not self._reader.done:
                 return
             self._awaits = False  # it is answered by nothing

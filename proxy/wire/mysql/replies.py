@@ -154,7 +154,8 @@ class ReplyReader:
         """
         self.capabilities = agreed
         self.found: list[tuple[int, int, int]] = []
-        self.status = 0  # flags of the last packet that had any; no error has, so it outlives them
+        # Flags of the last packet that had any; no error has, so it outlives them.
+        self.status = capabilities.STATUS_AUTOCOMMIT
         self._held: list[bytes] = []
         self._held_size: i64 = 0
         self._remain: i64 = 0  # bytes of the current packet that are still to come

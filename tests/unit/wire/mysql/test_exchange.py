@@ -458,6 +458,17 @@ def test_a_client_that_agreed_to_less_is_told_less() -> None:
     however_cut(answer, play)
 
 
+def test_an_end_of_columns_that_is_made_here_says_the_sessions_state() -> None:
+    side = Side(client=OLD)
+    side.exchange.prelude(Prelude.STATE, SET)
+    side.sends(SELECT)
+    end = Ok(status=0)  # autocommit is off
+    columns, rows = [Column(b"a")], [[b"1"]]
+    side.hears(ok_packet(1, end, NEW))
+    said = side.hears(text_result(1, columns, rows, NEW, end=end))
+    assert said == text_result(1, columns, rows, OLD, end=end)
+
+
 def test_a_prepared_statement_is_translated_too() -> None:
     columns = [Column(b"a")]
     answer = prepare_ok(1, 41, columns, 2, NEW)
