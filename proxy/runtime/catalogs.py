@@ -264,9 +264,9 @@ class Catalogs:
 
     def inquires(self, database: str) -> bool:
         """Tell whether anything is asked, and note that it is being looked for."""
-        questions = self._questions.pop(database, [])
-        self._inquired[database] = self._inquired.pop(database, []) + questions
-        return bool(questions)
+        inquired = self._inquired.setdefault(database, [])
+        inquired += self._questions.pop(database, [])
+        return bool(inquired)
 
     def answer(
         self,

@@ -204,6 +204,7 @@ class CatalogKeeper:
         while True:
             primary = self._group.primary
             if primary is None:
+                self._give_up()
                 self._check.clear()  # or there would be no rest, for anybody
                 await self._rest()
                 continue
@@ -214,6 +215,7 @@ class CatalogKeeper:
                     await self._keep(source)
                 finally:
                     source.close()
+                    self._give_up()
                 await self._stay_away()
             except DatabaseGone:
                 self._taker.gone(self.database)
@@ -222,12 +224,18 @@ class CatalogKeeper:
                 log.info("catalog not read yet", database=self.database, why=str(error))
                 await asyncio.sleep(self._interval)
             except self._definitions.failures as error:
+                self._give_up()
                 log.warning("catalog not read", database=self.database, error=describe(error))
                 await asyncio.sleep(self._interval)
             except Exception as error:
                 # A bug; without a catalog no read would leave the primary ever again.
                 log.exception("a catalog's keeper met a bug", error, database=self.database)
                 await asyncio.sleep(self._interval)
+
+    def _give_up(self) -> None:
+        """Leave nobody waiting for an answer."""
+        self._taker.inquires(self.database)
+        self._taker.give_up(self.database)
 
     def _lost(self) -> None:
         self._taker.lost(self.database)
@@ -258,10 +266,7 @@ class CatalogKeeper:
             self._check.clear()
             is_asked = self._taker.inquires(self.database)
             began = loop.time()
-            try:
-                is_good = await self._look(source, is_asked=is_asked)
-            finally:
-                self._taker.give_up(self.database)
+            is_good = await self._look(source, is_asked=is_asked)
             if is_asked:
                 await asyncio.sleep(loop.time() - began)  # half of the time is the server's own
             if is_good:
@@ -272,16 +277,20 @@ class CatalogKeeper:
         is_expected, self._is_expected = self._is_expected, False
         generation = self._taker.generation()
         is_first = self._catalog is None
+        if is_first:
+            self._taker.tallied(self.database, await source.era(), None)
         digest = await source.fingerprint(anew=is_expected or is_first)
         if self._catalog is None or digest != self._digest:
-            self._taker.give_up(self.database)  # what is asked about may be what has changed them
-            if not is_first and not is_expected:
-                self._taker.changed(self.database)
+            if not is_first:
+                self._taker.give_up(self.database)  # what is asked about may have changed them
+                is_asked = False
+                if not is_expected:
+                    self._taker.changed(self.database)
                 generation = self._taker.generation()
                 digest = await source.fingerprint(anew=True)
             self._catalog = await source.load()
             self._digest = digest
-            is_first, is_asked = True, False
+            is_first = True
         if not self._taker.took(self.database, self._catalog, generation):
             return False
         if self._watch or is_first or is_asked:

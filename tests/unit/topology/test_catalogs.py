@@ -32,7 +32,7 @@ def test_a_keeper_that_was_called_rests_while_there_is_no_primary() -> None:
     group: Any = Headless()
 
     async def call_and_wait() -> None:
-        keeper = CatalogKeeper("shop", unused, group, unused, interval=60.0, watch=False)
+        keeper = CatalogKeeper("shop", unused, group, Taker(), interval=60.0, watch=False)
         keeper.restart()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(keeper.run(), 0.05)
