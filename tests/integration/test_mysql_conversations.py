@@ -838,16 +838,19 @@ def behind_reads(app: MySQLApplication) -> Any:
     """What asks for the statement before, wherever that was served."""
     with app.connect() as one:
         items(one, rows=7)
+    time.sleep(0.7)  # while definitions are read again, nothing is known to be a read
 
     def act(one: Any, which: int) -> Any:
         found = []
+        tell(one, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         read = f"SELECT id, name FROM items WHERE id > {which} ORDER BY id"
         warns = f"SELECT id, name + {which} FROM items WHERE name > 0"
         for asker in ASKERS:
             found += tell(one, read, asker, warns, asker, "SHOW TABLES LIKE 'it%'", asker)
             if asker != ASKERS[0]:
                 found += tell(one, f"UPDATE items SET n = 1 - n WHERE id = {which + 1}", asker)
-                found += tell(one, read, "BEGIN", read, asker, "COMMIT", "SELEC", asker)
+                found += tell(one, read, "BEGIN", read, asker, "COMMIT")
+                found += tell(one, "INSERT INTO items (nothing) VALUES (1)", asker)
         return found
 
     def run_prepared(_: Any, which: int) -> Any:
