@@ -32,14 +32,23 @@ WHERE TABLE_SCHEMA {_OURS}
 """
 """Schema, name, query: with a schema at every table in it, and at no function."""
 
-COLUMNS: Final = f"""
-SELECT TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS
-WHERE EXTRA LIKE 'VIRTUAL%' AND GENERATION_EXPRESSION <> '' AND TABLE_SCHEMA {_OURS}
-"""
-"""Table, and an expression that a column of it is computed by when it is read. MariaDB lets it tell
-the time and roll dice; MySQL does not, and neither lets it call a stored function."""
+TIME: Final = "CAST(NULL AS TIME)"
+"""An expression of the type TIME."""
 
-_NO_COLUMNS: Final = "SELECT NULL, NULL, NULL FROM DUAL WHERE FALSE"
+_TIMES: Final = f"""
+SELECT TABLE_SCHEMA, TABLE_NAME, '{TIME}' FROM information_schema.COLUMNS
+WHERE DATA_TYPE = 'time' AND TABLE_SCHEMA {_OURS}
+"""
+COLUMNS: Final = f"""
+SELECT TABLE_SCHEMA, TABLE_NAME,
+       concat_ws(', ', CASE WHEN DATA_TYPE = 'time' THEN '{TIME}' END,
+                 CASE WHEN EXTRA LIKE 'VIRTUAL%' THEN nullif(GENERATION_EXPRESSION, '') END) AS said
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA {_OURS} HAVING said <> ''
+"""
+"""Table or view, and what it says that is read of a column: the expression by which it is computed
+then, and that it is a TIME, which is given the day of today wherever a date is wanted ("Conversion
+Between Date and Time Types" in the manual). MariaDB lets an expression tell the time and roll dice;
+MySQL does not, and neither lets it call a stored function."""
 
 FOREIGN_KEYS: Final = """
 SELECT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME,
@@ -63,11 +72,12 @@ FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA {_OURS}
 """Schema, name, FUNCTION or PROCEDURE, body; NULL where it is not in SQL, or can't be seen."""
 
 PARAMETERS: Final = f"""
-SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, PARAMETER_NAME
+SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, PARAMETER_NAME, DATA_TYPE
 FROM information_schema.PARAMETERS
-WHERE PARAMETER_NAME IS NOT NULL AND SPECIFIC_SCHEMA {_OURS}
+WHERE (PARAMETER_NAME IS NOT NULL OR DATA_TYPE = 'time') AND SPECIFIC_SCHEMA {_OURS}
 """
-"""Schema and name of a routine, FUNCTION or PROCEDURE, and a name that is a variable in it."""
+"""Schema and name of a routine, FUNCTION or PROCEDURE, and a name that is a variable in it, with
+its type; without a name what a function returns, if that is a TIME."""
 
 _LIBRARIES_MYSQL: Final = "SELECT UDF_NAME FROM performance_schema.user_defined_functions"
 _LIBRARIES_MARIADB: Final = "SELECT name FROM mysql.func"
@@ -102,7 +112,7 @@ def _mariadbs(sql: str) -> str:
 
 _QUERIES_MYSQL: Final = {
     **{name: _mysqls(sql) for name, sql in _SHARED.items()},
-    "columns": _NO_COLUMNS,
+    "columns": _TIMES,
     "libraries": _LIBRARIES_MYSQL,
 }
 _QUERIES_MARIADB: Final = {

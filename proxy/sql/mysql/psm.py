@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from proxy.sql.mysql.catalog_queries import TIME
 from proxy.sql.mysql.psm_tokens import Piece, Sort, Unreadable, pieces_of
 
 MAX_DEPTH: Final = 100
@@ -286,7 +287,9 @@ class _Reader:
         else:
             while self._try(","):
                 names.append(self._name())
-            self._until(("default", ":="))
+            kind = self._until(("default", ":="))
+            if any(piece.text == "time" and piece.sort is Sort.WORD for piece in kind):
+                self.script.queries.append(b"SELECT %b" % TIME.encode())
             if self._try("default") or self._try(":="):
                 self._expression(self._until(()))
             self._locals.update(names)

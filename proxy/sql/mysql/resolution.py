@@ -181,6 +181,7 @@ class Resolution(Gathering):
             return
         self._run.add((program.oid, frame.is_atomic))
         name = f"{program.schema}.{program.name}"
+        self._compute(program.oid, frame, program.kind.lower(), name)
         with self._within(frame, program.kind.lower(), name):
             meaning = self._snapshot.bodies.meaning(program)
             if meaning.commits and not frame.is_atomic:
@@ -225,6 +226,7 @@ class Resolution(Gathering):
         if oid in self._seen:
             return
         self._seen.add(oid)
+        self._compute(relation.oid, Frame(relation.schema, True), "column of", _label(relation))
         if relation.kind == VIEW:
             self._read_view(relation)
             return
@@ -233,9 +235,12 @@ class Resolution(Gathering):
         self.reads.add(oid)
         if self.ways is not None:
             self._record((oid,), is_written=False)
+
+    def _compute(self, oid: int, frame: Frame, kind: str, name: str) -> None:
+        """Take what is said of a relation's columns, or of a routine's parameters."""
         for expression in self._snapshot.columns.get(oid, ()):
-            with self._within(Frame(relation.schema, True), "column of", _label(relation)):
-                self._part(self._snapshot.bodies.query(f"SELECT {expression}"), relation.name)
+            with self._within(frame, kind, name):
+                self._part(self._snapshot.bodies.query(f"SELECT {expression}"), name)
 
     def _read_view(self, relation: Relation) -> None:
         query = self._query_of(relation)

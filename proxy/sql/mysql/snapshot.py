@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from proxy.sql.mysql.bodies import Bodies, Interpreter
+from proxy.sql.mysql.catalog_queries import TIME
 from proxy.sql.mysql.relations import Fold, ForeignKey, Names, Program, oid_of
 from proxy.sql.statement import Action
 
@@ -28,7 +29,8 @@ class Snapshot:
         names: Relations by name.
         bodies: What routines and triggers run.
         views: The queries of views, by the view's number.
-        columns: Expressions that columns are computed by whenever they are read.
+        columns: Expressions for what is read of columns, by the number of the table or view; and
+            for what goes into a routine and comes out of it, by the routine's.
         triggers: By the table, each with what fires it.
         keys: Foreign keys, by the table that is referenced.
         labels: How deterministic functions are said to be, for people.
@@ -88,12 +90,16 @@ def build(
     for schema, child, other, parent, on_update, on_delete in foreign_keys:
         key = ForeignKey(names.number(schema, child), on_update, on_delete)
         keys.setdefault(names.number(other, parent), []).append(key)
-    called: dict[int, list[str]] = {}
-    for schema, name, kind, parameter in parameters:
-        called.setdefault(oid_of(fold.schema(schema), name.lower(), kind), []).append(parameter)
     computed: dict[int, list[str]] = {}
     for schema, table, expression in columns:
         computed.setdefault(names.number(schema, table), []).append(expression)
+    called: dict[int, list[str]] = {}
+    for schema, name, kind, parameter, data_type in parameters:
+        oid = oid_of(fold.schema(schema), name.lower(), kind)
+        if parameter is not None:
+            called.setdefault(oid, []).append(parameter)
+        if data_type == "time":
+            computed.setdefault(oid, []).append(TIME)
     return Snapshot(
         fold=fold,
         names=names,

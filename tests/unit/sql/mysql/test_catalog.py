@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from proxy.sql.access import Access
+from proxy.sql.mysql.bodies import Interpreter
 from proxy.sql.mysql.catalog import DATABASE, Catalog
+from proxy.sql.mysql.catalog_queries import TIME
+from proxy.sql.mysql.interpreter import ServerInterpreter
 from proxy.sql.mysql.relations import oid_of
 from proxy.types import ALL_OID, SCHEMA_OID, Reason, Table
 from tests.unit.sql.mysql.simple_interpreter import SimpleInterpreter
@@ -48,10 +51,16 @@ class Server:
         self.rows["routines"].append((schema, name, kind, body, "", "NO"))
 
     def resolve(self, sql: str, schema: str | None = "shop") -> Access:
-        interpreter = SimpleInterpreter()
+        return self._resolve(sql, schema, SimpleInterpreter())
+
+    def truly(self, sql: str) -> Access:
+        """Read it as it is read in earnest."""
+        return self._resolve(sql, "shop", ServerInterpreter())
+
+    def _resolve(self, sql: str, schema: str | None, interpreter: Interpreter) -> Access:
         catalog = Catalog.build(interpreter, **self.rows)
         path = () if schema is None else (schema,)
-        return catalog.resolve(interpreter.read(sql.encode()), path, "somebody")
+        return catalog.resolve(interpreter.read(sql.encode(), ""), path, "somebody")
 
 
 @pytest.fixture
@@ -292,6 +301,37 @@ def test_a_column_that_tells_the_time_is_not_kept(server: Server) -> None:
     access = server.resolve("SELECT a FROM t")
     assert access.replica is None
     assert access.cache is Reason.CLOCK
+
+
+@pytest.mark.parametrize("name", ["t", "v"])
+def test_what_has_a_time_column_is_not_kept(server: Server, name: str) -> None:
+    """It is read at a replica all the same: both servers have the same day."""
+    server.table("t")
+    server.view("v", "select a from `shop`.`t`")
+    server.rows["columns"].append(("shop", name, TIME))
+    read = f"SELECT DATE(at) FROM {name}"
+    assert server.truly(read).cache is Reason.CLOCK
+    assert server.truly(read).replica is None
+    other = "SELECT a FROM t" if name == "v" else "SELECT a FROM u"
+    server.table("u")
+    assert server.truly(other).cache is None
+
+
+def test_what_a_function_takes_or_gives_as_a_time_is_not_kept(server: Server) -> None:
+    for name, body in (
+        ("declares", "BEGIN DECLARE x TIME DEFAULT '10:00:00'; RETURN x; END"),
+        ("declares_more", "BEGIN DECLARE a, b TIME(6); RETURN a; END"),
+        ("takes", "RETURN x"),
+        ("gives", "RETURN '10:00:00'"),
+        ("stamps", "BEGIN DECLARE time TIMESTAMP; RETURN 1; END"),
+    ):
+        server.routine(name, body)
+    server.rows["parameters"].append(("shop", "takes", "FUNCTION", "x", "time"))
+    server.rows["parameters"].append(("shop", "gives", "FUNCTION", None, "time"))
+    server.rows["parameters"].append(("shop", "stamps", "FUNCTION", "x", "timestamp"))
+    for name in ("declares", "declares_more", "takes", "gives"):
+        assert server.truly(f"SELECT DATE({name}())").cache is Reason.CLOCK, name
+    assert server.truly("SELECT DATE(stamps())").cache is None
 
 
 def test_functions_that_call_themselves_end(server: Server) -> None:
