@@ -55,7 +55,7 @@ def test_nothing_is_stale_while_replicas_lag_and_die(mysql_place: Place) -> None
     assert yielded.by_replicas > 0, text
     assert yielded.by_replicas + yielded.invalidated > 0.01 * reads, text
     assert yielded.behind > 0.1 * reads, text
-    assert yielded.pending > 0.03 * reads, text
+    assert yielded.pending > 0.01 * reads, text
     assert yielded.spared > 0.03 * reads, text
     assert max(it.bytes_behind for it in verdict.history.events) > 1000, text
 

@@ -108,6 +108,7 @@ def test_bounded_is_as_old_as_it_may_be_and_then_asks_the_primary(
         ground.connect(proxy) as writer,
         ground.connect(proxy, consistency="bounded", max_staleness=f"{BOUND}s") as bounded,
     ):
+        wait_until(lambda: read(bounded) == 0, "what was there before to be too old")
         for _ in range(20):  # positions are read more often from here on
             read(bounded)
             time.sleep(0.02)

@@ -288,11 +288,11 @@ def limited(direct: Application, cluster: PostgresCluster) -> Iterator[Applicati
     """A role that may have one connection to each server."""
     cluster.primary.execute(f"CREATE ROLE limited LOGIN CONNECTION LIMIT 1 PASSWORD '{PASSWORD}'")
     cluster.primary.execute(
-        "CREATE TABLE shared AS SELECT 1 AS a; GRANT SELECT ON shared TO PUBLIC", database="app"
+        "CREATE TABLE crowded AS SELECT 1 AS a; GRANT SELECT ON crowded TO PUBLIC", database="app"
     )
     cluster.wait_replayed()
     yield direct.like(user="limited")
-    cluster.primary.execute("DROP TABLE shared", database="app")
+    cluster.primary.execute("DROP TABLE crowded", database="app")
     cluster.primary.execute("DROP ROLE limited")
 
 
@@ -304,14 +304,14 @@ def test_a_role_that_has_all_its_connections_bans_no_replica(
 
     def is_read_away() -> bool:
         with through.connect() as connection:
-            found = dict(connection.execute("EXPLAIN ROUTE SELECT a FROM shared").fetchall())
+            found = dict(connection.execute("EXPLAIN ROUTE SELECT a FROM crowded").fetchall())
         return str(found["goes to"]).startswith("replica")
 
     wait_until(is_read_away, "a read to leave the primary")
     with ExitStack() as stack:
         clients = [stack.enter_context(through.raw()) for _ in range(12)]
         for client in clients:
-            client.send(query(b"SELECT count(*) FROM shared, generate_series(1, 300000)"))
+            client.send(query(b"SELECT count(*) FROM crowded, generate_series(1, 300000)"))
         assert all(rows(client.hear()) for client in clients)
     assert proxy.metric("tidegate_bans_total") == 0
 
