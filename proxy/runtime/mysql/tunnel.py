@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import final
 
-from proxy.errors import Fault
+from proxy.runtime import tunnel
 from proxy.runtime.server import ServerConnection
 from proxy.session.ports import Shell
 from proxy.wire.mysql.codec import HEADER
@@ -16,8 +16,8 @@ from proxy.wire.mysql.ok import ERROR
 
 
 @final
-class Tunnel:
-    """See the module. It is the server connection's user.
+class Tunnel(tunnel.Tunnel):
+    """See the module.
 
     Args:
         client: Whose tunnel it is.
@@ -26,34 +26,14 @@ class Tunnel:
     """
 
     def __init__(self, client: Shell, connection: ServerConnection, owed: int) -> None:
-        self._client = client
-        self._connection = connection
+        super().__init__(client, connection)
         self._owed = owed
         self._held = b""
         connection.lend(self)
 
-    def send(self, data: bytes) -> None:
-        """Pass on what the client sent."""
-        self._connection.write(data)
-
     def cancel(self) -> None:
         """Stop what the server runs for this client: there is nothing else."""
         self._connection.abort("the dump was killed")
-
-    def pause_server(self) -> None:
-        """The client is slow."""
-        self._connection.pause_reading()
-
-    def resume_server(self) -> None:
-        """The client has caught up."""
-        self._connection.resume_reading()
-
-    def close(self) -> None:
-        """The client is gone."""
-        self._connection.user = None
-        self._connection.abort("the reader of the binary log is gone")
-
-    # The server connection's user
 
     def server_data(self, link: ServerConnection, data: bytes) -> None:
         """Pass on what the server sent."""
@@ -74,14 +54,3 @@ class Tunnel:
             self._owed = 0
         self._held = data if self._owed else b""
         return b"" if self._owed else data
-
-    def server_lost(self, link: ServerConnection, reason: str) -> None:
-        """The server hung up: so do we."""
-        self._client.close(f"server {link.server.name}: {reason}", Fault.SERVER_LOST)
-
-    def server_paused(self, link: ServerConnection, paused: bool) -> None:
-        """The server is slow, or has caught up."""
-        if paused:
-            self._client.pause_reading()
-        else:
-            self._client.resume_reading()

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import final
 
-from proxy.errors import Fault, ServerLost
+from proxy.errors import ServerLost
+from proxy.runtime import tunnel
 from proxy.runtime.postgres.opening import reach
 from proxy.runtime.server import Address, ServerConnection
 from proxy.session.ports import Shell
@@ -16,8 +17,8 @@ from proxy.wire.postgres.startup import Replication, Startup
 
 
 @final
-class Tunnel:
-    """See the module. It is the server connection's user."""
+class Tunnel(tunnel.Tunnel):
+    """See the module."""
 
     def __init__(
         self,
@@ -25,8 +26,7 @@ class Tunnel:
         connection: ServerConnection,
         cancel: Callable[[ServerConnection], None],
     ) -> None:
-        self._client = client
-        self._connection = connection
+        super().__init__(client, connection)
         self._cancel = cancel
 
     @classmethod
@@ -64,48 +64,13 @@ class Tunnel:
         except (OSError, TimeoutError) as error:
             raise ServerLost(f"server {server.name} can't be reached: {error}") from None
         connection.pid, connection.secret = welcome.pid, welcome.secret
-        tunnel = cls(client, connection, cancel)
-        connection.user = tunnel
+        opened = cls(client, connection, cancel)
+        connection.user = opened
         said = [backend.parameter_status(*pair) for pair in welcome.parameters.items()]
         said += [backend.backend_key_data(*key), backend.READY_IDLE]
         client.write(proven.answer + b"".join(said))
-        return tunnel
-
-    def send(self, data: bytes) -> None:
-        """Pass on what the client sent."""
-        if data:
-            self._connection.write(data)
+        return opened
 
     def cancel(self) -> None:
         """Stop what the server runs for this client."""
         self._cancel(self._connection)
-
-    def pause_server(self) -> None:
-        """The client is slow."""
-        self._connection.pause_reading()
-
-    def resume_server(self) -> None:
-        """The client has caught up."""
-        self._connection.resume_reading()
-
-    def close(self) -> None:
-        """The client is gone."""
-        self._connection.user = None
-        self._connection.abort("the client is gone")
-
-    # The server connection's user
-
-    def server_data(self, link: ServerConnection, data: bytes) -> None:
-        """Pass on what the server sent."""
-        self._client.write(data)
-
-    def server_lost(self, link: ServerConnection, reason: str) -> None:
-        """The server hung up: so do we."""
-        self._client.close(f"server {link.server.name}: {reason}", Fault.SERVER_LOST)
-
-    def server_paused(self, link: ServerConnection, paused: bool) -> None:
-        """The server is slow, or has caught up."""
-        if paused:
-            self._client.pause_reading()
-        else:
-            self._client.resume_reading()
