@@ -17,8 +17,8 @@ from benchmarks.contenders import (
     House,
     Server,
 )
-from benchmarks.mysql_rivals import HAProxy, MySQLRouter, find_haproxy, find_router, version_of
-from benchmarks.rival import Rival
+from benchmarks.mysql_rivals import HAProxy, MySQLRouter, find_router, version_of
+from benchmarks.rival import Rival, find_program
 from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster, find_programs
 from proxy.demo.mysql_database import NAMES
 from proxy.demo.mysql_programs import Flavour
@@ -78,7 +78,7 @@ class MySQLHouse(House):
         programs = self.cluster.programs
         return {
             NAMES[programs.flavour]: ".".join(map(str, programs.version)),
-            HAPROXY: version_of(find_haproxy()),
+            HAPROXY: version_of(find_program(HAPROXY)),
             ROUTER: "none" if ROUTER in self.absent else version_of(*self._router.call),
             "sysbench": sysbench.version(),
         }

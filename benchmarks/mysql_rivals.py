@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks.rival import Rival
+from benchmarks.rival import Rival, find_program
 from proxy.demo.mysql_root import fetched_root, run_by_loader
-from proxy.demo.processes import MissingProgram
 from proxy.demo.programs import Account
 
 HAPROXY_CONFIG: Final = """\
@@ -67,7 +66,7 @@ class HAProxy(Rival):
         """See the base."""
         text = HAPROXY_CONFIG.format(port=self.port, server_port=self._server_port)
         file = self._account.write(self.folder / "haproxy.cfg", text)
-        return [find_haproxy(), "-db", "-f", str(file)]
+        return [find_program("HAProxy"), "-db", "-f", str(file)]
 
 
 class RouterProgram(NamedTuple):
@@ -105,20 +104,6 @@ class MySQLRouter(Rival):
         )
         file = self._account.write(self.folder / "mysqlrouter.conf", text)
         return [*self._program.call, "--config", str(file)]
-
-
-def find_haproxy() -> str:
-    """Find the program.
-
-    Raises:
-        MissingProgram: It isn't installed.
-    """
-    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise MissingProgram(
-            "HAProxy is not installed: on Debian or Ubuntu run `make setup-servers` as root"
-        )
-    return found
 
 
 def find_router() -> RouterProgram:

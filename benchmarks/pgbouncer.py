@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.rival import Rival
+from benchmarks.rival import Rival, find_program
 from proxy.demo.postgres_server import Server
-from proxy.demo.processes import MissingProgram
 from proxy.demo.programs import Account
 
 SESSION_SUFFIX: Final = "_session"
@@ -63,7 +61,7 @@ class PgBouncer(Rival):
         pool_size: int,
     ) -> None:
         super().__init__("PgBouncer", folder, account)
-        self.program = find_pgbouncer()
+        self.program = find_program("PgBouncer")
         self._users = f'"{user}" "{password}"\n'
         self._database = database
         self._server_port = server.port
@@ -81,20 +79,6 @@ class PgBouncer(Rival):
             pool_size=self._pool_size,
         )
         return [self.program, str(self._account.write(self.folder / "pgbouncer.ini", text))]
-
-
-def find_pgbouncer() -> str:
-    """Find the program.
-
-    Raises:
-        MissingProgram: It isn't installed.
-    """
-    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise MissingProgram(
-            "PgBouncer is not installed: on Debian or Ubuntu run `make setup-servers` as root"
-        )
-    return found
 
 
 def version_of(program: str) -> tuple[int, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final, final
 
 from benchmarks.contenders import DATABASE, PASSWORD, POOL_SIZE, USER, Contender, House, Server
-from benchmarks.pgbouncer import SESSION_SUFFIX, PgBouncer, find_pgbouncer, version_of
+from benchmarks.pgbouncer import SESSION_SUFFIX, PgBouncer, version_of
+from benchmarks.rival import find_program
 from proxy.demo import schema
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
 from proxy.demo.programs import find_postgres
@@ -50,7 +51,7 @@ class PostgresHouse(House):
         """See the base."""
         return {
             "PostgreSQL": find_postgres().major,
-            "PgBouncer": ".".join(map(str, version_of(find_pgbouncer()))),
+            "PgBouncer": ".".join(map(str, version_of(find_program("PgBouncer")))),
         }
 
     def _start_rival(self, name: str, stack: ExitStack) -> Contender:

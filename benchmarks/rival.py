@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from proxy.demo.processes import ProgramFailed, free_port, wait_until
+from proxy.demo.processes import MissingProgram, ProgramFailed, free_port, wait_until
 from proxy.demo.programs import Account, last_lines, spawn
 
 
@@ -60,3 +61,18 @@ class Rival:
         except OSError:
             return False
         return True
+
+
+def find_program(title: str) -> str:
+    """Find a program that is called as its title is, in small letters.
+
+    Raises:
+        MissingProgram: It isn't installed.
+    """
+    name = title.lower()
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise MissingProgram(
+            f"{title} is not installed: on Debian or Ubuntu run `make setup-servers` as root"
+        )
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from proxy.demo.processes import MissingProgram, ProgramFailed
+from benchmarks.rival import find_program
+from proxy.demo.processes import ProgramFailed
 
 PATIENCE: Final = 300
 
@@ -132,13 +132,12 @@ def _where(*, port: int, database: str, user: str, password: str) -> Sequence[st
 
 
 def _call(*arguments: str, timeout: int) -> str:
-    program = shutil.which("sysbench")
-    if program is None:
-        raise MissingProgram(
-            "sysbench is not installed: on Debian or Ubuntu run `make setup-servers` as root"
-        )
     done = subprocess.run(
-        [program, *arguments], capture_output=True, text=True, check=False, timeout=timeout
+        [find_program("sysbench"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
     )
     if done.returncode:
         said = _last(done.stdout + done.stderr)
