@@ -136,7 +136,10 @@ class MySQLDatabase:
         self._cluster.__exit__(*why)
 
     def make_user(self) -> None:
-        """See the base."""
+        """See the base. MariaDB counts what is written to a table only when told to."""
+        if self._flavour == "mariadb":
+            for server in self.servers:
+                server.execute("SET GLOBAL userstat = ON")
         self._cluster.primary.execute(
             f"CREATE DATABASE {DATABASE};"
             f" CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';"
