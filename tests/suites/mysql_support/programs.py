@@ -87,7 +87,7 @@ DUMPS: Final[dict[str, Sequence[str]]] = {
 
 UNSTEADY: Final = (
     r"[\d.]+ sec",  # how long a statement took
-    r'<options [^>]*/>|Created="[^"]*"',  # in XML: estimates, and times
+    r'<options [^>]*/>|(Created|Cardinality)="[^"]*"',  # in XML: estimates, and times
 )
 
 
