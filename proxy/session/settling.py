@@ -294,7 +294,8 @@ def _is_open(session: Conversation, errand: Errand, link: Link) -> None:
     errand.ahead = None
     seen = late.seen if not late.is_failed else None
     now = session.services.clock()
-    if link.exchange.status != late.status:
+    has_failed = bool(link.exchange.error) and not late.is_failed
+    if has_failed or link.exchange.status != late.opened:
         session.errand = None
         _refused_state(session, errand, link)
     elif seen and not session.ledger.all_hold(seen, now):

@@ -75,6 +75,7 @@ class Exchange(exchange.Exchange):
         turns: How many texts and executions were sent on it.
         affected: How many rows the last request has changed; -1: it failed.
         brought_rows: Whether it brought rows.
+        has_warned: Whether warnings or an error may still be told of on the connection.
     """
 
     __slots__ = (
@@ -95,6 +96,7 @@ class Exchange(exchange.Exchange):
         "affected",
         "brought_rows",
         "capabilities",
+        "has_warned",
         "opened",
         "outcomes",
         "tracked",
@@ -130,6 +132,7 @@ class Exchange(exchange.Exchange):
         self.turns = 0
         self.affected = 0
         self.brought_rows = False
+        self.has_warned = False
 
     def take_tracked(self) -> Tracked | None:
         """Hand out, once, what the last reply said of the session's state; None: nothing."""
@@ -431,9 +434,13 @@ class Exchange(exchange.Exchange):
             self._several = request.packets[HEADER + 1 :] == SEVERAL_ON
         if error:
             self.error = self.error or error
+            self.has_warned = True
         else:
             self.confirmed = len(request.undo)
         self.tags = [b"OK %d" % affected for affected, _, _ in reader.outcomes]
+        for _, _, warnings in reader.outcomes:
+            if warnings:
+                self.has_warned = True
         if request.verb:
             # A COMMIT that fails may have been made durable all the same.
             self.tags = [request.verb]
@@ -446,11 +453,19 @@ class Exchange(exchange.Exchange):
         )
 
     def _note_status(self, error: bytes) -> None:
-        if error:
-            if _code(error) in _ROLL_BACK:
-                self.status = IDLE
+        """Note how the transaction stands; an error doesn't say that.
+
+        What was run in front of it in the same text may have begun one. So may what failed itself,
+        where statements are not committed by themselves: until the server says that there is none,
+        there may be locks to be let go of.
+        """
+        reader = self._reader
+        if error and _code(error) in _ROLL_BACK:
+            reader.status &= ~_IN_TRANS
+            self.status = IDLE
             return
-        self.status = IN_TRANSACTION if self._reader.status & _IN_TRANS else IDLE
+        is_doubtful = error and not reader.status & capabilities.STATUS_AUTOCOMMIT
+        self.status = IN_TRANSACTION if is_doubtful or reader.status & _IN_TRANS else IDLE
 
     def idle_feed(self, data: bytes) -> None:
         """See the base: an error is a farewell, and nothing else may come."""

@@ -9,7 +9,7 @@ from proxy.wire.mysql.capabilities import DEPRECATE_EOF, SESSION_TRACK
 from proxy.wire.mysql.client_engine import ClientEngine
 from proxy.wire.mysql.codec import packet
 from proxy.wire.mysql.exchange import Exchange
-from proxy.wire.mysql.ok import Ok, ok_packet
+from proxy.wire.mysql.ok import Error, Ok, error_packet, ok_packet
 from proxy.wire.mysql.prepared import Library
 from proxy.wire.mysql.requests import Request
 from proxy.wire.mysql.resultset import Column, binary_result, prepare_ok, text_result
@@ -32,6 +32,11 @@ def command(code: int, rest: bytes = b"") -> bytes:
 
 def query(sql: bytes) -> bytes:
     return command(commands.QUERY, sql)
+
+
+def refuses(code: int, sqlstate: bytes = b"HY000", sequence: int = 1) -> bytes:
+    """What a server says when it will not."""
+    return error_packet(sequence, Error(code, sqlstate, b"no"))
 
 
 def prepare(sql: bytes) -> bytes:

@@ -29,10 +29,8 @@ from proxy.wire.mysql.exchange import RESET, SEPARATOR, Exchange
 from proxy.wire.mysql.execute import read_statement, with_statement
 from proxy.wire.mysql.ok import (
     SCHEMA,
-    Error,
     Ok,
     eof_packet,
-    error_packet,
     ok_packet,
     text_change,
     variable_change,
@@ -56,6 +54,7 @@ from tests.unit.wire.mysql.sides import (
     prepare,
     prepared_as,
     query,
+    refuses,
     typed,
     untyped,
 )
@@ -67,10 +66,6 @@ ASKED = b"SELECT 1 WHERE reached"
 RESETS = command(commands.RESET_CONNECTION)
 OLD = PROTOCOL_41  # the least that a client may have agreed to
 BUSY = STATUS_IN_TRANS | STATUS_AUTOCOMMIT
-
-
-def refuses(code: int, sqlstate: bytes = b"HY000", sequence: int = 1) -> bytes:
-    return error_packet(sequence, Error(code, sqlstate, b"no"))
 
 
 ERROR = refuses(1146, b"42S02")
@@ -553,6 +548,27 @@ def test_an_error_leaves_a_transaction_open_but_for_a_deadlock(
     assert side.exchange.status == status.IN_TRANSACTION
     assert side.runs(query(b"UPDATE t SET a = 1"), refuses(code)) == refuses(code)
     assert side.exchange.status == standing
+
+
+def test_an_error_does_not_hide_what_began_in_front_of_it(side: Side) -> None:
+    began = ok_packet(1, Ok(status=BUSY | STATUS_MORE_RESULTS), NEW)
+    side.runs(query(b"BEGIN; INSERT INTO t VALUES (1)"), began + refuses(1062))
+    assert side.exchange.status == status.IN_TRANSACTION
+
+
+def test_where_nothing_is_committed_by_itself_an_error_may_have_begun_a_transaction(
+    side: Side,
+) -> None:
+    side.runs(query(b"SET autocommit = 0"), ok_packet(1, Ok(status=0), NEW))
+    side.runs(query(b"INSERT INTO t VALUES (1)"), refuses(1062))
+    assert side.exchange.status == status.IN_TRANSACTION
+    side.runs(query(b"SELECT"), refuses(1064))
+    assert side.exchange.status == status.IN_TRANSACTION
+    side.runs(query(b"UPDATE t SET a = 1"), refuses(1213))
+    assert side.exchange.status == status.IDLE
+    side.runs(query(b"INSERT INTO t VALUES (1)"), refuses(1062))
+    side.runs(query(b"ROLLBACK"), ok_packet(1, Ok(status=0), NEW))
+    assert side.exchange.status == status.IDLE
 
 
 @pytest.mark.parametrize("code", [1317, 1969, 3024])
