@@ -53,8 +53,9 @@ _ROW: Final = b"SELECT 1"
 
 _LARGEST_NUMBER: Final = 2**63 - 1
 
-_CLEAR: Final = b"DO 0"
-"""Leaves no warnings behind, of whoever had the connection before."""
+_CLEAR: Final = b"DO (SELECT 1 FROM (SELECT 1) AS tidegate)"
+"""Leaves no warnings behind, of whoever had the connection before. MariaDB forgets them only with
+what reads a table."""
 
 
 @final
@@ -176,15 +177,20 @@ class MySQLTraces(traces.Traces):
     def must_come_first(
         self, owner: object, belongings: Belongings, plans: Sequence[Plan], link: Link
     ) -> list[bytes]:
-        """See the base: the last insert's id."""
+        """See the base: the last insert's id, and warnings only of the statement before."""
+        commands = []
         is_others = link.sequences_of is not owner
+        exchange = cast(Exchange, link.exchange)
+        if exchange.has_warned and not _is_the_next(belongings, link):
+            exchange.has_warned = False
+            commands.append(_CLEAR)
         link.sequences_of = owner
         effects = frozenset[Effect]().union(*[plan.statement.effects for plan in plans])
         is_elsewhere = is_others or belongings.sequences is not link
         if Effect.ASKS_INSERT_ID in effects and is_elsewhere:
             belongings.sequences = link
-            return [b"SET SESSION last_insert_id = %d" % belongings.last_id]
-        return []
+            commands.append(b"SET SESSION last_insert_id = %d" % belongings.last_id)
+        return commands
 
     def wash(self, link: Link) -> list[bytes]:
         """See the base: there are no settings whose names nobody knows."""
@@ -254,8 +260,7 @@ class MySQLTraces(traces.Traces):
         if engine.ready:
             recent.link, recent.is_rows, recent.rows = None, True, engine.said(engine.ready)
             engine.ready = b""
-        exchange = cast(Exchange, link.exchange)
-        if link is recent.link and exchange.turns == recent.turn:
+        if _is_the_next(belongings, link):
             return None
         if recent.is_rows:
             return ([_CLEAR], recent.rows) if recent.rows is not None else ([_CLEAR, _ROW], None)
@@ -264,6 +269,12 @@ class MySQLTraces(traces.Traces):
             values = {"row_count": f"IFNULL({recent.count}, {_LARGEST_NUMBER})"}  # of its own type
             _say_instead(errand.request, errand.texts[:1], [say_values(text, modes, values)])
         return [_CLEAR], None
+
+
+def _is_the_next(belongings: Belongings, link: Link) -> bool:
+    """Whether a connection's last statement was the session's last, too."""
+    recent = belongings.recent
+    return link is recent.link and cast(Exchange, link.exchange).turns == recent.turn
 
 
 def _may_repeat(plans: Sequence[Plan]) -> bool:

@@ -34,9 +34,10 @@ from proxy.wire.mysql.ok import (
 )
 from proxy.wire.mysql.prepared import Facts
 from proxy.wire.requests import Request
-from tests.unit.wire.mysql.sides import NEW, OK, ONE_ROW, Side, execute, prepare, query
+from tests.unit.wire.mysql.sides import NEW, OK, ONE_ROW, Side, execute, prepare, query, refuses
 
 SOMETHING = text_change(STATE_CHANGE, b"1")
+CLEAR = b"DO (SELECT 1 FROM (SELECT 1) AS tidegate)"
 GRAMMAR = MySQLGrammar()
 BEGUN = {"sql_mode": "", "isolation": "REPEATABLE-READ", "character_set_client": "utf8mb4"}
 
@@ -235,21 +236,38 @@ def test_the_last_inserts_id_is_given_to_another_connection(client: Client) -> N
 
 
 def test_no_warnings_of_somebody_elses_are_shown(client: Client) -> None:
-    assert client.recalls(b"SHOW WARNINGS") == ([b"DO 0"], None)
+    assert client.recalls(b"SHOW WARNINGS") == ([CLEAR], None)
+
+
+def test_warnings_of_somebody_elses_are_cleared_once(client: Client) -> None:
+    traces, belongings, link = client.traces, client.belongings, client.link
+    plans = [client.plan(b"SET @a = 1")]
+    client.side.runs(query(b"SELECT nothing"), refuses(1054))
+    assert traces.must_come_first(object(), belongings, plans, link) == [CLEAR]
+    assert traces.must_come_first(object(), belongings, plans, link) == []
+
+
+def test_warnings_of_ones_own_last_statement_stay(client: Client) -> None:
+    traces, belongings, link = client.traces, client.belongings, client.link
+    client.does(b"UPDATE t SET a = 1", ok_packet(1, Ok(affected_rows=3, warnings=1), NEW))
+    plans = [client.plan(b"SET @a = 1")]
+    assert traces.must_come_first(object(), belongings, plans, link) == []
+    client.side.runs(query(b"SELECT 1"), ONE_ROW)
+    assert traces.must_come_first(object(), belongings, plans, link) == [CLEAR]
 
 
 def test_a_connection_that_nobody_else_has_had_knows_the_statement_before(client: Client) -> None:
     client.does(b"UPDATE t SET a = 1", ok_packet(1, Ok(affected_rows=3), NEW))
     assert client.recalls(b"SELECT ROW_COUNT()") is None
     client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
-    assert client.recalls(b"SHOW WARNINGS") == ([b"DO 0"], None)
+    assert client.recalls(b"SHOW WARNINGS") == ([CLEAR], None)
 
 
 def test_rows_changed_are_said_where_another_connection_is_asked(client: Client) -> None:
     client.does(b"UPDATE t SET a = 1", ok_packet(1, Ok(affected_rows=3), NEW))
     client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
     asker = client.errand(b"SELECT ROW_COUNT() n")
-    assert client.traces.recall(client.belongings, asker, client.link) == ([b"DO 0"], None)
+    assert client.traces.recall(client.belongings, asker, client.link) == ([CLEAR], None)
     assert asker.request.executions[0].sql == b"SELECT IFNULL(3, 9223372036854775807) n"
     client.does(b"CALL p()", OK)
     client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
@@ -261,12 +279,12 @@ def test_rows_changed_are_said_where_another_connection_is_asked(client: Client)
 def test_a_read_is_repeated_where_another_connection_is_asked(client: Client) -> None:
     read = client.does(b"SELECT 1 FROM t", ONE_ROW)
     client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
-    assert client.recalls(b"SELECT FOUND_ROWS()") == ([b"DO 0"], read.request)
+    assert client.recalls(b"SELECT FOUND_ROWS()") == ([CLEAR], read.request)
     client.traces.note(client.belongings, read, None)
-    assert client.recalls(b"SHOW WARNINGS") == ([b"DO 0"], read.request)
+    assert client.recalls(b"SHOW WARNINGS") == ([CLEAR], read.request)
     client.does(b"SELECT @a", ONE_ROW)
     client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
-    assert client.recalls(b"SELECT ROW_COUNT()") == ([b"DO 0", b"SELECT 1"], None)
+    assert client.recalls(b"SELECT ROW_COUNT()") == ([CLEAR, b"SELECT 1"], None)
 
 
 def test_a_read_that_was_answered_unread_is_repeated(client: Client) -> None:
