@@ -29,9 +29,16 @@ def hold(session: Conversation, errand: Errand) -> Errand | None:
     if late is None:
         if _may_begin(session, errand):
             return _begin(session, errand)
-        if session.profile.begins_itself and session.services.late_begin:
-            _begin_by_read(session, errand)
-        return errand
+        if not session.profile.begins_itself:
+            return errand
+        if not _is_savepoint(errand):
+            if session.services.late_begin:
+                _begin_by_read(session, errand)
+            return errand
+        late = session.late = _begin_by_itself(session)
+        late.reads_beside = (
+            session.services.late_begin and session.profile.isolation in session.profile.late_levels
+        )
     if _answer_held(session, late, errand):
         return None
     _judge(session, late, errand)
@@ -46,6 +53,26 @@ def _may_begin(session: Conversation, errand: Errand) -> bool:
         and errand.request.end is END_READY
         and session.services.late_begin
         and session.belongings.why_at_primary is None
+    )
+
+
+def _is_savepoint(errand: Errand) -> bool:
+    """Whether a request sets a savepoint first.
+
+    A server that begins transactions by itself keeps it for the one to come, and does not say so:
+    by its word the connection might be lent to others.
+    """
+    return bool(errand.plans) and errand.plans[0].statement.kind is Kind.SAVEPOINT
+
+
+def _begin_by_itself(session: Conversation) -> Late:
+    """Make a transaction that begins without being told to."""
+    grammar = session.grammar
+    return Late(
+        grammar.begins_itself,
+        one_snapshot=session.profile.isolation == _ONE_SNAPSHOT,
+        fails_whole=grammar.fails_whole,
+        begins_itself=True,
     )
 
 
@@ -90,8 +117,7 @@ def _begin_by_read(session: Conversation, errand: Errand) -> None:
     is_one = profile.isolation == _ONE_SNAPSHOT
     if profile.isolation not in profile.late_levels or (is_one and errand.terms is not None):
         return
-    grammar = session.grammar
-    late = Late(grammar.begins_itself, one_snapshot=is_one, fails_whole=grammar.fails_whole)
+    late = _begin_by_itself(session)
     _judge(session, late, errand)
     if errand.beside:
         session.late = late
@@ -132,7 +158,10 @@ def _answer_held(session: Conversation, late: Late, errand: Errand) -> bool:
 
 def _judge(session: Conversation, late: Late, errand: Errand) -> None:
     errand.beside = _may_be_beside(session, late, errand)
-    late.has_read = late.has_read or bool(errand.beside and errand.plans)
+    if errand.beside and errand.plans:
+        late.has_read = True
+        is_run = bool(errand.request.executions)
+        late.has_begun = late.has_begun or (is_run and bool(errand.plans[0].statement.reads))
 
 
 def _may_be_beside(session: Conversation, late: Late, errand: Errand) -> bool:
@@ -143,7 +172,7 @@ def _may_be_beside(session: Conversation, late: Late, errand: Errand) -> bool:
     next Bind, and nobody reads on from it later.
     """
     request = errand.request
-    if late.is_failed or request.end is not END_READY:
+    if late.is_failed or request.end is not END_READY or not late.reads_beside:
         return False
     if not request.executions:
         return request.leaves_no_cursor

@@ -16,7 +16,7 @@ from typing import final
 
 from proxy.freshness.tables import ReadSet
 from proxy.sql.transaction_control import Begin
-from proxy.wire.status import IN_FAILED, IN_TRANSACTION
+from proxy.wire.status import IDLE, IN_FAILED, IN_TRANSACTION
 
 
 @unique
@@ -34,37 +34,60 @@ class Late:
 
     Attributes:
         begin: What the client said.
+        reads_beside: Whether reads may be served beside it; else all but savepoints opens it.
         savepoints: The names of those it has set, the latest last.
+        has_begun: Whether a server would say that it has: where it begins by itself, with the first
+            table that is read, and not with a savepoint.
         has_read: Whether something was read beside it: some options can't be set behind a query.
         is_failed: Whether a statement in it has failed.
         seen: What was read beside it, each with its version then, where all of that must be of one
             snapshot; else None.
     """
 
-    __slots__ = ("_fails_whole", "begin", "has_read", "is_failed", "savepoints", "seen")
+    __slots__ = (
+        "_fails_whole",
+        "begin",
+        "has_begun",
+        "has_read",
+        "is_failed",
+        "reads_beside",
+        "savepoints",
+        "seen",
+    )
 
-    def __init__(self, begin: Begin, *, one_snapshot: bool, fails_whole: bool) -> None:
+    def __init__(
+        self, begin: Begin, *, one_snapshot: bool, fails_whole: bool, begins_itself: bool = False
+    ) -> None:
         self.begin = begin
+        self.has_begun = not begins_itself
         self.seen: dict[ReadSet, int] | None = {} if one_snapshot else None
         self.savepoints: list[str] = []
         self.has_read = False
         self.is_failed = False
+        self.reads_beside = True
         self._fails_whole = fails_whole
 
     @property
     def status(self) -> int:
         """What the client must be told of it, in the protocol's words."""
+        return self.opened if self.has_begun else IDLE
+
+    @property
+    def opened(self) -> int:
+        """The same of when it is open at a server."""
         return IN_FAILED if self.is_failed else IN_TRANSACTION
 
     @property
     def bears_ready_answers(self) -> bool:
         """Whether a read may be answered as it is received, without being looked at."""
-        return self.seen is None and not self.is_failed
+        return self.seen is None and not self.is_failed and self.has_begun
 
     def chain(self) -> Late:
         """Make the next one, which begins as this did."""
         one_snapshot = self.seen is not None
-        return Late(self.begin, one_snapshot=one_snapshot, fails_whole=self._fails_whole)
+        next_one = Late(self.begin, one_snapshot=one_snapshot, fails_whole=self._fails_whole)
+        next_one.reads_beside = self.reads_beside
+        return next_one
 
     def fail(self) -> None:
         """A statement in it has failed."""

@@ -103,3 +103,40 @@ def test_where_none_may_be_held_back_it_is_all_the_primarys(late_begin: bool) ->
     stage = Stage(words=MANUAL, late_begin=late_begin, levels=levels)
     query = MANUAL.query(SELECT)
     stage >> client(query) << asks("primary", query)
+
+
+def sets_savepoint(stage: Stage, name: str) -> None:
+    set_ = MANUAL.query(f"SAVEPOINT {name}")
+    stage >> client(set_) << told(MANUAL.done("SAVEPOINT"))
+
+
+def opens(stage: Stage, query: bytes, *names: str) -> None:
+    """The transaction is begun for a statement, with the savepoints that were set in front."""
+    stage >> client(query)
+    kind, server, said = stage.events.popleft()
+    assert (kind, server) == ("asks", "primary")
+    assert all(f"SAVEPOINT `{name}`".encode() in said for name in names)
+    tags = ["BEGIN", *["SAVEPOINT" for _ in names]]
+    stage >> answers("primary", MANUAL.done_together(*tags, block=True)) << asks("primary", query)
+
+
+def test_a_savepoint_in_front_of_it_is_kept_for_it(stage: Stage) -> None:
+    sets_savepoint(stage, "a")
+    reads(stage, first=True)
+    stage >> client(MANUAL.query("SAVEPOINT b")) << told(MANUAL.done("SAVEPOINT", block=True))
+    opens(stage, MANUAL.query(INSERT), "a", "b")
+
+
+def test_a_savepoint_alone_is_no_transaction_yet(stage: Stage) -> None:
+    sets_savepoint(stage, "a")
+    stage >> client(MANUAL.query("ROLLBACK TO a")) << told(MANUAL.done("ROLLBACK"))
+    stage >> client(MANUAL.query("ROLLBACK")) << told(MANUAL.done("ROLLBACK"))
+    assert stage.session.late is None
+
+
+@pytest.mark.parametrize("late_begin", [False, True])
+def test_a_savepoint_is_kept_where_no_read_may_be_beside_it(late_begin: bool) -> None:
+    levels = () if late_begin else ("read committed",)
+    stage = Stage(words=MANUAL, late_begin=late_begin, levels=levels)
+    sets_savepoint(stage, "a")
+    opens(stage, MANUAL.query(SELECT), "a")
