@@ -1,7 +1,7 @@
 """What is known of users' passwords: read from the servers, or listed, or shown by clients.
 
-What is stored is asked at each login, by one connection that is kept: a password that was changed
-counts at once, and a server has no connection to open and to miss for each login.
+What is stored is asked by one connection that is kept: a server has no connection to open and to
+miss for each login.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pymysql.constants import ER
 from pymysql.err import MySQLError
 
 from proxy.observe.logs import Logger
+from proxy.runtime.accounts import BaseAccounts
 from proxy.settings.model import ServerGroup
 from proxy.topology.group import Group, Server
 from proxy.topology.mysql_witness import ER_SPECIFIC_ACCESS_DENIED, connect, tell_end
@@ -47,27 +48,14 @@ VERIFIED_FOR: Final = 3600.0
 
 
 @final
-class Accounts:
+class Accounts(BaseAccounts[Stored, Credentials]):
     """See the module.
+
+    Where what is stored can't be read, the servers themselves must be asked with the password.
 
     Attributes:
         verified: Who has shown the password itself.
     """
-
-    __slots__ = (
-        "_asked_of",
-        "_changed",
-        "_connection",
-        "_control",
-        "_credentials",
-        "_group",
-        "_last",
-        "_lock",
-        "_questions",
-        "_settings",
-        "_tasks",
-        "verified",
-    )
 
     def __init__(
         self,
@@ -76,54 +64,35 @@ class Accounts:
         group: Group,
         changed: Callable[[str], None],
     ) -> None:
-        self._settings = settings
-        self._control = control
-        self._group = group
-        self._changed = changed
+        super().__init__(settings, control, group, changed)
         self._connection: aiomysql.Connection | None = None
-        self._asked_of: Server | None = None
-        self._lock = asyncio.Lock()
-        self._questions: dict[str, asyncio.Task[Stored | None]] = {}  # not sent yet
-        self._tasks: set[asyncio.Task[Stored | None]] = set()
-        self._credentials: dict[str, Credentials] = {}
-        self._last: dict[str, Stored | None] = {}
         self.verified = Verified(VERIFIED_FOR)
 
-    async def stored(self, user: str) -> Stored | None:
-        """Find what is stored of a user's password; None: there is no such user.
-
-        Where it can't be read, the servers themselves must be asked with the password.
-        """
+    def _find_listed(self, user: str) -> Stored | None:
         listed = self._settings.users.get(user)
-        if listed is not None and listed.password is not None:
-            return Stored.listed(listed.password.get_secret_value().encode())
-        question = self._questions.get(user)
-        if question is None:
-            question = asyncio.get_running_loop().create_task(self._find(user))
-            self._questions[user] = question
-            self._tasks.add(question)
-            question.add_done_callback(self._heard)
-        return await asyncio.shield(question)
+        if listed is None or listed.password is None:
+            return None
+        return Stored.listed(listed.password.get_secret_value().encode())
 
     async def _find(self, user: str) -> Stored | None:
         try:
-            async with self._lock:
-                # Who comes from now on asks anew: this answer may be older than that login.
-                self._questions.pop(user, None)
-                rows = await self._fetch(_ACCOUNTS, user)
+            return await self._ask(user)
         except FAILURES as error:
             log.warning("accounts can't be read", group=self._group.name, error=describe(error))
             return ELSEWHERE
-        found = None
-        if rows:
-            secret = rows[0]["secret"] or b""
-            plugin = rows[0]["plugin"] or ""
-            found = Stored(_bytes(plugin), _bytes(secret))
-        self._note(user, found)
-        return found
+
+    async def _look_up(self, user: str) -> Stored | None:
+        rows = await self._fetch(_ACCOUNTS, user)
+        if not rows:
+            return None
+        return Stored(_bytes(rows[0]["plugin"] or ""), _bytes(rows[0]["secret"] or b""))
+
+    def _has_changed(self, user: str) -> None:
+        self.verified.forget(user.encode())
+        self._changed(user)
 
     def learn(self, user: str, credentials: Credentials) -> None:
-        """A client has proven who it is: this is what logs in to the servers."""
+        """See the base: what was shown earlier is kept with it."""
         earlier = self._credentials.get(user)
         if earlier is not None:
             credentials = credentials.with_earlier(earlier)
@@ -147,14 +116,14 @@ class Accounts:
         last: BaseException = OSError("no servers")
         if self._connection is not None and self._group.primary in (None, self._asked_of):
             try:
-                return await self._ask(self._connection, question, arguments)
+                return await self._put(self._connection, question, arguments)
             except FAILURES as error:
                 if _is_lasting(error):
                     raise
                 last = error
-        for server in sorted(self._group.servers, key=self._preference):
+        for server in self._by_preference():
             try:
-                return await self._ask(await self._connect(server), question, arguments)
+                return await self._put(await self._connect(server), question, arguments)
             except FAILURES as error:
                 if _is_lasting(error):
                     raise
@@ -181,7 +150,7 @@ class Accounts:
         tell_end(connection, partial(self._lost, connection))
         return connection
 
-    async def _ask(
+    async def _put(
         self, connection: aiomysql.Connection, question: str, arguments: tuple[object, ...]
     ) -> list[dict[str, Any]]:
         """Ask; a connection that may still owe an answer is not kept."""
@@ -216,28 +185,6 @@ class Accounts:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def close(self) -> None:
-        """Hang up."""
-        for task in self._tasks:
-            task.cancel()
-        self._drop()
-
-    def _heard(self, question: asyncio.Task[Stored | None]) -> None:
-        """Look at the outcome, though everybody who waited for it may be gone."""
-        self._tasks.discard(question)
-        if not question.cancelled():
-            question.exception()
-
-    def _preference(self, server: Server) -> int:
-        return 0 if server is self._group.primary else 1
-
-    def _note(self, user: str, stored: Stored | None) -> None:
-        """Compare with what was stored the last time."""
-        if user in self._last and self._last[user] != stored:
-            self.verified.forget(user.encode())
-            self._changed(user)
-        self._last[user] = stored
 
 
 def _is_lasting(error: BaseException) -> bool:

@@ -107,7 +107,7 @@ class Logins:
         """Find what is stored of a user's password."""
         if self.method in (Method.TRUST, Method.CERT) and user not in self._settings.users:
             return None
-        return await self._accounts.stored_secret(user)
+        return await self._accounts.stored(user)
 
     def failed(self, error: ClientVisibleError) -> None:
         """A login came to nothing."""
