@@ -1,11 +1,11 @@
-"""For all tests: which build is tested, and how Hypothesis behaves."""
+"""For all tests: which build is tested, how Hypothesis behaves, and how a command is run."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 PURE = os.environ.get("TIDEGATE_PURE", "0") not in ("", "0")
+
+Run = Callable[..., int]
 
 
 class SourcesOnly:
@@ -65,3 +67,17 @@ def pytest_report_header() -> str:
             pytest.exit(f"{origin} is older than its source: make build, or TIDEGATE_PURE=1", 2)
         compiled += 1
     return f"compiled: {compiled} of {len(sources)} modules that can be"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line as the shell does; returns the exit status."""
+    from proxy import cli  # not before it is settled which build is tested
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["tidegate", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0)
+
+    return run

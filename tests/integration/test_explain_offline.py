@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from proxy import cli
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
 from proxy.demo.processes import free_port, wait_until
+from tests.conftest import Run
 from tests.integration.application import Application
 
 SCHEMA = """
@@ -20,19 +18,6 @@ CREATE OR REPLACE VIEW parcel_towns AS SELECT town FROM parcels;
 CREATE OR REPLACE FUNCTION touched(a int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT $1';
 """
 READ = "SELECT lower(town) FROM parcel_towns WHERE town = 'here'"
-
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["tidegate", "explain", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 @pytest.fixture
@@ -58,12 +43,12 @@ def test_a_server_and_a_file_say_the_same(
     options = ("--config", str(configuration), "--database", "app")
     file = str(tmp_path / "app.json")
     for sql in (READ, "SELECT touched(id) FROM parcels", "DELETE FROM parcels"):
-        assert run(sql, *options, "--json") == 0
+        assert run("explain", sql, *options, "--json") == 0
         of_server = asked(capsys)
-        assert run(*options, "--save-catalog", file) == 0
-        assert run(sql, *options, "--catalog", file, "--json") == 0
+        assert run("explain", *options, "--save-catalog", file) == 0
+        assert run("explain", sql, *options, "--catalog", file, "--json") == 0
         assert asked(capsys) == of_server
-    assert run(READ, "--catalog", file, "--json") == 0
+    assert run("explain", READ, "--catalog", file, "--json") == 0
     found = asked(capsys)
     assert (found["reads"], found["reason"]) == ("public.parcels", "replica")
 
@@ -79,14 +64,14 @@ def test_the_proxy_at_work_says_the_same(
 
     with app.connect() as client:
         wait_until(is_known, "the catalog to be read")
-    assert run(READ, "--config", str(configuration), "--database", "app", "--json") == 0
+    assert run("explain", READ, "--config", str(configuration), "--database", "app", "--json") == 0
     offline = asked(capsys)
     for fact in offline.keys() - {"goes to"}:
         assert online[fact] == offline[fact]
 
 
 def test_plain_lines(run: Run, configuration: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(READ, "--config", str(configuration), "--database", "app") == 0
+    assert run("explain", READ, "--config", str(configuration), "--database", "app") == 0
     lines = capsys.readouterr().out.splitlines()
     assert "reason            replica" in lines
     assert not any("'here'" in line for line in lines)
@@ -113,7 +98,7 @@ def test_mistakes_are_one_line(
     status: int,
     why: str,
 ) -> None:
-    assert run(*arguments, "--config", str(configuration)) == status
+    assert run("explain", *arguments, "--config", str(configuration)) == status
     captured = capsys.readouterr()
     assert captured.out == ""
     assert why in captured.err
@@ -127,7 +112,7 @@ def test_servers_that_do_not_answer(
     file.write_text(
         f'[server_groups.app]\nservers = ["127.0.0.1:{free_port()}"]\nauth_user = "tidegate"\n'
     )
-    assert run("SELECT 1", "--config", str(file), "--database", "app") == 1
+    assert run("explain", "SELECT 1", "--config", str(file), "--database", "app") == 1
     assert "no server could be asked: 127.0.0.1:" in capsys.readouterr().err
-    assert run("SELECT 1", "--config", str(tmp_path / "gone.toml")) == 2
+    assert run("explain", "SELECT 1", "--config", str(tmp_path / "gone.toml")) == 2
     assert "No such file" in capsys.readouterr().err

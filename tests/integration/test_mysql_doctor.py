@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from proxy import cli
 from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster
 from proxy.demo.processes import free_port
+from tests.conftest import Run
 from tests.integration.mysql_under_test import application
 
-Run = Callable[..., int]
 READ = "SELECT town FROM parcel_towns WHERE town = 'here'"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["tidegate", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 @pytest.fixture

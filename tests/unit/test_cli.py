@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from proxy import cli
 from proxy.errors import NoPrimary
 from proxy.settings import Settings
+from tests.conftest import Run
 
 GOOD = """
 [server_groups.app]
@@ -21,21 +21,6 @@ auth_user = "tidegate"
 auth_password = "hunter2"
 max_client_conn = 50
 """
-
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command line as the shell does; returns the exit status."""
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["tidegate", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0)
-
-    return run
 
 
 @pytest.fixture(autouse=True)
