@@ -19,7 +19,7 @@ import typer
 from proxy.errors import ConfigError, ProxyError
 from proxy.settings import ServerGroup, Settings, load
 from proxy.settings.rule import label
-from proxy.settings.values import format_duration, format_size
+from proxy.settings.values import Engine, format_duration, format_size
 from proxy.types import Consistency
 
 MISTAKE: Final = 1
@@ -234,7 +234,7 @@ def _summary(group: ServerGroup) -> list[str]:
     return [
         f"group     {group.name}: {group.engine.value} on {group.listen}{local}",
         f"servers   {' '.join(map(str, group.servers))}, {asked}",
-        f"login     {group.auth_type.value}, verifiers read by {group.auth_user}{users}",
+        f"login     {_login(group)} read by {group.auth_user}{users}",
         f"tls       clients {group.client_tls_sslmode.value} ({offered}),"
         f" servers {group.server_tls_sslmode.value}",
         f"pools     {group.pool_mode.value}, {group.default_pool_size} connections for each"
@@ -243,6 +243,13 @@ def _summary(group: ServerGroup) -> list[str]:
         f"reads     {contract}, primary {group.primary_reads.value};"
         f" out of band {watch}; cache {cache}",
     ]
+
+
+def _login(group: ServerGroup) -> str:
+    """Say how clients prove who they are, and by what that is judged."""
+    if group.engine is Engine.POSTGRES:
+        return f"{group.auth_type.value}, verifiers"
+    return "mysql_native_password or caching_sha2_password, as the account says; accounts"
 
 
 def _notes(settings: Settings) -> list[str]:

@@ -61,6 +61,25 @@ def test_check_says_ok_and_what_the_file_means(
     assert len(output.splitlines()) < 24
 
 
+@pytest.mark.parametrize(
+    ("engine", "login"),
+    [
+        ("postgres", "scram-sha-256, verifiers read by tidegate"),
+        (
+            "mysql",
+            "mysql_native_password or caching_sha2_password, as the account says;"
+            " accounts read by tidegate",
+        ),
+    ],
+)
+def test_check_says_how_clients_log_in(
+    run: Run, good: str, engine: str, login: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(good).write_text(f'{GOOD}engine = "{engine}"')
+    assert run("check", good) == 0
+    assert f"\nlogin     {login}\n" in capsys.readouterr().out
+
+
 def test_check_prints_each_problem_on_its_line(
     run: Run, five_mistakes: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
