@@ -15,21 +15,10 @@ from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 
 from proxy.sql.postgres import words
-from proxy.sql.postgres.groups import NotUnderstood, Token, cut, is_name
+from proxy.sql.postgres.groups import Token, cut, is_name
 from proxy.sql.postgres.outline import Outline
 from proxy.sql.statement import RelationName
-from proxy.types import Reason
-
-
-class Disagreement(NotUnderstood):
-    """The two readings differ."""
-
-
-class UnknownNode(NotUnderstood):
-    """The tree has a node that is not on the list."""
-
-    reason = Reason.NODE
-
+from proxy.sql.trees import Disagreement, UnknownNode, agree, parse
 
 ROOTS: Final[frozenset[type[exp.Expr]]] = frozenset(
     {
@@ -99,26 +88,10 @@ def compare(tokens: list[Token], outline: Outline) -> None:
             relations, calls, changes or locks than the outline.
     """
     text, starts = _simplified(tokens, outline)
-    tree = _parse(text)
-    if type(tree) not in ROOTS:
-        raise UnknownNode(type(tree).__name__)
     reading = _Reading(tokens, starts)
-    for node in tree.walk():
+    for node in parse(_DIALECT, text, ROOTS).walk():
         reading.take(node)
     reading.compare(outline)
-
-
-def _parse(text: str) -> exp.Expr:
-    try:
-        trees = _DIALECT.parse(text)
-    except RecursionError:
-        raise NotUnderstood("nested too deep") from None
-    except Exception as error:  # whatever another's parser trips over was not understood
-        raise NotUnderstood(str(error).partition("\n")[0]) from None
-    tree = trees[0] if len(trees) == 1 else None
-    if tree is None:
-        raise NotUnderstood("not one statement")
-    return tree
 
 
 def _simplified(tokens: list[Token], outline: Outline) -> tuple[str, dict[int, int]]:
@@ -216,7 +189,7 @@ class _Reading:
             self._calls.add(at)
 
     def compare(self, outline: Outline) -> None:
-        for what, mine, others in (
+        agree(
             ("relations", self._relations, outline.relations | outline.created),
             ("new tables", self._created, outline.created),
             ("targets", self._targets, outline.targets),
@@ -224,9 +197,7 @@ class _Reading:
             ("calls", self._calls, outline.calls),
             ("changes", self._changes, bool(outline.actions)),
             ("locks", self._locks, outline.locks),
-        ):
-            if mine != others:
-                raise Disagreement(f"two readings differ: {what}")
+        )
 
 
 def _relation(node: exp.Expr) -> RelationName | None:

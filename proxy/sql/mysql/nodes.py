@@ -17,18 +17,7 @@ from proxy.sql.mysql.groups import Word, is_name, is_quoted
 from proxy.sql.mysql.outline import Outline
 from proxy.sql.postgres.groups import NotUnderstood, Token
 from proxy.sql.statement import RelationName
-from proxy.types import Reason
-
-
-class Disagreement(NotUnderstood):
-    """The two readings differ."""
-
-
-class UnknownNode(NotUnderstood):
-    """The tree has a node that is not on the list."""
-
-    reason = Reason.NODE
-
+from proxy.sql.trees import Disagreement, UnknownNode, agree, parse
 
 ROOTS: Final[frozenset[type[exp.Expr]]] = frozenset(
     {
@@ -78,26 +67,10 @@ def compare(tokens: list[Token], outline: Outline) -> None:
             relations, calls, changes or locks than the outline.
     """
     text, starts = _simplified(tokens, outline)
-    tree = _parse(text)
-    if type(tree) not in ROOTS:
-        raise UnknownNode(type(tree).__name__)
     reading = _Reading(starts)
-    for node in tree.walk():
+    for node in parse(_DIALECT, text, ROOTS).walk():
         reading.take(node)
     reading.compare(outline)
-
-
-def _parse(text: str) -> exp.Expr:
-    try:
-        trees = _DIALECT.parse(text)
-    except RecursionError:
-        raise NotUnderstood("nested too deep") from None
-    except Exception as error:  # whatever another's parser trips over was not understood
-        raise NotUnderstood(str(error).partition("\n")[0]) from None
-    tree = trees[0] if len(trees) == 1 else None
-    if tree is None:
-        raise NotUnderstood("not one statement")
-    return tree
 
 
 def _simplified(tokens: list[Token], outline: Outline) -> tuple[str, dict[int, int]]:
@@ -180,15 +153,13 @@ class _Reading:
 
     def compare(self, outline: Outline) -> None:
         calls = {at for at in outline.calls if at in self._starts.values()}
-        for what, mine, others in (
+        agree(
             ("relations", self._relations, outline.relations),
             ("common table expressions", self._local_names, outline.local_names),
             ("calls", self._calls, calls),
             ("changes", self._changes, bool(outline.actions)),
             ("locks", self._locks, outline.locks),
-        ):
-            if mine != others:
-                raise Disagreement(f"two readings differ: {what}")
+        )
         if not self._targets <= outline.targets:
             raise Disagreement("two readings differ: targets")
 
