@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from proxy.sql.classify import classify
+from proxy.sql.groups import NotUnderstood
 from proxy.sql.postgres import definitions
-from proxy.sql.postgres.groups import NotUnderstood
 from proxy.sql.postgres.pieces import pieces_of
 from proxy.sql.postgres.plpgsql import FIELD, Script, read_plpgsql
 from proxy.sql.scanner import CLOCK, NOT_SURE, scan

@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from proxy.sql.groups import NotUnderstood
 from proxy.sql.postgres.commands import read_command
 from proxy.sql.postgres.definitions import block_of
-from proxy.sql.postgres.groups import NotUnderstood, tokens_of
+from proxy.sql.postgres.groups import tokens_of
 from proxy.sql.postgres.queries import STARTS, read_query
 from proxy.sql.scanner import MULTI, scan
 from proxy.sql.statement import Kind, Statement

@@ -14,8 +14,9 @@ from typing import Final
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 
+from proxy.sql.groups import Token
 from proxy.sql.postgres import words
-from proxy.sql.postgres.groups import Token, cut, is_name
+from proxy.sql.postgres.groups import cut, is_name
 from proxy.sql.postgres.outline import Outline
 from proxy.sql.statement import RelationName
 from proxy.sql.trees import Disagreement, UnknownNode, agree, parse

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from proxy.sql.bodies import Bodies, Declarations, Part, read_parts
-from proxy.sql.postgres.groups import NotUnderstood
+from proxy.sql.groups import NotUnderstood
 from proxy.sql.relations import Changes, Families, Names
 from proxy.sql.routines import Judgement, Routines, worst
 from proxy.sql.statement import Kind, Statement

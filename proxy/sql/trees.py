@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
-from proxy.sql.postgres.groups import NotUnderstood
+from proxy.sql.groups import NotUnderstood
 from proxy.types import Reason
 
 

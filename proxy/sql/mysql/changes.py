@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.sql.mysql.expressions import is_query
-from proxy.sql.mysql.groups import dotted, is_name
-from proxy.sql.mysql.outline import Outline
-from proxy.sql.mysql.selects import SelectReader, clauses_of, relation_at
-from proxy.sql.postgres.groups import (
+from proxy.sql.groups import (
     Group,
     Item,
     NotUnderstood,
@@ -18,6 +14,10 @@ from proxy.sql.postgres.groups import (
     split_at,
     step_over,
 )
+from proxy.sql.mysql.expressions import is_query
+from proxy.sql.mysql.groups import dotted, is_name
+from proxy.sql.mysql.outline import Outline
+from proxy.sql.mysql.selects import SelectReader, clauses_of, relation_at
 from proxy.sql.statement import Action, RelationName
 
 _OPTIONS = frozenset({"low_priority", "delayed", "high_priority", "quick", "ignore"})

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.sql.groups import NotUnderstood
 from proxy.sql.mysql.commands import read_command
 from proxy.sql.mysql.groups import tokens_of
 from proxy.sql.mysql.queries import STARTS, read_query
-from proxy.sql.postgres.groups import NotUnderstood
 from proxy.sql.statement import Kind, Statement
 from proxy.types import Reason
 

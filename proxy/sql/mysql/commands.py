@@ -12,6 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from proxy.sql.groups import (
+    Group,
+    Item,
+    NotUnderstood,
+    Token,
+    find_words,
+    grouped,
+    item_at,
+    split_at,
+)
 from proxy.sql.mysql import settings
 from proxy.sql.mysql.definitions import alter, create, drop
 from proxy.sql.mysql.groups import dotted
@@ -30,16 +40,6 @@ from proxy.sql.mysql.parts import (
 )
 from proxy.sql.mysql.queries import STARTS
 from proxy.sql.mysql.selects import relation_at
-from proxy.sql.postgres.groups import (
-    Group,
-    Item,
-    NotUnderstood,
-    Token,
-    find_words,
-    grouped,
-    item_at,
-    split_at,
-)
 from proxy.sql.statement import Action, Effect, FunctionName, Kind, RelationName, Statement
 from proxy.types import Reason
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.sql.groups import Group, Item, NotUnderstood, Token, grouped
 from proxy.sql.mysql.expressions import is_query
 from proxy.sql.mysql.parts import inner, part_of, plain, schema
-from proxy.sql.postgres.groups import Group, Item, NotUnderstood, Token, grouped
 from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import Reason
 

@@ -7,10 +7,7 @@ at large has not is noted for the second reading in plainer words (`Outline.rewr
 
 from __future__ import annotations
 
-from proxy.sql.mysql import words
-from proxy.sql.mysql.groups import Word, dotted, is_name, is_quoted, name_of, tokens_in
-from proxy.sql.mysql.outline import Outline
-from proxy.sql.postgres.groups import (
+from proxy.sql.groups import (
     Group,
     Item,
     NotUnderstood,
@@ -20,6 +17,9 @@ from proxy.sql.postgres.groups import (
     item_at,
     split_at,
 )
+from proxy.sql.mysql import words
+from proxy.sql.mysql.groups import Word, dotted, is_name, is_quoted, name_of, tokens_in
+from proxy.sql.mysql.outline import Outline
 from proxy.sql.statement import ANY_ARGUMENTS, FunctionName, RelationName
 
 _SEQUENCE_CALLS = frozenset({"nextval", "setval"})

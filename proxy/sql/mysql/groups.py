@@ -7,7 +7,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from proxy.sql.postgres.groups import Group, Item, NotUnderstood, Token, item_at
+from proxy.sql.groups import Group, Item, NotUnderstood, Token, item_at
 
 _TOKEN: Final = re.compile(r'`(?:[^`]|``)*`|"(?:[^"]|"")*"|[^ ]+')
 _QUOTES: Final = '`"'

@@ -12,10 +12,10 @@ from typing import Final
 from sqlglot import exp
 from sqlglot.dialects.mysql import MySQL
 
+from proxy.sql.groups import NotUnderstood, Token
 from proxy.sql.mysql import words
 from proxy.sql.mysql.groups import Word, is_name, is_quoted
 from proxy.sql.mysql.outline import Outline
-from proxy.sql.postgres.groups import NotUnderstood, Token
 from proxy.sql.statement import RelationName
 from proxy.sql.trees import Disagreement, UnknownNode, agree, parse
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from proxy.sql.groups import NotUnderstood, Token
 from proxy.sql.mysql import words
 from proxy.sql.mysql.groups import Word, is_name, tokens_of
 from proxy.sql.mysql.queries import STARTS, read_query
-from proxy.sql.postgres.groups import NotUnderstood, Token
 from proxy.sql.statement import Kind, Statement
 from proxy.types import Reason
 

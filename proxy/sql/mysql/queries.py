@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
+from proxy.sql.groups import NotUnderstood, Token
 from proxy.sql.mysql import functions, nodes, words
 from proxy.sql.mysql.changes import outline_of
 from proxy.sql.mysql.outline import Outline
-from proxy.sql.postgres.groups import NotUnderstood, Token
 from proxy.sql.statement import Action, Effect, Kind, Statement
 from proxy.types import Reason
 

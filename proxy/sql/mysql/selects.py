@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.sql.mysql import words
-from proxy.sql.mysql.expressions import ExpressionReader, is_query
-from proxy.sql.mysql.groups import dotted, is_name, is_quoted, name_of
-from proxy.sql.postgres.groups import (
+from proxy.sql.groups import (
     Group,
     Item,
     NotUnderstood,
@@ -15,6 +12,9 @@ from proxy.sql.postgres.groups import (
     split_at,
     step_over,
 )
+from proxy.sql.mysql import words
+from proxy.sql.mysql.expressions import ExpressionReader, is_query
+from proxy.sql.mysql.groups import dotted, is_name, is_quoted, name_of
 from proxy.sql.statement import RelationName
 
 _CLAUSES = frozenset({"from", "into", "where", "having", "limit", "returning"})

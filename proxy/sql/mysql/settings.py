@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final, TypeGuard
 
+from proxy.sql.groups import Group, Item, NotUnderstood, Token, grouped, item_at, split_at
 from proxy.sql.mysql import functions
 from proxy.sql.mysql.groups import dotted, is_name
 from proxy.sql.mysql.parts import PROXY_SETTINGS, plain, proxy, schema, utility, with_expressions
-from proxy.sql.postgres.groups import Group, Item, NotUnderstood, Token, grouped, item_at, split_at
 from proxy.sql.statement import Effect, Kind, Statement
 
 _of_session: Final = plain(Kind.SET)

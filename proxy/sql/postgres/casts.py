@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from proxy.sql.functions import CALLED_TYPES
+from proxy.sql.groups import Group, Item, is_group, item_at
 from proxy.sql.postgres import words
-from proxy.sql.postgres.groups import Group, Item, dotted, is_group, is_name, item_at
+from proxy.sql.postgres.groups import dotted, is_name
 from proxy.sql.statement import Cast, Origin, Source
 
 Sources: TypeAlias = frozenset[Source]

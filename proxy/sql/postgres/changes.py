@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from proxy.sql.postgres.expressions import is_query
-from proxy.sql.postgres.groups import (
+from proxy.sql.groups import (
     Group,
     Item,
     NotUnderstood,
     Token,
     find_words,
     grouped,
-    is_name,
     item_at,
     split_before,
     step_over,
 )
+from proxy.sql.postgres.expressions import is_query
+from proxy.sql.postgres.groups import is_name
 from proxy.sql.postgres.outline import Outline
 from proxy.sql.postgres.selects import SelectReader
 from proxy.sql.statement import Action

@@ -11,21 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from proxy.sql.groups import Group, Item, NotUnderstood, Token, grouped, is_group, split_before
 from proxy.sql.postgres import words
 from proxy.sql.postgres.changes import ChangeReader
-from proxy.sql.postgres.groups import (
-    Group,
-    Item,
-    NotUnderstood,
-    Token,
-    dotted,
-    grouped,
-    is_group,
-    is_name,
-    name_of,
-    split_before,
-    tokens_of,
-)
+from proxy.sql.postgres.groups import dotted, is_name, name_of, tokens_of
 from proxy.sql.postgres.queries import STARTS, read_query
 from proxy.sql.statement import Action, Effect, FunctionName, Kind, RelationName, Statement
 from proxy.types import Reason

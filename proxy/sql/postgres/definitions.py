@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from proxy.sql.postgres.groups import NotUnderstood
+from proxy.sql.groups import NotUnderstood
 from proxy.sql.postgres.pieces import Piece, Sort, depths, pieces_of, string_value, text_of
 
 MAX_BLOCK: Final = 8 * 1024

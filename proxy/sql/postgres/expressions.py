@@ -8,19 +8,10 @@ names more.
 from __future__ import annotations
 
 from proxy.sql.functions import CALLED_TYPES
+from proxy.sql.groups import Group, Item, NotUnderstood, Token, is_group, split_at
 from proxy.sql.postgres import words
 from proxy.sql.postgres.casts import Casts, Scope, Sources, sources_as_type, sources_of
-from proxy.sql.postgres.groups import (
-    Group,
-    Item,
-    NotUnderstood,
-    Token,
-    dotted,
-    is_group,
-    is_name,
-    name_of,
-    split_at,
-)
+from proxy.sql.postgres.groups import dotted, is_name, name_of
 from proxy.sql.postgres.outline import Outline
 from proxy.sql.statement import ANY_ARGUMENTS, FunctionName
 

@@ -11,8 +11,8 @@ from enum import Enum, unique
 from typing import Final, NamedTuple
 
 from proxy.sql import lexical
+from proxy.sql.groups import NotUnderstood
 from proxy.sql.lexical import CLASS, LOWER, UNSURE
-from proxy.sql.postgres.groups import NotUnderstood
 
 _STRING_PREFIX: Final = b"eEbBxXnN"
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.sql.postgres.groups import NotUnderstood
+from proxy.sql.groups import NotUnderstood
 from proxy.sql.postgres.pieces import (
     Piece,
     Sort,

@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Final
 
 from proxy.sql import functions, nodes
+from proxy.sql.groups import NotUnderstood, Token
 from proxy.sql.postgres import words
 from proxy.sql.postgres.changes import outline_of
-from proxy.sql.postgres.groups import NotUnderstood, Token
 from proxy.sql.postgres.outline import Outline
 from proxy.sql.statement import Effect, Kind, Statement
 from proxy.types import Reason

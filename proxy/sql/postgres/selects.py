@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from proxy.sql.postgres import words
-from proxy.sql.postgres.casts import UNKNOWN, Scope
-from proxy.sql.postgres.expressions import ExpressionReader, is_query
-from proxy.sql.postgres.groups import (
+from proxy.sql.groups import (
     Group,
     Item,
     NotUnderstood,
-    dotted,
     is_group,
-    is_name,
     item_at,
-    name_of,
     split_at,
     split_before,
     step_over,
 )
+from proxy.sql.postgres import words
+from proxy.sql.postgres.casts import UNKNOWN, Scope
+from proxy.sql.postgres.expressions import ExpressionReader, is_query
+from proxy.sql.postgres.groups import dotted, is_name, name_of
 from proxy.sql.statement import ANY_ARGUMENTS, FunctionName, RelationName
 
 _INTO_WORDS = frozenset({"temp", "temporary", "local", "global", "unlogged", "table"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.sql.classify import MAX_LENGTH, classify
-from proxy.sql.postgres.groups import MAX_DEPTH
+from proxy.sql.groups import MAX_DEPTH
 from proxy.sql.scanner import NO_FINGERPRINT, scan
 from proxy.sql.statement import Action, Effect, FunctionName, Kind, RelationName, Statement
 from proxy.types import Reason

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from postgast.native import lib
 
-from proxy.sql.postgres.groups import NotUnderstood
+from proxy.sql.groups import NotUnderstood
 from proxy.sql.postgres.pieces import pieces_of
 from proxy.sql.postgres.plpgsql import FIELD, Script, read_plpgsql
 from proxy.sql.scanner import scan
