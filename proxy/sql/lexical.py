@@ -14,6 +14,9 @@ from typing import Final
 
 from mypy_extensions import i64, u8
 
+from proxy.sql import characters as char
+from proxy.sql.characters import DIGITS, LETTERS, classes, table
+
 UNSURE: Final = -1
 
 # What the first byte of a token says about it.
@@ -27,52 +30,28 @@ QUOTE: Final = 6
 DOUBLE_QUOTE: Final = 7
 DOLLAR: Final = 8
 
-
-def _class_of(byte: int) -> int:
-    if byte >= 0x80 or bytes((byte,)).isalpha() or byte == ord("_"):
-        return WORD
-    for group, members in (
+CLASS: Final = classes(
+    (
+        (WORD, LETTERS),
         # A vertical tab is a space since version 16 and an error before it.
         (SPACE, b" \t\n\r\f"),
-        (DIGIT, b"0123456789"),
+        (DIGIT, DIGITS),
         (OPERATOR, b"~!@#^&|`?+-*/%<>="),
         (SELF, b",()[].;:"),
         (QUOTE, b"'"),
         (DOUBLE_QUOTE, b'"'),
         (DOLLAR, b"$"),
-    ):
-        if byte in members:
-            return group
-    return BAD
-
-
-CLASS: Final = bytes(_class_of(byte) for byte in range(256))
+    )
+)
 LOWER: Final = bytes(byte | 0x20 if 0x41 <= byte <= 0x5A else byte for byte in range(256))
-IN_WORD: Final = bytes(_class_of(byte) in (WORD, DIGIT, DOLLAR) for byte in range(256))
-_IN_TAG: Final = bytes(_class_of(byte) in (WORD, DIGIT) for byte in range(256))
+IN_WORD: Final = table(LETTERS + DIGITS + b"$")
+_IN_TAG: Final = table(LETTERS + DIGITS)
 # An operator ending in a sign keeps it only if it holds one of these.
-_KEEPS_SIGN: Final = bytes(byte in b"~!@#^&|`?%" for byte in range(256))
-_BASE_LETTER: Final = bytes(byte in b"xobXOB" for byte in range(256))
-_HEXADECIMAL: Final = bytes(byte in b"0123456789abcdefABCDEF_" for byte in range(256))
-_OCTAL: Final = bytes(byte in b"01234567_" for byte in range(256))
-_BINARY: Final = bytes(byte in b"01_" for byte in range(256))
-
-_QUOTE: Final = 0x27
-_DOUBLE: Final = 0x22
-_BACKSLASH: Final = 0x5C
-_NEWLINE: Final = 0x0A
-_RETURN: Final = 0x0D
-_DASH: Final = 0x2D
-_SLASH: Final = 0x2F
-_STAR: Final = 0x2A
-_PLUS: Final = 0x2B
-_DOT: Final = 0x2E
-_DOLLAR: Final = 0x24
-_ZERO: Final = 0x30
-_UNDERSCORE: Final = 0x5F
-_E: Final = 0x65
-_O: Final = 0x6F
-_X: Final = 0x78
+_KEEPS_SIGN: Final = table(b"~!@#^&|`?%")
+_BASE_LETTER: Final = table(b"xobXOB")
+_HEXADECIMAL: Final = table(b"0123456789abcdefABCDEF_")
+_OCTAL: Final = table(b"01234567_")
+_BINARY: Final = table(b"01_")
 
 
 def end_of_word(sql: bytes, pos: i64) -> i64:
@@ -88,7 +67,7 @@ def end_of_line(sql: bytes, pos: i64) -> i64:
     end: i64 = len(sql)
     while pos < end:
         byte: u8 = sql[pos]
-        if byte in (_NEWLINE, _RETURN):
+        if byte in (char.NEWLINE, char.RETURN):
             break
         pos += 1
     return pos
@@ -100,10 +79,10 @@ def end_of_comment(sql: bytes, pos: i64) -> i64:
     depth: i64 = 0
     while pos < last:
         byte: u8 = sql[pos]
-        if byte == _SLASH and sql[pos + 1] == _STAR:
+        if byte == char.SLASH and sql[pos + 1] == char.STAR:
             depth += 1
             pos += 2
-        elif byte == _STAR and sql[pos + 1] == _SLASH:
+        elif byte == char.STAR and sql[pos + 1] == char.SLASH:
             depth -= 1
             pos += 2
             if depth == 0:
@@ -125,11 +104,11 @@ def end_of_string(sql: bytes, pos: i64, escapes: bool) -> i64:
     pos += 1
     while pos < end:
         byte: u8 = sql[pos]
-        if byte == _QUOTE:
+        if byte == char.QUOTE:
             pos += 1
-            if pos == end or sql[pos] != _QUOTE:
+            if pos == end or sql[pos] != char.QUOTE:
                 return pos
-        elif byte == _BACKSLASH and escapes:
+        elif byte == char.BACKSLASH and escapes:
             pos += 1
         pos += 1
     return UNSURE
@@ -145,14 +124,14 @@ def start_of_continuation(sql: bytes, pos: i64) -> i64:
     new_line = False
     while pos < end:
         byte: u8 = sql[pos]
-        if byte in (_NEWLINE, _RETURN):
+        if byte in (char.NEWLINE, char.RETURN):
             new_line = True
             pos += 1
         elif CLASS[byte] == SPACE:
             pos += 1
-        elif byte == _DASH and pos + 1 < end and sql[pos + 1] == _DASH:
+        elif byte == char.DASH and pos + 1 < end and sql[pos + 1] == char.DASH:
             pos = end_of_line(sql, pos)
-        elif byte == _QUOTE and new_line:
+        elif byte == char.QUOTE and new_line:
             return pos
         else:
             break
@@ -165,9 +144,9 @@ def end_of_quoted(sql: bytes, pos: i64) -> i64:
     start: i64 = pos
     pos += 1
     while pos < end:
-        if sql[pos] == _DOUBLE:
+        if sql[pos] == char.DOUBLE:
             pos += 1
-            if pos == end or sql[pos] != _DOUBLE:
+            if pos == end or sql[pos] != char.DOUBLE:
                 return pos if pos - start > 2 else UNSURE
         pos += 1
     return UNSURE
@@ -182,7 +161,7 @@ def end_of_dollar_quoted(sql: bytes, pos: i64) -> i64:
         return UNSURE
     while pos < end and _IN_TAG[sql[pos]]:
         pos += 1
-    if pos == end or sql[pos] != _DOLLAR:
+    if pos == end or sql[pos] != char.DOLLAR:
         return UNSURE
     tag = sql[start : pos + 1]
     found: i64 = sql.find(tag, pos + 1)
@@ -199,33 +178,21 @@ def end_of_parameter(sql: bytes, pos: i64) -> i64:
     return UNSURE if pos < end and CLASS[sql[pos]] == WORD else pos
 
 
-def _digits(sql: bytes, pos: i64) -> i64:
-    end: i64 = len(sql)
-    while pos < end:
-        if CLASS[sql[pos]] == DIGIT:
-            pos += 1
-        elif sql[pos] == _UNDERSCORE and pos + 1 < end and CLASS[sql[pos + 1]] == DIGIT:
-            pos += 2
-        else:
-            break
-    return pos
-
-
 def end_of_number(sql: bytes, pos: i64) -> i64:
     """Pass over a number; `pos` is at its first digit, or at a point that one follows.
 
     A word that touches a number is an alias in old servers and an error in new ones: unsure.
     """
     end: i64 = len(sql)
-    if sql[pos] == _ZERO and pos + 1 < end and _BASE_LETTER[sql[pos + 1]]:
+    if sql[pos] == char.ZERO and pos + 1 < end and _BASE_LETTER[sql[pos + 1]]:
         return _end_of_based_number(sql, pos + 1)
     pos = _end_of_digits(sql, pos)
     # 1..10 is two numbers and two points.
-    if pos < end and sql[pos] == _DOT and not (pos + 1 < end and sql[pos + 1] == _DOT):
+    if pos < end and sql[pos] == char.POINT and not (pos + 1 < end and sql[pos + 1] == char.POINT):
         pos = _end_of_digits(sql, pos + 1)
-    if pos < end and LOWER[sql[pos]] == _E:
+    if pos < end and LOWER[sql[pos]] == char.SMALL_E:
         pos += 1
-        if pos < end and (sql[pos] == _PLUS or sql[pos] == _DASH):
+        if pos < end and (sql[pos] == char.PLUS or sql[pos] == char.DASH):
             pos += 1
         if pos == end or CLASS[sql[pos]] != DIGIT:
             return UNSURE
@@ -238,7 +205,7 @@ def _end_of_digits(sql: bytes, pos: i64) -> i64:
     while pos < end:
         if CLASS[sql[pos]] == DIGIT:
             pos += 1
-        elif sql[pos] == _UNDERSCORE and pos + 1 < end and CLASS[sql[pos + 1]] == DIGIT:
+        elif sql[pos] == char.UNDERSCORE and pos + 1 < end and CLASS[sql[pos + 1]] == DIGIT:
             pos += 2
         else:
             break
@@ -249,12 +216,12 @@ def _end_of_based_number(sql: bytes, pos: i64) -> i64:
     """Pass over 0x1F, 0o17 or 0b101; `pos` is at the letter."""
     end: i64 = len(sql)
     base = LOWER[sql[pos]]
-    members = _HEXADECIMAL if base == _X else _OCTAL if base == _O else _BINARY
+    members = _HEXADECIMAL if base == char.SMALL_X else _OCTAL if base == char.SMALL_O else _BINARY
     start: i64 = pos
     pos += 1
     while pos < end and members[sql[pos]]:
         pos += 1
-    if pos == start + 1 or sql[pos - 1] == _UNDERSCORE:
+    if pos == start + 1 or sql[pos - 1] == char.UNDERSCORE:
         return UNSURE
     return UNSURE if pos < end and IN_WORD[sql[pos]] else pos
 
@@ -267,13 +234,14 @@ def end_of_operator(sql: bytes, pos: i64) -> i64:
     while pos < end and CLASS[sql[pos]] == OPERATOR:
         byte: u8 = sql[pos]
         if pos + 1 < end and (
-            (byte == _DASH and sql[pos + 1] == _DASH) or (byte == _SLASH and sql[pos + 1] == _STAR)
+            (byte == char.DASH and sql[pos + 1] == char.DASH)
+            or (byte == char.SLASH and sql[pos + 1] == char.STAR)
         ):
             break
         if _KEEPS_SIGN[byte]:
             keeps_sign = True
         pos += 1
     if not keeps_sign:
-        while pos - start > 1 and (sql[pos - 1] == _PLUS or sql[pos - 1] == _DASH):
+        while pos - start > 1 and (sql[pos - 1] == char.PLUS or sql[pos - 1] == char.DASH):
             pos -= 1
     return pos

@@ -13,6 +13,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from proxy.sql import characters as char
 from proxy.sql import lexical
 from proxy.sql.clock import has_clock_word, has_letter_escape
 from proxy.sql.fingerprint import NUMBER, PARAMETER, STRING, Fingerprint, packed
@@ -33,22 +34,6 @@ HAS_PARAMETERS: Final = 16
 NO_FINGERPRINT: Final = b"?"
 """Stands for every text that is not certain; what reads it finds nothing it understands."""
 
-_QUOTE: Final = 0x27
-_DOUBLE: Final = 0x22
-_AMPERSAND: Final = 0x26
-_STAR: Final = 0x2A
-_PLUS: Final = 0x2B
-_DASH: Final = 0x2D
-_POINT: Final = 0x2E
-_SLASH: Final = 0x2F
-_SEMICOLON: Final = 0x3B
-_OPEN: Final = 0x28
-_CLOSE: Final = 0x29
-
-_COLON: Final = 0x3A
-_EQUALS: Final = 0x3D
-_E: Final = 0x65
-_U: Final = 0x75
 _STRING_PREFIX: Final = b"eEbBxXnN"
 
 _ADDRESS: Final = b"tidegate:"
@@ -120,15 +105,15 @@ class _Scanner:
                 pos += 1
                 continue
             if pos + 1 < end:
-                if byte == _DASH and sql[pos + 1] == _DASH:
+                if byte == char.DASH and sql[pos + 1] == char.DASH:
                     pos = lexical.end_of_line(sql, pos)
                     continue
-                if byte == _SLASH and sql[pos + 1] == _STAR:
+                if byte == char.SLASH and sql[pos + 1] == char.STAR:
                     pos = self._comment(pos)
                     if pos == UNSURE:
                         return _not_sure()
                     continue
-            if byte == _SEMICOLON and self._depth == 0 and self._bodies == 0:
+            if byte == char.SEMICOLON and self._depth == 0 and self._bodies == 0:
                 if start != UNSURE:
                     statements.append((start, stop))
                     start = UNSURE
@@ -139,7 +124,7 @@ class _Scanner:
                 self._word = 0
                 self._first = 0
                 if statements:
-                    self._fingerprint.symbol(_SEMICOLON)
+                    self._fingerprint.symbol(char.SEMICOLON)
             pos = self._token(pos, byte)
             if pos == UNSURE:
                 return _not_sure()
@@ -163,7 +148,7 @@ class _Scanner:
         self._word = 0
         if group == lexical.OPERATOR:
             stop = lexical.end_of_operator(sql, pos)
-            signs = stop == pos + 1 and byte in (_PLUS, _DASH)
+            signs = stop == pos + 1 and byte in (char.PLUS, char.DASH)
             if signs and _is_digit(sql, stop) and self._fingerprint.drops_sign():
                 return stop
             self._fingerprint.as_written(sql, pos, stop)
@@ -185,19 +170,21 @@ class _Scanner:
 
     def _symbol(self, pos: i64, byte: i64) -> i64:
         sql = self._sql
-        if byte == _POINT:
-            if pos + 1 < len(sql) and sql[pos + 1] == _POINT:
+        if byte == char.POINT:
+            if pos + 1 < len(sql) and sql[pos + 1] == char.POINT:
                 return UNSURE  # two points are in no SQL statement
             if _is_digit(sql, pos + 1):
                 self._fingerprint.literal(NUMBER)
                 return lexical.end_of_number(sql, pos)
-        elif byte == _OPEN:
+        elif byte == char.OPEN:
             self._depth += 1
-        elif byte == _CLOSE:
+        elif byte == char.CLOSE:
             self._depth -= 1
             if self._depth < 0:
                 return UNSURE
-        elif byte == _COLON and pos + 1 < len(sql) and sql[pos + 1] in (_COLON, _EQUALS):
+        elif (
+            byte == char.COLON and pos + 1 < len(sql) and sql[pos + 1] in (char.COLON, char.EQUALS)
+        ):
             self._fingerprint.as_written(sql, pos, pos + 2)
             return pos + 2
         self._word = byte
@@ -208,12 +195,16 @@ class _Scanner:
         sql = self._sql
         stop = lexical.end_of_word(sql, pos)
         if stop == pos + 1 and stop < len(sql):
-            if sql[stop] == _QUOTE and sql[pos] in _STRING_PREFIX:
-                return self._string(stop, LOWER[sql[pos]] == _E)
-            if sql[stop] == _AMPERSAND and LOWER[sql[pos]] == _U and stop + 1 < len(sql):
-                if sql[stop + 1] == _DOUBLE:
+            if sql[stop] == char.QUOTE and sql[pos] in _STRING_PREFIX:
+                return self._string(stop, LOWER[sql[pos]] == char.SMALL_E)
+            if (
+                sql[stop] == char.AMPERSAND
+                and LOWER[sql[pos]] == char.SMALL_U
+                and stop + 1 < len(sql)
+            ):
+                if sql[stop + 1] == char.DOUBLE:
                     return UNSURE
-                if sql[stop + 1] == _QUOTE:
+                if sql[stop + 1] == char.QUOTE:
                     # Its escapes are not read here: they may spell any word.
                     self._flags |= CLOCK
                     return self._string(stop + 1, False)
@@ -228,7 +219,7 @@ class _Scanner:
     def _follow_body(self, key: i64) -> None:
         """Count what BEGIN ATOMIC opens: semicolons up to its END do not part statements."""
         if self._bodies:
-            if self._word in (_AS, _POINT):
+            if self._word in (_AS, char.POINT):
                 return  # a name
             if key in (_CASE, _BEGIN):
                 self._bodies += 1

@@ -18,6 +18,8 @@ from typing import Final
 
 from mypy_extensions import i64, u8
 
+from proxy.sql import characters as char
+from proxy.sql.characters import DIGITS, LETTERS, classes, table
 from proxy.sql.lexical import LOWER, UNSURE
 
 # What the first byte of a token says about it.
@@ -34,13 +36,12 @@ AT: Final = 9
 PARAMETER: Final = 10
 HASH: Final = 11
 
-
-def _class_of(byte: int) -> int:
-    if byte >= 0x80 or bytes((byte,)).isalpha() or byte == ord("_"):
-        return WORD
-    for group, members in (
+# A dollar sign is none of these: MySQL 9 quotes strings with it.
+CLASS: Final = classes(
+    (
+        (WORD, LETTERS),
         (SPACE, b" \t\n\r\f\v"),
-        (DIGIT, b"0123456789"),
+        (DIGIT, DIGITS),
         (OPERATOR, b"~!^&|+-*/%<>="),
         (SELF, b",().;:{}"),
         (QUOTE, b"'"),
@@ -49,35 +50,14 @@ def _class_of(byte: int) -> int:
         (AT, b"@"),
         (PARAMETER, b"?"),
         (HASH, b"#"),
-    ):
-        if byte in members:
-            return group
-    return BAD  # a dollar sign too: MySQL 9 quotes strings with it
-
-
-CLASS: Final = bytes(_class_of(byte) for byte in range(256))
-IN_WORD: Final = bytes(_class_of(byte) in (WORD, DIGIT) or byte == ord("$") for byte in range(256))
-_IN_VARIABLE: Final = bytes(IN_WORD[byte] or byte == ord(".") for byte in range(256))
-_HEXADECIMAL: Final = bytes(byte in b"0123456789abcdefABCDEF" for byte in range(256))
-_BINARY: Final = bytes(byte in b"01" for byte in range(256))
+    )
+)
+IN_WORD: Final = table(LETTERS + DIGITS + b"$")
+_IN_VARIABLE: Final = table(LETTERS + DIGITS + b"$.")
+_HEXADECIMAL: Final = table(b"0123456789abcdefABCDEF")
+_BINARY: Final = table(b"01")
 # What makes a comment of two dashes ("Comments" in the manual): space, or a control character.
 _BEHIND_DASHES: Final = bytes(byte <= 0x20 or byte == 0x7F for byte in range(256))
-
-_BACKSLASH: Final = 0x5C
-_NEWLINE: Final = 0x0A
-_STAR: Final = 0x2A
-_SLASH: Final = 0x2F
-_PLUS: Final = 0x2B
-_DASH: Final = 0x2D
-_DOT: Final = 0x2E
-_ZERO: Final = 0x30
-_QUOTE: Final = 0x27
-_LESS: Final = 0x3C
-_EQUALS: Final = 0x3D
-_GREATER: Final = 0x3E
-_E: Final = 0x65
-_LOWER_X: Final = 0x78
-_LOWER_B: Final = 0x62
 
 _PAIRS: Final = (b"<=", b">=", b"<>", b"!=", b"<<", b">>", b"&&", b"||", b"->")
 _OLDEST_AGREED: Final = 50699
@@ -97,7 +77,7 @@ def end_of_word(sql: bytes, pos: i64) -> i64:
 def is_comment_of_dashes(sql: bytes, pos: i64) -> bool:
     """Whether `--` at `pos` begins a comment, and is not two minus signs."""
     end: i64 = len(sql)
-    if pos + 1 >= end or sql[pos + 1] != _DASH:
+    if pos + 1 >= end or sql[pos + 1] != char.DASH:
         return False
     return pos + 2 == end or _BEHIND_DASHES[sql[pos + 2]] != 0
 
@@ -124,7 +104,7 @@ def start_of_executed(sql: bytes, pos: i64) -> i64:
     start: i64 = pos
     version: i64 = 0
     while pos < end and CLASS[sql[pos]] == DIGIT:
-        version = version * 10 + sql[pos] - _ZERO
+        version = version * 10 + sql[pos] - char.ZERO
         pos += 1
         if pos - start > _VERSION_DIGITS:
             return UNSURE
@@ -144,7 +124,7 @@ def end_of_string(sql: bytes, pos: i64, escapes: bool) -> i64:
             pos += 1
             if pos == end or sql[pos] != quote:
                 return pos
-        elif byte == _BACKSLASH and escapes:
+        elif byte == char.BACKSLASH and escapes:
             pos += 1
         pos += 1
     return UNSURE
@@ -174,7 +154,7 @@ def end_of_digits_in_quotes(sql: bytes, pos: i64) -> i64:
     pos += 1
     while pos < end and _HEXADECIMAL[sql[pos]]:
         pos += 1
-    return pos + 1 if pos < end and sql[pos] == _QUOTE else UNSURE
+    return pos + 1 if pos < end and sql[pos] == char.QUOTE else UNSURE
 
 
 def end_of_number(sql: bytes, pos: i64) -> i64:
@@ -183,24 +163,24 @@ def end_of_number(sql: bytes, pos: i64) -> i64:
     Digits that a letter follows are a name: unsure, like everything else that touches a number.
     """
     end: i64 = len(sql)
-    if sql[pos] == _ZERO and pos + 1 < end and (sql[pos + 1] in (_LOWER_X, _LOWER_B)):
-        members = _HEXADECIMAL if sql[pos + 1] == _LOWER_X else _BINARY
+    if sql[pos] == char.ZERO and pos + 1 < end and (sql[pos + 1] in (char.SMALL_X, char.SMALL_B)):
+        members = _HEXADECIMAL if sql[pos + 1] == char.SMALL_X else _BINARY
         start: i64 = pos + 2
         pos = start
         while pos < end and members[sql[pos]]:
             pos += 1
         return UNSURE if pos == start or (pos < end and IN_WORD[sql[pos]]) else pos
     pos = _end_of_digits(sql, pos)
-    if pos < end and sql[pos] == _DOT:
+    if pos < end and sql[pos] == char.POINT:
         pos = _end_of_digits(sql, pos + 1)
-    if pos < end and LOWER[sql[pos]] == _E:
+    if pos < end and LOWER[sql[pos]] == char.SMALL_E:
         pos += 1
-        if pos < end and (sql[pos] == _PLUS or sql[pos] == _DASH):
+        if pos < end and (sql[pos] == char.PLUS or sql[pos] == char.DASH):
             pos += 1
         if pos == end or CLASS[sql[pos]] != DIGIT:
             return UNSURE
         pos = _end_of_digits(sql, pos)
-    return UNSURE if pos < end and (IN_WORD[sql[pos]] or sql[pos] == _DOT) else pos
+    return UNSURE if pos < end and (IN_WORD[sql[pos]] or sql[pos] == char.POINT) else pos
 
 
 def _end_of_digits(sql: bytes, pos: i64) -> i64:
@@ -216,7 +196,7 @@ def end_of_operator(sql: bytes, pos: i64) -> i64:
     if pair not in _PAIRS:
         return pos + 1
     third: u8 = sql[pos + 2] if pos + 2 < len(sql) else 0
-    if third == _GREATER and pair in (b"<=", b"->"):
+    if third == char.GREATER and pair in (b"<=", b"->"):
         return pos + 3
     return pos + 2
 
