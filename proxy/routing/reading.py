@@ -58,11 +58,11 @@ class Reader:
         language: What they are written in.
     """
 
-    __slots__ = ("_known", "_language", "_limit")
+    __slots__ = ("_known", "_limit", "language")
 
     def __init__(self, limit: int = STATEMENTS, language: Language | None = None) -> None:
         self._limit = limit
-        self._language = language or PostgresLanguage()
+        self.language = language or PostgresLanguage()
         self._known: OrderedDict[bytes, Statement] = OrderedDict()
 
     def __len__(self) -> int:
@@ -75,7 +75,7 @@ class Reader:
             sql: As the client sent it.
             modes: How its session has texts cut into tokens; see `Language.scan`.
         """
-        found = self._language.scan(sql, modes)
+        found = self.language.scan(sql, modes)
         flags = found.flags
         if flags & NOT_SURE:
             return UNREADABLE
@@ -87,7 +87,7 @@ class Reader:
             return Reading(statements, texts, clock=clock, hint=found.hint)
         statement = self.statement(found.fingerprint)
         if statement.kind is Kind.OPAQUE and statement.detail == "do":
-            statement = self._language.classify_block(sql, statement)
+            statement = self.language.classify_block(sql, statement)
         return Reading((statement,), (sql,), clock=clock, hint=found.hint)
 
     def statement(self, fingerprint: bytes) -> Statement:
@@ -97,7 +97,7 @@ class Reader:
         if statement is not None:
             known.move_to_end(fingerprint)
             return statement
-        statement = self._language.classify(fingerprint)
+        statement = self.language.classify(fingerprint)
         known[fingerprint] = statement
         if len(known) > self._limit:
             known.popitem(last=False)

@@ -11,6 +11,7 @@ import re
 from typing import Final, final
 
 from proxy.routing.reading import Reader, Reading
+from proxy.sql.language import Language
 from proxy.sql.statement import Kind
 
 KINDS: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE))
@@ -19,7 +20,6 @@ KINDS: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE))
 LONGEST: Final = 32 * 1024
 """Bytes of a text that regular expressions are shown, which bounds what they may cost."""
 
-_PARAMETER: Final = re.compile(rb"\$(\d+)")
 _LONGEST_NAME: Final = 63
 
 
@@ -43,34 +43,29 @@ class Rewrite:
     def apply(self, reader: Reader, sql: bytes, modes: int = 0) -> bytes:
         """Say what is run in a statement's place; the same object: the statement itself."""
         if len(sql) > LONGEST:
-            return self._failing()
+            return self._failing(reader.language)
         try:
             new = self._replaced(sql.decode()).encode()
         except (UnicodeDecodeError, re.error, IndexError):
-            return self._failing()
+            return self._failing(reader.language)
         if new == sql:
             return sql
-        if _is_like(reader.read(new, modes), reader.read(sql, modes)) and (
-            _parameters(new) == _parameters(sql)
-        ):
+        if _is_like(
+            reader.read(new, modes), reader.read(sql, modes)
+        ) and reader.language.has_same_parameters(new, sql):
             return new
-        return self._failing()
+        return self._failing(reader.language)
 
     def _replaced(self, text: str) -> str:
         return self._text if self._pattern is None else self._pattern.sub(self._text, text)
 
-    def _failing(self) -> bytes:
+    def _failing(self, language: Language) -> bytes:
         """A statement that fails by a column's name, which says why."""
-        why = f"rule {self._name} can not rewrite this".replace('"', "'")
-        return f'SELECT "{why[:_LONGEST_NAME]}"'.encode()
+        why = f"rule {self._name} can not rewrite this"
+        return f"SELECT {language.quote(why[:_LONGEST_NAME])}".encode()
 
 
 def _is_like(new: Reading, old: Reading) -> bool:
     return len(new.statements) == 1 and all(
         reading.statements[0].kind in KINDS for reading in (new, old)
     )
-
-
-def _parameters(sql: bytes) -> set[bytes]:
-    """The numbers of parameters; one in a literal counts too, which makes this stricter."""
-    return set(_PARAMETER.findall(sql))

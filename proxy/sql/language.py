@@ -6,7 +6,8 @@ stands in front of every statement.
 
 from __future__ import annotations
 
-from typing import final
+import re
+from typing import Final, final
 
 from proxy.sql import classify as postgres
 from proxy.sql import scanner as postgres_scanner
@@ -14,6 +15,8 @@ from proxy.sql.mysql import classify as mysql
 from proxy.sql.mysql import scanner as mysql_scanner
 from proxy.sql.scanner import Scan
 from proxy.sql.statement import Statement
+
+_NUMBERED: Final = re.compile(rb"\$(\d+)")
 
 
 class Language:
@@ -41,6 +44,17 @@ class Language:
         """
         raise NotImplementedError
 
+    def quote(self, name: str) -> str:
+        """Write a name so that it can't be anything else."""
+        raise NotImplementedError
+
+    def has_same_parameters(self, sql: bytes, other: bytes) -> bool:
+        """Whether two texts take the same parameters.
+
+        What looks like one in a literal counts too, which makes this stricter.
+        """
+        raise NotImplementedError
+
 
 @final
 class PostgresLanguage(Language):
@@ -57,6 +71,14 @@ class PostgresLanguage(Language):
     def classify_block(self, sql: bytes, statement: Statement) -> Statement:
         """See `Language`: DO, whose text is in a literal."""
         return postgres.classify_block(sql, statement)
+
+    def quote(self, name: str) -> str:
+        """See `Language`."""
+        return '"' + name.replace('"', '""') + '"'
+
+    def has_same_parameters(self, sql: bytes, other: bytes) -> bool:
+        """See `Language`: each has a number."""
+        return set(_NUMBERED.findall(sql)) == set(_NUMBERED.findall(other))
 
 
 @final
@@ -78,3 +100,11 @@ class MySQLLanguage(Language):
     def classify_block(self, sql: bytes, statement: Statement) -> Statement:
         """See `Language`: there is no such statement."""
         return statement
+
+    def quote(self, name: str) -> str:
+        """See `Language`: double quotes make a string of it, but for ANSI_QUOTES."""
+        return "`" + name.replace("`", "``") + "`"
+
+    def has_same_parameters(self, sql: bytes, other: bytes) -> bool:
+        """See `Language`: all are question marks."""
+        return sql.count(b"?") == other.count(b"?")

@@ -247,6 +247,7 @@ def rules(schema: str) -> list[dict[str, Any]]:
             "rewrite": r"\g<0> ORDER BY a LIMIT 2",
             "rewrite_regex": r"(?i)select a from many",
         },
+        {"name": "wrong", "regex": "many where a", "rewrite": "DROP TABLE many"},
     ]
 
 
@@ -308,6 +309,15 @@ def test_a_statement_is_rewritten(ground: Ground, proxy_with_rules: ProxyUnderTe
         for _ in range(3):
             assert client.ask("SELECT a FROM many") == [(1,), (2,)]
         assert len(client.ask("SELECT a, a FROM many")) == 4
+
+
+def test_what_a_rule_can_not_rewrite_is_refused_by_its_server(
+    ground: Ground, proxy_with_rules: ProxyUnderTest
+) -> None:
+    with ground.connect(proxy_with_rules) as client:
+        for sql in ("SELECT a FROM many WHERE a = 1", "DELETE FROM many WHERE a = 1"):
+            with pytest.raises(ERRORS, match="rule wrong can not rewrite this"):
+                client.ask(sql)
 
 
 def test_a_rule_lets_only_so_many_through(ground: Ground, proxy_with_rules: ProxyUnderTest) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from proxy.routing.reading import Reader
 from proxy.routing.rewrite import Rewrite
+from proxy.sql.language import MySQLLanguage
 
 
 def rewritten(sql: str, text: str, pattern: str | None = None) -> str:
@@ -54,3 +55,23 @@ def test_what_would_be_another_kind_of_thing_fails(
 def test_a_text_that_is_no_utf8_fails() -> None:
     failing = Rewrite("x", "b", "a").apply(Reader(), b"SELECT a FROM t WHERE c = '\xff'")
     assert failing.decode() == FAILS
+
+
+@pytest.mark.parametrize(
+    ("sql", "text"),
+    [
+        ("SELECT a FROM t WHERE b = ?", "SELECT a FROM t"),
+        ("SELECT a FROM t WHERE b = ?", "SELECT a FROM t WHERE b = ? AND c = ?"),
+        ("SELECT a FROM t", "DROP TABLE t"),
+    ],
+)
+def test_what_fails_names_a_column_in_any_sql_mode_of_mysql(sql: str, text: str) -> None:
+    failing = Rewrite("x`y", text, None).apply(Reader(language=MySQLLanguage()), sql.encode())
+    assert failing.decode() == "SELECT `rule x``y can not rewrite this`"
+
+
+def test_a_statement_of_mysql_keeps_its_parameters() -> None:
+    reader = Reader(language=MySQLLanguage())
+    rewrite = Rewrite("x", "FROM new", "FROM old")
+    new = rewrite.apply(reader, b"SELECT a FROM old WHERE b = ? AND c = ?")
+    assert new == b"SELECT a FROM new WHERE b = ? AND c = ?"
