@@ -327,7 +327,8 @@ def _account(session: Conversation, plans: tuple[Plan, ...], texts: tuple[bytes,
     transaction = session.transaction
     if profile.fires_others:
         transaction.stay_lost = transaction.are_names_lost = True
-    transaction.compare_with(session.services.tally(profile))
+    if not transaction.has_run:
+        transaction.compare_with(session.services.tally(profile))
     transaction.add(
         plans,
         texts,

@@ -126,10 +126,9 @@ class Transaction:
                 self.constants_stay_lost = self.constants_stay_lost or not is_followed
 
     def compare_with(self, tally: Tally | None) -> None:
-        """Note what was written by everybody before anything of it was sent, if it is none yet."""
-        if not self.has_run:
-            self.has_run = True
-            self.tally = tally
+        """Note what was written by everybody before anything of it was sent."""
+        self.has_run = True
+        self.tally = tally
 
     def narrow(self, found: frozenset[Table], generation: int) -> None:
         """Take the server's word for what has been written.

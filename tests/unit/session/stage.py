@@ -380,6 +380,7 @@ class Stage:
         self.gone_sessions: list[Session] = []
         self.sessions: dict[str, Session] = {}
         self.marks: list[Mark] = []
+        self.tallies = 0
         self.rows: list[Mapping[Table, int]] = []
         self.reasons: list[Reason] = []
         self.held: list[Held] = []  # what has become of transactions that were held back
@@ -475,6 +476,7 @@ class Stage:
         self.in_line.remove(waiter)
 
     def tally(self, profile: Profile) -> Tally | None:
+        self.tallies += 1
         return None
 
     def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:

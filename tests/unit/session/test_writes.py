@@ -93,6 +93,13 @@ def test_a_commit_with_a_farewell_behind_it_is_one(stage: Stage, orders: Table) 
     stage << settled(True)
 
 
+def test_what_a_commit_is_compared_with_is_looked_up_once(stage: Stage) -> None:
+    begin(stage)
+    for _ in range(3):
+        runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
+    assert stage.tallies == 1
+
+
 def test_what_fails_behind_a_commit_undoes_nothing_of_it(stage: Stage, orders: Table) -> None:
     begin(stage)
     runs(stage, "INSERT INTO orders VALUES (1)", "INSERT 0 1")
