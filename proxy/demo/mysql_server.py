@@ -16,10 +16,11 @@ from urllib.parse import quote
 
 import pymysql
 
+from proxy.demo.local_server import LocalServer
 from proxy.demo.mysql_console import SUPERUSER, MySQLConsole
 from proxy.demo.mysql_programs import Flavour, Programs
-from proxy.demo.processes import ProgramFailed, free_port, wait_until
-from proxy.demo.programs import Account, last_lines, spawn
+from proxy.demo.processes import free_port
+from proxy.demo.programs import Account, spawn
 
 REPLICATION_USER: Final = "replicator"
 
@@ -59,11 +60,10 @@ WORDS: Final[dict[Flavour, Words]] = {
 }
 
 
-class MySQLServer(MySQLConsole):
+class MySQLServer(MySQLConsole, LocalServer):
     """A server of ours, on a port that it keeps for life.
 
-    The methods block until what they ask for has come about. SQL goes over the Unix socket as
-    the superuser, whom a replica lets write.
+    SQL goes over the Unix socket as the superuser, whom a replica lets write.
 
     Args:
         name: What it is called here.
@@ -73,6 +73,8 @@ class MySQLServer(MySQLConsole):
         password: That of the superuser over TCP, and of the user that replicas log in as.
         settings: Server settings.
     """
+
+    silence = (OSError, pymysql.MySQLError)
 
     def __init__(
         self,
@@ -84,37 +86,17 @@ class MySQLServer(MySQLConsole):
         password: str,
         settings: Mapping[str, str],
     ) -> None:
-        super().__init__(data.with_suffix(".sock"), free_port())
-        self.name = name
-        self.data = data
-        self.log = data.with_suffix(".log")
-        self.password = password
+        MySQLConsole.__init__(self, data.with_suffix(".sock"), free_port())
+        LocalServer.__init__(self, name, data, account, password=password)
         self.settings = dict(settings)
         self.server_id = self.port
         self.is_read_only = False
         self._words = WORDS[programs.flavour]
         self._programs = programs
-        self._account = account
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __repr__(self) -> str:
-        return f"<MySQLServer {self.name} 127.0.0.1:{self.port}>"
 
     @property
     def flavour(self) -> Flavour:
         return self._programs.flavour
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        return self._running().pid
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
 
     @property
     def is_replica(self) -> bool:
@@ -127,17 +109,10 @@ class MySQLServer(MySQLConsole):
 
     # Starting and stopping.
 
-    def start(self) -> None:
-        self.begin_start()
-        self.wait_ready()
-
-    def begin_start(self) -> None:
-        """Start it without waiting, so that several can start side by side."""
-        if self.is_running:
-            raise ProgramFailed(f"{self.name} is already running")
+    def _spawn(self) -> subprocess.Popen[bytes]:
         if not self.data.exists():
             self._programs.prepare(self.data, self._account)
-        self._process = spawn(self._account, self._command(), log=self.log)
+        return spawn(self._account, self._command(), log=self.log)
 
     def _command(self) -> list[str]:
         settings = {
@@ -156,23 +131,6 @@ class MySQLServer(MySQLConsole):
         options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         return [*self._programs.server, *options]
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
-        """Wait until it answers queries.
-
-        Raises:
-            ProgramFailed: It ended, or did not get there in time.
-        """
-        wait_until(self._answers, f"{self.name} to answer on {self.address}", timeout=timeout)
-
-    def _answers(self) -> bool:
-        if self._running().poll() is not None:
-            raise ProgramFailed(f"{self.name} ended at start: {last_lines(self.log)}")
-        try:
-            self.fetch_value("SELECT 1")
-        except (OSError, pymysql.MySQLError):
-            return False
-        return True
-
     def stop(self, *, timeout: float = 30.0) -> None:
         """Stop it; one that doesn't listen is killed."""
         self.begin_stop()
@@ -182,14 +140,6 @@ class MySQLServer(MySQLConsole):
         if self.is_running:
             os.kill(self.pid, signal.SIGTERM)
             self.thaw()
-
-    def wait_stopped(self, *, timeout: float = 30.0) -> None:
-        if self._process is None:
-            return
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
 
     def restart(self) -> None:
         self.stop()
@@ -264,13 +214,8 @@ class MySQLServer(MySQLConsole):
         """Have a replica show everything so much later than its primary."""
         self.execute(f"STOP REPLICA; {self._words.delay.format(seconds=seconds)}; START REPLICA")
 
-    def wait_replayed(self, position: str, *, timeout: float = 30.0) -> None:
-        """Wait until a replica shows everything up to a position of its primary's."""
-        wait_until(
-            lambda: self.has_replayed(position),
-            f"{self.name} to replay {position}: {self.status()}",
-            timeout=timeout,
-        )
+    def _how_it_is(self) -> str:
+        return f": {self.status()}"
 
     def has_replayed(self, position: str) -> bool:
         return self.fetch_value(self._words.replayed.format(position=position)) == 1
@@ -278,8 +223,3 @@ class MySQLServer(MySQLConsole):
     def mark_position(self) -> str:
         """Return a position that a replica reaches when it shows all commits until now."""
         return str(self.fetch_value(self._words.position)).replace("\n", "")
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise ProgramFailed(f"{self.name} was never started")
-        return self._process

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import asyncpg
 
 from proxy.demo.console import SUPERUSER, Console, run_blocking
+from proxy.demo.local_server import LocalServer
 from proxy.demo.processes import ProgramFailed, children, free_port, is_alive, wait_until
 from proxy.demo.programs import Account, Postgres, last_lines, spawn
 
@@ -23,11 +24,11 @@ STOP_SIGNALS = {
 }
 
 
-class Server(Console):
+class Server(Console, LocalServer):
     """A PostgreSQL server of ours, on a port that it keeps for life.
 
-    The methods block until what they ask for has come about. SQL goes over the
-    Unix socket as the superuser, so it works whatever `auth` the cluster has.
+    SQL goes over the Unix socket as the superuser, so it works whatever `auth` the
+    cluster has.
 
     Args:
         name: Its `cluster_name`; a replica is this to `synchronous_standby_names`.
@@ -37,33 +38,14 @@ class Server(Console):
         password: The superuser's, for `dsn`.
     """
 
+    silence = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
     def __init__(
         self, name: str, data: Path, postgres: Postgres, account: Account, *, password: str
     ) -> None:
-        super().__init__(data.parent, free_port())
-        self.name = name
-        self.data = data
-        self.log = data.with_suffix(".log")
-        self.password = password
+        Console.__init__(self, data.parent, free_port())
+        LocalServer.__init__(self, name, data, account, password=password)
         self._postgres = postgres
-        self._account = account
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __repr__(self) -> str:
-        return f"<Server {self.name} 127.0.0.1:{self.port}>"
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """The postmaster's process id."""
-        return self._running().pid
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
 
     @property
     def is_replica(self) -> bool:
@@ -76,38 +58,14 @@ class Server(Console):
 
     # Starting and stopping.
 
-    def start(self) -> None:
-        self.begin_start()
-        self.wait_ready()
-
-    def begin_start(self) -> None:
-        """Start it without waiting, so that several can start side by side."""
-        if self.is_running:
-            raise ProgramFailed(f"{self.name} is already running")
+    def _spawn(self) -> subprocess.Popen[bytes]:
         command = [self._postgres.path("postgres"), "-D", str(self.data), "-p", str(self.port)]
-        self._process = spawn(
+        return spawn(
             self._account,
             [*command, "-c", f"cluster_name={self.name}"],
             log=self.log,
             on_our_death=signal.SIGQUIT,
         )
-
-    def wait_ready(self, timeout: float = 60.0) -> None:
-        """Wait until it answers queries.
-
-        Raises:
-            ProgramFailed: It ended, or did not get there in time.
-        """
-        wait_until(self._answers, f"{self.name} to answer on {self.address}", timeout=timeout)
-
-    def _answers(self) -> bool:
-        if self._running().poll() is not None:
-            raise ProgramFailed(f"{self.name} ended at start: {last_lines(self.log)}")
-        try:
-            self.fetch_value("SELECT 1")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return False
-        return True
 
     def stop(self, mode: StopMode = "fast", *, timeout: float = 30.0) -> None:
         """Stop it; one that doesn't listen is told more and more firmly."""
@@ -118,17 +76,12 @@ class Server(Console):
         if self.is_running:
             os.kill(self.pid, STOP_SIGNALS[mode])
 
-    def wait_stopped(self, *, timeout: float = 30.0) -> None:
-        if self._process is None:
-            return
+    def _make_stop(self) -> None:
+        self.begin_stop("immediate")
         try:
-            self._process.wait(timeout)
+            self._running().wait(5.0)
         except subprocess.TimeoutExpired:
-            self.begin_stop("immediate")
-            try:
-                self._process.wait(5.0)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            self.kill()
 
     def restart(self, mode: StopMode = "fast") -> None:
         self.stop(mode)
@@ -183,14 +136,6 @@ class Server(Console):
     def resume_replay(self) -> None:
         self.execute("SELECT pg_wal_replay_resume()")
 
-    def wait_replayed(self, position: str, *, timeout: float = 30.0) -> None:
-        """Wait until a replica shows everything up to a position of its primary's log."""
-        wait_until(
-            lambda: self.has_replayed(position),
-            f"{self.name} to replay {position}",
-            timeout=timeout,
-        )
-
     def has_replayed(self, position: str) -> bool:
         sql = f"SELECT pg_last_wal_replay_lsn() >= '{position}'::pg_lsn"
         return self.fetch_value(sql) is True
@@ -229,11 +174,6 @@ class Server(Console):
     @property
     def local_conninfo(self) -> str:
         return f"host={self.data.parent} port={self.port} user={SUPERUSER}"
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise ProgramFailed(f"{self.name} was never started")
-        return self._process
 
 
 def _kill(pid: int) -> None:
