@@ -13,17 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from proxy.demo.certificates import Authority
+from proxy.demo.local_cluster import LocalCluster
 from proxy.demo.mysql_console import SUPERUSER
 from proxy.demo.mysql_programs import Flavour, Programs, find_mariadb, find_mysql
 from proxy.demo.mysql_server import REPLICATION_USER, MySQLServer
-from proxy.demo.processes import ProgramFailed, temporary_folder
-from proxy.demo.programs import Account, find_account
+from proxy.demo.processes import temporary_folder
 
 CONTROL_USER: Final = "tidegate"
-
-# A Unix socket's path ends at 107 bytes on Linux.
-LONGEST_SOCKET_FOLDER: Final = 107 - len("/replica99.sock")
 
 SETTINGS: Final = {
     "bind_address": "127.0.0.1",
@@ -66,7 +62,7 @@ CONTROL_RIGHTS: Final[dict[Flavour, str]] = {
 }
 
 
-class MySQLCluster:
+class MySQLCluster(LocalCluster[MySQLServer]):
     """A primary and its replicas; `with` starts and stops them.
 
     Args:
@@ -80,6 +76,8 @@ class MySQLCluster:
         MissingProgram: There is nobody to run the servers as.
     """
 
+    socket = "replica99.sock"
+
     def __init__(
         self,
         root: Path,
@@ -89,17 +87,11 @@ class MySQLCluster:
         settings: Mapping[str, str] | None = None,
         tls: bool = False,
     ) -> None:
-        self.root = root
         self.programs = programs
-        self.password = secrets.token_urlsafe(12)
         self.control_password = secrets.token_urlsafe(12)
-        self.account: Account = find_account()
-        self.authority: Authority | None = None
         self._settings = self._combine(settings or {})
         self._tls = tls
-        self.primary = self._server("primary")
-        self.replicas = [self._server(f"replica{number + 1}") for number in range(replicas)]
-        self.retired: list[MySQLServer] = []
+        super().__init__(root, replicas)
 
     @property
     def flavour(self) -> Flavour:
@@ -125,26 +117,8 @@ class MySQLCluster:
             settings=self._settings,
         )
 
-    @property
-    def servers(self) -> list[MySQLServer]:
-        return [self.primary, *self.replicas, *self.retired]
-
-    def __enter__(self) -> MySQLCluster:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        """Make the servers and start them, all side by side."""
-        if len(bytes(self.root)) > LONGEST_SOCKET_FOLDER:
-            raise ProgramFailed(f"the path is too long for a Unix socket: {self.root}")
-        self.account.make_folder(self.root)
+    def _start(self) -> None:
+        """Start all side by side."""
         security = self._security()
         for server in self.servers:
             server.settings |= security
@@ -163,19 +137,10 @@ class MySQLCluster:
         for server in self.servers:
             server.wait_stopped()
 
-    def kill(self) -> None:
-        """Stop all servers at once."""
+    def end(self) -> None:
+        """See the base."""
         for server in self.servers:
             server.kill()
-
-    def fail_over(self, replica: MySQLServer) -> None:
-        """Promote a replica in the place of a primary that is down; the others follow it."""
-        replica.promote()
-        self.replicas.remove(replica)
-        for other in self.replicas:
-            other.follow(replica)
-        self.retired.append(self.primary)
-        self.primary = replica
 
     def rejoin(self, server: MySQLServer) -> None:
         """Have a former primary that is down come back as a replica, with what it has."""
@@ -189,21 +154,13 @@ class MySQLCluster:
         self.replicas.append(server)
 
     def rebuild(self, server: MySQLServer) -> None:
-        """Make a server a fresh replica of the primary, whatever it was before."""
+        """See the base."""
         server.kill()
         server.forget()
-        if server in self.retired:
-            self.retired.remove(server)
-            self.replicas.append(server)
+        self._is_replica_again(server)
         server.is_read_only = False  # until it follows: it starts with nothing at all
         server.start()
         server.follow(self.primary)
-
-    def wait_replayed(self, *replicas: MySQLServer, timeout: float = 30.0) -> None:
-        """Wait until some replicas (all when none is named) show every commit until now."""
-        position = self.primary.mark_position()
-        for replica in replicas or self.replicas:
-            replica.wait_replayed(position, timeout=timeout)
 
     def _make_users(self) -> None:
         """Make who logs in over TCP: the superuser, the replicas, and Tidegate's control user."""
@@ -227,12 +184,9 @@ class MySQLCluster:
         if not self._tls:
             # MySQL offers it otherwise, with a certificate that it makes itself.
             return {"tls_version": ""} if self.flavour == "mysql" else {}
-        folder = self.account.make_folder(self.root / "tls")
-        self.authority = Authority(folder)
-        pair = self.authority.issue_server()
-        self.account.own(self.authority.certificate, pair.certificate, pair.key)
+        authority, pair = self._certified()
         return {
-            "ssl_ca": str(self.authority.certificate),
+            "ssl_ca": str(authority),
             "ssl_cert": str(pair.certificate),
             "ssl_key": str(pair.key),
         }

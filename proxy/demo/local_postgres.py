@@ -7,18 +7,17 @@ two seconds and gone with their maker. See `programs` for how they are run and
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from proxy.demo.certificates import Authority
 from proxy.demo.console import SUPERUSER
+from proxy.demo.local_cluster import LocalCluster
 from proxy.demo.postgres_server import Server, StopMode
 from proxy.demo.processes import MissingProgram, ProgramFailed, temporary_folder
-from proxy.demo.programs import find_account, find_postgres, finish, spawn
+from proxy.demo.programs import find_postgres, finish, spawn
 
 __all__ = [
     "SUPERUSER",
@@ -30,9 +29,6 @@ __all__ = [
 ]
 
 Auth = Literal["scram-sha-256", "md5", "password", "trust", "cert"]
-
-# A Unix socket's path ends at 107 bytes on Linux.
-LONGEST_SOCKET_FOLDER = 107 - len("/.s.PGSQL.65535")
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -52,7 +48,7 @@ SETTINGS = {
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
-class PostgresCluster:
+class PostgresCluster(LocalCluster[Server]):
     """A primary and its replicas; `with` starts and stops them.
 
     Args:
@@ -68,6 +64,8 @@ class PostgresCluster:
         MissingProgram: PostgreSQL isn't installed, or there is nobody to run it as.
     """
 
+    socket = ".s.PGSQL.65535"
+
     def __init__(
         self,
         root: Path,
@@ -79,42 +77,18 @@ class PostgresCluster:
         tls: bool = False,
         durable: bool = False,
     ) -> None:
-        self.root = root
-        self.password = secrets.token_urlsafe(12)
         self.postgres = find_postgres()
-        self.account = find_account()
-        self.authority: Authority | None = None
         self._auth = auth
         self._hba = tuple(hba)
         self._tls = tls or auth == "cert"
         self._settings = SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings or {})
-        self.primary = self._server("primary")
-        self.replicas = [self._server(f"replica{number + 1}") for number in range(replicas)]
-        self.retired: list[Server] = []
+        super().__init__(root, replicas)
 
     def _server(self, name: str) -> Server:
         return Server(name, self.root / name, self.postgres, self.account, password=self.password)
 
-    @property
-    def servers(self) -> list[Server]:
-        return [self.primary, *self.replicas, *self.retired]
-
-    def __enter__(self) -> PostgresCluster:
-        try:
-            self.start()
-        except BaseException:
-            self.stop("immediate")
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop("immediate")
-
-    def start(self) -> None:
-        """Make the servers and start them: the primary, then all replicas side by side."""
-        if len(bytes(self.root)) > LONGEST_SOCKET_FOLDER:
-            raise ProgramFailed(f"the path is too long for a Unix socket: {self.root}")
-        self.account.make_folder(self.root)
+    def _start(self) -> None:
+        """Start the primary, then all replicas side by side."""
         self._make_primary()
         self.primary.start()
         self.copy_primary(*self.replicas)
@@ -125,6 +99,10 @@ class PostgresCluster:
             server.begin_stop(mode)
         for server in reversed(self.servers):
             server.wait_stopped()
+
+    def end(self) -> None:
+        """See the base."""
+        self.stop("immediate")
 
     def copy_primary(self, *servers: Server) -> None:
         """Make servers new replicas of the primary and start them, all side by side.
@@ -147,30 +125,13 @@ class PostgresCluster:
         for new in servers:
             new.wait_ready()
 
-    def fail_over(self, replica: Server) -> None:
-        """Promote a replica in the place of a primary that is down; the others follow it."""
-        replica.promote()
-        self.replicas.remove(replica)
-        for other in self.replicas:
-            other.follow(replica)
-        self.retired.append(self.primary)
-        self.primary = replica
-
     def rebuild(self, server: Server) -> None:
-        """Make a server a fresh replica of the primary, whatever it was before."""
+        """See the base."""
         server.stop("immediate")
         shutil.rmtree(server.data)
         self.primary.drop_slot(server.slot)
-        if server in self.retired:
-            self.retired.remove(server)
-            self.replicas.append(server)
+        self._is_replica_again(server)
         self.copy_primary(server)
-
-    def wait_replayed(self, *replicas: Server, timeout: float = 30.0) -> None:
-        """Wait until some replicas (all when none is named) show every commit until now."""
-        position = self.primary.mark_position()
-        for replica in replicas or self.replicas:
-            replica.wait_replayed(position, timeout=timeout)
 
     def _make_primary(self) -> None:
         secret = self.account.write(self.root / "superuser.password", self.password)
@@ -209,13 +170,10 @@ class PostgresCluster:
         yield f"{kind} replication all 127.0.0.1/32 {self._auth}"
 
     def _make_certificates(self) -> dict[str, str]:
-        folder = self.account.make_folder(self.root / "tls")
-        self.authority = Authority(folder)
-        pair = self.authority.issue_server()
-        self.account.own(self.authority.certificate, pair.certificate, pair.key)
+        authority, pair = self._certified()
         return {
             "ssl": "on",
-            "ssl_ca_file": str(self.authority.certificate),
+            "ssl_ca_file": str(authority),
             "ssl_cert_file": str(pair.certificate),
             "ssl_key_file": str(pair.key),
         }
