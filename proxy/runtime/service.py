@@ -1,60 +1,41 @@
-"""One server group at work: everything its clients share, and what their sessions ask for.
+"""One server group at work: what its clients' sessions ask for.
 
-The decisions are made elsewhere (ledger, router, planner, books); here its parts are put together,
-and what a session asks of one is passed on to it. What the witnesses find is told by `watcher`, who
-is let in by `logins`.
+The decisions are made elsewhere (ledger, router, planner, books); what a session asks of one of
+the group's `parts` is passed on to it. What the witnesses find is told by `watcher`, who is let in
+by `logins`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from math import inf
-from time import monotonic
 from typing import Any, Final, Protocol, cast, final
 
 from proxy.cache.entry import Answer
-from proxy.cache.store import Store
 from proxy.errors import ClientVisibleError, ShuttingDown
-from proxy.freshness.contracts import Contract
-from proxy.freshness.ledger import ALL_RULES, Ledger
+from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
 from proxy.freshness.tally import Tally
 from proxy.observe.logs import Logger
-from proxy.observe.metrics import GroupMetrics
-from proxy.routing.balancer import Balancer
-from proxy.routing.plan import Planner
-from proxy.routing.router import Router
-from proxy.routing.rules import Match, RuleBook
-from proxy.routing.terms import Policy
-from proxy.runtime.catalogs import Catalogs
-from proxy.runtime.commits import Commits
+from proxy.routing.rules import Match
 from proxy.runtime.engine import NewEngine
-from proxy.runtime.mirrors import Mirrors
-from proxy.runtime.pool_maker import PoolMaker
-from proxy.runtime.pools import Pool, Pools
-from proxy.runtime.primary_line import PrimaryLine
+from proxy.runtime.parts import GroupParts
+from proxy.runtime.pools import Pool
 from proxy.runtime.security import Security
 from proxy.runtime.server import ServerConnection
-from proxy.runtime.throttles import Throttles
-from proxy.runtime.watcher import GroupWatcher
 from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
-from proxy.session.grammar import Grammar
 from proxy.session.late import Held
-from proxy.session.ports import Dialect, Line, Link, Throttled, Waiter
+from proxy.session.ports import Line, Link, Throttled, Waiter
 from proxy.session.profile import Profile
-from proxy.session.results import Results
-from proxy.session.traces import Traces
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import Engine, PrimaryReads, Transactions
-from proxy.topology.group import Group, Server
-from proxy.topology.witness import Control
-from proxy.types import ALL_OID, Position, Reason, Table, Token
+from proxy.settings.values import Transactions
+from proxy.topology.group import Server
+from proxy.types import ALL_OID, Position, Reason, Table
 from proxy.wire.exchange import Exchange
 from proxy.wire.requests import Execution
 
@@ -98,7 +79,7 @@ class Client(Protocol):
 
 
 @final
-class GroupService:
+class GroupService(GroupParts):
     """See the module. Made in a running loop; `start` sets it to work.
 
     Args:
@@ -115,97 +96,14 @@ class GroupService:
         new_engine: NewEngine,
         rules: Rules = ALL_RULES,
     ) -> None:
-        self.settings = settings
-        self.security = security
-        self.clock = monotonic  # a loop's own may tick in milliseconds: no time for an answer
-        incarnation = secrets.token_hex(8)
-        self.metrics = GroupMetrics(settings.name)
-        self._from_cache = self.metrics.server("cache").reads
-        servers = [Server(address.host, address.port) for address in settings.servers]
-        self.group = Group(settings.name, servers)
-        self._next_token = secrets.randbits(127)
-
-        self.ledger = Ledger(self._new_token(), rules)
-        self.planner = Planner(self.ledger)
-        self.policy = Policy(_contract(settings), RuleBook(settings.rules))
-        self._count_rules()
-        self._misread_said_at = -inf
-        self.balancer: Balancer[Server] = Balancer()
-        self.results: Results | None = None
-        if settings.cache:
-            store = Store(settings.cache_size_bytes, settings.max_entry_bytes)
-            self.results = Results(store, self.ledger, single_flight=settings.single_flight)
+        super().__init__(settings, security, new_engine, rules)
         self.max_queued = MAX_QUEUED
         self.late_begin = settings.transactions is Transactions.LATE
         self.idle_transaction_timeout = settings.idle_transaction_timeout
         self.client_idle_timeout = settings.client_idle_timeout
-
-        password = settings.auth_password
-        control = Control(
-            user=settings.auth_user,
-            password=password.get_secret_value() if password is not None else "",
-            database=settings.auth_database if settings.engine is Engine.POSTGRES else "",
-            application_name=f"tidegate/{incarnation} control",
-            tls=security.control,
-            interval=settings.health_check_interval,
-            timeout=settings.server_connect_timeout,
-        )
-        self.engine = new_engine(
-            settings, control, self.group, incarnation, self.clock, self._changed
-        )
-        self.dialect: Dialect = self.engine.dialect
-        self.grammar: Grammar = self.engine.grammar
-        self.traces: Traces = self.engine.traces
-        self.reader = self.engine.new_reader()
-        self.library = self.engine.new_library(
-            lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
-        )
-        self.pools = Pools(self._make_pool)
-        self.watcher = GroupWatcher(
-            self.group,
-            control,
-            self.ledger,
-            self.balancer,
-            self.pools,
-            self.metrics,
-            self.clock,
-            self._begin_epoch,
-            self.engine.open_link,
-        )
-        self.router = self.watcher.router = Router(
-            self.group,
-            self.ledger,
-            self.balancer,
-            self.watcher,
-            secrets.SystemRandom().random,
-            share=settings.primary_reads is PrimaryReads.SHARE,
-            waits=self.dialect.can_wait,
-        )
-        self.maker = PoolMaker(
-            settings,
-            security,
-            self.group,
-            self.engine,
-            self.watcher,
-            lambda database, oid: self.catalogs.is_meant(database, oid),
-        )
-        self.mirrors = Mirrors(self.clock)
-        self.throttles = Throttles(self.clock, settings.query_wait_timeout)
-        self.line = PrimaryLine(self.group, self.clock, settings.query_wait_timeout)
-        self.catalogs = Catalogs(
-            settings,
-            self.engine,
-            self.group,
-            self.planner,
-            self.ledger,
-            self._new_token,
-            self.metrics,
-            self._replaced,
-        )
-        self.commits = Commits(
-            self.ledger, self.planner, self._new_token, self.catalogs, self.catalogs.check_now
-        )
         self.clients: set[Client] = set()
+        self._from_cache = self.metrics.server("cache").reads
+        self._misread_said_at = -inf
         self._tasks: set[asyncio.Task[Any]] = set()
         self.engine.serve(self)
 
@@ -380,9 +278,7 @@ class GroupService:
 
     def follow(self, settings: ServerGroup) -> None:
         """Take other rules and another contract, for clients that are there too."""
-        self.policy.contract = _contract(settings)
-        self.policy.book.replace(settings.rules)
-        self._count_rules()
+        self._take_policy(settings)
         for client in list(self.clients):
             client.follow_policy()
         self.throttles.follow(self.policy.book.matches)
@@ -447,58 +343,6 @@ class GroupService:
         self.metrics.gone_in += client.received
         self.metrics.gone_out += client.sent
 
-    # Parts
-
-    def _count_rules(self) -> None:
-        self.metrics.rules = self.policy.book.counts()
-        self.metrics.mirrored = self.policy.book.mirrored()
-
-    def _begin_epoch(self, primary: Server, position: Position) -> None:
-        """There is a new primary, or a new life of the same: nothing before it counts.
-
-        Before the first statement on it: the ledger begins anew, the catalogs are read again,
-        and connections to whoever was the primary before are broken, with what runs on them.
-        """
-        self.ledger.new_epoch(self._new_token(), position)
-        self.planner.distrust()
-        for pool in self.pools:
-            if pool.server is not primary:
-                for connection in list(pool.book.busy):
-                    if not connection.facts.recovering:
-                        connection.abort(f"server {pool.server.name} is not the primary any more")
-        self.commits.carry_over()
-        self.engine.forget()
-        self.catalogs.restart()
-        waiting = self.line.clear()
-        waiting += [
-            waiter
-            for pool in self.pools
-            if pool.server is not primary
-            for waiter in pool.clear_line()
-        ]
-        for waiter in waiting:
-            waiter.primary_found()
-
-    def _new_token(self) -> Token:
-        self._next_token += 1
-        return Token(self._next_token)
-
-    def _changed(self, user: str) -> None:
-        """A role has another password, or is another role: it gets connections of its own."""
-        for pool in self.pools:
-            if pool.user == user:
-                pool.retire()
-
-    def _replaced(self, database: str, oid: int) -> None:
-        """A name means this database now, or none (0): nothing may lead to another one."""
-        self.engine.forget()
-        for pool in self.pools:
-            if pool.database == database:
-                pool.retire(keep=oid)
-
-    def _make_pool(self, server: Server, user: str, database: str) -> Pool:
-        return self.maker.make(server, user, database)
-
 
 def _how_known(mark: Mark, transaction: Transaction) -> str:
     """Say how it is known what a commit changes, for the metrics."""
@@ -506,7 +350,3 @@ def _how_known(mark: Mark, transaction: Transaction) -> str:
         is_counted = transaction.tally is not None and transaction.tally.counters is not None
         return "counted" if is_counted else "everything"
     return "discovered" if transaction.is_discovered else "planned"
-
-
-def _contract(settings: ServerGroup) -> Contract:
-    return Contract(settings.consistency, settings.max_staleness)

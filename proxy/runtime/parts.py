@@ -1,0 +1,225 @@
+"""The parts of a server group, put together: everything its clients share.
+
+Each knows of the others what it is given here; what happens to several of them at once, as at a
+change of the primary, is told here too.
+"""
+
+from __future__ import annotations
+
+import secrets
+from time import monotonic
+
+from proxy.cache.store import Store
+from proxy.freshness.contracts import Contract
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.rules import Rules
+from proxy.observe.metrics import GroupMetrics
+from proxy.routing.balancer import Balancer
+from proxy.routing.plan import Planner
+from proxy.routing.router import Router
+from proxy.routing.rules import RuleBook
+from proxy.routing.terms import Policy
+from proxy.runtime.catalogs import Catalogs
+from proxy.runtime.commits import Commits
+from proxy.runtime.engine import NewEngine
+from proxy.runtime.mirrors import Mirrors
+from proxy.runtime.pool_maker import PoolMaker
+from proxy.runtime.pools import Pool, Pools
+from proxy.runtime.primary_line import PrimaryLine
+from proxy.runtime.security import Security
+from proxy.runtime.throttles import Throttles
+from proxy.runtime.watcher import GroupWatcher
+from proxy.session.grammar import Grammar
+from proxy.session.ports import Dialect
+from proxy.session.results import Results
+from proxy.session.traces import Traces
+from proxy.settings.model import ServerGroup
+from proxy.settings.values import Engine, PrimaryReads
+from proxy.topology.group import Group, Server
+from proxy.topology.witness import Control
+from proxy.types import Position, Token
+
+
+class GroupParts:
+    """See the module.
+
+    Args:
+        settings: Of the group.
+        security: TLS both ways.
+        new_engine: Makes its engine.
+        rules: All on, except in tests.
+    """
+
+    def __init__(
+        self,
+        settings: ServerGroup,
+        security: Security,
+        new_engine: NewEngine,
+        rules: Rules,
+    ) -> None:
+        self.settings = settings
+        self.security = security
+        self.clock = monotonic  # a loop's own may tick in milliseconds: no time for an answer
+        self.metrics = GroupMetrics(settings.name)
+        servers = [Server(address.host, address.port) for address in settings.servers]
+        self.group = Group(settings.name, servers)
+        self._next_token = secrets.randbits(127)
+        self._make_deciders(rules)
+        control = self._make_engine(new_engine)
+        self._make_servers(control)
+        self._make_keepers()
+
+    def _make_deciders(self, rules: Rules) -> None:
+        """Make who decides what may be read where, and what is kept."""
+        settings = self.settings
+        self.ledger = Ledger(self._new_token(), rules)
+        self.planner = Planner(self.ledger)
+        self.policy = Policy(_contract(settings), RuleBook(settings.rules))
+        self._count_rules()
+        self.balancer: Balancer[Server] = Balancer()
+        self.results: Results | None = None
+        if settings.cache:
+            store = Store(settings.cache_size_bytes, settings.max_entry_bytes)
+            self.results = Results(store, self.ledger, single_flight=settings.single_flight)
+
+    def _make_engine(self, new_engine: NewEngine) -> Control:
+        """Make the engine and what it makes; who asks the servers is returned."""
+        incarnation = secrets.token_hex(8)
+        control = _control(self.settings, self.security, incarnation)
+        self.engine = new_engine(
+            self.settings, control, self.group, incarnation, self.clock, self._changed
+        )
+        self.dialect: Dialect = self.engine.dialect
+        self.grammar: Grammar = self.engine.grammar
+        self.traces: Traces = self.engine.traces
+        self.reader = self.engine.new_reader()
+        self.library = self.engine.new_library(
+            lambda: self.planner.generation, lambda sql: self.reader.read(sql).clock
+        )
+        return control
+
+    def _make_servers(self, control: Control) -> None:
+        """Make who looks at the servers, who chooses one, and the connections to them."""
+        self.pools = Pools(self._make_pool)
+        self.watcher = GroupWatcher(
+            self.group,
+            control,
+            self.ledger,
+            self.balancer,
+            self.pools,
+            self.metrics,
+            self.clock,
+            self._begin_epoch,
+            self.engine.open_link,
+        )
+        self.router = self.watcher.router = Router(
+            self.group,
+            self.ledger,
+            self.balancer,
+            self.watcher,
+            secrets.SystemRandom().random,
+            share=self.settings.primary_reads is PrimaryReads.SHARE,
+            waits=self.dialect.can_wait,
+        )
+        self.maker = PoolMaker(
+            self.settings,
+            self.security,
+            self.group,
+            self.engine,
+            self.watcher,
+            lambda database, oid: self.catalogs.is_meant(database, oid),
+        )
+
+    def _make_keepers(self) -> None:
+        """Make who keeps what: those that wait, definitions, commits under way."""
+        settings = self.settings
+        self.mirrors = Mirrors(self.clock)
+        self.throttles = Throttles(self.clock, settings.query_wait_timeout)
+        self.line = PrimaryLine(self.group, self.clock, settings.query_wait_timeout)
+        self.catalogs = Catalogs(
+            settings,
+            self.engine,
+            self.group,
+            self.planner,
+            self.ledger,
+            self._new_token,
+            self.metrics,
+            self._replaced,
+        )
+        self.commits = Commits(
+            self.ledger, self.planner, self._new_token, self.catalogs, self.catalogs.check_now
+        )
+
+    def _take_policy(self, settings: ServerGroup) -> None:
+        """Take other rules and another contract."""
+        self.policy.contract = _contract(settings)
+        self.policy.book.replace(settings.rules)
+        self._count_rules()
+
+    def _count_rules(self) -> None:
+        self.metrics.rules = self.policy.book.counts()
+        self.metrics.mirrored = self.policy.book.mirrored()
+
+    def _begin_epoch(self, primary: Server, position: Position) -> None:
+        """There is a new primary, or a new life of the same: nothing before it counts.
+
+        Before the first statement on it: the ledger begins anew, the catalogs are read again,
+        and connections to whoever was the primary before are broken, with what runs on them.
+        """
+        self.ledger.new_epoch(self._new_token(), position)
+        self.planner.distrust()
+        for pool in self.pools:
+            if pool.server is not primary:
+                for connection in list(pool.book.busy):
+                    if not connection.facts.recovering:
+                        connection.abort(f"server {pool.server.name} is not the primary any more")
+        self.commits.carry_over()
+        self.engine.forget()
+        self.catalogs.restart()
+        waiting = self.line.clear()
+        waiting += [
+            waiter
+            for pool in self.pools
+            if pool.server is not primary
+            for waiter in pool.clear_line()
+        ]
+        for waiter in waiting:
+            waiter.primary_found()
+
+    def _new_token(self) -> Token:
+        self._next_token += 1
+        return Token(self._next_token)
+
+    def _changed(self, user: str) -> None:
+        """A role has another password, or is another role: it gets connections of its own."""
+        for pool in self.pools:
+            if pool.user == user:
+                pool.retire()
+
+    def _replaced(self, database: str, oid: int) -> None:
+        """A name means this database now, or none (0): nothing may lead to another one."""
+        self.engine.forget()
+        for pool in self.pools:
+            if pool.database == database:
+                pool.retire(keep=oid)
+
+    def _make_pool(self, server: Server, user: str, database: str) -> Pool:
+        return self.maker.make(server, user, database)
+
+
+def _control(settings: ServerGroup, security: Security, incarnation: str) -> Control:
+    """Say how servers are asked about themselves."""
+    password = settings.auth_password
+    return Control(
+        user=settings.auth_user,
+        password=password.get_secret_value() if password is not None else "",
+        database=settings.auth_database if settings.engine is Engine.POSTGRES else "",
+        application_name=f"tidegate/{incarnation} control",
+        tls=security.control,
+        interval=settings.health_check_interval,
+        timeout=settings.server_connect_timeout,
+    )
+
+
+def _contract(settings: ServerGroup) -> Contract:
+    return Contract(settings.consistency, settings.max_staleness)
