@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from math import inf
-from typing import Any, Final, Protocol, cast, final
+from typing import Any, Final, cast, final
 
 from proxy.cache.entry import Answer
-from proxy.errors import ClientVisibleError, ShuttingDown
+from proxy.errors import ShuttingDown
 from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
@@ -24,6 +24,7 @@ from proxy.runtime.engine import NewEngine
 from proxy.runtime.parts import GroupParts
 from proxy.runtime.pools import Pool
 from proxy.runtime.security import Security
+from proxy.runtime.served import Client
 from proxy.runtime.server import ServerConnection
 from proxy.session.copies import Copy
 from proxy.session.errand import Errand
@@ -51,31 +52,6 @@ CANCEL_TIMEOUT: Final = 5.0
 
 MISREAD_INTERVAL: Final = 60.0
 """Seconds between two lines in the log about hints that are not understood."""
-
-
-class Client(Protocol):
-    """Who is served: a client's connection."""
-
-    @property
-    def catalog(self) -> str:
-        """The database whose catalog it uses; empty before it has asked for any."""
-
-    @property
-    def received(self) -> int:
-        """Bytes that came from it."""
-
-    @property
-    def sent(self) -> int:
-        """Bytes that went to it."""
-
-    def why_overdue(self, now: float, /) -> ClientVisibleError | None:
-        """Say why it must go, if it has been idle for too long."""
-
-    def follow_policy(self) -> None:
-        """The rules have changed, or the contract of the server group."""
-
-    def refuse(self, error: ClientVisibleError, /) -> None:
-        """Tell it why it must go, and hang up."""
 
 
 @final
