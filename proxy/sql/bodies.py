@@ -17,7 +17,8 @@ from proxy.sql.classify import classify
 from proxy.sql.groups import NotUnderstood
 from proxy.sql.postgres import definitions
 from proxy.sql.postgres.pieces import pieces_of
-from proxy.sql.postgres.plpgsql import FIELD, Script, read_plpgsql
+from proxy.sql.postgres.plpgsql import read_plpgsql
+from proxy.sql.postgres.plpgsql_script import FIELD, Script
 from proxy.sql.scanner import CLOCK, NOT_SURE, scan
 from proxy.sql.session_commands import read_name_list
 from proxy.sql.statement import Action, Effect, Kind, RelationName, Statement

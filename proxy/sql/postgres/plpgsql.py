@@ -1,9 +1,7 @@
 """What a body in PL/pgSQL runs: its statements and expressions, cut out as SQL.
 
 The walk follows the grammar of the manual's chapter on PL/pgSQL and the way its compiler cuts out
-SQL (`read_sql_construct` and `make_execsql_stmt` in pl_gram.y): up to a keyword or a semicolon
-outside of brackets, whatever stands between. An expression is run by the server as `SELECT` and its
-text, and so it is given here. Variables are not told from columns: they only add names.
+SQL (`make_execsql_stmt` in pl_gram.y). Variables are not told from columns: they only add names.
 
 What is made as text while it runs is `opaque`: the rest is still given. What is not understood
 raises.
@@ -12,19 +10,11 @@ raises.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.sql.groups import NotUnderstood
-from proxy.sql.postgres.pieces import (
-    Piece,
-    Sort,
-    depths,
-    pieces_of,
-    split_at,
-    string_value,
-    text_of,
-)
+from proxy.sql.postgres.pieces import Piece, Sort, depths, split_at, text_of
+from proxy.sql.postgres.plpgsql_script import Script, Walk, parts_before
 
 MAX_DEPTH: Final = 100
 """Blocks within blocks; far above what people write, far below our stack."""
@@ -38,37 +28,11 @@ _RESERVED: Final = frozenset(
 )
 """Words that are no variable's name (pl_reserved_kwlist.h)."""
 
-FIELD: Final = "?"
-"""Stands for a field of a row among what is assigned to: it may be of any type."""
-
 _ASSIGNS: Final = (":=", "=")
 _INSERTS: Final = ("insert", "merge", "import")
 _DIRECTIONS: Final = frozenset(
     {"next", "prior", "first", "last", "absolute", "relative", "forward", "backward", "all"}
 )
-
-
-@dataclass(slots=True)
-class Script:
-    """What a body runs.
-
-    Attributes:
-        queries: Statements and expressions, each as a statement of SQL.
-        types: Every word in the types of its variables.
-        targets: What it assigns to, `NEW` and the variables it declares left out.
-        opaque: Why it may do more than that; empty when it does not.
-        skips: Whether a statement in it was not looked into.
-        commits: Whether it ends its transaction, and begins another.
-        leaves_cursor: It opens a cursor, which is still open when it is done.
-    """
-
-    queries: list[bytes] = field(default_factory=list)
-    types: set[str] = field(default_factory=set)
-    targets: set[str] = field(default_factory=set)
-    opaque: str = ""
-    skips: bool = False
-    commits: bool = False
-    leaves_cursor: bool = False
 
 
 def read_plpgsql(source: bytes) -> Script:
@@ -82,12 +46,9 @@ def read_plpgsql(source: bytes) -> Script:
     return reader.script
 
 
-class _Reader:
+class _Reader(Walk):
     def __init__(self, source: bytes) -> None:
-        self.script = Script()
-        self._source = source
-        self._pieces = pieces_of(source)
-        self._at = 0
+        super().__init__(source)
         self._depth = 0
         self._declared = {"new", "old", "found"}
         self._cursors: set[str] = set()
@@ -102,115 +63,6 @@ class _Reader:
         if self._at != len(self._pieces):
             raise NotUnderstood("more behind the last block")
         self.script.targets -= self._declared
-
-    # Tokens
-
-    def _peek(self, ahead: int = 0) -> Piece | None:
-        at = self._at + ahead
-        return self._pieces[at] if at < len(self._pieces) else None
-
-    def _is(self, *words: str, ahead: int = 0) -> bool:
-        piece = self._peek(ahead)
-        return piece is not None and piece.says(*words)
-
-    def _take(self) -> Piece:
-        piece = self._peek()
-        if piece is None:
-            raise NotUnderstood("the body ends too early")
-        self._at += 1
-        return piece
-
-    def _may(self, *words: str) -> bool:
-        if not self._is(*words):
-            return False
-        self._at += 1
-        return True
-
-    def _must(self, *words: str) -> None:
-        for word in words:
-            if not self._may(word):
-                raise NotUnderstood(f"{word.upper()} is missing")
-
-    def _name(self) -> str:
-        piece = self._take()
-        if not piece.is_name:
-            raise NotUnderstood("no name where one belongs")
-        return piece.text
-
-    def _until(self, *words: str) -> list[Piece]:
-        """Take everything in front of a word outside of brackets, and that word."""
-        start, depth = self._at, 0
-        while True:
-            piece = self._take()
-            if depth == 0 and piece.says(*words):
-                return self._pieces[start : self._at - 1]
-            if piece.says(";"):
-                raise NotUnderstood(f"{words[0].upper()} is missing")
-            depth += piece.says("(", "[") - piece.says(")", "]")
-            if depth < 0:
-                raise NotUnderstood("brackets do not match")
-
-    # What is found
-
-    def _query(self, pieces: list[Piece]) -> None:
-        if not pieces:
-            raise NotUnderstood("a statement is missing")
-        self.script.queries.append(text_of(self._source, pieces))
-
-    def _expression(self, pieces: list[Piece]) -> None:
-        if not pieces:
-            raise NotUnderstood("an expression is missing")
-        if len(pieces) > 1 or not pieces[0].says("new", "old", "null", "true", "false"):
-            self.script.queries.append(b"SELECT " + text_of(self._source, pieces))
-
-    def _expressions(self, pieces: list[Piece]) -> None:
-        """Take a list of expressions, which may have names: `a := 1, b => 2`."""
-        for part in split_at(pieces, ","):
-            named = len(part) > 2 and part[0].is_name and part[1].says(":=", "=>")
-            self._expression(part[2:] if named else part)
-
-    def _conceal(self, why: str) -> None:
-        self.script.opaque = self.script.opaque or why
-
-    def _dynamic(self, pieces: list[Piece]) -> None:
-        """Take what follows EXECUTE; a text that is only a string is known."""
-        text, *rest = _parts_before(pieces, "into", "using")
-        value = string_value(text[0]) if len(text) == 1 and text[0].sort is Sort.STRING else None
-        if value is None:
-            self._conceal("execute")
-            self._expression(text)
-        else:
-            self.script.queries.append(value.encode())
-        for part in rest:
-            if part[0].says("using"):
-                self._expressions(part[1:])
-            else:
-                self._targets(part[1:])
-
-    def _targets(self, pieces: list[Piece]) -> None:
-        for part in split_at(pieces, ","):
-            if part and part[0].says("strict") and len(part) > 1:
-                part = part[1:]
-            self._target(part)
-
-    def _target(self, pieces: list[Piece]) -> None:
-        """Take what is assigned to: `a`, `a.b`, `a[1].b`."""
-        if not pieces:
-            raise NotUnderstood("nothing to assign to")
-        is_field = any(piece.says(".") for piece in pieces) and not pieces[0].says("new", "old")
-        self.script.targets.add(FIELD if is_field else pieces[0].text)
-        opened: list[int] = []
-        for at, piece in enumerate(pieces):
-            if piece.says("["):
-                opened.append(at)
-            elif piece.says("]") and opened:
-                start = opened.pop()
-                if not opened:
-                    for bound in split_at(pieces[start + 1 : at], ":"):
-                        if bound:
-                            self._expression(bound)
-            elif piece.says("(", ")") and not opened:
-                raise NotUnderstood("a call is assigned to")
 
     # Blocks
 
@@ -258,7 +110,7 @@ class _Reader:
             self._query(self._until(";"))
             return
         rest = self._until(";")
-        kind, *values = _parts_before(rest, "default", *_ASSIGNS)
+        kind, *values = parts_before(rest, "default", *_ASSIGNS)
         self.script.types |= {piece.text for piece in kind if piece.is_name}
         if values:
             self._expression([piece for value in values for piece in value][1:])
@@ -412,14 +264,14 @@ class _Reader:
 
     def _foreach(self) -> None:
         targets = self._until("in")
-        for part in _parts_before(targets, "slice")[:1]:
+        for part in parts_before(targets, "slice")[:1]:
             self._targets(part)
         self._must("array")
         self._expression(self._until("loop"))
         self._loop()
 
     def _exit(self) -> None:
-        _, *conditions = _parts_before(self._until(";"), "when")
+        _, *conditions = parts_before(self._until(";"), "when")
         for condition in conditions:
             self._expression(condition[1:])
 
@@ -439,7 +291,7 @@ class _Reader:
     # Messages
 
     def _raise(self) -> None:
-        message, *options = _parts_before(self._until(";"), "using")
+        message, *options = parts_before(self._until(";"), "using")
         _, *values = split_at(message, ",")
         for value in values:
             self._expression(value)
@@ -458,7 +310,7 @@ class _Reader:
             raise NotUnderstood("GET of something else")
         at = next((at for at, piece in enumerate(rest) if piece.says("diagnostics")), len(rest))
         for item in split_at(rest[at + 1 :], ","):
-            self._target(_parts_before(item, *_ASSIGNS)[0])
+            self._target(parts_before(item, *_ASSIGNS)[0])
 
     # Cursors
 
@@ -482,10 +334,10 @@ class _Reader:
             self._query(query)
 
     def _fetch(self) -> None:
-        source, *targets = _parts_before(self._until(";"), "into")
+        source, *targets = parts_before(self._until(";"), "into")
         for target in targets:
             self._targets(target[1:])
-        direction, *named = _parts_before(source, "from", "in")
+        direction, *named = parts_before(source, "from", "in")
         if named:
             cursor = named[-1][1:]
             if direction and direction[0].says(*_DIRECTIONS):
@@ -499,17 +351,6 @@ class _Reader:
 
     def _skip(self) -> None:
         self._until(";")
-
-
-def _parts_before(pieces: list[Piece], *words: str) -> list[list[Piece]]:
-    """Split tokens in front of some words outside of brackets; the first part has none of them."""
-    parts: list[list[Piece]] = [[]]
-    for piece, depth in zip(pieces, depths(pieces), strict=True):
-        if depth == 0 and piece.says(*words):
-            parts.append([piece])
-        else:
-            parts[-1].append(piece)
-    return parts
 
 
 def _end_of_targets(pieces: list[Piece], at: int) -> int:

@@ -12,7 +12,8 @@ from postgast.native import lib
 
 from proxy.sql.groups import NotUnderstood
 from proxy.sql.postgres.pieces import pieces_of
-from proxy.sql.postgres.plpgsql import FIELD, Script, read_plpgsql
+from proxy.sql.postgres.plpgsql import read_plpgsql
+from proxy.sql.postgres.plpgsql_script import FIELD, Script
 from proxy.sql.scanner import scan
 from tests.integration.lineage_schemas import Maker
 
