@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, final
 
-from proxy.sql.mysql.psm import Script, read_program
+from proxy.sql.mysql.psm import read_program
+from proxy.sql.mysql.psm_script import Script
 from proxy.sql.mysql.psm_tokens import Unreadable
 from proxy.sql.mysql.relations import Program
 from proxy.sql.routines import Judgement

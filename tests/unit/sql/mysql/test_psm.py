@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.sql.mysql.psm import Script, read_program
+from proxy.sql.mysql.psm import read_program
+from proxy.sql.mysql.psm_script import Script
 from proxy.sql.mysql.psm_tokens import Unreadable
 
 WORDS = [
