@@ -83,6 +83,22 @@ def _counter(name: str, text: str, labels: tuple[str, ...], samples: Samples) ->
     return family
 
 
+def _number(groups: list[GroupMetrics], name: str, text: str, attribute: str) -> Metric:
+    """One number of each group."""
+    samples = [((group.name,), getattr(group, attribute)) for group in groups]
+    return _counter(name, text, ("group",), samples)
+
+
+def _counts(groups: list[GroupMetrics], name: str, text: str, label: str, attribute: str) -> Metric:
+    """What each group counts by words."""
+    samples = [
+        ((group.name, word), count)
+        for group in groups
+        for word, count in getattr(group, attribute).counts.items()
+    ]
+    return _counter(name, text, ("group", label), samples)
+
+
 def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> Metric:
     family = GaugeMetricFamily(f"tidegate_{name}", text, labels=labels)
     for values, number in samples:
@@ -102,42 +118,21 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
             for reason, count in server.reads.seen()
         ),
     )
-    yield _counter(
-        "writes",
-        "Statements that write.",
-        ("group",),
-        (((group.name,), group.writes) for group in groups),
-    )
-    yield _counter(
-        "commits",
-        "Commits that write: how it was known what, and so what they take from the cache.",
-        ("group", "tables"),
+    yield _number(groups, "writes", "Statements that write.", "writes")
+    for name, text, label in (
         (
-            ((group.name, tables), count)
-            for group in groups
-            for tables, count in group.commits.counts.items()
+            "commits",
+            "Commits that write: how it was known what, and so what they take from the cache.",
+            "tables",
         ),
-    )
-    yield _counter(
-        "transactions",
-        "Transactions whose BEGIN was held back: opened at the primary, spared it, or refused.",
-        ("group", "outcome"),
         (
-            ((group.name, outcome), count)
-            for group in groups
-            for outcome, count in group.transactions.counts.items()
+            "transactions",
+            "Transactions whose BEGIN was held back: opened at the primary, spared it, or refused.",
+            "outcome",
         ),
-    )
-    yield _counter(
-        "foreign_writes",
-        "Rows written past the proxy, by table.",
-        ("group", "table"),
-        (
-            ((group.name, table), count)
-            for group in groups
-            for table, count in group.foreign_writes.counts.items()
-        ),
-    )
+        ("foreign_writes", "Rows written past the proxy, by table.", "table"),
+    ):
+        yield _counts(groups, name, text, label, name)
     yield _counter(
         "rule_matches",
         "Statements that a rule decided on.",
@@ -159,12 +154,16 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
             for outcome, count in outcomes.seen()
         ),
     )
-    yield _counter(
+    yield _number(
+        groups,
         "hints_misread",
         "Hints that were not understood; their statements went to the primary.",
-        ("group",),
-        (((group.name,), group.hints_misread) for group in groups),
+        "hints_misread",
     )
+    yield _latency(groups)
+
+
+def _latency(groups: list[GroupMetrics]) -> Metric:
     latency = HistogramMetricFamily(
         "tidegate_statement_seconds",
         "From a statement's sending to a server to the last byte of its result.",
@@ -174,30 +173,16 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
         for server in group.servers.values():
             histogram = server.latency
             latency.add_metric((group.name, server.name), histogram.cumulated(), histogram.total)
-    yield latency
+    return latency
 
 
 def _connections(groups: list[GroupMetrics]) -> Iterator[Metric]:
-    yield _counter(
-        "client_connections",
-        "Client connections accepted.",
-        ("group",),
-        (((group.name,), group.clients) for group in groups),
-    )
+    yield _number(groups, "client_connections", "Client connections accepted.", "clients")
     for name, text, attribute in (
         ("client_connections_ended", "Client connections that ended, and why.", "ended"),
         ("login_failures", "Logins refused, and why.", "login_failures"),
     ):
-        yield _counter(
-            name,
-            text,
-            ("group", "reason"),
-            (
-                ((group.name, reason), count)
-                for group in groups
-                for reason, count in getattr(group, attribute).counts.items()
-            ),
-        )
+        yield _counts(groups, name, text, "reason", attribute)
     yield _counter(
         "client_bytes",
         "Bytes from and to clients.",
@@ -220,9 +205,7 @@ def _cache(groups: list[GroupMetrics]) -> Iterator[Metric]:
         ("cache_fills", "Results kept."),
         ("cache_evictions", "Results dropped to make room."),
     ):
-        yield _counter(
-            name, text, ("group",), [((group.name,), getattr(group, name)) for group in groups]
-        )
+        yield _number(groups, name, text, name)
     yield _counter(
         "uncached",
         "Reads served and not kept, and why.",
