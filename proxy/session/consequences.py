@@ -47,6 +47,7 @@ def draw(belongings: Belongings, traces: Traces, errand: Errand, link: Link) -> 
     exchange = link.exchange
     transaction = belongings.transaction
     is_rollback_to = False
+    traces.heard(belongings, errand, link)
     for plan, text in zip(errand.plans, errand.texts, strict=True):
         if plan.taints:
             _taint(belongings, traces, errand, plan, text, error=exchange.error is not None)
@@ -57,7 +58,7 @@ def draw(belongings: Belongings, traces: Traces, errand: Errand, link: Link) -> 
         for plan in errand.plans:
             if plan.statement.effects & UNDONE_BY_NOTHING:
                 transaction.tainted = True
-        traces.failed(belongings, link)
+        traces.failed(belongings, errand, link)
         return
     if is_rollback_to and transaction.has_set and belongings.grammar.rolls_settings_back:
         transaction.unsure = transaction.is_dark = True

@@ -34,9 +34,13 @@ class Traces(ABC):
         """
         return True
 
+    def heard(self, belongings: Belongings, errand: Errand, link: Link) -> None:
+        """Sort out what the server has said of its session, before anything is taken in."""
+        return
+
     @abstractmethod
-    def failed(self, belongings: Belongings, link: Link) -> None:
-        """A request has failed, which may be asked about."""
+    def failed(self, belongings: Belongings, errand: Errand, link: Link) -> None:
+        """A request has failed, which may be asked about; of several statements some were run."""
 
     @abstractmethod
     def tainted(

@@ -203,6 +203,7 @@ class Statement:
         ends_transaction: Whether it commits what is open before it runs, though it is no COMMIT.
             What is opaque or a call may do so too, and says nothing here.
         block: The source of a DO, in PL/pgSQL.
+        for_itself: Settings that it has for as long as it runs, and that are then as before.
     """
 
     kind: Kind
@@ -225,3 +226,4 @@ class Statement:
     returns_rows: bool = False
     ends_transaction: bool = False
     block: bytes | None = None
+    for_itself: frozenset[str] = NO_NAMES

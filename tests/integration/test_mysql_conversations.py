@@ -94,13 +94,15 @@ def items(connection: Any, rows: int = 3) -> None:
     )
 
 
-def crowd(app: MySQLApplication, number: int, act: Callable[[Any, int], Any]) -> list[Any]:
+def crowd(
+    app: MySQLApplication, number: int, act: Callable[[Any, int], Any], **options: Any
+) -> list[Any]:
     """Have several clients do something at the same time; what each of them came to."""
     found: list[Any] = [None] * number
 
     def run(which: int) -> None:
         try:
-            with app.connect() as connection:
+            with app.connect(**options) as connection:
                 found[which] = act(connection, which)
         except Exception as error:  # it is what is compared
             found[which] = repr(error)
@@ -706,6 +708,37 @@ def sessions(app: MySQLApplication) -> Any:
     return crowd(app, 6, act)
 
 
+def settings_of_a_moment(app: MySQLApplication) -> Any:
+    """What statements have for themselves, and what is left by texts that fail in their middle."""
+    state = "SELECT @@time_zone, @@sql_mode, @@sort_buffer_size, @@max_join_size, DATABASE()"
+    own = (
+        "SET STATEMENT sort_buffer_size = 1000000 FOR SELECT id FROM items WHERE id = 1",
+        "SET STATEMENT sql_mode = 'ANSI' FOR SELECT @@sql_mode",
+        "SET STATEMENT sort_buffer_size = 1000000 FOR UPDATE items SET n = 1 WHERE id = 0",
+        "SET STATEMENT time_zone = '+05:00', max_statement_time = 2 FOR SELECT FROM_UNIXTIME(0)",
+        "SET STATEMENT sort_buffer_size = 1000000 FOR SELECT nothing FROM items",
+        "SET STATEMENT sort_buffer_size = 1000000 FOR SET max_join_size = 77777",
+        "/*!100100 SET STATEMENT sort_buffer_size = 1000000 FOR */ DO 1",
+    )
+
+    def act(one: Any, which: int) -> Any:
+        found = []
+        maker = f"UPDATE items SET n = @@sort_buffer_size WHERE id = {which + 1}"
+        for turn in range(3):
+            if which:
+                found += [it for sql in own for it in tell(one, sql, state, maker)]
+                found += tell(one, "SET max_join_size = 88888; " + own[5], state)
+            found += tell(one, f"SET max_join_size = {turn + 1}11111; SELECT nothing", state)
+            found += tell(one, f"USE {app.database}; SELEC", "SHOW WARNINGS", state, maker)
+        return found
+
+    with app.connect() as one:
+        items(one, rows=4)
+        found = crowd(app, 4, act, client_flag=SEVERAL)
+        found += tell(one, "SELECT DISTINCT n FROM items ORDER BY n", state)
+    return found
+
+
 MODES = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT,HIGH_NOT_PRECEDENCE", "ANSI", "")
 CUT_BY_MODES = (
     'SELECT "name" FROM items ORDER BY id',
@@ -1056,6 +1089,7 @@ TALKS: list[Talk] = [
     without_autocommit,
     deadlock,
     sessions,
+    settings_of_a_moment,
     modes,
     belongings,
     locks,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast, final
 
+from proxy.engines.mysql.passing import keep_apart
 from proxy.engines.mysql.settings import OF_THE_MOMENT, OURS, SCHEMA, plain, quote_name, written
 from proxy.routing.plan import Plan
 from proxy.session import traces
@@ -72,16 +73,9 @@ class MySQLTraces(traces.Traces):
         if any(warnings for _, _, warnings in exchange.outcomes[-1:]):
             pins.add(PinReason.DIAGNOSTICS)
         explained = len(pins)
-        for effect in statement.effects:
-            reason = _BY_EFFECT.get(effect)
-            if reason is not None:
-                pins.add(reason)
+        _pin(belongings, statement)
         if statement.detail == "unlock" and _is_of_tables(statement):
             pins.discard(PinReason.TABLE_LOCK)
-        elif statement.kind is Kind.PREPARE:
-            pins.add(PinReason.PREPARED_STATEMENT)
-        elif statement.kind is Kind.SET_TRANSACTION:
-            pins.add(PinReason.NEXT_TRANSACTION)
         elif statement.kind is Kind.DISCARD:
             self._begin_anew(belongings, link)
         if exchange.opened:
@@ -151,8 +145,18 @@ class MySQLTraces(traces.Traces):
             return False
         return plain(belongings.profile.state.get("sql_log_bin"), "on") in ("on", "1")
 
-    def failed(self, belongings: Belongings, link: Link) -> None:
+    def heard(self, belongings: Belongings, errand: Errand, link: Link) -> None:
+        """See the base: what is a statement's own for as long as it runs is not the session's."""
+        exchange = cast(Exchange, link.exchange)
+        if keep_apart(exchange.tracked, errand.plans, exchange.restored, _texts_of(errand)):
+            belongings.pins.add(PinReason.SETTINGS)
+
+    def failed(self, belongings: Belongings, errand: Errand, link: Link) -> None:
         """See the base: SHOW WARNINGS and SHOW ERRORS tell more."""
+        exchange = cast(Exchange, link.exchange)
+        for plan in errand.plans[: len(exchange.outcomes)]:
+            _pin(belongings, plan.statement)
+        self._follow(belongings, link, exchange, is_explained=False)
         belongings.pins.add(PinReason.DIAGNOSTICS)
 
     def tainted(
@@ -275,6 +279,23 @@ def _is_the_next(belongings: Belongings, link: Link) -> bool:
     """Whether a connection's last statement was the session's last, too."""
     recent = belongings.recent
     return link is recent.link and cast(Exchange, link.exchange).turns == recent.turn
+
+
+def _pin(belongings: Belongings, statement: Statement) -> None:
+    """Keep the connection for what a statement has left there."""
+    pins = belongings.pins
+    for effect in statement.effects:
+        reason = _BY_EFFECT.get(effect)
+        if reason is not None:
+            pins.add(reason)
+    if statement.kind is Kind.PREPARE:
+        pins.add(PinReason.PREPARED_STATEMENT)
+    elif statement.kind is Kind.SET_TRANSACTION:
+        pins.add(PinReason.NEXT_TRANSACTION)
+
+
+def _texts_of(errand: Errand) -> list[bytes]:
+    return [execution.sql or b"" for execution in errand.request.executions]
 
 
 def _may_repeat(plans: Sequence[Plan]) -> bool:

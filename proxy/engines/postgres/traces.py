@@ -18,6 +18,7 @@ from proxy.engines.postgres.sequences import asks_sequences, touches_sequences
 from proxy.routing.plan import Plan
 from proxy.session import traces
 from proxy.session.belongings import Belongings
+from proxy.session.errand import Errand
 from proxy.session.pins import may_have_unpinned
 from proxy.session.ports import Dialect, Link
 from proxy.sql.setting_calls import custom_names, read_setting_calls
@@ -37,7 +38,7 @@ class PostgresTraces(traces.Traces):
         """See the base."""
         apply_effects(belongings, link, statement, text)
 
-    def failed(self, belongings: Belongings, link: Link) -> None:
+    def failed(self, belongings: Belongings, errand: Errand, link: Link) -> None:
         """See the base: the error says all there is to know."""
 
     def tainted(

@@ -10,6 +10,7 @@ is not understood.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from proxy.sql.groups import (
@@ -24,11 +25,12 @@ from proxy.sql.groups import (
 )
 from proxy.sql.mysql import settings
 from proxy.sql.mysql.definitions import alter, create, drop
-from proxy.sql.mysql.groups import dotted
+from proxy.sql.mysql.groups import dotted, is_name, name_of
 from proxy.sql.mysql.parts import (
     PROXY_SETTINGS,
     closed,
     inner,
+    is_plain,
     opaque,
     part_of,
     plain,
@@ -57,6 +59,13 @@ _EXPLAINED: Final = {
     Kind.WRITE: Kind.WRITE,
 }
 """What a query or a change is when it is explained and executed."""
+_CONTROL: Final = frozenset(
+    {
+        *(Kind.BEGIN, Kind.COMMIT, Kind.ROLLBACK, Kind.SAVEPOINT, Kind.RELEASE),
+        *(Kind.ROLLBACK_TO, Kind.XA, Kind.DISCARD),
+    }
+)
+"""What is known by the text that it is said in, and has nothing in front of it."""
 
 
 def read_command(tokens: list[Token], text: bytes) -> Statement:
@@ -424,14 +433,37 @@ def _set(tokens: list[Token], text: bytes) -> Statement:
         raise NotUnderstood("SET STATEMENT without its statement")
     first = items[cut]
     assert isinstance(first, Token)
-    values = [part[2:] for part in split_at(items[2:cut], ",")]
+    parts = split_at(items[2:cut], ",")
+    if any(not is_name(item_at(part, 0)) or item_at(part, 1) != "=" for part in parts):
+        raise NotUnderstood("SET STATEMENT without an assignment")
     rest = tokens[first.at + 1 :]
     if not rest:
         raise NotUnderstood("a statement is missing")
     found = inner(rest) if rest[0] in STARTS else read_command(renumbered(rest), text)
-    kind = Kind.UTILITY if found.kind is Kind.READ else found.kind
-    statement = part_of(found, kind, text, "set statement")
-    return with_expressions(statement, [_flat(tokens, value) for value in values])
+    names = frozenset(name_of(part[0]).lower() for part in parts)
+    values = [_flat(tokens, part[2:]) for part in parts]
+    statement = _for_itself(found, names, values, text)
+    statement.for_itself = names | found.for_itself
+    return with_expressions(statement, values)
+
+
+def _for_itself(
+    found: Statement, names: frozenset[str], values: list[list[Token]], text: bytes
+) -> Statement:
+    """What a statement is with settings of its own.
+
+    A read that only takes other means is that read. The server tells of its settings with its
+    result, which is not kept for that.
+    """
+    if found.kind is Kind.PROXY:
+        raise NotUnderstood("SET STATEMENT for what the proxy does itself")
+    if found.kind in _CONTROL:
+        return Statement(kind=Kind.OPAQUE, text=text, reason=Reason.OPAQUE, detail="set statement")
+    if found.kind is not Kind.READ:
+        return part_of(found, found.kind, text, "set statement")
+    if not (names <= settings.MEANS and all(map(is_plain, values))):
+        return part_of(found, Kind.UTILITY, text, "set statement")
+    return replace(found, text=text, cache_reason=found.cache_reason or Reason.SETTINGS)
 
 
 _READERS: Final[dict[str, Reader]] = {

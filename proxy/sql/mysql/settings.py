@@ -17,6 +17,18 @@ from proxy.sql.statement import Effect, Kind, Statement
 _of_session: Final = plain(Kind.SET)
 _GLOBAL: Final = frozenset({"global", "persist", "persist_only"})
 _SCOPES: Final = _GLOBAL | {"session", "local"}
+MEANS: Final = frozenset(
+    {
+        *("innodb_lock_wait_timeout", "lock_wait_timeout", "long_query_time", "log_slow_query"),
+        *("log_slow_query_time", "max_statement_time", "net_read_timeout", "net_write_timeout"),
+        *("slow_query_log", "join_buffer_size", "join_cache_level", "max_heap_table_size"),
+        *("mrr_buffer_size", "optimizer_prune_level", "optimizer_search_depth"),
+        *("optimizer_switch", "optimizer_use_condition_selectivity", "read_buffer_size"),
+        *("read_rnd_buffer_size", "sort_buffer_size", "tmp_memory_table_size", "tmp_table_size"),
+        *("use_stat_tables", "in_predicate_conversion_threshold"),
+    }
+)
+"""Variables that decide how a query is run, and how long: not what it says or where."""
 _TRANSACTION_WORDS: Final = frozenset(
     {
         *("isolation", "level", "serializable", "repeatable", "read", "committed"),

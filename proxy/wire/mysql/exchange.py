@@ -74,6 +74,8 @@ class Exchange(exchange.Exchange):
         opened: Whether a cursor is open on the connection.
         turns: How many texts and executions were sent on it.
         affected: How many rows the last request has changed; -1: it failed.
+        restored: Variables that statements of before have had for themselves. Some time the server
+            tells that they are as they were.
         brought_rows: Whether it brought rows.
         has_warned: Whether warnings or an error may still be told of on the connection.
     """
@@ -99,6 +101,7 @@ class Exchange(exchange.Exchange):
         "has_warned",
         "opened",
         "outcomes",
+        "restored",
         "tracked",
         "turns",
     )
@@ -133,6 +136,7 @@ class Exchange(exchange.Exchange):
         self.affected = 0
         self.brought_rows = False
         self.has_warned = False
+        self.restored: set[str] = set()
 
     def take_tracked(self) -> Tracked | None:
         """Hand out, once, what the last reply said of the session's state; None: nothing."""

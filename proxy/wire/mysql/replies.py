@@ -372,7 +372,7 @@ class ReplyReader:
             warnings = data[pos + 2] | data[pos + 3] << 8
             if status & _STATE_CHANGED:
                 tracked = Tracked() if self.tracked is NOTHING else self.tracked
-                if tracked.take(read_ok(data[start:stop]).changes):
+                if tracked.take(read_ok(data[start:stop]).changes, len(self.outcomes)):
                     self.tracked = tracked
         self.status = status
         self.wants_file = False

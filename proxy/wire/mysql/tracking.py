@@ -23,6 +23,7 @@ class Tracked:
     __slots__ = (
         "characteristics",
         "gtid",
+        "results",
         "schema",
         "state_changed",
         "transaction_state",
@@ -32,13 +33,18 @@ class Tracked:
     def __init__(self) -> None:
         self.gtid = b""  # the last
         self.variables: list[tuple[bytes, bytes]] = []  # the system's, with their new values
+        self.results: list[int] = []  # with which of the results each of them was told
         self.schema: bytes | None = None
         self.state_changed = False
         self.transaction_state = b""  # eight letters
         self.characteristics: bytes | None = None  # statements that begin such a transaction
 
-    def take(self, changes: list[ok.Change]) -> bool:
+    def take(self, changes: list[ok.Change], result: int = 0) -> bool:
         """Take in what one OK packet carries.
+
+        Args:
+            changes: What it says has changed.
+            result: How many results came before.
 
         Returns:
             Whether there was anything but the statement's number.
@@ -58,6 +64,7 @@ class Tracked:
                         self.gtid = value
                     else:
                         self.variables.append((name, value))
+                        self.results.append(result)
                 continue
             is_anything = True
             if about == ok.GTIDS:

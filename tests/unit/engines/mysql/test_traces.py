@@ -22,7 +22,8 @@ from proxy.sql.language import MySQLLanguage
 from proxy.sql.mysql.scanner import ANSI_QUOTES
 from proxy.sql.statement import Kind
 from proxy.types import PinReason, Token
-from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
+from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT, STATUS_MORE_RESULTS
+from proxy.wire.mysql.errors import UnknownThread, error_packet
 from proxy.wire.mysql.ok import (
     SCHEMA,
     STATE_CHANGE,
@@ -79,6 +80,7 @@ class Client:
     def runs(self, sql: bytes, *changes: Change, **said: int) -> None:
         """A statement succeeds, and the server says this of it."""
         self.side.runs(query(sql), ok_packet(1, Ok(changes=list(changes), **said), NEW))
+        self.traces.heard(self.belongings, self.errand(sql), self.link)
         for statement in self.reader.read(sql).statements:
             self.traces.apply(self.belongings, self.link, statement, sql)
 
@@ -213,8 +215,91 @@ def test_warnings_are_there_until_the_next_statement(client: Client) -> None:
 
 
 def test_an_error_can_be_asked_about(client: Client) -> None:
-    client.traces.failed(client.belongings, client.link)
+    client.traces.failed(client.belongings, client.errand(b"SELEC"), client.link)
     assert client.pins == {PinReason.DIAGNOSTICS}
+
+
+def test_what_ran_in_front_of_an_error_is_followed(client: Client) -> None:
+    sql = b"USE other; SELECT GET_LOCK('a', 1); SELECT @a := nothing"
+    changes = [text_change(SCHEMA, b"other"), variable_change(b"time_zone", b"UTC")]
+    said = [
+        ok_packet(1, Ok(status=STATUS_MORE_RESULTS, changes=changes), NEW),
+        ok_packet(2, Ok(status=STATUS_MORE_RESULTS), NEW),
+        error_packet(UnknownThread("nobody"), 3),
+    ]
+    client.side.runs(query(sql), b"".join(said))
+    errand = client.errand(sql)
+    client.traces.heard(client.belongings, errand, client.link)
+    client.traces.failed(client.belongings, errand, client.link)
+    assert client.said_of("schema") == "`other`"
+    assert client.said_of("time_zone") == "'UTC'"
+    assert client.pins == {PinReason.DIAGNOSTICS, PinReason.ADVISORY_LOCK}
+
+
+ZONE, OTHER_ZONE = variable_change(b"time_zone", b"UTC"), variable_change(b"time_zone", b"SYSTEM")
+
+
+def test_what_a_statement_has_for_itself_is_not_the_sessions(client: Client) -> None:
+    timeout = variable_change(b"wait_timeout", b"5")
+    client.runs(
+        b"SET STATEMENT time_zone = 'UTC' FOR SET wait_timeout = 5", ZONE, timeout, SOMETHING
+    )
+    assert client.said_of("time_zone") is None
+    assert client.said_of("wait_timeout") == "5"
+    assert not client.pins
+
+
+def test_that_it_is_as_before_is_nothing_new(client: Client) -> None:
+    client.runs(b"SET STATEMENT time_zone = 'UTC' FOR SELECT 1", ZONE, SOMETHING)
+    client.runs(b"DELETE FROM t", OTHER_ZONE, SOMETHING)
+    assert client.said_of("time_zone") is None
+    assert not client.pins
+    client.runs(b"SET time_zone = 'UTC'", ZONE)
+    assert client.said_of("time_zone") == "'UTC'"
+    client.runs(b"SET STATEMENT time_zone = 'SYSTEM' FOR SELECT 1", OTHER_ZONE)
+    client.runs(b"CALL sets_it()", OTHER_ZONE)
+    assert client.said_of("time_zone") == "'SYSTEM'"
+
+
+def several(client: Client, sql: bytes, *changes: list[Change]) -> None:
+    """A text of several statements is run, each with one result that says this."""
+    said = [
+        ok_packet(
+            number,
+            Ok(status=STATUS_MORE_RESULTS if number < len(changes) else 0, changes=some),
+            NEW,
+        )
+        for number, some in enumerate(changes, 1)
+    ]
+    client.side.runs(query(sql), b"".join(said))
+    errand = client.errand(sql)
+    client.traces.heard(client.belongings, errand, client.link)
+    for plan in errand.plans:
+        client.traces.apply(client.belongings, client.link, plan.statement, sql)
+
+
+def test_each_statement_of_a_text_has_its_own(client: Client) -> None:
+    own = b"SET STATEMENT time_zone = 'SYSTEM' FOR SELECT 1"
+    several(client, b"SET time_zone = 'UTC'; " + own + b"; DO 1", [ZONE], [OTHER_ZONE], [ZONE])
+    assert client.said_of("time_zone") == "'UTC'"
+    several(client, own + b"; SET time_zone = 'UTC'", [OTHER_ZONE], [ZONE])
+    assert client.said_of("time_zone") == "'UTC'"
+    assert not client.pins
+
+
+@pytest.mark.parametrize(
+    ("sql", "changes"),
+    [
+        (b"CALL p(); SET STATEMENT time_zone = 'UTC' FOR SELECT 1", [[], [ZONE]]),
+        (b"SELEC /*M! SET STATEMENT time_zone = 'UTC' FOR */ 1", [[ZONE]]),
+    ],
+)
+def test_what_cannot_be_told_apart_pins(
+    client: Client, sql: bytes, changes: list[list[Change]]
+) -> None:
+    several(client, sql, *changes)
+    assert client.said_of("time_zone") is None
+    assert PinReason.SETTINGS in client.pins
 
 
 ASKS = b"SELECT LAST_INSERT_ID()"

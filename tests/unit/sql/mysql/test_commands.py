@@ -7,6 +7,7 @@ import pytest
 from proxy.sql.mysql.classify import classify
 from proxy.sql.mysql.scanner import scan
 from proxy.sql.statement import Action, Effect, Kind, RelationName, Statement
+from proxy.types import Reason
 
 
 def read(sql: str) -> Statement:
@@ -50,9 +51,19 @@ def read(sql: str) -> Statement:
         ("SET ROLE r", Kind.SET),
         ("SET role = 1", Kind.SET),
         ("SET x = NEXTVAL(s)", Kind.OPAQUE),
-        ("SET STATEMENT max_statement_time=1 FOR SELECT 1", Kind.UTILITY),
+        ("SET STATEMENT max_statement_time=1 FOR SELECT 1", Kind.READ),
+        ("SET STATEMENT lock_wait_timeout=-1, optimizer_switch='a=on' FOR (SELECT 1)", Kind.READ),
+        ("SET STATEMENT sql_mode='ANSI' FOR SELECT 1", Kind.UTILITY),
+        ("SET STATEMENT max_statement_time=1, time_zone='UTC' FOR SELECT 1", Kind.UTILITY),
+        ("SET STATEMENT max_statement_time=(SELECT 1) FOR SELECT 1", Kind.UTILITY),
+        ("SET STATEMENT max_statement_time=1 FOR SELECT 1 FOR UPDATE", Kind.LOCKING),
         ("SET STATEMENT max_statement_time=1 FOR DELETE FROM t", Kind.WRITE),
-        ("SET STATEMENT a=1 FOR COMMIT", Kind.COMMIT),
+        ("SET STATEMENT a=1 FOR CALL p()", Kind.CALL),
+        ("SET STATEMENT a=1 FOR SET b = 2", Kind.SET),
+        ("SET STATEMENT a=1 FOR COMMIT", Kind.OPAQUE),
+        ("SET STATEMENT a=1 FOR SAVEPOINT s", Kind.OPAQUE),
+        ("SET STATEMENT a=1 FOR SHOW tidegate.consistency", Kind.OPAQUE),
+        ("SET STATEMENT @a=1 FOR SELECT 1", Kind.OPAQUE),
         ("SET tidegate.consistency = 'bounded'", Kind.PROXY),
         ("SHOW tidegate.consistency", Kind.PROXY),
         ("EXPLAIN ROUTE SELECT 1", Kind.PROXY),
@@ -114,6 +125,16 @@ def read(sql: str) -> Statement:
 def test_a_command_has_its_kind(sql: str, kind: Kind) -> None:
     statement = read(sql)
     assert statement.kind is kind, statement.detail
+
+
+def test_settings_that_a_statement_has_for_itself_are_named() -> None:
+    sql = "SET STATEMENT `Max_Statement_Time`=1, b = 2 FOR SET STATEMENT c = 3 FOR SELECT a FROM t"
+    statement = read(sql)
+    assert statement.for_itself == {"max_statement_time", "b", "c"}
+    assert statement.reads == {RelationName(None, "t")}
+    found = read("SET STATEMENT max_statement_time=1 FOR SELECT a FROM t")
+    assert found.cache_reason is Reason.SETTINGS
+    assert found.reads == {RelationName(None, "t")}
 
 
 @pytest.mark.parametrize(
