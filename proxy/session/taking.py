@@ -229,6 +229,9 @@ def _begin(session: Conversation, request: Request) -> None:
     if session.traces.restore(request, plans, texts_of(readings), session.belongings):
         readings = [read(reader, profile, execution) for execution in request.executions]
         plans = plan_all(reader, session.planner, profile, readings, cursors)
+    if request.refusal is not None:
+        fail(session, Errand(request, ()), request.refusal)
+        return
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
     is_judged = profile.is_ruled

@@ -111,7 +111,7 @@ class Traces(ABC):
             belongings: The session's.
 
         Returns:
-            False: there is nothing of that kind.
+            False: there is nothing of that kind, or it can't be said: then it is refused.
         """
 
     @abstractmethod

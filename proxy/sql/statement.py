@@ -114,6 +114,8 @@ class Effect(Enum):
     ASKS_INSERT_ID = "asks_insert_id"
     # It asks for the number of its connection.
     ASKS_NUMBER = "asks_number"
+    # It ends another connection, or what that runs, by the number of it.
+    KILLS = "kills"
     # Something no replay can restore, such as a loaded library.
     UNTRACKED = "untracked"
 

@@ -925,6 +925,31 @@ def numbers(app: MySQLApplication) -> Any:
     return re.sub(rf"\b{me}\b", "me", repr(found))
 
 
+def kills(app: MySQLApplication) -> Any:
+    """Connections are ended by the numbers that their clients were told."""
+
+    def end(said: str) -> Any:
+        with app.connect() as one, app.connect() as two:
+            found = [ask(one, said.format(two.thread_id()))]
+            try:
+                while True:
+                    two.query("SELECT 1")
+                    if "QUERY" in said or "0000" in said:
+                        break
+            except pymysql.MySQLError:
+                found.append("ended")
+            return re.sub(rf"\b{two.thread_id()}\b", "two", repr(found))
+
+    return [
+        end("KILL {}"),
+        end("/*! KILL {} */"),
+        end("/*!40101 KILL CONNECTION {} */;"),
+        end("/* a */ KILL QUERY {}"),
+        end("/*! KILL QUERY 1000000000 */"),
+        end("KILL 1000000000"),
+    ]
+
+
 def files(app: MySQLApplication) -> Any:
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
         file.write("".join(f"f{n},{n}\n" for n in range(20_000)))
@@ -1096,6 +1121,7 @@ TALKS: list[Talk] = [
     behind,
     behind_reads,
     numbers,
+    kills,
     files,
     malformed,
     command_line,
@@ -1108,3 +1134,23 @@ def test_a_client_hears_what_the_primary_would_say(
 ) -> None:
     direct, through = ways
     assert talk(through) == talk(direct)
+
+
+def test_nobody_ends_a_stranger_by_a_number_of_ours(
+    ways: tuple[MySQLApplication, MySQLApplication],
+) -> None:
+    direct, through = ways
+    options: dict[str, Any] = {"client_flag": SEVERAL}
+    with direct.connect() as stranger, through.connect(**options) as one:
+        number = stranger.thread_id()
+        for said in (
+            f"SELECT 1; KILL {number}",
+            f"/*!50701 KILL {number} */",
+            f"/*!100100 KILL {number} */",
+            f"SET STATEMENT lock_wait_timeout = 5 FOR KILL {number}",
+            f"DO 1; PREPARE p FROM 'KILL {number}'",
+            f"BEGIN; KILL {number}",
+        ):
+            kind, code, words = ask(one, said)
+            assert (kind, code) == ("NotSupportedError", 1235), words
+        assert ask(stranger, "SELECT 1") == ask(one, "SELECT 1")

@@ -16,6 +16,7 @@ from typing import Final, cast, final
 
 from proxy.engines.mysql.passing import keep_apart
 from proxy.engines.mysql.settings import OF_THE_MOMENT, OURS, SCHEMA, plain, quote_name, written
+from proxy.errors import Unsupported
 from proxy.routing.plan import Plan
 from proxy.session import traces
 from proxy.session.belongings import Belongings
@@ -29,6 +30,7 @@ from proxy.wire import exchange as exchanges
 from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
 from proxy.wire.mysql.client_engine import ClientEngine
 from proxy.wire.mysql.exchange import Exchange
+from proxy.wire.mysql.killing import may_hold_kill, prepares_kill
 from proxy.wire.requests import Request
 
 _BY_EFFECT: Final = {
@@ -215,6 +217,9 @@ class MySQLTraces(traces.Traces):
             return False
         if not request.is_one_text:
             return False
+        if any(map(_may_kill, plans, texts)) or _may_hide_kill(request, plans):
+            request.refusal = Unsupported("KILL is served in a text of its own only")
+            return False
         if not any(Effect.ASKS_NUMBER in plan.statement.effects for plan in plans):
             return False
         values, modes = _number_of(belongings), belongings.profile.modes
@@ -292,6 +297,21 @@ def _pin(belongings: Belongings, statement: Statement) -> None:
         pins.add(PinReason.PREPARED_STATEMENT)
     elif statement.kind is Kind.SET_TRANSACTION:
         pins.add(PinReason.NEXT_TRANSACTION)
+
+
+def _may_kill(plan: Plan, text: bytes) -> bool:
+    """Whether a statement would have the server end whomever it knows by a number of ours."""
+    statement = plan.statement
+    if statement.kind is Kind.PREPARE or statement.kind is Kind.OPAQUE:
+        return prepares_kill(text)
+    return Effect.KILLS in statement.effects
+
+
+def _may_hide_kill(request: Request, plans: Sequence[Plan]) -> bool:
+    if len(plans) != 1 or plans[0].statement.text or plans[0].statement.kind is not Kind.OPAQUE:
+        return False
+    sql = request.executions[0].sql
+    return sql is not None and may_hold_kill(sql)
 
 
 def _texts_of(errand: Errand) -> list[bytes]:

@@ -377,7 +377,9 @@ def _kill(tokens: list[Token], text: bytes) -> Statement:
         if token not in _KILL_WORDS and token not in ("0", "?", "''") and len(tokens) > 3:
             raise NotUnderstood("KILL of something else")
     closed(tokens)
-    return utility(tokens, text)
+    statement = utility(tokens, text)
+    statement.effects = frozenset({Effect.KILLS})
+    return statement
 
 
 def _diagnostics(tokens: list[Token], text: bytes) -> Statement:

@@ -239,7 +239,9 @@ class ClientEngine(client.ClientEngine):
     def _end_another(self, request: Request, wanted: Kill | None) -> None:
         """Serve a KILL: what is left of it for a server is a ping."""
         if wanted is None:
-            request.refusal = Unsupported("KILL is served by the number of a connection only")
+            request.refusal = Unsupported(
+                "KILL is served by the number of a connection, and by itself"
+            )
             return
         became = self.kill(wanted)
         if became is Killed.UNKNOWN:

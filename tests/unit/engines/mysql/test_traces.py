@@ -395,6 +395,29 @@ def test_a_clients_number_is_ours(client: Client) -> None:
     assert traces.say_prepared(b"SELECT ?", belongings) == b"SELECT ?"
 
 
+@pytest.mark.parametrize(
+    ("sql", "is_refused"),
+    [
+        (b"SELECT 1; KILL 5", True),
+        (b"/*! SELECT 1 */; /*! KILL QUERY 5 */", True),
+        (b"DO 1; SET STATEMENT max_statement_time = 1 FOR KILL 5", True),
+        (b"PREPARE s FROM 'KILL 5'", True),
+        (b"SELECT 1; EXECUTE IMMEDIATE 'KILL 5'", True),
+        (b"SELECT 1 $ ; KILL 5", True),
+        (b"SELECT 1; SELECT 'KILL 5'", False),
+        (b"CREATE PROCEDURE p() BEGIN DO 1; KILL 5; END", False),
+        (b"PREPARE s FROM 'SELECT 1'", False),
+    ],
+)
+def test_a_kill_that_only_the_server_would_see_is_refused(
+    client: Client, sql: bytes, *, is_refused: bool
+) -> None:
+    errand = client.errand(sql)
+    texts = client.reader.read(sql).texts
+    assert not client.traces.restore(errand.request, errand.plans, texts, client.belongings)
+    assert (errand.request.refusal is not None) is is_refused
+
+
 def test_a_cursor_pins_while_it_is_open(client: Client) -> None:
     client.side.exchange.opened = True
     client.traces.apply(client.belongings, client.link, client.plan(b"SELECT 1").statement, b"")
