@@ -7,6 +7,7 @@ from typing import Final, final
 
 from proxy.sql.language import Language, PostgresLanguage
 from proxy.sql.scanner import CLOCK, MULTI, NOT_SURE
+from proxy.sql.scanner import TOO_LONG as TOO_MANY_TOKENS
 from proxy.sql.statement import Kind, Statement
 from proxy.types import Reason
 
@@ -16,7 +17,9 @@ STATEMENTS: Final = 10_000
 UNREAD: Final = Statement(kind=Kind.OPAQUE, text=b"", reason=Reason.UNPARSED)
 """What nothing is known of: it may write anything."""
 
-TOO_LONG: Final = Statement(kind=Kind.OPAQUE, text=b"", reason=Reason.TOO_LONG)
+TOO_LONG: Final = Statement(
+    kind=Kind.OPAQUE, text=b"", reason=Reason.TOO_LONG, detail="its text is too long"
+)
 
 
 @final
@@ -48,6 +51,15 @@ class Reading:
 
 UNREADABLE: Final = Reading((UNREAD,), (b"",), clock=True, hint=b"")
 
+LONG: Final = Reading((TOO_LONG,), (b"",), clock=True, hint=b"")
+"""A text that takes too long to look at."""
+
+MOST_STATEMENTS: Final = 2_000
+"""Statements of one text that are told apart, in some 20 ms."""
+
+LONGEST: Final = 32 * 1024
+"""Bytes of a fingerprint that is remembered. What is longer no language reads."""
+
 
 @final
 class Reader:
@@ -78,9 +90,11 @@ class Reader:
         found = self.language.scan(sql, modes)
         flags = found.flags
         if flags & NOT_SURE:
-            return UNREADABLE
+            return LONG if flags & TOO_MANY_TOKENS else UNREADABLE
         clock = bool(flags & CLOCK)
         if flags & MULTI:
+            if len(found.statements) > MOST_STATEMENTS:
+                return LONG
             texts = tuple(sql[start:stop] for start, stop in found.statements)
             parts = [self.read(text, modes) for text in texts]
             statements = tuple(part.statements[0] for part in parts)
@@ -97,6 +111,8 @@ class Reader:
         if statement is not None:
             known.move_to_end(fingerprint)
             return statement
+        if len(fingerprint) > LONGEST:
+            return TOO_LONG
         statement = self.language.classify(fingerprint)
         known[fingerprint] = statement
         if len(known) > self._limit:

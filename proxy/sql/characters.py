@@ -30,6 +30,7 @@ UNDERSCORE: Final = 0x5F
 SMALL_B: Final = 0x62
 SMALL_E: Final = 0x65
 SMALL_O: Final = 0x6F
+SMALL_T: Final = 0x74
 SMALL_U: Final = 0x75
 SMALL_X: Final = 0x78
 

@@ -48,6 +48,9 @@ IN_WORD: Final = table(LETTERS + DIGITS + b"$")
 _IN_TAG: Final = table(LETTERS + DIGITS)
 # An operator ending in a sign keeps it only if it holds one of these.
 _KEEPS_SIGN: Final = table(b"~!@#^&|`?%")
+MOST_SIGNS: Final = 64
+"""An operator has fewer (NAMEDATALEN)."""
+
 _BASE_LETTER: Final = table(b"xobXOB")
 _HEXADECIMAL: Final = table(b"0123456789abcdefABCDEF_")
 _OCTAL: Final = table(b"01234567_")
@@ -227,9 +230,15 @@ def _end_of_based_number(sql: bytes, pos: i64) -> i64:
 
 
 def end_of_operator(sql: bytes, pos: i64) -> i64:
-    """Pass over an operator; `pos` is at its first byte, and no comment begins there."""
+    """Pass over an operator; `pos` is at its first byte, and no comment begins there.
+
+    `UNSURE` where more of its signs stand together than one may have: how many of them are its own
+    is known at their end only.
+    """
     end: i64 = len(sql)
     start: i64 = pos
+    if end - start > MOST_SIGNS:
+        end = start + MOST_SIGNS
     keeps_sign = False
     while pos < end and CLASS[sql[pos]] == OPERATOR:
         byte: u8 = sql[pos]
@@ -241,6 +250,8 @@ def end_of_operator(sql: bytes, pos: i64) -> i64:
         if _KEEPS_SIGN[byte]:
             keeps_sign = True
         pos += 1
+    if pos - start == MOST_SIGNS:
+        return UNSURE
     if not keeps_sign:
         while pos - start > 1 and (sql[pos - 1] == char.PLUS or sql[pos - 1] == char.DASH):
             pos -= 1

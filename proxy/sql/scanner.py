@@ -31,6 +31,15 @@ NOT_SURE: Final = 8
 HAS_PARAMETERS: Final = 16
 """There are parameters, `$1`."""
 
+TOO_LONG: Final = 32
+"""It was not looked at to its end; `NOT_SURE` comes with it."""
+
+MOST_TOKENS: Final = 500_000
+"""Tokens and comments that are looked at, in some 50 ms: nobody else is served meanwhile."""
+
+LONGEST_HINT: Final = 256
+"""Bytes kept of what comments say to the proxy: more than a hint may have."""
+
 NO_FINGERPRINT: Final = b"?"
 """Stands for every text that is not certain; what reads it finds nothing it understands."""
 
@@ -99,11 +108,15 @@ class _Scanner:
         start: i64 = UNSURE  # of the statement, UNSURE between two
         stop: i64 = 0
         statements: list[tuple[int, int]] = []
+        tokens: i64 = 0
         while pos < end:
             byte: i64 = sql[pos]
             if CLASS[byte] == lexical.SPACE:
                 pos += 1
                 continue
+            tokens += 1
+            if tokens > MOST_TOKENS:
+                return too_long()
             if pos + 1 < end:
                 if byte == char.DASH and sql[pos + 1] == char.DASH:
                     pos = lexical.end_of_line(sql, pos)
@@ -148,6 +161,8 @@ class _Scanner:
         self._word = 0
         if group == lexical.OPERATOR:
             stop = lexical.end_of_operator(sql, pos)
+            if stop == UNSURE:
+                return UNSURE
             signs = stop == pos + 1 and byte in (char.PLUS, char.DASH)
             if signs and _is_digit(sql, stop) and self._fingerprint.drops_sign():
                 return stop
@@ -262,15 +277,43 @@ class _Scanner:
         """Pass over a comment, and keep what it says to the proxy."""
         stop = lexical.end_of_comment(self._sql, pos)
         if stop != UNSURE and stop - pos > _SHORTEST_HINT:
-            said = self._sql[pos + 2 : stop - 2].strip()
-            if said[: len(_ADDRESS)].lower() == _ADDRESS:
+            said = hint_in(self._sql, pos + 2, stop - 2)
+            if said is not None:
                 self._flags |= HINT
-                self._hint = (self._hint + b" " + said[len(_ADDRESS) :].strip()).strip()
+                self._hint = with_hint(self._hint, said)
         return stop
 
 
 def _is_digit(sql: bytes, pos: i64) -> bool:
     return pos < len(sql) and CLASS[sql[pos]] == lexical.DIGIT
+
+
+def hint_in(sql: bytes, pos: i64, end: i64) -> bytes | None:
+    """Read what a comment's content at `sql[pos:end]` says to the proxy; None: nothing."""
+    while pos < end and CLASS[sql[pos]] == lexical.SPACE:
+        pos += 1
+    if pos == end or LOWER[sql[pos]] != char.SMALL_T:
+        return None
+    start: i64 = pos + len(_ADDRESS)
+    if start > end or sql[pos:start].lower() != _ADDRESS:
+        return None
+    while start < end and CLASS[sql[start]] == lexical.SPACE:
+        start += 1
+    if end - start > LONGEST_HINT:
+        return sql[start : start + LONGEST_HINT] + b"..."
+    return sql[start:end].rstrip()
+
+
+def with_hint(before: bytes, said: bytes) -> bytes:
+    """Add what another comment says; what is too long for a hint need not be whole."""
+    if len(before) > LONGEST_HINT:
+        return before
+    return (before + b" " + said).strip()
+
+
+def too_long() -> Scan:
+    """Of a text that was not looked at to its end."""
+    return Scan(NO_FINGERPRINT, NOT_SURE | TOO_LONG, [], b"")
 
 
 def _not_sure() -> Scan:

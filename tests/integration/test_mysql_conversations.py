@@ -325,6 +325,8 @@ def large(app: MySQLApplication) -> Any:
         ((_, rows, _, _),) = ask(one, "SELECT id, body FROM heap ORDER BY id")
         found += [(number, len(body), set(body)) for number, body in rows]
         found += tell(one, "SELECT id, LENGTH(body) FROM heap ORDER BY id")
+        found += tell(one, "SELECT 1 " + "/**/" * 510_000, "SELECT 2 " + "+" * 1000 + "1")
+        found += tell(one, "SELECT " + "/*tidegate:a*/" * 10_000 + "3", "SELECT 4" + ", 4" * 4000)
         tell(one, "DROP TABLE heap")
     return found
 

@@ -43,6 +43,9 @@ _NO_OPERAND: Final = KEYWORDS - {"end", "null", "true", "false"}
 LONGEST_NAME: Final = 256
 """Characters of a column's name; of a longer expression the server makes a shorter one."""
 
+LONGEST: Final = 64 * 1024
+"""Bytes of a text that is looked at: it takes some 50 ms."""
+
 
 def say_values(sql: bytes, modes: int, values: Mapping[str, str]) -> bytes:
     """Say calls without arguments as their values; `sql` itself where there are none.
@@ -52,7 +55,7 @@ def say_values(sql: bytes, modes: int, values: Mapping[str, str]) -> bytes:
         modes: See `scanner.scan`.
         values: What is said in their place, by the functions' names.
     """
-    pieces = pieces_of(sql, modes)
+    pieces = pieces_of(sql, modes) if len(sql) <= LONGEST else None
     if not pieces or (pieces[0].word or pieces[0].text) not in _STARTS:
         return sql
     if any((piece.name or "").lower() in _OF_THE_SERVER for piece in pieces):

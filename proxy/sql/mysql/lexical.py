@@ -60,6 +60,8 @@ _BINARY: Final = table(b"01")
 _BEHIND_DASHES: Final = bytes(byte <= 0x20 or byte == 0x7F for byte in range(256))
 
 _PAIRS: Final = (b"<=", b">=", b"<>", b"!=", b"<<", b">>", b"&&", b"||", b"->")
+_BEGINS_PAIR: Final = bytes(any(byte == pair[0] for pair in _PAIRS) for byte in range(256))
+_ENDS_PAIR: Final = bytes(any(byte == pair[1] for pair in _PAIRS) for byte in range(256))
 _OLDEST_AGREED: Final = 50699
 """The highest version in a comment that every server executes: MySQL is at 50700 or above it,
 and MariaDB passes over 50700 to 99999 ("Comment Syntax" in both manuals)."""
@@ -84,17 +86,29 @@ def is_comment_of_dashes(sql: bytes, pos: i64) -> bool:
 
 def end_of_line(sql: bytes, pos: i64) -> i64:
     """Pass over a comment up to its line's end, which a carriage return does not make."""
-    found: i64 = sql.find(b"\n", pos)
-    stop: i64 = found if found >= 0 else len(sql)
-    return UNSURE if sql.find(b"\0", pos, stop) >= 0 else stop
+    end: i64 = len(sql)
+    while pos < end:
+        byte: u8 = sql[pos]
+        if byte == char.NEWLINE:
+            return pos
+        if byte == 0:
+            return UNSURE
+        pos += 1
+    return pos
 
 
 def end_of_comment(sql: bytes, pos: i64) -> i64:
     """Pass over a `/* */` comment, which holds no others; `pos` is at its first byte."""
-    found: i64 = sql.find(b"*/", pos + 2)
-    if found < 0 or sql.find(b"\0", pos, found) >= 0:
-        return UNSURE
-    return found + 2
+    end: i64 = len(sql)
+    pos += 2
+    while pos + 1 < end:
+        byte: u8 = sql[pos]
+        if byte == char.STAR and sql[pos + 1] == char.SLASH:
+            return pos + 2
+        if byte == 0:
+            return UNSURE
+        pos += 1
+    return UNSURE
 
 
 def start_of_executed(sql: bytes, pos: i64) -> i64:
@@ -192,6 +206,9 @@ def _end_of_digits(sql: bytes, pos: i64) -> i64:
 
 def end_of_operator(sql: bytes, pos: i64) -> i64:
     """Pass over an operator; `pos` is at its first byte, and no comment begins there."""
+    end: i64 = len(sql)
+    if pos + 1 >= end or not _BEGINS_PAIR[sql[pos]] or not _ENDS_PAIR[sql[pos + 1]]:
+        return pos + 1
     pair = sql[pos : pos + 2]
     if pair not in _PAIRS:
         return pos + 1

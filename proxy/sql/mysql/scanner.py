@@ -23,7 +23,18 @@ from proxy.sql.lexical import LOWER, UNSURE
 from proxy.sql.mysql import lexical
 from proxy.sql.mysql.lexical import CLASS
 from proxy.sql.mysql.words import RESERVED, TOUCHING
-from proxy.sql.scanner import HAS_PARAMETERS, HINT, MULTI, NO_FINGERPRINT, NOT_SURE, Scan
+from proxy.sql.scanner import (
+    HAS_PARAMETERS,
+    HINT,
+    MOST_TOKENS,
+    MULTI,
+    NO_FINGERPRINT,
+    NOT_SURE,
+    Scan,
+    hint_in,
+    too_long,
+    with_hint,
+)
 
 # What of `sql_mode` and of the client's character set decides where tokens end.
 ANSI_QUOTES: Final = 1
@@ -55,10 +66,11 @@ _N: Final = 0x6E
 _QUOTED_PREFIX: Final = bytes(byte in b"nNxXbB" for byte in range(256))
 _UPPER: Final = bytes(0x41 <= byte <= 0x5A for byte in range(256))
 
-_ADDRESS: Final = b"tidegate:"
 _SHORTEST_HINT: Final = len(b"/*tidegate:*/") - 1
 _UNSAFE_IN_OPTIMIZER_HINT: Final = (b"'", b'"', b"`", b"set_var")
 """A quoted name may hide the end of the comment; SET_VAR changes settings."""
+
+_MOST_OPTIMIZER_HINTS: Final = 1000
 
 _CREATE: Final = packed(b"create")
 _ALTER: Final = packed(b"alter")
@@ -95,6 +107,7 @@ class _Scanner:
         "_is_program",
         "_name_end",
         "_one_byte",
+        "_optimizer_hints",
         "_sql",
         "_word",
         "_words",
@@ -109,6 +122,7 @@ class _Scanner:
         self._fingerprint = Fingerprint()
         self._flags: i64 = 0
         self._hint = b""
+        self._optimizer_hints: i64 = 0  # comments of that kind so far
         self._depth: i64 = 0  # round brackets open
         self._in_executed = False  # inside of /*! */
         self._executed_at: i64 = 0  # where that began
@@ -125,12 +139,16 @@ class _Scanner:
         start: i64 = UNSURE  # of the statement, UNSURE between two
         stop: i64 = 0
         statements: list[tuple[int, int]] = []
+        tokens: i64 = 0
         while pos < end:
             byte: i64 = sql[pos]
             group = CLASS[byte]
             if group == lexical.SPACE:
                 pos += 1
                 continue
+            tokens += 1
+            if tokens > MOST_TOKENS:
+                return too_long()
             if group == lexical.OPERATOR or group == lexical.HASH:
                 skipped = self._skip(pos, byte)
                 if skipped == UNSURE:
@@ -203,15 +221,18 @@ class _Scanner:
         if stop == UNSURE:
             return UNSURE
         if third == _PLUS:
+            self._optimizer_hints += 1
+            if self._optimizer_hints > _MOST_OPTIMIZER_HINTS:
+                return UNSURE
             said = sql[pos:stop].lower()
             for unsafe in _UNSAFE_IN_OPTIMIZER_HINT:
                 if unsafe in said:
                     return UNSURE
         elif stop - pos > _SHORTEST_HINT:
-            said = sql[pos + 2 : stop - 2].strip()
-            if said[: len(_ADDRESS)].lower() == _ADDRESS:
+            found = hint_in(sql, pos + 2, stop - 2)
+            if found is not None:
                 self._flags |= HINT
-                self._hint = (self._hint + b" " + said[len(_ADDRESS) :].strip()).strip()
+                self._hint = with_hint(self._hint, found)
         return stop
 
     def _token(self, pos: i64, byte: i64, group: i64) -> i64:

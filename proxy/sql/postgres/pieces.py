@@ -93,7 +93,7 @@ def _piece(text: bytes, pos: int, group: int) -> Piece:
     if group == lexical.DIGIT:
         return _other(text, pos, _sure(lexical.end_of_number(text, pos)))
     if group == lexical.OPERATOR:
-        return _other(text, pos, lexical.end_of_operator(text, pos))
+        return _other(text, pos, _sure(lexical.end_of_operator(text, pos)))
     if group == lexical.SELF:
         return _symbol(text, pos)
     raise NotUnderstood("a byte that is in no token")

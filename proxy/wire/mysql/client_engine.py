@@ -35,7 +35,7 @@ from proxy.wire.mysql.execute import (
     with_types,
 )
 from proxy.wire.mysql.handshake import read_change_user
-from proxy.wire.mysql.killing import Kill, Killed, is_kill, read_kill
+from proxy.wire.mysql.killing import LOOKED_AT, Kill, Killed, is_kill, read_kill
 from proxy.wire.mysql.prepared import Facts, Library
 from proxy.wire.mysql.requests import (
     ARGUMENTS,
@@ -440,7 +440,7 @@ def _verb(text: bytes) -> bytes:
     """COMMIT or ROLLBACK, where a text is that: to a savepoint it is another thing."""
     if not text or not _MAY_BE_VERB[text[0]]:
         return b""
-    found = _VERB.match(text)
+    found = _VERB.match(text, 0, LOOKED_AT)
     return b"" if found is None else found[1].upper()
 
 

@@ -32,6 +32,9 @@ _PREPARED: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+LOOKED_AT: Final = 64 * 1024
+"""Bytes of a text that are looked at: comments in front of a command are shorter."""
+
 # Most texts are none, which one byte tells: in a table, for that takes a tenth of a match.
 _MAY_KILL: Final = bytes(byte in b"kKsS/-# \t\r\n\v\f" for byte in range(256))
 _S: Final = (0x53, 0x73)
@@ -72,7 +75,7 @@ def is_kill(text: bytes) -> bool:
         return False
     if text[0] in _S and (size < 3 or text[2] not in _T):
         return False  # SELECT
-    return _BEGINS.match(text) is not None
+    return _BEGINS.match(text, 0, LOOKED_AT) is not None
 
 
 def prepares_kill(text: bytes) -> bool:
@@ -83,4 +86,4 @@ def prepares_kill(text: bytes) -> bool:
 
 def may_hold_kill(text: bytes) -> bool:
     """Tell if a text that is not understood may have a KILL among its statements."""
-    return is_kill(text) or _BEHIND.search(text) is not None
+    return is_kill(text) or _BEHIND.search(text, 0, LOOKED_AT) is not None

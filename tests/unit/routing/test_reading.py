@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.routing.reading import UNREAD, Reader
+from proxy.routing.reading import MOST_STATEMENTS, TOO_LONG, UNREAD, Reader
+from proxy.sql.scanner import MOST_TOKENS
 from proxy.sql.statement import Kind
 
 
@@ -67,6 +68,18 @@ def test_a_word_that_depends_on_the_clock_is_noted(reader: Reader) -> None:
 def test_a_comment_for_the_proxy_is_kept(reader: Reader) -> None:
     found = reader.read(b"/* tidegate: consistency=bounded */ SELECT 1")
     assert found.hint == b"consistency=bounded"
+
+
+def test_what_is_too_long_is_opaque_and_not_remembered(reader: Reader) -> None:
+    for text in (
+        b"SELECT " + b", ".join(b"a%d" % number for number in range(10_000)),
+        b"SELECT 1 " + b"/**/" * MOST_TOKENS,
+        b"SELECT 1;" * (MOST_STATEMENTS + 1),
+    ):
+        found = reader.read(text)
+        assert found.statements == (TOO_LONG,)
+        assert not len(reader)
+    assert len(reader.read(b"SELECT 1;" * MOST_STATEMENTS).statements) == MOST_STATEMENTS
 
 
 def test_the_least_recently_read_is_forgotten() -> None:

@@ -114,6 +114,8 @@ def test_nothing_but_plain_values_is_left_out(sql: str, expected: str) -> None:
         "SELECT\v1",
         "SELECT 1\0",
         "SELECT 'a\0b'",
+        "SELECT " + "+" * 64 + "1",
+        "SELECT 1 " + "-+" * 32 + "1",
         "SELECT (1",
         "SELECT 1)",
         "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1;",
@@ -190,6 +192,27 @@ def test_a_comment_for_the_proxy_is_handed_on() -> None:
     assert found.flags == scanner.HINT
     assert found.hint == b"cache=off max_staleness=1s"
     assert found.fingerprint == b"select 0"
+
+
+def test_no_more_is_kept_of_a_hint_than_one_may_have() -> None:
+    found = scan(b"/*tidegate: a=1" + b" " * 300 + b"b=2 */ SELECT 1")
+    assert found.hint.startswith(b"a=1 ")
+    assert len(found.hint) > 200
+    found = scan(b"/*tidegate: cache=never */" * 10_000 + b"SELECT 1")
+    assert 200 < len(found.hint) < 1000
+
+
+@pytest.mark.parametrize("piece", [b"1,", b"/**/"])
+def test_a_text_is_looked_at_for_so_long(piece: bytes) -> None:
+    number = scanner.MOST_TOKENS + 1
+    found = scan(b"SELECT 1 " + piece * number)
+    assert found.flags == scanner.NOT_SURE | scanner.TOO_LONG
+    assert found.fingerprint == scanner.NO_FINGERPRINT
+
+
+def test_operators_end_where_the_server_ends_them_however_many_signs_stand_there() -> None:
+    assert fingerprint("SELECT 1 *" + "-+" * 20 + "1").startswith("select 0 * - + - +")
+    assert fingerprint("SELECT 1 @" + "+" * 50 + " 1") == "select 0 @" + "+" * 50 + " 0"
 
 
 def test_parameters_are_told() -> None:

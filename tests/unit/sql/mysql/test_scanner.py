@@ -13,7 +13,7 @@ from proxy.sql.mysql.scanner import (
     ONE_BYTE,
     scan,
 )
-from proxy.sql.scanner import HAS_PARAMETERS, HINT, MULTI, NOT_SURE
+from proxy.sql.scanner import HAS_PARAMETERS, HINT, MOST_TOKENS, MULTI, NOT_SURE, TOO_LONG
 
 ALL_MODES = range(16)
 
@@ -114,6 +114,9 @@ def test_what_every_server_executes_stands_there(sql: str, expected: str) -> Non
         b"SELECT @@ a",
         b"SELECT /*+ QB_NAME(`*/`) */ 1",
         b"SELECT /*+ SET_VAR(sql_mode = x) */ 1",
+        b"SELECT " + b"/*+ a */" * 1001 + b"1",
+        b"SELECT 1 /*/",
+        b"SELECT 1 /* *",
     ],
 )
 def test_where_servers_may_differ_there_is_no_fingerprint(sql: bytes) -> None:
@@ -170,6 +173,17 @@ def test_statements_are_told_apart(sql: str, expected: list[str] | None) -> None
     texts = [sql[start:stop] for start, stop in found.statements]
     assert texts == ([sql] if expected is None else expected)
     assert bool(found.flags & MULTI) == (len(texts) > 1)
+
+
+@pytest.mark.parametrize("piece", [b"*", b"/**/"])
+def test_a_text_is_looked_at_for_so_long(piece: bytes) -> None:
+    found = scan(b"SELECT 1 " + piece * (MOST_TOKENS + 1))
+    assert found.flags == NOT_SURE | TOO_LONG
+
+
+def test_no_more_is_kept_of_a_hint_than_one_may_have() -> None:
+    found = scan(b"/*tidegate: cache=never */" * 10_000 + b"SELECT 1")
+    assert 200 < len(found.hint) < 1000
 
 
 def test_flags_and_hints() -> None:
