@@ -1,4 +1,6 @@
-"""A MariaDB or MySQL primary with replicas that follow it by GTID, for the demo and the tests.
+"""A MariaDB or MySQL primary with replicas that follow it, for the demo and the tests.
+
+By GTID, or where the settings say `gtid_mode = OFF` by file and offset.
 
 As `local_postgres`: real servers in a folder of their own, on free ports of 127.0.0.1, gone with
 their maker. A replica is made from an empty data folder and replays the primary's whole history,
@@ -50,6 +52,8 @@ FLAVOURED: Final[dict[Flavour, dict[str, str]]] = {
         "table_open_cache": "400",
     },
 }
+WITHOUT_GTIDS: Final = {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}
+"""As MySQL is by default."""
 RENAMED: Final = {"log_slave_updates": "log_replica_updates", "binlog_format": ""}
 """What MySQL calls a setting by now; nothing where there is only one way left."""
 PLUGINS: Final = ("metadata_lock_info", "auth_ed25519")
@@ -142,8 +146,34 @@ class MySQLCluster(LocalCluster[MySQLServer]):
         for server in self.servers:
             server.kill()
 
+    def fail_over(self, replica: MySQLServer) -> None:
+        """See the base.
+
+        Without GTIDs the others are told where to begin: where it was when it had replayed all that
+        it had received. Who has received less, or more, is made anew.
+        """
+        if replica.has_gtids:
+            super().fail_over(replica)
+            return
+        replica.replay_received()
+        position, reached = replica.mark_position(), replica.replayed()
+        replica.promote()
+        self.replicas.remove(replica)
+        self.retired.append(self.primary)
+        self.primary = replica
+        for other in self.replicas:
+            other.replay_received()
+            if other.replayed() == reached:
+                other.follow(replica, position)
+            else:
+                self.rebuild(other)
+
     def rejoin(self, server: MySQLServer) -> None:
         """Have a former primary that is down come back as a replica, with what it has."""
+        if not server.has_gtids:
+            # Nobody can tell what it has.
+            self.rebuild(server)
+            return
         server.is_read_only = True
         server.start()
         if self.flavour == "mariadb":

@@ -58,6 +58,9 @@ WORDS: Final[dict[Flavour, Words]] = {
         received="Retrieved_Gtid_Set",
     ),
 }
+BY_GTID: Final = "SOURCE_AUTO_POSITION=1"
+BY_LOG: Final = "SOURCE_AUTO_POSITION=0"
+"""How MySQL's replicas follow where commits have no GTIDs: by file and offset of the log."""
 
 
 class MySQLServer(MySQLConsole, LocalServer):
@@ -97,6 +100,11 @@ class MySQLServer(MySQLConsole, LocalServer):
     @property
     def flavour(self) -> Flavour:
         return self._programs.flavour
+
+    @property
+    def has_gtids(self) -> bool:
+        """Whether commits are numbered; else positions are files and offsets of the log."""
+        return self.settings.get("gtid_mode", "ON") == "ON"
 
     @property
     def is_replica(self) -> bool:
@@ -168,11 +176,19 @@ class MySQLServer(MySQLConsole, LocalServer):
 
     def promote(self) -> None:
         """Make a replica a primary, with everything that it received."""
-        status = self.status()
-        if received := str(status.get(self._words.received) or "").replace("\n", ""):
-            self.wait_replayed(received)
+        self.replay_received()
         self.execute("STOP REPLICA; RESET REPLICA ALL")
         self.set_read_only(False)
+
+    def replay_received(self) -> None:
+        """Wait until a replica shows everything that it has received."""
+        status = self.status()
+        if not self.has_gtids:
+            self.execute("STOP REPLICA IO_THREAD; START REPLICA SQL_THREAD")
+            status = self.status()
+            self.wait_replayed(f"{status['Source_Log_File']}:{status['Read_Source_Log_Pos']}")
+        elif received := str(status.get(self._words.received) or "").replace("\n", ""):
+            self.wait_replayed(received)
 
     def forget(self) -> None:
         """Make its data folder anew at the next start, when it is another server to others.
@@ -191,8 +207,13 @@ class MySQLServer(MySQLConsole, LocalServer):
         if self.flavour == "mysql":
             self.execute(f"SET GLOBAL super_read_only = {word}")
 
-    def follow(self, primary: MySQLServer) -> None:
-        """Make it a replica of another server, from where it is in that one's history."""
+    def follow(self, primary: MySQLServer, position: str = "") -> None:
+        """Make it a replica of another server, from where it is in that one's history.
+
+        Args:
+            primary: Whom it is to follow.
+            position: Where it is, if it cannot tell: without GTIDs. Empty: at the beginning.
+        """
         self.execute("STOP REPLICA")
         self.set_read_only(True)
         follow = self._words.follow.format(
@@ -201,6 +222,11 @@ class MySQLServer(MySQLConsole, LocalServer):
             password=self.password,
             tls=int("ssl_cert" in primary.settings),
         )
+        if not self.has_gtids:
+            follow = follow.replace(BY_GTID, BY_LOG)
+        if position:
+            log, _, offset = position.partition(":")
+            follow += f", SOURCE_LOG_FILE='{log}', SOURCE_LOG_POS={offset}"
         self.execute(f"{follow}; START REPLICA")
 
     def pause_replay(self) -> None:
@@ -218,8 +244,24 @@ class MySQLServer(MySQLConsole, LocalServer):
         return f": {self.status()}"
 
     def has_replayed(self, position: str) -> bool:
+        if not self.has_gtids:
+            return _in_log(self.replayed()) >= _in_log(position)
         return self.fetch_value(self._words.replayed.format(position=position)) == 1
+
+    def replayed(self) -> str:
+        """Say where a replica without GTIDs is in its primary's log."""
+        status = self.status()
+        return f"{status['Relay_Source_Log_File']}:{status['Exec_Source_Log_Pos']}"
 
     def mark_position(self) -> str:
         """Return a position that a replica reaches when it shows all commits until now."""
+        if not self.has_gtids:
+            is_new = self._programs.version >= (8, 4)
+            status = self.fetch_named(f"SHOW {'BINARY LOG' if is_new else 'MASTER'} STATUS")
+            return f"{status['File']}:{status['Position']}"
         return str(self.fetch_value(self._words.position)).replace("\n", "")
+
+
+def _in_log(position: str) -> tuple[str, int]:
+    log, _, offset = position.partition(":")
+    return log, int(offset)
