@@ -128,7 +128,7 @@ class Router:
         draw: Callable[[], float],
         *,
         share: bool,
-        waits: bool = False,
+        waits: Callable[[], bool],
     ) -> None:
         self._group = group
         self._ledger = ledger
@@ -259,7 +259,7 @@ class Router:
             need: What it must have replayed.
         """
         primary = self._group.primary
-        if not self._waits or primary is None or self._reaches(server, need):
+        if primary is None or self._reaches(server, need) or not self._waits():
             return 0.0
         return max(0.0, primary.distance - server.distance)
 
@@ -269,7 +269,7 @@ class Router:
         One that was seen to be behind for longer than that is not: it may have stopped.
         """
         primary = self._group.primary
-        if not self._waits or primary is None or primary.distance == inf:
+        if primary is None or primary.distance == inf or not self._waits():
             return None
         nearest: Server | None = None
         for server in replicas:

@@ -119,7 +119,7 @@ class GroupParts:
             self.watcher,
             secrets.SystemRandom().random,
             share=self.settings.primary_reads is PrimaryReads.SHARE,
-            waits=self.dialect.can_wait,
+            waits=lambda: self.dialect.can_wait,
         )
         self.maker = PoolMaker(
             self.settings,

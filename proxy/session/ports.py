@@ -137,13 +137,12 @@ class Pool(Line, Protocol):
 
 
 class Dialect(ABC):
-    """How an engine says what every engine can say.
+    """How an engine says what every engine can say."""
 
-    Attributes:
-        can_wait: Whether a replica can be told to answer when it has replayed a position.
-    """
-
-    can_wait: bool
+    @property
+    @abstractmethod
+    def can_wait(self) -> bool:
+        """Whether a replica can be told, now, to answer when it has replayed a position."""
 
     @abstractmethod
     def error(self, error: ClientVisibleError) -> bytes:

@@ -23,7 +23,10 @@ from proxy.wire.requests import END_READY, Execution, Request
 class PostgresDialect(Dialect):
     """See `proxy.session.ports.Dialect`."""
 
-    can_wait: bool = False
+    @property
+    def can_wait(self) -> bool:
+        """See the base."""
+        return False
 
     def error(self, error: ClientVisibleError) -> bytes:
         """An ErrorResponse."""

@@ -38,7 +38,7 @@ class Fleet:
             self,
             lambda: self.draw,
             share=share,
-            waits=waits,
+            waits=lambda: waits,
         )
         self.positions_wanted = 0
         self.samplings: list[float] = []

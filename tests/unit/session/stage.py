@@ -360,7 +360,15 @@ class Stage:
         self.servers = {name: Server(name, 1) for name in names[: replicas + 1]}
         self.group = Group("g", list(self.servers.values()))
         self.balancer: Balancer[Server] = Balancer()
-        self.router = Router(self.group, self.ledger, self.balancer, self, lambda: 0.5, share=False)
+        self.router = Router(
+            self.group,
+            self.ledger,
+            self.balancer,
+            self,
+            lambda: 0.5,
+            share=False,
+            waits=lambda: False,
+        )
         for name, server in self.servers.items():
             self.see(server, Role.PRIMARY if name == "primary" else Role.REPLICA)
         self.results: Results | None = None
