@@ -15,27 +15,41 @@ told in PostgreSQL's terms (`group.Sighting`).
   of it begins a *generation*: position = (generation, own number). A replica is in a generation
   once it has both what others had numbered at its beginning and the own number of then; so of two
   positions the greater one has everything that the lesser one has.
+
+A MySQL primary that gives its commits no GTIDs is followed *by its log*: there position = place in
+its log (`binlog`), which is all its own, and only who follows it directly can be compared. What was
+seen of each server's place in any log is kept in mind, since nothing else tells later what it has:
+
+- Of a primary's log its successor has what it was last seen to have; who may have more, a replica
+  or that primary itself, has commits that were lost, for all that is known.
+- A log that was begun anew, which shows in a place that goes back, says nothing of who followed it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
+from proxy.topology import binlog
 from proxy.topology.group import Server
-from proxy.topology.gtid import GtidSet, largest_by
+from proxy.topology.gtid import LARGEST, GtidSet, largest_by
 from proxy.types import Position, Role
 
 NUMBERS: Final = 48
-"""Bits of a position that hold the own number: 280 million million commits."""
+"""Bits of a position that hold the own number: 280 million million commits. A place in a log may
+have more: no generation is ever counted there."""
+
+_OWN: Final = (1 << NUMBERS) - 1
 
 GENERATIONS: Final = 256
 """Kept. A replica that is further behind counts as being at the epoch's start."""
 
 STRANGE: Final = 0
 """The timeline of who does not belong to the present epoch."""
+
+NOTHING: Final = GtidSet()
 
 
 class Source(NamedTuple):
@@ -58,6 +72,10 @@ class Report:
         writer: The same as a key of `written`.
         executed: What it has executed, and shows to queries.
         written: The same by writers, where a number alone doesn't say whose commit it is.
+        by_log: Whether it has no GTIDs for its commits, but a log: `own` and `writer` name that.
+        log: How far that is, where it was asked for.
+        places: How much it has replayed of its source's log, where it was asked for.
+        receives: Whether it is connected to its source.
     """
 
     identity: str
@@ -68,6 +86,10 @@ class Report:
     writer: str
     executed: GtidSet
     written: GtidSet
+    by_log: bool = False
+    log: GtidSet = field(default_factory=GtidSet)
+    places: GtidSet = field(default_factory=GtidSet)
+    receives: bool = True
 
 
 class Finding(NamedTuple):
@@ -98,13 +120,17 @@ class GtidHistory:
 
     __slots__ = (
         "_ahead",
+        "_anonymous",
         "_complained",
         "_epoch",
         "_followers",
         "_generations",
         "_highest",
         "_leader",
+        "_led",
+        "_logs",
         "_looks",
+        "_outdated",
         "_primary",
         "_reports",
         "_servers",
@@ -126,20 +152,44 @@ class GtidHistory:
         self._suspects: dict[Server, int] = {}
         self._ahead: set[Server] = set()
         self._complained: set[tuple[Server, str]] = set()
+        self._logs: dict[Server, GtidSet] = {}  # places that it was seen at, at least
+        self._led: set[str] = set()  # logs of primaries
+        self._outdated: dict[Server, int] = {}  # places in a log that is no more
+        self._anonymous = NOTHING  # what was committed without GTIDs before there were any
+
+    @property
+    def by_log(self) -> bool:
+        """Whether places in logs are to be told by servers that have GTIDs, too."""
+        return self._start.by_log or bool(self._anonymous)
+
+    def is_primary(self, server: Server) -> bool:
+        """Tell whether a server was the primary when it was last seen."""
+        return server is self._primary
 
     def lost(self, server: Server) -> None:
         """A server is out of sight; what it said last is kept in mind."""
         if server is self._primary:
             self._primary = None
+            if self._start.by_log:
+                # It may have committed more than was seen.
+                self._note(server, GtidSet({self._start.own: [(1, LARGEST)]}))
 
     def saw(self, server: Server, report: Report) -> Finding:
         """Take in what a server said."""
         known = self._reports.get(server)
+        if known is not None and known.identity != report.identity:
+            self._logs.pop(server, None)
+            self._outdated.pop(server, None)
+        self._note(server, report.places)
         self._reports[server] = report
         if self._leads(server, report):
+            if report.by_log:
+                report.executed = report.log
             return self._saw_primary(server, report, known)
         if server is self._primary:
             self._primary = None
+            if report.by_log:
+                self._note(server, report.log)
         return self._saw_replica(server, report)
 
     def told(self, gtids: str) -> Position | None:
@@ -148,7 +198,7 @@ class GtidHistory:
         Args:
             gtids: That it gave them, as it says so itself.
         """
-        if not self._generations or not self._start.numbers_commits:
+        if not self._generations or not self._start.numbers_commits or self._start.by_log:
             return None
         number = largest_by(self._start.writer, gtids)
         if number is None or number >= 1 << NUMBERS:
@@ -157,8 +207,14 @@ class GtidHistory:
         return _position(self._generations[-1].number, number)
 
     def contents(self, position: Position) -> GtidSet | None:
-        """Return what a server has executed that is at a position; None: not known any more."""
-        number, own = position >> NUMBERS, position & ((1 << NUMBERS) - 1)
+        """Return what a server has executed that is at a position; None: nobody can be asked.
+
+        It is not known any more, or is a place in a log: a server that is asked for that does not
+        say whose log it means (`SOURCE_POS_WAIT`).
+        """
+        if self._start.by_log:
+            return None
+        number, own = position >> NUMBERS, position & _OWN
         for generation in self._generations:
             if generation.number == number:
                 runs = self._start.executed.intervals.get(self._start.own, ())
@@ -166,6 +222,23 @@ class GtidHistory:
                 mine = [*runs, (base + 1, own)] if own > base else runs
                 return generation.others.plus(GtidSet({self._start.own: mine}))
         return None
+
+    def shown(self, position: Position) -> str:
+        """A position, for people: the number of the primary's own last commit, or a place."""
+        if self._start.by_log:
+            return binlog.shown(self._start.own, position)
+        return f"commit {position & _OWN}"
+
+    def behind(self, lag: int) -> str:
+        """By how much one position is behind another, for people.
+
+        In commits of the primary's own, unless others' came in between.
+        """
+        if self._start.by_log:
+            return binlog.behind(lag)
+        if lag > _OWN:
+            return "behind commits that are not the primary's own"
+        return f"{lag} commit{'' if lag == 1 else 's'} behind"
 
     # The primary
 
@@ -219,13 +292,19 @@ class GtidHistory:
         One that comes back after it was replaced may not, unless it has caught up: what was
         written since would be lost.
         """
-        return server in self._followers or report.executed.covers(self._latest().executed)
+        if server in self._followers:
+            return True
+        return not self._start.by_log and report.executed.covers(self._latest().executed)
 
     def _latest(self) -> Report:
         """Return what is known of the epoch's primary, in office or not."""
         return self._reports[self._leader] if self._leader is not None else self._start
 
     def _begin(self, server: Server, report: Report) -> None:
+        if report.by_log:
+            self._begin_log(server, report)
+        elif self._start.by_log:
+            self._anonymous = report.log
         self._epoch += 1
         self._primary = self._leader = server
         self._start = report
@@ -243,15 +322,44 @@ class GtidHistory:
             if other is not server and said.written.largest(report.writer) > written
         }
 
+    def _begin_log(self, server: Server, report: Report) -> None:
+        """A primary that is followed by its log begins an epoch: what is known of that log?"""
+        own = report.own
+        if own == self._start.own and report.log.largest(own) < self._highest:
+            # It was begun anew.
+            for other, said in self._reports.items():
+                if place := said.places.largest(own):
+                    self._outdated[other] = place
+        self._led.add(own)
+        self._logs[server] = self._logs.get(server, NOTHING).without(own).plus(report.log)
+        self._anonymous = NOTHING
+
+    def _note(self, server: Server, places: GtidSet) -> None:
+        self._logs[server] = self._logs.get(server, NOTHING).plus(places)
+
     # The replicas
 
     def _saw_replica(self, server: Server, report: Report) -> Finding:
+        if self._start.by_log and not (report.receives and report.places.largest(self._start.own)):
+            return self._saw_stranger(server, report)
+        has = report.places if self._start.by_log else report.executed
         complaint = self._objection(server, report)
-        if complaint is not None or not report.executed.covers(self._start.executed):
+        if complaint is not None or not has.covers(self._start.executed):
             self._followers.discard(server)
             return Finding(Role.REPLICA, STRANGE, Position(0), complaint or "")
         self._followers.add(server)
-        return Finding(Role.REPLICA, self._epoch, self._reached(report.executed))
+        return Finding(Role.REPLICA, self._epoch, self._reached(has))
+
+    def _saw_stranger(self, server: Server, report: Report) -> Finding:
+        """A replica is not connected to the primary, of which alone it could tell the place.
+
+        It may have been, and be about to succeed it.
+        """
+        complaint = ""
+        if report.sources and not report.places.largest(self._start.own):
+            self._outdated.pop(server, None)
+            complaint = self._once(server, "is not read: without GTIDs it must follow the primary")
+        return Finding(Role.REPLICA, STRANGE, Position(0), complaint)
 
     def _reached(self, executed: GtidSet) -> Position:
         base = self._start.executed.largest(self._start.own)
@@ -266,13 +374,20 @@ class GtidHistory:
         if not self._epoch:
             return ""
         if not self._start.numbers_commits:
-            return self._once(server, "is not read: its primary gives commits no global numbers")
+            return self._once(
+                server, "is not read: its primary has neither GTIDs nor a log that it tells of"
+            )
+        if not self._logs.get(server, NOTHING).covers(self._anonymous):
+            return self._once(server, "was not seen to have what was committed without GTIDs")
+        if complaint := self._lost_with_a_log(server, report):
+            return self._once(server, complaint)
         writer = self._start.writer
         if server in self._ahead:
             if report.written.largest(writer) > self._start.written.largest(writer):
                 return self._once(server, "has commits that the primary lost in its crash")
             self._ahead.discard(server)
-        errant = report.written.minus(self._latest().written).without(writer)
+        errant = report.written.minus(self._latest().written)
+        errant = errant.without(writer).without(self._start.identity)
         if not errant:
             self._suspects.pop(server, None)
             return None
@@ -280,6 +395,23 @@ class GtidHistory:
         if self._suspects.setdefault(server, self._looks) == self._looks:
             return ""
         return self._once(server, f"has commits that the primary has not: {errant}")
+
+    def _lost_with_a_log(self, server: Server, report: Report) -> str:
+        """Say what a server may have that the primary has not, by where it was seen; or nothing."""
+        outdated = self._outdated.get(server)
+        if outdated is not None:
+            if report.places.largest(self._start.own) >= outdated:
+                return "is not read: the log that it follows was begun anew"
+            del self._outdated[server]
+        if self._leader is None or not self._start.by_log:
+            return ""
+        has, known = self._logs.get(server, NOTHING), self._logs.get(self._leader, NOTHING)
+        for log, runs in has.minus(known).without(self._start.own).intervals.items():
+            if log in self._led:
+                end = runs[-1][1]
+                place = "nobody knows where" if end == LARGEST else binlog.shown(log, end)
+                return f"may have commits that the primary has not: it had come to {place}"
+        return ""
 
     def _once(self, server: Server, complaint: str) -> str:
         if (server, complaint) in self._complained:

@@ -3,14 +3,16 @@
 Adapter to aiomysql. What the servers of a group say together means is `gtid_history`'s; what asks
 again and again is `witness`'s.
 
-Rights: everybody may read the positions. Whom a server follows is told to REPLICATION CLIENT
-(MySQL) or SLAVE MONITOR (MariaDB) only; without it, a replica that isn't read-only is taken for a
-primary. To end sessions takes CONNECTION_ADMIN or CONNECTION ADMIN.
+Rights: everybody may read GTIDs. Whom a server follows is told to REPLICATION CLIENT (MySQL) or
+SLAVE MONITOR (MariaDB) only, and so are places in MySQL's logs; without it, a replica that isn't
+read-only is taken for a primary, and without GTIDs none is read from. To end sessions takes
+CONNECTION_ADMIN or CONNECTION ADMIN.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -23,9 +25,10 @@ from pymysql.err import MySQLError, OperationalError
 
 from proxy.errors import RemoteProtocolError
 from proxy.observe.logs import Logger
+from proxy.topology.binlog import parse_log
 from proxy.topology.group import Server
 from proxy.topology.gtid import GtidSet, parse_domains, parse_executed, parse_writers
-from proxy.topology.gtid_history import GtidHistory, Report, Source
+from proxy.topology.gtid_history import NOTHING, GtidHistory, Report, Source
 from proxy.topology.witness import Control, Sight, describe
 
 log = Logger("topology")
@@ -38,7 +41,8 @@ Row = Mapping[str, Any]
 _MYSQL: Final = """
 SELECT @@server_uuid AS identity,
        @@GLOBAL.read_only OR @@GLOBAL.super_read_only OR @@GLOBAL.innodb_read_only AS is_read_only,
-       @@GLOBAL.gtid_mode = 'ON' AND @@GLOBAL.log_bin AS numbers_commits,
+       @@GLOBAL.gtid_mode = 'ON' AS has_gtids,
+       @@GLOBAL.log_bin AS has_log,
        @@GLOBAL.gtid_executed AS executed
 """
 _MARIADB: Final = """
@@ -135,10 +139,11 @@ class MySQLLink:
     __slots__ = (
         "_connection",
         "_control",
+        "_end",
+        "_follows",
         "_history",
         "_is_denied",
         "_server",
-        "_sources",
         "_sources_at",
         "_was_read_only",
         "_words",
@@ -157,7 +162,9 @@ class MySQLLink:
         self._connection = connection
         is_mariadb = "MariaDB" in connection.get_server_info()
         self._words = _OF_MARIADB if is_mariadb else _OF_MYSQL
-        self._sources: Sequence[Source] = ()
+        is_old = not is_mariadb and _version(connection.get_server_info()) < (8, 2)
+        self._end = "SHOW MASTER STATUS" if is_old else "SHOW BINARY LOG STATUS"
+        self._follows: Sequence[Row] = ()  # what it says of whom it follows
         self._sources_at = -1e9
         self._was_read_only: object = None
         self._is_denied = False
@@ -165,24 +172,42 @@ class MySQLLink:
     async def look(self) -> Sight:
         """Ask the server what it is and how far it is.
 
-        Whom it follows is asked less often than its position: it takes the server longer, and a
-        change of it shows in whether the server is read-only, too.
+        Whom it follows is asked less often than its position, unless that tells it too: it takes
+        the server longer, and a change of it shows in whether the server is read-only, too.
         """
         (row,) = await self._ask(self._words.look)
+        is_mysql = self._words is _OF_MYSQL
+        by_log = is_mysql and (not row["has_gtids"] or self._history.by_log)
+        end = await self._find_end(row) if by_log else None
         now = time.monotonic()
-        is_due = now - self._sources_at >= self._control.interval
+        is_due = by_log or now - self._sources_at >= self._control.interval
         if is_due or row["is_read_only"] != self._was_read_only:
-            self._sources = await self._find_sources()
+            self._follows = await self._find_sources()
             self._sources_at = now
             self._was_read_only = row["is_read_only"]
-        report = _mysql_report if self._words is _OF_MYSQL else _mariadb_report
         try:
-            finding = self._history.saw(self._server, report(row, self._sources))
+            sources = [self._source(it) for it in self._follows if self._is_running(it)]
+            if is_mysql:
+                report = _mysql_report(row, sources, end, self._follows if by_log else ())
+            else:
+                report = _mariadb_report(row, sources)
+            finding = self._history.saw(self._server, report)
         except RemoteProtocolError as error:
             raise ConnectionError(str(error)) from error
         if finding.complaint:
             log.warning("replica kept out", server=self._server.name, error=finding.complaint)
         return Sight(finding.role, SYSTEM, finding.timeline, finding.position)
+
+    async def _find_end(self, row: Row) -> Row | None:
+        """Ask how far the log of a server is that is the primary, or may be; None: not told."""
+        may_write = not row["is_read_only"] or self._history.is_primary(self._server)
+        if not row["has_log"] or not may_write:
+            return None
+        try:
+            rows = await self._ask(self._end)
+        except OperationalError:
+            return None
+        return rows[0] if rows else None
 
     async def fence(self, pid: int, start: float) -> bool:
         """End a session: see `Witness.fence`. Numbers begin anew when the server is restarted.
@@ -209,10 +234,9 @@ class MySQLLink:
         self._connection.close()
         self._history.lost(self._server)
 
-    async def _find_sources(self) -> Sequence[Source]:
-        words = self._words
+    async def _find_sources(self) -> Sequence[Row]:
         try:
-            rows = await self._ask(words.sources)
+            return await self._ask(self._words.sources)
         except OperationalError as error:
             if not self._is_denied:
                 self._is_denied = True
@@ -222,15 +246,16 @@ class MySQLLink:
                     error=describe(error),
                 )
             return ()
-        running = (f"{words.replica}_IO_Running", f"{words.replica}_SQL_Running")
-        return [
-            Source(
-                str(row[words.source_identity]),
-                f"{row[f'{words.source}_Host']}:{row[f'{words.source}_Port']}",
-            )
-            for row in rows
-            if any(row[thread] != "No" for thread in running)
-        ]
+
+    def _is_running(self, row: Row) -> bool:
+        replica = self._words.replica
+        return any(row[f"{replica}_{it}_Running"] != "No" for it in ("IO", "SQL"))
+
+    def _source(self, row: Row) -> Source:
+        words = self._words
+        source = words.source
+        address = f"{row[f'{source}_Host']}:{row[f'{source}_Port']}"
+        return Source(str(row[words.source_identity]), address)
 
     async def _ask(self, sql: str) -> list[Row]:
         async with _failing(self._control.timeout), self._connection.cursor() as cursor:
@@ -253,19 +278,54 @@ async def _failing(seconds: float) -> AsyncIterator[None]:
 _REFUSALS: Final = (ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED)
 
 
-def _mysql_report(row: Row, sources: Sequence[Source]) -> Report:
+def _version(info: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"[0-9]+", info)[:2])
+
+
+def _mysql_report(
+    row: Row, sources: Sequence[Source], end: Row | None, follows: Sequence[Row]
+) -> Report:
+    """Make a report.
+
+    Args:
+        row: What every server says.
+        sources: Whom it follows.
+        end: Where its log ends; None: not asked, or not told.
+        follows: What it says of whom it follows, where its places in their logs are wanted.
+    """
     identity = str(row["identity"]).lower()
     executed = parse_executed(row["executed"])
+    has_gtids = bool(row["has_gtids"])
+    log = NOTHING if end is None else _end_of_log(identity, end)
+    by_log = bool(log) and not has_gtids
+    (own,) = log.intervals if by_log else (identity,)
     return Report(
         identity=identity,
         takes_writes=not row["is_read_only"],
-        numbers_commits=bool(row["numbers_commits"]),
+        numbers_commits=bool(row["has_log"]) if has_gtids else by_log,
         sources=sources,
-        own=identity,
-        writer=identity,
+        own=own,
+        writer=own,
         executed=executed,
         written=executed,
+        by_log=by_log,
+        log=log,
+        places=_place(follows[0]) if len(follows) == 1 else NOTHING,
+        receives=any(it["Replica_IO_Running"] == "Yes" for it in follows),
     )
+
+
+def _end_of_log(identity: str, end: Row) -> GtidSet:
+    if end["Binlog_Do_DB"] or end["Binlog_Ignore_DB"]:
+        return NOTHING  # it has not everything
+    return parse_log(identity, end["File"], int(end["Position"]))
+
+
+def _place(follows: Row) -> GtidSet:
+    """Read what a replica has replayed. It is nowhere until it was connected to its source."""
+    source, file = str(follows["Source_UUID"] or "").lower(), follows["Relay_Source_Log_File"]
+    offset = int(follows["Exec_Source_Log_Pos"] or 0)
+    return parse_log(source, file, offset) if source and file and offset else NOTHING
 
 
 def _mariadb_report(row: Row, sources: Sequence[Source]) -> Report:

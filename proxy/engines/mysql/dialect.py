@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from proxy.engines.mysql import copying
 from proxy.engines.mysql.settings import SCHEMA, quote_name
@@ -13,7 +13,6 @@ from proxy.session.ports import Dialect
 from proxy.session.state import Change, SessionState, Verb
 from proxy.sql.mysql.transaction_control import read_begin
 from proxy.sql.statement import Kind
-from proxy.topology.gtid_history import NUMBERS
 from proxy.types import Position
 from proxy.wire import exchange as wire
 from proxy.wire.exchange import Heard
@@ -34,12 +33,28 @@ _LARGEST_END: Final = 1024
 """Bytes of the packet that ends a result which only reads."""
 
 BEGIN: Final = b"START TRANSACTION"
-_OWN: Final = (1 << NUMBERS) - 1
 _SNAPSHOT: Final = b"START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
 _COMMITTING: Final = (Kind.COMMIT, Kind.WRITE, Kind.SCHEMA, Kind.BEGIN)
 """What commits under one numbering: `gtid_domain_id` and `gtid_next` can't be changed in a
 transaction, a function or a trigger."""
+
+
+class History(Protocol):
+    """What is known of the servers' commits."""
+
+    @property
+    def by_log(self) -> bool:
+        """Whether positions are places in the primary's log."""
+
+    def told(self, gtids: str, /) -> Position | None:
+        """Find the position of commits by the GTIDs that the primary gave them."""
+
+    def shown(self, position: Position, /) -> str:
+        """A position, for people."""
+
+    def behind(self, lag: int, /) -> str:
+        """By how much one position is behind another, for people."""
 
 
 @final
@@ -48,18 +63,17 @@ class MySQLDialect(Dialect):
 
     Args:
         reached: SQL with one row if a replica has replayed a position, or has it in some seconds.
-        told: Finds the position of commits by the GTIDs that the primary gave them.
+        history: Of the servers' commits.
     """
 
-    can_wait: bool = True
-
-    def __init__(
-        self,
-        reached: Callable[[Position, float], bytes],
-        told: Callable[[str], Position | None] = lambda gtids: None,
-    ) -> None:
+    def __init__(self, reached: Callable[[Position, float], bytes], history: History) -> None:
         self._reached = reached
-        self._told = told
+        self._history = history
+
+    @property
+    def can_wait(self) -> bool:
+        """See the base: for a GTID. Who waits for a place in a log can't say whose log it is."""
+        return not self._history.by_log
 
     def error(self, error: ClientVisibleError) -> bytes:
         """An ERR packet."""
@@ -115,17 +129,15 @@ class MySQLDialect(Dialect):
             return None
         if len(plans) != 1 or plans[0].commits or plans[0].statement.kind not in _COMMITTING:
             return None
-        return self._told(gtids.decode("ascii", "replace"))
+        return self._history.told(gtids.decode("ascii", "replace"))
 
     def shown(self, position: Position) -> str:
-        """See the base: the number of the primary's own last commit; see `gtid_history`."""
-        return f"commit {position & _OWN}"
+        """See the base."""
+        return self._history.shown(position)
 
     def behind(self, lag: int) -> str:
-        """See the base: in commits of the primary's own, unless others' came in between."""
-        if lag > _OWN:
-            return "behind commits that are not the primary's own"
-        return f"{lag} commit{'' if lag == 1 else 's'} behind"
+        """See the base."""
+        return self._history.behind(lag)
 
     def opening(
         self,

@@ -65,7 +65,7 @@ class MySQLEngine(engine.Engine):
         self._name = f"tidegate/{incarnation}".encode()
         self._history = GtidHistory(group.servers)
         self.tongue = MySQLTongue()
-        self.dialect = MySQLDialect(self._reached, self._history.told)
+        self.dialect = MySQLDialect(self._reached, self._history)
         self.grammar = MySQLGrammar()
         self.traces = MySQLTraces()
         self.open_link = mysql_opener(self._history)

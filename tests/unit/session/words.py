@@ -16,6 +16,7 @@ from proxy.engines.postgres.traces import PostgresTraces
 from proxy.session.grammar import Defaults
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.sql.language import MySQLLanguage, PostgresLanguage
+from proxy.topology.gtid_history import GtidHistory
 from proxy.wire.client import ClientEngine
 from proxy.wire.exchange import Exchange
 from proxy.wire.mysql import client_engine as mysql_client
@@ -206,7 +207,9 @@ class PostgresWords(Words):
 
 class MySQLWords(Words):
     language = MySQLLanguage()
-    dialect = MySQLDialect(lambda position, _: b"SELECT 1 FROM DUAL WHERE %d" % position)
+    dialect = MySQLDialect(
+        lambda position, _: b"SELECT 1 FROM DUAL WHERE %d" % position, GtidHistory([])
+    )
     grammar = MySQLGrammar()
     defaults = Defaults(
         {"sql_mode": "", "isolation": "READ-COMMITTED", "character_set_client": "utf8mb4"}, SHAPE

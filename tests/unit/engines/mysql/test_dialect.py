@@ -32,7 +32,24 @@ from proxy.wire.status import IDLE, IN_TRANSACTION
 from tests.unit.wire.mysql.recordings import packets_in
 from tests.unit.wire.mysql.sides import NEW, Side, execute, prepare, query
 
-DIALECT = MySQLDialect(lambda position, patience: b"SELECT %d, %d" % (position, patience))
+
+class Telling:
+    """A history in which the position of commits is the length of what is told of them."""
+
+    by_log = False
+
+    def told(self, gtids: str) -> Position:
+        return Position(len(gtids))
+
+    def shown(self, position: Position) -> str:
+        return f"at {position}"
+
+    def behind(self, lag: int) -> str:
+        return f"{lag} behind"
+
+
+TELLING = Telling()
+DIALECT = MySQLDialect(lambda position, patience: b"SELECT %d, %d" % (position, patience), TELLING)
 BUSY = STATUS_AUTOCOMMIT | STATUS_IN_TRANS
 COLUMNS = [Column(b"a"), Column(b"b")]
 
@@ -66,10 +83,15 @@ def test_a_position_is_asked_for() -> None:
     assert DIALECT.reached(Position(7), 3.0) == b"SELECT 7, 3"
 
 
-def test_people_are_shown_the_primarys_own_commits() -> None:
-    assert DIALECT.shown(Position((3 << 48) + 20)) == "commit 20"
-    assert [DIALECT.behind(lag) for lag in (0, 1)] == ["0 commits behind", "1 commit behind"]
-    assert "not the primary's own" in DIALECT.behind(1 << 48)
+def test_people_are_shown_what_the_history_says() -> None:
+    assert DIALECT.shown(Position(20)) == "at 20"
+    assert DIALECT.behind(1) == "1 behind"
+
+
+def test_nobody_waits_for_a_place_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert DIALECT.can_wait
+    monkeypatch.setattr(TELLING, "by_log", True)
+    assert not DIALECT.can_wait
 
 
 def opening(begin: bytes, *savepoints: str, one_snapshot: bool = False) -> bytes:
@@ -182,7 +204,7 @@ def test_a_text_of_ours_is_a_query() -> None:
 
 def position_after(sql: bytes, *answers: bytes, commits: bool = False) -> Position | None:
     """Where a primary is said to be whose last commits were given these numbers."""
-    dialect = MySQLDialect(lambda position, patience: b"", lambda gtids: Position(len(gtids)))
+    dialect = MySQLDialect(lambda position, patience: b"", TELLING)
     side = Side()
     side.runs(query(sql), b"".join(answers))
     plans = [Plan(it, 0) for it in Reader(language=MySQLLanguage()).read(sql).statements]
