@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from proxy.demo.local_mysql import MySQLCluster, temporary_mysql
+from proxy.demo.local_mysql import WITHOUT_GTIDS, MySQLCluster, temporary_mysql
 from proxy.demo.local_postgres import PostgresCluster, temporary_cluster
 from proxy.demo.mysql_programs import Flavour
 from tests.consistency import mysql_topics
@@ -105,10 +105,19 @@ def all_mysql_servers() -> Iterator[MySQLCluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def all_mysql_by_log_servers() -> Iterator[MySQLCluster]:
+    """The same without GTIDs."""
+    with _clients_served("mysql", WITHOUT_GTIDS) as cluster:
+        yield cluster
+
+
 @contextmanager
-def _clients_served(flavour: Flavour) -> Iterator[MySQLCluster]:
+def _clients_served(
+    flavour: Flavour, settings: Mapping[str, str] | None = None
+) -> Iterator[MySQLCluster]:
     require(flavour)
-    with temporary_mysql(flavour) as cluster:
+    with temporary_mysql(flavour, settings=settings) as cluster:
         cluster.primary.execute(f"CREATE USER '{CLIENT}'@'%' IDENTIFIED BY '{cluster.password}'")
         cluster.wait_replayed()
         yield cluster

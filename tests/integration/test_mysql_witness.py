@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import aiomysql
 import pytest
 
-from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster, temporary_mysql
+from proxy.demo.local_mysql import CONTROL_USER, WITHOUT_GTIDS, MySQLCluster, temporary_mysql
 from proxy.demo.mysql_programs import Flavour
 from proxy.demo.mysql_server import MySQLServer
 from proxy.topology.group import Group, Server, Sighting, Turn
@@ -405,3 +405,140 @@ async def test_wrong_password_is_a_loss_like_any_other(either: MySQLCluster) -> 
     server = it.of(either.primary)
     await it.until(lambda: "Access denied" in server.last_error)
     await it.close()
+
+
+# MySQL without GTIDs.
+
+
+@pytest.fixture(scope="module")
+def shared_by_log() -> Iterator[MySQLCluster]:
+    """Servers that are followed by their logs; tests leave them as they were."""
+    if not _ON_BOTH:
+        pytest.skip("in `make soak` only: what else there is of it is in tests/consistency")
+    require("mysql")
+    with temporary_mysql("mysql", settings=WITHOUT_GTIDS) as cluster:
+        cluster.primary.execute("CREATE DATABASE d; CREATE TABLE d.t (a int PRIMARY KEY, n int)")
+        cluster.primary.execute("INSERT INTO d.t VALUES (1, 0)")
+        cluster.wait_replayed()
+        yield cluster
+
+
+@pytest.fixture
+async def by_log(shared_by_log: MySQLCluster) -> AsyncIterator[Lookout]:
+    it = Lookout(shared_by_log)
+    await it.until_all_follow()
+    yield it
+    await it.close()
+
+
+def write(lookout: Lookout) -> None:
+    lookout.cluster.primary.execute("UPDATE d.t SET n = n + 1")
+
+
+async def test_places_advance_and_replicas_reach_them(by_log: Lookout) -> None:
+    held, free = (by_log.of(it) for it in by_log.cluster.replicas)
+    by_log.cluster.replicas[0].pause_replay()
+    write(by_log)
+    by_log.cluster.primary.execute("FLUSH BINARY LOGS")
+    need = await by_log.position()
+    await by_log.until(lambda: free.position == need)
+    assert held.position < need
+    assert by_log.group.follows(held)
+    by_log.cluster.replicas[0].resume_replay()
+    await by_log.until(lambda: held.position == need)
+
+
+async def test_place_is_not_believed_of_who_is_cut_off(by_log: Lookout) -> None:
+    replica = by_log.cluster.replicas[0]
+    replica.execute("STOP REPLICA IO_THREAD")
+    await by_log.until(lambda: not by_log.group.follows(by_log.of(replica)))
+    replica.execute("START REPLICA")
+    await by_log.until_all_follow()
+
+
+async def test_replica_of_a_replica_can_not_be_compared(
+    by_log: Lookout, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = by_log.cluster.replicas
+    place, own = second.replayed(), first.mark_position()
+    second.follow(first, own)
+    server = by_log.of(second)
+    await by_log.until(lambda: server.timeline == 0 and not by_log.group.follows(server))
+    await by_log.until(lambda: "replica kept out" in caplog.text)
+    second.follow(by_log.cluster.primary, place)
+    await by_log.until_all_follow()
+
+
+async def test_restarted_primary_is_followed_into_its_next_file(by_log: Lookout) -> None:
+    cluster = by_log.cluster
+    write(by_log)
+    epoch = by_log.group.epoch
+    cluster.primary.kill()
+    cluster.primary.start()
+    await by_log.until(lambda: by_log.group.epoch != epoch)
+    await by_log.until_all_follow()
+
+
+async def test_gtids_are_switched_on_and_off_under_way(by_log: Lookout) -> None:
+    cluster = by_log.cluster
+    held = cluster.replicas[0]
+    set_all(cluster, "enforce_gtid_consistency = ON", "gtid_mode = OFF_PERMISSIVE")
+    set_all(cluster, "gtid_mode = ON_PERMISSIVE")
+    cluster.wait_replayed()
+    held.pause_replay()
+    write(by_log)
+    cluster.primary.execute("SET GLOBAL gtid_mode = ON")
+    await by_log.until(lambda: counts_commits(by_log))
+    free = by_log.of(cluster.replicas[1])
+    await by_log.until(lambda: by_log.group.follows(free))
+    assert not by_log.group.follows(by_log.of(held))
+    held.resume_replay()
+    await by_log.until_all_follow()
+    write(by_log)
+    need = await by_log.position()
+    await by_log.until(lambda: free.position == need)
+    for mode in ("ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF"):
+        set_all(cluster, f"gtid_mode = {mode}")
+    write(by_log)
+    await by_log.until(lambda: not counts_commits(by_log))
+    await by_log.until_all_follow()
+
+
+def counts_commits(lookout: Lookout) -> bool:
+    return lookout.history.shown(Position(1)) == "commit 1"
+
+
+def set_all(cluster: MySQLCluster, *settings: str) -> None:
+    for server in cluster.servers:
+        for setting in settings:
+            server.execute(f"SET GLOBAL {setting}")
+
+
+async def test_log_begun_anew_is_noticed(by_log: Lookout) -> None:
+    cluster = by_log.cluster
+    for replica in cluster.replicas:
+        replica.wait_replayed(cluster.primary.mark_position())
+    epoch = by_log.group.epoch
+    cluster.primary.execute("RESET BINARY LOGS AND GTIDS")
+    start = cluster.primary.mark_position()
+    await by_log.until(lambda: by_log.group.epoch != epoch)
+    write(by_log)
+    assert not by_log.group.replicas
+    for replica in cluster.replicas:
+        replica.execute("STOP REPLICA")
+        replica.follow(cluster.primary, start)
+    await by_log.until_all_follow()
+
+
+async def test_without_rights_nobody_is_read_from(
+    by_log: Lookout, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = by_log.cluster
+    cluster.primary.execute("CREATE USER plain@'%' IDENTIFIED BY 'x'")
+    cluster.wait_replayed()
+    plain = Lookout(cluster, user="plain", password="x")
+    primary = plain.of(cluster.primary)
+    await plain.until(lambda: plain.group.primary is primary)
+    await plain.until(lambda: "replica kept out" in caplog.text)
+    assert not plain.group.replicas
+    await plain.close()
