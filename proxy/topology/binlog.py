@@ -12,6 +12,7 @@ every `replica_checkpoint_period`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from proxy.errors import RemoteProtocolError
@@ -19,6 +20,8 @@ from proxy.topology.gtid import GtidSet
 
 OFFSET: Final = 32
 """Bits of a number that hold the offset: events tell theirs in four bytes."""
+
+NOTHING: Final = GtidSet()
 
 _FILE: Final = re.compile(r"(.+)\.([0-9]{1,10})", re.DOTALL)
 _HALF: Final = 1 << (OFFSET - 1)
@@ -39,6 +42,31 @@ def parse_log(writer: str, file: str, offset: int) -> GtidSet:
     if match is None or not writer or not 0 < offset < 1 << OFFSET:
         raise RemoteProtocolError(f"not a place in a binary log: {file[:100]!r}, {offset}")
     return GtidSet({f"{writer}@{match[1]}": [(1, int(match[2]) << OFFSET | offset)]})
+
+
+def parse_files(writer: str, files: Iterable[tuple[str, int]]) -> GtidSet:
+    """Read which places there are in a server's log.
+
+    Args:
+        writer: The server's uuid.
+        files: Names and sizes.
+
+    Raises:
+        RemoteProtocolError: They can't be read.
+    """
+    there = NOTHING
+    for file, size in files:
+        for log, ((_, end),) in parse_log(writer, file, size).intervals.items():
+            there = there.plus(GtidSet({log: [(end >> OFFSET << OFFSET | 1, end)]}))
+    return there
+
+
+def is_missing(files: GtidSet, log: str, place: int) -> bool:
+    """Tell whether a log has no such place, but later ones, so that it must have lost it."""
+    runs = files.intervals.get(log)
+    if not runs or not runs[0][0] <= place <= runs[-1][1]:
+        return False
+    return not any(first <= place <= last for first, last in runs)
 
 
 def shown(numbering: str, number: int) -> str:

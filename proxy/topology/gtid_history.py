@@ -22,7 +22,8 @@ seen of each server's place in any log is kept in mind, since nothing else tells
 
 - Of a primary's log its successor has what it was last seen to have; who may have more, a replica
   or that primary itself, has commits that were lost, for all that is known.
-- A log that was begun anew, which shows in a place that goes back, says nothing of who followed it.
+- A log that was begun anew, which shows in a place that goes back, says nothing of who followed it;
+  nor does one that has lost its end in a crash, of who is past that.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
 from proxy.topology import binlog
+from proxy.topology.binlog import NOTHING
 from proxy.topology.group import Server
 from proxy.topology.gtid import LARGEST, GtidSet, largest_by
 from proxy.types import Position, Role
@@ -48,8 +50,6 @@ GENERATIONS: Final = 256
 
 STRANGE: Final = 0
 """The timeline of who does not belong to the present epoch."""
-
-NOTHING: Final = GtidSet()
 
 
 class Source(NamedTuple):
@@ -74,6 +74,7 @@ class Report:
         written: The same by writers, where a number alone doesn't say whose commit it is.
         by_log: Whether it has no GTIDs for its commits, but a log: `own` and `writer` name that.
         log: How far that is, where it was asked for.
+        files: What there is of it, by files, where it was asked for.
         places: How much it has replayed of its source's log, where it was asked for.
         receives: Whether it is connected to its source.
     """
@@ -88,6 +89,7 @@ class Report:
     written: GtidSet
     by_log: bool = False
     log: GtidSet = field(default_factory=GtidSet)
+    files: GtidSet = field(default_factory=GtidSet)
     places: GtidSet = field(default_factory=GtidSet)
     receives: bool = True
 
@@ -340,7 +342,7 @@ class GtidHistory:
     # The replicas
 
     def _saw_replica(self, server: Server, report: Report) -> Finding:
-        if self._start.by_log and not (report.receives and report.places.largest(self._start.own)):
+        if self._start.by_log and not self._is_connected(server, report):
             return self._saw_stranger(server, report)
         has = report.places if self._start.by_log else report.executed
         complaint = self._objection(server, report)
@@ -349,6 +351,15 @@ class GtidHistory:
             return Finding(Role.REPLICA, STRANGE, Position(0), complaint or "")
         self._followers.add(server)
         return Finding(Role.REPLICA, self._epoch, self._reached(has))
+
+    def _is_connected(self, server: Server, report: Report) -> bool:
+        """Tell whether a replica follows this very primary; or did, where there is none just now.
+
+        What it says of its source may be of long ago otherwise, and of a log that is no more.
+        """
+        if not report.places.largest(self._start.own):
+            return False
+        return report.receives or (self._primary is None and server in self._followers)
 
     def _saw_stranger(self, server: Server, report: Report) -> Finding:
         """A replica is not connected to the primary, of which alone it could tell the place.
@@ -398,10 +409,12 @@ class GtidHistory:
 
     def _lost_with_a_log(self, server: Server, report: Report) -> str:
         """Say what a server may have that the primary has not, by where it was seen; or nothing."""
-        outdated = self._outdated.get(server)
-        if outdated is not None:
-            if report.places.largest(self._start.own) >= outdated:
-                return "is not read: the log that it follows was begun anew"
+        place = report.places.largest(self._start.own)
+        if binlog.is_missing(self._start.files, self._start.own, place):
+            self._outdated.setdefault(server, place)
+        if server in self._outdated:
+            if place >= self._outdated[server]:
+                return "has replayed what is no more in its primary's log"
             del self._outdated[server]
         if self._leader is None or not self._start.by_log:
             return ""
@@ -409,8 +422,8 @@ class GtidHistory:
         for log, runs in has.minus(known).without(self._start.own).intervals.items():
             if log in self._led:
                 end = runs[-1][1]
-                place = "nobody knows where" if end == LARGEST else binlog.shown(log, end)
-                return f"may have commits that the primary has not: it had come to {place}"
+                came_to = "nobody knows where" if end == LARGEST else binlog.shown(log, end)
+                return f"may have commits that the primary has not: it had come to {came_to}"
         return ""
 
     def _once(self, server: Server, complaint: str) -> str:

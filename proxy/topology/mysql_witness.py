@@ -25,10 +25,10 @@ from pymysql.err import MySQLError, OperationalError
 
 from proxy.errors import RemoteProtocolError
 from proxy.observe.logs import Logger
-from proxy.topology.binlog import parse_log
+from proxy.topology.binlog import NOTHING, parse_files, parse_log
 from proxy.topology.group import Server
 from proxy.topology.gtid import GtidSet, parse_domains, parse_executed, parse_writers
-from proxy.topology.gtid_history import NOTHING, GtidHistory, Report, Source
+from proxy.topology.gtid_history import GtidHistory, Report, Source
 from proxy.topology.witness import Control, Sight, describe
 
 log = Logger("topology")
@@ -75,6 +75,18 @@ _OF_MYSQL: Final = _Words(_MYSQL, "SHOW REPLICA STATUS", "Source", "Replica", "S
 _OF_MARIADB: Final = _Words(
     _MARIADB, "SHOW ALL SLAVES STATUS", "Master", "Slave", "Master_Server_Id"
 )
+
+
+class _Log(NamedTuple):
+    """What a server says of its log.
+
+    Attributes:
+        end: Where it ends.
+        files: What there is of it; empty: it was asked before.
+    """
+
+    end: Row
+    files: Sequence[Row]
 
 
 def mysql_opener(
@@ -141,6 +153,7 @@ class MySQLLink:
         "_control",
         "_end",
         "_follows",
+        "_has_files",
         "_history",
         "_is_denied",
         "_server",
@@ -164,6 +177,7 @@ class MySQLLink:
         self._words = _OF_MARIADB if is_mariadb else _OF_MYSQL
         is_old = not is_mariadb and _version(connection.get_server_info()) < (8, 2)
         self._end = "SHOW MASTER STATUS" if is_old else "SHOW BINARY LOG STATUS"
+        self._has_files = False
         self._follows: Sequence[Row] = ()  # what it says of whom it follows
         self._sources_at = -1e9
         self._was_read_only: object = None
@@ -178,7 +192,7 @@ class MySQLLink:
         (row,) = await self._ask(self._words.look)
         is_mysql = self._words is _OF_MYSQL
         by_log = is_mysql and (not row["has_gtids"] or self._history.by_log)
-        end = await self._find_end(row) if by_log else None
+        logged = await self._find_log(row) if by_log else None
         now = time.monotonic()
         is_due = by_log or now - self._sources_at >= self._control.interval
         if is_due or row["is_read_only"] != self._was_read_only:
@@ -188,7 +202,7 @@ class MySQLLink:
         try:
             sources = [self._source(it) for it in self._follows if self._is_running(it)]
             if is_mysql:
-                report = _mysql_report(row, sources, end, self._follows if by_log else ())
+                report = _mysql_report(row, sources, logged, self._follows if by_log else ())
             else:
                 report = _mariadb_report(row, sources)
             finding = self._history.saw(self._server, report)
@@ -198,16 +212,21 @@ class MySQLLink:
             log.warning("replica kept out", server=self._server.name, error=finding.complaint)
         return Sight(finding.role, SYSTEM, finding.timeline, finding.position)
 
-    async def _find_end(self, row: Row) -> Row | None:
-        """Ask how far the log of a server is that is the primary, or may be; None: not told."""
+    async def _find_log(self, row: Row) -> _Log | None:
+        """Ask how far the log of a server is that is the primary, or may be; None: not told.
+
+        What a crash has left of its files is asked once: a new witness follows every crash.
+        """
         may_write = not row["is_read_only"] or self._history.is_primary(self._server)
         if not row["has_log"] or not may_write:
             return None
         try:
-            rows = await self._ask(self._end)
+            files = [] if self._has_files else await self._ask("SHOW BINARY LOGS")
+            ends = await self._ask(self._end)
         except OperationalError:
             return None
-        return rows[0] if rows else None
+        self._has_files = True
+        return _Log(ends[0], files) if ends else None
 
     async def fence(self, pid: int, start: float) -> bool:
         """End a session: see `Witness.fence`. Numbers begin anew when the server is restarted.
@@ -283,22 +302,23 @@ def _version(info: str) -> tuple[int, ...]:
 
 
 def _mysql_report(
-    row: Row, sources: Sequence[Source], end: Row | None, follows: Sequence[Row]
+    row: Row, sources: Sequence[Source], log: _Log | None, follows: Sequence[Row]
 ) -> Report:
     """Make a report.
 
     Args:
         row: What every server says.
         sources: Whom it follows.
-        end: Where its log ends; None: not asked, or not told.
+        log: What it says of its log; None: not asked, or not told.
         follows: What it says of whom it follows, where its places in their logs are wanted.
     """
     identity = str(row["identity"]).lower()
     executed = parse_executed(row["executed"])
     has_gtids = bool(row["has_gtids"])
-    log = NOTHING if end is None else _end_of_log(identity, end)
-    by_log = bool(log) and not has_gtids
-    (own,) = log.intervals if by_log else (identity,)
+    end = NOTHING if log is None else _end_of_log(identity, log.end)
+    by_log = bool(end) and not has_gtids
+    (own,) = end.intervals if by_log else (identity,)
+    files = () if log is None else [(it["Log_name"], int(it["File_size"])) for it in log.files]
     return Report(
         identity=identity,
         takes_writes=not row["is_read_only"],
@@ -309,7 +329,8 @@ def _mysql_report(
         executed=executed,
         written=executed,
         by_log=by_log,
-        log=log,
+        log=end,
+        files=parse_files(identity, files),
         places=_place(follows[0]) if len(follows) == 1 else NOTHING,
         receives=any(it["Replica_IO_Running"] == "Yes" for it in follows),
     )

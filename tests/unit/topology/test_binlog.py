@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import RemoteProtocolError
-from proxy.topology.binlog import behind, parse_log, shown
+from proxy.topology.binlog import behind, is_missing, parse_files, parse_log, shown
 from proxy.topology.gtid import GtidSet
 
 offsets = st.integers(1, 2**32 - 1)
@@ -58,3 +58,22 @@ def test_people_are_told_of_bytes_and_of_files() -> None:
     # From the end of one file to the beginning of the next.
     assert behind((3 << 32 | 158) - (2 << 32 | 1_000_000)) == "1 log file behind"
     assert behind(3 << 32) == "3 log files behind"
+
+
+def test_place_behind_the_end_of_a_file_is_missing_once_there_is_another() -> None:
+    files = parse_files("u", [("log.000002", 500), ("log.000003", 900), ("log.000004", 158)])
+    for file, offset, expected in (
+        (1, 900, False),  # purged, or never there
+        (2, 4, False),
+        (2, 500, False),
+        (2, 501, True),
+        (3, 900, False),
+        (3, 2**32 - 1, True),
+        (4, 158, False),
+        (4, 159, False),  # written since
+        (5, 4, False),
+    ):
+        place = parse_log("u", f"log.{file:06d}", offset).largest("u@log")
+        assert is_missing(files, "u@log", place) is expected
+    assert not is_missing(files, "v@log", 2 << 32 | 501)
+    assert not is_missing(GtidSet(), "u@log", 2 << 32 | 501)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.topology.binlog import parse_log
+from proxy.topology.binlog import parse_files, parse_log
 from proxy.topology.group import Group, Server, Sighting, Turn
 from proxy.topology.gtid import GtidSet
 from proxy.topology.gtid_history import STRANGE, Finding, GtidHistory, Report, Source
@@ -164,19 +164,36 @@ def test_log_begun_anew_says_nothing_of_who_followed_it(servers: Servers) -> Non
     servers.follows(servers.b, servers.a, 2000)
     servers.follows(servers.c, servers.a, 1500)
     assert servers.leads(servers.a, 158) is Turn.NEW_EPOCH
-    for offset in (2000, 2100):
-        servers.follows(servers.b, servers.a, offset)
-        assert servers.finding.timeline == STRANGE
+    servers.follows(servers.b, servers.a, 2000)
+    assert "no more in its primary's log" in servers.finding.complaint
+    servers.follows(servers.b, servers.a, 2100)
+    assert servers.finding.timeline == STRANGE
     # C replays what it had received of the old one.
     for offset in (1500, 2000):
         servers.follows(servers.c, servers.a, offset)
         assert servers.finding.timeline == STRANGE
-    assert "begun anew" in servers.finding.complaint or not servers.finding.complaint
+    assert servers.finding.complaint == ""  # it was said before
     servers.leads(servers.a, 900)
     # It was told where to begin.
     assert servers.follows(servers.b, servers.a, 600) is Turn.REPLICA_JOINED
     assert servers.follows(servers.b, servers.a, 2100) is Turn.NOTHING
     assert servers.group.follows(servers.b)
+
+
+def test_replica_that_is_past_what_a_crash_has_left_of_a_file_is_kept_out(
+    servers: Servers,
+) -> None:
+    servers.lost(servers.a)
+    files = parse_files(uuid("a"), [("log.000001", 1200), ("log.000002", 158)])
+    servers.take(servers.a, replace(servers.primary(servers.a, 158, file=2), files=files))
+    servers.follows(servers.b, servers.a, 1200)
+    assert servers.finding.complaint == ""
+    assert servers.follows(servers.b, servers.a, 158, file=2) is Turn.REPLICA_JOINED
+    servers.follows(servers.c, servers.a, 1201)
+    assert "no more in its primary's log" in servers.finding.complaint
+    # Also when it is told to go on behind that.
+    servers.follows(servers.c, servers.a, 158, file=2)
+    assert servers.finding.timeline == STRANGE
 
 
 def test_log_of_another_name_is_another_log(servers: Servers) -> None:
@@ -190,6 +207,7 @@ def fail_over(servers: Servers) -> None:
     """B has everything and takes A's place; its own log is at 700."""
     assert servers.lost(servers.a) is Turn.PRIMARY_LOST
     servers.take(servers.b, servers.replica(servers.b, servers.a, 1000, receives=False))
+    assert servers.group.follows(servers.b)  # and is read from
     servers.stands(servers.b)
     assert servers.leads(servers.b, 700) is Turn.NEW_EPOCH
 
