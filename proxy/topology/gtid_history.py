@@ -327,11 +327,11 @@ class GtidHistory:
     def _begin_log(self, server: Server, report: Report) -> None:
         """A primary that is followed by its log begins an epoch: what is known of that log?"""
         own = report.own
-        if own == self._start.own and report.log.largest(own) < self._highest:
-            # It was begun anew.
-            for other, said in self._reports.items():
-                if place := said.places.largest(own):
-                    self._outdated[other] = place
+        is_anew = own == self._start.own and report.log.largest(own) < self._highest
+        for other, said in self._reports.items():
+            place = said.places.largest(own)
+            if place and (is_anew or binlog.is_missing(report.files, own, place)):
+                self._outdated[other] = place
         self._led.add(own)
         self._logs[server] = self._logs.get(server, NOTHING).without(own).plus(report.log)
         self._anonymous = NOTHING
@@ -342,8 +342,10 @@ class GtidHistory:
     # The replicas
 
     def _saw_replica(self, server: Server, report: Report) -> Finding:
-        if self._start.by_log and not self._is_connected(server, report):
-            return self._saw_stranger(server, report)
+        if self._start.by_log:
+            self._check_place(server, report.places.largest(self._start.own))
+            if not self._is_connected(server, report):
+                return self._saw_stranger(server, report)
         has = report.places if self._start.by_log else report.executed
         complaint = self._objection(server, report)
         if complaint is not None or not has.covers(self._start.executed):
@@ -351,6 +353,13 @@ class GtidHistory:
             return Finding(Role.REPLICA, STRANGE, Position(0), complaint or "")
         self._followers.add(server)
         return Finding(Role.REPLICA, self._epoch, self._reached(has))
+
+    def _check_place(self, server: Server, place: int) -> None:
+        """See whether a replica is, or still is, where its primary's log is no more."""
+        if binlog.is_missing(self._start.files, self._start.own, place):
+            self._outdated.setdefault(server, place)
+        elif 0 < place < self._outdated.get(server, 0):
+            del self._outdated[server]
 
     def _is_connected(self, server: Server, report: Report) -> bool:
         """Tell whether a replica follows this very primary; or did, where there is none just now.
@@ -368,7 +377,6 @@ class GtidHistory:
         """
         complaint = ""
         if report.sources and not report.places.largest(self._start.own):
-            self._outdated.pop(server, None)
             complaint = self._once(server, "is not read: without GTIDs it must follow the primary")
         return Finding(Role.REPLICA, STRANGE, Position(0), complaint)
 
@@ -390,7 +398,7 @@ class GtidHistory:
             )
         if not self._logs.get(server, NOTHING).covers(self._anonymous):
             return self._once(server, "was not seen to have what was committed without GTIDs")
-        if complaint := self._lost_with_a_log(server, report):
+        if complaint := self._lost_with_a_log(server):
             return self._once(server, complaint)
         writer = self._start.writer
         if server in self._ahead:
@@ -407,17 +415,12 @@ class GtidHistory:
             return ""
         return self._once(server, f"has commits that the primary has not: {errant}")
 
-    def _lost_with_a_log(self, server: Server, report: Report) -> str:
+    def _lost_with_a_log(self, server: Server) -> str:
         """Say what a server may have that the primary has not, by where it was seen; or nothing."""
-        place = report.places.largest(self._start.own)
-        if binlog.is_missing(self._start.files, self._start.own, place):
-            self._outdated.setdefault(server, place)
-        if server in self._outdated:
-            if place >= self._outdated[server]:
-                return "has replayed what is no more in its primary's log"
-            del self._outdated[server]
         if self._leader is None or not self._start.by_log:
             return ""
+        if server in self._outdated:
+            return "has replayed what is no more in its primary's log"
         has, known = self._logs.get(server, NOTHING), self._logs.get(self._leader, NOTHING)
         for log, runs in has.minus(known).without(self._start.own).intervals.items():
             if log in self._led:

@@ -189,11 +189,20 @@ def test_replica_that_is_past_what_a_crash_has_left_of_a_file_is_kept_out(
     servers.follows(servers.b, servers.a, 1200)
     assert servers.finding.complaint == ""
     assert servers.follows(servers.b, servers.a, 158, file=2) is Turn.REPLICA_JOINED
-    servers.follows(servers.c, servers.a, 1201)
-    assert "no more in its primary's log" in servers.finding.complaint
-    # Also when it is told to go on behind that.
+    # It is refused by the primary, and told to go on behind that.
+    servers.take(servers.c, servers.replica(servers.c, servers.a, 1201, receives=False))
+    servers.stands(servers.c)
     servers.follows(servers.c, servers.a, 158, file=2)
-    assert servers.finding.timeline == STRANGE
+    assert "no more in its primary's log" in servers.finding.complaint
+
+
+def test_what_a_crash_took_counts_for_who_was_not_seen_since(servers: Servers) -> None:
+    servers.follows(servers.c, servers.a, 1201)
+    servers.lost(servers.a)
+    files = parse_files(uuid("a"), [("log.000001", 1200), ("log.000002", 158)])
+    servers.take(servers.a, replace(servers.primary(servers.a, 158, file=2), files=files))
+    servers.follows(servers.c, servers.a, 158, file=2)
+    assert "no more in its primary's log" in servers.finding.complaint
 
 
 def test_log_of_another_name_is_another_log(servers: Servers) -> None:
