@@ -322,6 +322,11 @@ def large(app: MySQLApplication) -> Any:
         tell(one, "DROP TABLE IF EXISTS heap", "CREATE TABLE heap (id INT, body LONGBLOB)")
         found += tell(one, "INSERT INTO heap VALUES (1, '-')")
         found += tell(one, "INSERT INTO heap VALUES (2, '" + "b" * size + "')")
+        with mysql.connector.connect(**app.options(use_pure=True, autocommit=True)) as other:
+            cursor = other.cursor(prepared=True)
+            for number in (3, 4):
+                cursor.execute("INSERT INTO heap VALUES (?, ?)", (number, b"c" * size))
+            found.append(cursor.rowcount)
         ((_, rows, _, _),) = ask(one, "SELECT id, body FROM heap ORDER BY id")
         found += [(number, len(body), set(body)) for number, body in rows]
         found += tell(one, "SELECT id, LENGTH(body) FROM heap ORDER BY id")

@@ -21,7 +21,7 @@ from proxy.wire.requests import (
 )
 
 GATHERED: Final = 16 * 1024 * 1024
-"""The largest command that is looked at whole. A larger one is passed through in pieces."""
+"""The largest text that is looked at whole. A larger one is passed through in pieces."""
 
 _ENDS: Final[dict[int, End]] = {
     commands.QUIT: END_TERMINATE,

@@ -21,6 +21,10 @@ from proxy.wire.mysql.errors import OutOfOrder
 DEFAULT_LIMIT: Final = 1024 * 1024
 """The most bytes of a command that is looked at whole; a larger one passes in pieces."""
 
+DEFAULT_GATHERED: Final = 64 * 1024 * 1024
+"""The same of what is no text: it is put into a server's words, which takes all of it. MySQL's
+default of max_allowed_packet."""
+
 DEFAULT_LARGEST: Final = 1024 * 1024 * 1024
 """The highest max_allowed_packet there is. What a server allows, it judges itself."""
 
@@ -30,14 +34,16 @@ ANSWER: Final = -1
 NOTHING: Final = -2
 """No command is large."""
 
+_TEXT: Final = 0x03  # COM_QUERY
+
 
 @final
 class Splitter:
     """Cut a stream into whole commands, and let the very large ones through in pieces.
 
-    A command above `limit` is not gathered. `feed` stops in front of it once its first `limit`
-    bytes are there, enough to see how it begins, and sets `large_code`; the owner then takes it
-    piece by piece, and afterwards goes on with `feed(b"")`:
+    A text above `limit`, and any other command above `gathered`, is not gathered. `feed` stops in
+    front of it once that much is there, enough to see how it begins, and sets `large_code`; the
+    owner then takes it piece by piece, and afterwards goes on with `feed(b"")`:
 
         commands = splitter.feed(data)
         ...
@@ -62,20 +68,28 @@ class Splitter:
         "_sequence",
         "_size",
         "_wanted",
+        "gathered",
         "in_file",
         "large_code",
         "largest",
         "limit",
     )
 
-    def __init__(self, limit: int = DEFAULT_LIMIT, largest: int = DEFAULT_LARGEST) -> None:
+    def __init__(
+        self,
+        limit: int = DEFAULT_LIMIT,
+        largest: int = DEFAULT_LARGEST,
+        gathered: int = DEFAULT_GATHERED,
+    ) -> None:
         """Begin where a command begins.
 
         Args:
-            limit: The most bytes of payload that a command may have to be gathered whole.
+            limit: The most bytes of payload that a text may have to be gathered whole.
             largest: The most bytes of payload that a command may have at all.
+            gathered: The most that any other command may have to be gathered whole.
         """
         self.limit: i64 = limit
+        self.gathered: i64 = gathered if gathered > limit else limit
         self.largest: i64 = largest
         self.large_code = NOTHING
         self.in_file = False
@@ -151,6 +165,9 @@ class Splitter:
             pos: i64 = start
             sequence: i64 = self._answer if self._answer >= 0 else 0
             size: i64 = 0
+            limit: i64 = self.limit
+            if self._answer < 0 and end - start > HEADER and data[start + HEADER] != _TEXT:
+                limit = self.gathered
             whole = False
             while end - pos >= HEADER:
                 header: int = read_i32_le(data, pos)
@@ -160,14 +177,14 @@ class Splitter:
                 if size > self.largest:
                     raise _too_large()
                 pos += HEADER + length
-                if size > self.limit or pos > end:
+                if size > limit or pos > end:
                     break
                 sequence = (sequence + 1) & 0xFF
                 if length < LARGEST:
                     whole = True
                     break
-            if size > self.limit:
-                wanted = self.limit + HEADER
+            if size > limit:
+                wanted = limit + HEADER
                 if end - start >= wanted:
                     self._begin_large(data[start + HEADER])
                 break

@@ -116,6 +116,18 @@ def test_a_large_command_passes_with_all_its_packets() -> None:
     assert taken == 4
 
 
+def test_what_is_no_text_is_gathered_up_to_a_limit_of_its_own() -> None:
+    packets = packet(0, b"\x17" + bytes(LARGEST + 10))
+    splitter = Splitter(1000, gathered=2 * LARGEST)
+    found = [
+        one for piece in cut(packets + QUERY, 4, 2000, LARGEST) for one in splitter.feed(piece)
+    ]
+    assert found == [(commands.STMT_EXECUTE, packets), (commands.QUERY, QUERY)]
+    splitter = Splitter(1000, gathered=LARGEST)
+    assert splitter.feed(packets) == []
+    assert splitter.large_code == commands.STMT_EXECUTE
+
+
 def test_a_packet_of_a_large_command_out_of_order_is_refused() -> None:
     packets = packet(0, b"\x03" + bytes(LARGEST)) + packet(0, b"")
     broken = renumber(packets, LARGEST + 4, 5)
@@ -131,7 +143,7 @@ def test_a_command_above_the_largest_is_refused_at_its_header() -> None:
     with pytest.raises(MessageTooLarge, match="max_allowed_packet"):
         Splitter(10, 20).feed(packet(0, bytes(21))[:4])
     splitter = Splitter(10, LARGEST + 5)
-    splitter.feed(packet(0, bytes(LARGEST + 6)))
+    splitter.feed(packet(0, b"\x03" + bytes(LARGEST + 5)))
     with pytest.raises(MessageTooLarge):
         splitter.take_large()
 
