@@ -15,9 +15,10 @@ from proxy.sql.access import Access
 from proxy.sql.bodies import Declarations
 from proxy.sql.lineage import Way, anything, path_of
 from proxy.sql.relations import tables
-from proxy.sql.resolution import Frame, Resolution
+from proxy.sql.resolution import Resolution
 from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import FunctionName, Kind, Statement
+from proxy.sql.walk import Frame
 from proxy.types import Reason, Table
 
 
