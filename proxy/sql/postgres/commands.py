@@ -7,21 +7,31 @@ what the grammar does not have there, is not understood.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from proxy.sql.groups import Group, Item, NotUnderstood, Token, grouped, is_group, split_before
 from proxy.sql.postgres import words
-from proxy.sql.postgres.changes import ChangeReader
 from proxy.sql.postgres.groups import dotted, is_name, name_of, tokens_of
+from proxy.sql.postgres.parts import (
+    PROXY_SETTINGS,
+    Reader,
+    as_part,
+    behind,
+    closing,
+    functions_of,
+    index_of,
+    opaque,
+    plain,
+    proxy,
+    relation_of,
+    schema,
+    utility,
+    with_functions,
+)
 from proxy.sql.postgres.queries import STARTS, read_query
-from proxy.sql.statement import Action, Effect, FunctionName, Kind, RelationName, Statement
+from proxy.sql.statement import Action, Effect, Kind, RelationName, Statement
 from proxy.types import Reason
-
-Reader: TypeAlias = Callable[[list[Token], bytes], Statement]
-
-PROXY_SETTINGS: Final = "tidegate"
 
 _TRANSACTION_WORDS: Final = frozenset(
     {
@@ -54,23 +64,6 @@ def read_command(tokens: list[Token], text: bytes) -> Statement:
     return reader(tokens, text)
 
 
-def _plain(kind: Kind, reason: Reason = Reason.UTILITY, *, rows: bool = False) -> Reader:
-    """Make a reader for a command that its first word says enough about."""
-
-    def read(tokens: list[Token], text: bytes) -> Statement:
-        return Statement(
-            kind=kind, text=text, reason=reason, detail=str(tokens[0]), returns_rows=rows
-        )
-
-    return read
-
-
-_utility = _plain(Kind.UTILITY)
-_schema = _plain(Kind.SCHEMA, Reason.SCHEMA)
-_opaque = _plain(Kind.OPAQUE, Reason.OPAQUE, rows=True)
-_proxy = _plain(Kind.PROXY, rows=True)
-
-
 def _only(tokens: list[Token], allowed: frozenset[str]) -> None:
     for token in tokens:
         if token not in allowed:
@@ -79,24 +72,24 @@ def _only(tokens: list[Token], allowed: frozenset[str]) -> None:
 
 def _begin(tokens: list[Token], text: bytes) -> Statement:
     _only(tokens[1:], _TRANSACTION_WORDS)
-    return _plain(Kind.BEGIN)(tokens, text)
+    return plain(Kind.BEGIN)(tokens, text)
 
 
 def _commit(tokens: list[Token], text: bytes) -> Statement:
     if tokens[1:] == ["prepared", "''"]:
-        return _opaque(tokens, text)
+        return opaque(tokens, text)
     _only(tokens[1:], _ENDING_WORDS)
-    return _plain(Kind.COMMIT)(tokens, text)
+    return plain(Kind.COMMIT)(tokens, text)
 
 
 def _rollback(tokens: list[Token], text: bytes) -> Statement:
     if tokens[1:] == ["prepared", "''"]:
-        return _utility(tokens, text)
+        return utility(tokens, text)
     rest = tokens[2:] if tokens[1:2] in (["work"], ["transaction"]) else tokens[1:]
     if rest[:1] == ["to"] and len(rest) in (2, 3):
-        return _plain(Kind.ROLLBACK_TO)(tokens, text)
+        return plain(Kind.ROLLBACK_TO)(tokens, text)
     _only(rest, _ENDING_WORDS)
-    return _plain(Kind.ROLLBACK)(tokens, text)
+    return plain(Kind.ROLLBACK)(tokens, text)
 
 
 def _set(tokens: list[Token], text: bytes) -> Statement:
@@ -107,54 +100,54 @@ def _set(tokens: list[Token], text: bytes) -> Statement:
     elif rest[:1] == ["session"] and rest[1:2] not in (["authorization"], ["characteristics"]):
         rest = rest[1:]
     if rest[:2] == [PROXY_SETTINGS, "."]:
-        return _proxy(tokens, text)
+        return proxy(tokens, text)
     if rest[:1] == ["constraints"]:
-        return _utility(tokens, text)
+        return utility(tokens, text)
     if rest[:1] == ["transaction"]:
         kind = Kind.SET_TRANSACTION
-    return _plain(kind)(tokens, text)
+    return plain(kind)(tokens, text)
 
 
 def _of_setting(kind: Kind) -> Reader:
     """Make a reader for SHOW and RESET, which may name a setting of the proxy's own."""
-    plain = _plain(kind, rows=kind is Kind.SHOW)
+    other = plain(kind, rows=kind is Kind.SHOW)
 
     def read(tokens: list[Token], text: bytes) -> Statement:
-        return (_proxy if tokens[1:3] == [PROXY_SETTINGS, "."] else plain)(tokens, text)
+        return (proxy if tokens[1:3] == [PROXY_SETTINGS, "."] else other)(tokens, text)
 
     return read
 
 
 def _prepare(tokens: list[Token], text: bytes) -> Statement:
     if tokens[1:] == ["transaction", "''"]:
-        return _plain(Kind.PREPARE_TRANSACTION)(tokens, text)
-    return _plain(Kind.PREPARE)(tokens, text)
+        return plain(Kind.PREPARE_TRANSACTION)(tokens, text)
+    return plain(Kind.PREPARE)(tokens, text)
 
 
 def _execute(tokens: list[Token], text: bytes) -> Statement:
     """EXECUTE evaluates its arguments; what it runs is the session's to know."""
-    functions = _functions_of(grouped(tokens)[2:])
-    return _with_functions(_plain(Kind.EXECUTE, rows=True)(tokens, text), functions)
+    functions = functions_of(grouped(tokens)[2:])
+    return with_functions(plain(Kind.EXECUTE, rows=True)(tokens, text), functions)
 
 
 def _call(tokens: list[Token], text: bytes) -> Statement:
     """CALL evaluates its arguments, and runs what looks like a function of them."""
     inner = _inner([Token("select"), *tokens[1:]])
     kind = Kind.CALL if inner.kind in (Kind.READ, Kind.UTILITY) else Kind.OPAQUE
-    statement = _as_part(inner, kind, text)
+    statement = as_part(inner, kind, text)
     statement.detail = inner.detail or "call"
     return statement
 
 
 def _load(tokens: list[Token], text: bytes) -> Statement:
-    statement = _utility(tokens, text)
+    statement = utility(tokens, text)
     statement.effects = frozenset({Effect.UNTRACKED})
     return statement
 
 
 def _change(tokens: list[Token], text: bytes) -> Statement:
     """ALTER and DROP: a database must be free of sessions for some of it."""
-    statement = _schema(tokens, text)
+    statement = schema(tokens, text)
     if tokens[1:2] == ["database"]:
         at = 4 if tokens[2:4] == ["if", "exists"] else 2
         change = tokens[at + 1 : at + 3]
@@ -168,16 +161,16 @@ def _name_at(tokens: list[Token], at: int) -> frozenset[str]:
 
 
 def _lock(tokens: list[Token], text: bytes) -> Statement:
-    return _plain(Kind.UTILITY, Reason.LOCK)(tokens, text)
+    return plain(Kind.UTILITY, Reason.LOCK)(tokens, text)
 
 
 def _declare(tokens: list[Token], text: bytes) -> Statement:
     """DECLARE is where a cursor's query is judged; FETCH only runs it."""
-    start = _index(tokens, "for")
+    start = index_of(tokens, "for")
     inner = _inner(tokens[start + 1 :])
     if inner.kind not in (Kind.READ, Kind.LOCKING, Kind.UTILITY):
-        return _as_part(inner, inner.kind, text)
-    statement = _as_part(inner, Kind.DECLARE, text)
+        return as_part(inner, inner.kind, text)
+    statement = as_part(inner, Kind.DECLARE, text)
     statement.returns_rows = False
     if tokens[start - 2 : start] == ["with", "hold"]:
         statement.effects |= {Effect.HOLD_CURSOR}
@@ -189,10 +182,10 @@ def _copy(tokens: list[Token], text: bytes) -> Statement:
     at = 2 if items[1:2] == ["binary"] else 1
     source = items[at] if at < len(items) else None
     if isinstance(source, Group):
-        end = _closing(tokens, at)
+        end = closing(tokens, at)
         return _copy_out(_inner(tokens[at + 1 : end]), items[at + 1 :], text)
     names, at = dotted(items, at)
-    relation = _relation(names)
+    relation = relation_of(names)
     if at < len(items) and is_group(items[at]):
         at += 1
     if items[at : at + 1] == ["from"]:
@@ -202,7 +195,7 @@ def _copy(tokens: list[Token], text: bytes) -> Statement:
             reads=frozenset({relation}),
             writes=frozenset({relation}),
             actions=frozenset({Action.INSERT}),
-            functions=_functions_of(_behind(items, "where")),
+            functions=functions_of(behind(items, "where")),
             reason=Reason.WRITE,
             detail="copy",
         )
@@ -214,29 +207,29 @@ def _copy_out(query: Statement, rest: list[Item], text: bytes) -> Statement:
     if rest[:1] != ["to"]:
         raise NotUnderstood("COPY goes nowhere")
     kind = Kind.COPY_OUT if rest[1:2] == ["stdout"] else Kind.UTILITY
-    statement = _as_part(query, kind if query.kind is Kind.READ else query.kind, text)
+    statement = as_part(query, kind if query.kind is Kind.READ else query.kind, text)
     statement.returns_rows = False
     return statement
 
 
 def _explain(tokens: list[Token], text: bytes) -> Statement:
     if tokens[1:2] == ["route"]:
-        return _proxy(tokens, text)
+        return proxy(tokens, text)
     at = 1
     analyze = False
     if tokens[1:2] == ["("] and STARTS.isdisjoint(tokens[2:3]):
-        at = _closing(tokens, 1) + 1
+        at = closing(tokens, 1) + 1
         analyze = not {"analyze", "analyse"}.isdisjoint(tokens[1:at])
     while tokens[at : at + 1] and tokens[at] in ("analyze", "analyse", "verbose"):
         analyze |= tokens[at] != "verbose"
         at += 1
     if not analyze:
-        return _plain(Kind.EXPLAIN, rows=True)(tokens, text)
+        return plain(Kind.EXPLAIN, rows=True)(tokens, text)
     inner = _inner(tokens[at:])
     kind = _EXPLAINED.get(inner.kind)
     if kind is None:
         raise NotUnderstood(f"EXPLAIN ANALYZE of {inner.kind.value}")
-    statement = _as_part(inner, kind, text)
+    statement = as_part(inner, kind, text)
     statement.returns_rows = True
     return statement
 
@@ -260,7 +253,7 @@ def _truncate(tokens: list[Token], text: bytes) -> Statement:
     while True:
         at += items[at : at + 1] == ["only"]
         names, at = dotted(items, at)
-        relations.add(_relation(names))
+        relations.add(relation_of(names))
         at += items[at : at + 1] == ["*"]
         if items[at : at + 1] != [","]:
             break
@@ -280,7 +273,7 @@ def _refresh(tokens: list[Token], text: bytes) -> Statement:
     if tokens[1:3] != ["materialized", "view"]:
         raise NotUnderstood("REFRESH of something else")
     names, _ = dotted(list(tokens), 4 if tokens[3:4] == ["concurrently"] else 3)
-    relation = frozenset({_relation(names)})
+    relation = frozenset({relation_of(names)})
     return Statement(
         kind=Kind.WRITE,
         text=text,
@@ -296,20 +289,20 @@ def _create(tokens: list[Token], text: bytes) -> Statement:
     at = 3 if tokens[1:3] == ["or", "replace"] else 1
     at += tokens[at : at + 1] in (["local"], ["global"])
     if tokens[at : at + 1] in (["temp"], ["temporary"]):
-        statement = _plain(Kind.UTILITY, Reason.TEMPORARY)(tokens, text)
+        statement = plain(Kind.UTILITY, Reason.TEMPORARY)(tokens, text)
         statement.effects = frozenset({Effect.TEMPORARY})
         at += 1
     else:
-        statement = _schema(tokens, text)
+        statement = schema(tokens, text)
         if tokens[1:2] == ["database"] and "template" in tokens[3:]:
-            template = _index(tokens, "template") + 1
+            template = index_of(tokens, "template") + 1
             statement.vacated = _name_at(
                 tokens, template + (tokens[template : template + 1] == ["="])
             )
         at += tokens[at : at + 1] in (["unlogged"], ["materialized"])
     makes_rows = tokens[at : at + 1] == ["table"] or tokens[at - 1 : at] == ["materialized"]
     if makes_rows and "as" in grouped(tokens):
-        return _with_source(statement, tokens[_index(tokens, "as") + 1 :])
+        return _with_source(statement, tokens[index_of(tokens, "as") + 1 :])
     if Effect.TEMPORARY in statement.effects:
         _add_code(statement, tokens)
     return statement
@@ -337,7 +330,7 @@ def _add_code(statement: Statement, tokens: list[Token]) -> None:
         if isinstance(last, Group):
             is_told = is_told and all(item in (*_VALUES, ",") for item in last.items)
             is_told = is_told and all(isinstance(item, Token) for item in name)
-            statement.functions |= _functions_of(default)
+            statement.functions |= functions_of(default)
         else:
             is_told = is_told and not name and last in _VALUES
     if not is_told:
@@ -376,80 +369,37 @@ def _inner(tokens: list[Token]) -> Statement:
     return (read_query if numbered[0] in STARTS else read_command)(numbered, text)
 
 
-def _as_part(inner: Statement, kind: Kind, text: bytes) -> Statement:
-    """Make a command's statement of the one it holds."""
-    return replace(inner, kind=kind, text=text, reason=inner.reason or Reason.UTILITY)
-
-
-def _with_functions(statement: Statement, functions: frozenset[FunctionName]) -> Statement:
-    statement.functions = functions
-    return statement
-
-
-def _functions_of(items: list[Item]) -> frozenset[FunctionName]:
-    reader = ChangeReader()
-    reader.expression(items)
-    return frozenset(reader.outline.functions)
-
-
-def _behind(items: list[Item], word: str) -> list[Item]:
-    return items[_index(items, word) + 1 :] if word in items else []
-
-
-def _index(items: list[Token] | list[Item], word: str) -> int:
-    for at, item in enumerate(items):
-        if item == word:
-            return at
-    raise NotUnderstood(f"{word.upper()} is missing")
-
-
-def _closing(tokens: list[Token], at: int) -> int:
-    """Find the bracket that closes the one at `at`."""
-    depth = 0
-    for position in range(at, len(tokens)):
-        depth += (tokens[position] == "(") - (tokens[position] == ")")
-        if depth == 0:
-            return position
-    raise NotUnderstood("brackets do not match")
-
-
-def _relation(names: list[str]) -> RelationName:
-    if not 1 <= len(names) <= 3 or names[0] in words.NOT_CALLED:
-        raise NotUnderstood("no relation where one belongs")
-    return RelationName(names[-2] if len(names) > 1 else None, names[-1])
-
-
 _READERS: Final[dict[str, Reader]] = {
     **dict.fromkeys(("begin", "start"), _begin),
     **dict.fromkeys(("commit", "end"), _commit),
     **dict.fromkeys(("rollback", "abort"), _rollback),
-    "savepoint": _plain(Kind.SAVEPOINT),
-    "release": _plain(Kind.RELEASE),
+    "savepoint": plain(Kind.SAVEPOINT),
+    "release": plain(Kind.RELEASE),
     "set": _set,
     "reset": _of_setting(Kind.RESET),
     "show": _of_setting(Kind.SHOW),
-    "discard": _plain(Kind.DISCARD),
+    "discard": plain(Kind.DISCARD),
     "prepare": _prepare,
     "execute": _execute,
-    "deallocate": _plain(Kind.DEALLOCATE),
-    "listen": _plain(Kind.LISTEN),
-    "unlisten": _plain(Kind.UNLISTEN),
+    "deallocate": plain(Kind.DEALLOCATE),
+    "listen": plain(Kind.LISTEN),
+    "unlisten": plain(Kind.UNLISTEN),
     "declare": _declare,
-    **dict.fromkeys(("fetch", "move"), _plain(Kind.FETCH, rows=True)),
-    "close": _plain(Kind.CLOSE),
+    **dict.fromkeys(("fetch", "move"), plain(Kind.FETCH, rows=True)),
+    "close": plain(Kind.CLOSE),
     "copy": _copy,
     "explain": _explain,
     "truncate": _truncate,
     "refresh": _refresh,
     "lock": _lock,
     "load": _load,
-    "do": _opaque,
+    "do": opaque,
     "call": _call,
     "create": _create,
-    **dict.fromkeys(("grant", "revoke", "comment", "security", "import", "reassign"), _schema),
+    **dict.fromkeys(("grant", "revoke", "comment", "security", "import", "reassign"), schema),
     **dict.fromkeys(("alter", "drop"), _change),
     **dict.fromkeys(
         ("notify", "vacuum", "analyze", "analyse", "cluster", "reindex", "checkpoint", "wait"),
-        _utility,
+        utility,
     ),
 }
