@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from proxy.sql.access import Access
+from proxy.sql.routines import Judgement, Verdict
+from proxy.sql.statement import Statement
 from proxy.types import Reason
 
 MAX_DEPTH: Final = 50
@@ -40,6 +42,53 @@ class Gathering:
         self.reads: set[int] = set()
         self.writes: set[int] = set()
         self.access = Access()
+        self._depth = 0  # of statements within statements
+        self._parts = 0  # statements seen
+
+    def whole(self, statement: Statement) -> None:
+        """Take everything that a statement names, and draw the sum."""
+        raise NotImplementedError
+
+    def _call(self, oid: int) -> None:
+        """Follow a function into what it runs."""
+        raise NotImplementedError
+
+    def _believes_labels(self) -> bool:
+        """Tell if what is read here is said to depend on nothing, and that is believed."""
+        return False
+
+    def _take(self, judgement: Judgement, *, hidden: bool = True) -> None:
+        """Draw the consequences of what is called.
+
+        Args:
+            judgement: What it may do.
+            hidden: Whether that may be done past the transaction, if it may be anything.
+        """
+        if judgement.is_good:
+            return
+        if judgement.taints:
+            self.access.taints = True
+        for oid in judgement.follow:
+            self._call(oid)
+        verdict = judgement.verdict
+        if verdict is Verdict.ANYTHING:
+            # Whatever is believed: that is no promise of what it calls.
+            self._cannot_tell(Reason.FUNCTION, judgement.detail, hidden=hidden)
+        elif self._believes_labels():
+            return
+        elif verdict is Verdict.CLOCK:
+            self._keep_out(Reason.CLOCK, judgement.detail)
+        elif verdict is Verdict.DICE:
+            self._keep_out(Reason.VOLATILE, judgement.detail)
+        elif verdict is Verdict.PRIMARY:
+            self._refuse(Reason.FUNCTION, judgement.detail)
+
+    def _write(self, oid: int) -> None:
+        self.writes.add(oid)
+        if self._depth:
+            self.access.counted = False
+        if self.ways is not None:
+            self._record((oid,), is_written=True)
 
     def _record(self, oids: Iterable[int], *, is_written: bool) -> None:
         assert self.ways is not None

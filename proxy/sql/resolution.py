@@ -74,13 +74,6 @@ class Resolution(Walk):
             for root in snapshot.families.roots(relation.oid):
                 self._change_family(root, actions)
 
-    def _write(self, oid: int) -> None:
-        self.writes.add(oid)
-        if self._depth:
-            self.access.counted = False
-        if self.ways is not None:
-            self._record((oid,), is_written=True)
-
     def _change_view(self, relation: Relation, actions: frozenset[Action]) -> None:
         """A view that is changed changes its tables, if no trigger or rule sees to it."""
         snapshot = self._snapshot

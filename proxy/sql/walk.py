@@ -15,7 +15,7 @@ from proxy.sql.bodies import TOLD, Body, Meaning, Part, read_block
 from proxy.sql.functions import CALLED_TYPES
 from proxy.sql.gathering import MAX_DEPTH, MAX_PARTS, Gathering, Step
 from proxy.sql.relations import SYSTEM_SCHEMAS, Relation
-from proxy.sql.routines import Judgement, Routine, Verdict, judge_unread
+from proxy.sql.routines import Routine, judge_unread
 from proxy.sql.snapshot import Snapshot
 from proxy.sql.statement import Action, Effect, Kind, Origin, RelationName, Source, Statement
 from proxy.types import Reason
@@ -47,8 +47,6 @@ class Walk(Gathering):
         """Begin with nothing touched."""
         super().__init__()
         self._snapshot = snapshot
-        self._depth = 0
-        self._parts = 0
         self._frame = frame
         self._names = self._names_of(frame)
         self._seen: set[tuple[int, Frame]] = set()
@@ -252,7 +250,7 @@ class Walk(Gathering):
         )
 
     def _call(self, oid: int) -> None:
-        """Follow a function into what it runs."""
+        """See the base."""
         snapshot = self._snapshot
         routine = snapshot.routines.get(oid)
         if routine is None or (oid, self._frame) in self._called:
@@ -309,31 +307,9 @@ class Walk(Gathering):
         ):
             self._keep_out(Reason.CLOCK, routine.name)
 
-    def _take(self, judgement: Judgement, *, hidden: bool = True) -> None:
-        """Draw the consequences of what is called.
-
-        Args:
-            judgement: What it may do.
-            hidden: Whether that may be done past the transaction, if it may be anything.
-        """
-        if judgement.is_good:
-            return
-        if judgement.taints:
-            self.access.taints = True
-        for oid in judgement.follow:
-            self._call(oid)
-        verdict = judgement.verdict
-        if verdict is Verdict.ANYTHING:
-            # Even beneath what is IMMUTABLE: that is no promise of what it calls.
-            self._cannot_tell(Reason.FUNCTION, judgement.detail, hidden=hidden)
-        elif self._frame.trusts:
-            return
-        elif verdict is Verdict.CLOCK:
-            self._keep_out(Reason.CLOCK, judgement.detail)
-        elif verdict is Verdict.DICE:
-            self._keep_out(Reason.VOLATILE, judgement.detail)
-        elif verdict is Verdict.PRIMARY:
-            self._refuse(Reason.FUNCTION, judgement.detail)
+    def _believes_labels(self) -> bool:
+        """See the base: beneath what is said to be IMMUTABLE."""
+        return self._frame.trusts
 
     def _change(self, relation: Relation, actions: frozenset[Action]) -> None:
         """Follow a relation that is changed."""

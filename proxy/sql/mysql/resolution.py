@@ -51,8 +51,6 @@ class Resolution(Gathering):
         super().__init__()
         self._snapshot = snapshot
         self._frame = frame
-        self._depth = 0
-        self._parts = 0
         self._seen: set[int] = set()
         self._run: set[tuple[int, bool]] = set()
         self._changed: set[tuple[int, frozenset[Action]]] = set()
@@ -154,25 +152,11 @@ class Resolution(Gathering):
             self._cannot_tell(Reason.FUNCTION, statement.detail or PROCEDURE)
             self.access.commits = True
 
-    def _take(self, judgement: Judgement) -> None:
-        """Draw the consequences of what is called."""
-        if judgement.is_good:
-            return
-        if judgement.taints:
-            self.access.taints = True
-        for oid in judgement.follow:
-            program = self._snapshot.bodies.get(oid)
-            assert program is not None
-            self._follow(program)
-        verdict = judgement.verdict
-        if verdict is Verdict.ANYTHING:
-            self._cannot_tell(Reason.FUNCTION, judgement.detail)
-        elif verdict is Verdict.CLOCK:
-            self._keep_out(Reason.CLOCK, judgement.detail)
-        elif verdict is Verdict.DICE:
-            self._keep_out(Reason.VOLATILE, judgement.detail)
-        elif verdict is Verdict.PRIMARY:
-            self._refuse(Reason.FUNCTION, judgement.detail)
+    def _call(self, oid: int) -> None:
+        """See the base."""
+        program = self._snapshot.bodies.get(oid)
+        assert program is not None
+        self._follow(program)
 
     def _follow(self, program: Program) -> None:
         """Follow a program into what it runs."""
@@ -308,13 +292,6 @@ class Resolution(Gathering):
             return
         with self._within(self._frame, "cascade to", _label(child)):
             self._change(child, actions)
-
-    def _write(self, oid: int) -> None:
-        self.writes.add(oid)
-        if self._depth:
-            self.access.counted = False
-        if self.ways is not None:
-            self._record((oid,), is_written=True)
 
 
 def _label(relation: Relation) -> str:
