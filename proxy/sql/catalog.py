@@ -11,26 +11,25 @@ from __future__ import annotations
 from typing import final
 
 from proxy.sql import snapshot
-from proxy.sql.access import Access
+from proxy.sql.base_catalog import BaseCatalog
 from proxy.sql.bodies import Declarations
-from proxy.sql.lineage import Way, anything, path_of
 from proxy.sql.relations import tables
 from proxy.sql.resolution import Resolution
 from proxy.sql.snapshot import Rows, Snapshot
 from proxy.sql.statement import FunctionName, Kind, Statement
 from proxy.sql.walk import Frame
-from proxy.types import Reason, Table
+from proxy.types import Table
 
 
 @final
-class Catalog:
+class Catalog(BaseCatalog):
     """The definitions of one database at one instant."""
 
-    __slots__ = ("_snapshot", "database")
+    __slots__ = ("_snapshot",)
 
     def __init__(self, database: str, definitions: Snapshot) -> None:
         """Name the database; see `build`."""
-        self.database = database
+        super().__init__(database)
         self._snapshot = definitions
 
     @classmethod
@@ -51,57 +50,11 @@ class Catalog:
         """What is said of functions and can't be true."""
         return self._snapshot.problems
 
-    def resolve(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Access:
-        """Say what a statement touches. The same arguments always get the same answer.
-
-        Args:
-            statement: What the text says.
-            search_path: The session's, `"$user"` included.
-            user: Who `"$user"` is: the current role.
-        """
-        if statement.kind is Kind.OPAQUE:
-            return anything(statement)
-        resolution = self._begin(statement, search_path, user)
-        return self._resolved(resolution, statement)
-
     def _begin(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Resolution:
+        """See the base: `"$user"` may be in the path."""
         is_atomic = statement.kind is not Kind.CALL
         frame = Frame(search_path, frozenset((user,)), is_atomic=is_atomic)
         return Resolution(self._snapshot, frame)
-
-    def _resolved(self, resolution: Resolution, statement: Statement) -> Access:
-        kind = statement.kind
-        access = resolution.access
-        if kind is not Kind.READ:
-            access.replica = statement.reason or Reason.UTILITY
-            access.detail = statement.detail
-        access.cache = statement.cache_reason or access.replica
-        access.schema = kind is Kind.SCHEMA
-        resolution.whole(statement)
-        access.read_set = tables(self.database, resolution.reads)
-        access.write_set = tables(self.database, resolution.writes)
-        return access
-
-    def trace(self, statement: Statement, search_path: tuple[str, ...], user: str) -> list[Way]:
-        """Say by which way each table comes in: `resolve` once more, with a record kept.
-
-        Args:
-            statement: What the text says.
-            search_path: The session's, `"$user"` included.
-            user: Who `"$user"` is: the current role.
-
-        Returns:
-            Sorted by table; each is there once for what is read and once for what is written.
-        """
-        if statement.kind is Kind.OPAQUE:
-            return []
-        resolution = self._begin(statement, search_path, user)
-        resolution.ways = {}
-        self._resolved(resolution, statement)
-        return sorted(
-            Way(self.name_of(oid), path_of(steps), written)
-            for (oid, written), steps in resolution.ways.items()
-        )
 
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for."""

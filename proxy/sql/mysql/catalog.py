@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from proxy.sql.access import Access
-from proxy.sql.lineage import Way, anything, path_of
+from proxy.sql.base_catalog import BaseCatalog
 from proxy.sql.mysql import snapshot
 from proxy.sql.mysql.bodies import Interpreter
 from proxy.sql.mysql.resolution import FUNCTION, Frame, Resolution
 from proxy.sql.mysql.snapshot import Rows, Snapshot
 from proxy.sql.relations import tables
-from proxy.sql.statement import Action, FunctionName, Kind, Statement
-from proxy.types import Reason, Table
+from proxy.sql.statement import Action, FunctionName, Statement
+from proxy.types import Table
 
 DATABASE: Final = "def"
 """The one database of a server."""
@@ -26,14 +25,14 @@ _COUNTED: Final = (frozenset({Action.INSERT}), frozenset({Action.DELETE}))
 
 
 @final
-class Catalog:
+class Catalog(BaseCatalog):
     """The definitions of a server at one instant. See `proxy.sql.lineage.Lineage`."""
 
-    __slots__ = ("_snapshot", "database", "problems")
+    __slots__ = ("_snapshot", "problems")
 
     def __init__(self, definitions: Snapshot) -> None:
         """Take the definitions; see `build`."""
-        self.database = DATABASE
+        super().__init__(DATABASE)
         self.problems: list[str] = []
         self._snapshot = definitions
 
@@ -47,56 +46,12 @@ class Catalog:
         """
         return cls(snapshot.build(interpreter, **rows))
 
-    def resolve(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Access:
-        """Say what a statement touches. The same arguments always get the same answer.
-
-        Args:
-            statement: What the text says.
-            search_path: The current schema, or nothing where there is none.
-            user: Who asks: it makes no difference.
-        """
-        if statement.kind is Kind.OPAQUE:
-            return anything(statement)
-        return self._resolved(self._begin(search_path), statement)
-
-    def _begin(self, search_path: tuple[str, ...]) -> Resolution:
-        return Resolution(self._snapshot, Frame(search_path[0] if search_path else None))
-
-    def _resolved(self, resolution: Resolution, statement: Statement) -> Access:
-        kind = statement.kind
-        access = resolution.access
-        if kind is not Kind.READ:
-            access.replica = statement.reason or Reason.UTILITY
-            access.detail = statement.detail
-        access.cache = statement.cache_reason or access.replica
-        access.schema = kind is Kind.SCHEMA
+    def _begin(self, statement: Statement, search_path: tuple[str, ...], user: str) -> Resolution:
+        """See the base: a path is the current schema, or nothing; who asks makes no difference."""
+        resolution = Resolution(self._snapshot, Frame(search_path[0] if search_path else None))
         # How many rows an UPDATE counts depends on the client, and a REPLACE counts some twice.
-        access.counted = statement.actions in _COUNTED
-        resolution.whole(statement)
-        access.read_set = tables(self.database, resolution.reads)
-        access.write_set = tables(self.database, resolution.writes)
-        return access
-
-    def trace(self, statement: Statement, search_path: tuple[str, ...], user: str) -> list[Way]:
-        """Say by which way each table comes in: `resolve` once more, with a record kept.
-
-        Args:
-            statement: What the text says.
-            search_path: The current schema, or nothing where there is none.
-            user: Who asks: it makes no difference.
-
-        Returns:
-            Sorted by table; each is there once for what is read and once for what is written.
-        """
-        if statement.kind is Kind.OPAQUE:
-            return []
-        resolution = self._begin(search_path)
-        resolution.ways = {}
-        self._resolved(resolution, statement)
-        return sorted(
-            Way(self.name_of(oid), path_of(steps), written)
-            for (oid, written), steps in resolution.ways.items()
-        )
+        resolution.access.counted = statement.actions in _COUNTED
+        return resolution
 
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for: partitions are no relations."""
