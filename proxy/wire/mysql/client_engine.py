@@ -29,14 +29,13 @@ from proxy.wire.mysql.execute import Execution as Executed
 from proxy.wire.mysql.execute import (
     kinds_of,
     read_bulk,
-    read_execute,
     read_query,
     with_bulk_types,
     with_types,
 )
 from proxy.wire.mysql.handshake import read_change_user
 from proxy.wire.mysql.killing import LOOKED_AT, Kill, Killed, is_kill, read_kill
-from proxy.wire.mysql.prepared import Facts, Library
+from proxy.wire.mysql.prepared import Library
 from proxy.wire.mysql.requests import (
     ARGUMENTS,
     SEVERAL_OFF,
@@ -45,13 +44,10 @@ from proxy.wire.mysql.requests import (
     Request,
     execution_of,
 )
-from proxy.wire.prepared import Prepared
+from proxy.wire.mysql.statements import Statement, Statements
 from proxy.wire.requests import Execution
 
 PING: Final = packet(0, bytes((commands.PING,)))
-
-LAST: Final = b"\xff\xff\xff\xff"
-"""In place of an id, at MariaDB: what was prepared last."""
 
 _EXECUTION: Final = 10
 """Bytes of COM_STMT_EXECUTE: what comes in front of values."""
@@ -69,24 +65,6 @@ _VERB: Final = re.compile(
     rb"(?:\s+|/\*.*?\*/|--\s[^\n]*|#[^\n]*)*+(commit|rollback(?!\s+(?:work\s+)?to\b))\b",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-class _Statement:
-    """A prepared statement of the client's."""
-
-    __slots__ = ("ahead", "kinds", "prepared", "size", "types", "varies")
-
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
-        self.kinds = b""  # of the values for its parameters
-        self.types = b""  # of its parameters, as they were sent last
-        self.varies = False  # whether they have been others
-        self.ahead: list[bytes] = []  # values that came before the execution
-        self.size = 0  # of these
-
-    def forget_values(self) -> None:
-        self.ahead = []
-        self.size = 0
 
 
 @final
@@ -107,9 +85,6 @@ class ClientEngine(client.ClientEngine):
 
     __slots__ = (
         "_agreed",
-        "_cursors",
-        "_last",
-        "_number",
         "_registration",
         "_statements",
         "kill",
@@ -121,11 +96,8 @@ class ClientEngine(client.ClientEngine):
     def __init__(self, library: Library, agreed: int, largest: int) -> None:
         super().__init__(library, Cutter(largest))
         self._agreed = agreed
-        self._number = 0
-        self._last = b""
         self._registration = b""  # what a replica has said of itself
-        self._statements: dict[bytes, _Statement] = {}
-        self._cursors: set[bytes] = set()  # statements that were last run to be fetched from
+        self._statements = Statements(library)
         self.status = capabilities.STATUS_AUTOCOMMIT
         self.number = 0
         self.ready = b""
@@ -169,18 +141,13 @@ class ClientEngine(client.ClientEngine):
             return
         found = self._statements.get(request[STATEMENT:ARGUMENTS])
         if found is not None and found.varies:
-            found.types = self._arguments(found, request[HEADER:]).types or found.types
+            found.types = found.read(request[HEADER:], self._agreed).types or found.types
 
     def said(self, packets: bytes) -> Request:
         """Read a whole command again that was answered unread."""
         request = Request(packets[HEADER], packets)
         self.read(request)
         return request
-
-    def _arguments(self, found: _Statement, payload: bytes) -> Executed:
-        facts = found.prepared.facts
-        number = facts.parameters if isinstance(facts, Facts) else 0
-        return read_execute(payload, number, self._agreed)
 
     def forget_portals(self) -> None:
         """See the base: cursors that are to outlive a transaction are the server's affair."""
@@ -192,14 +159,13 @@ class ClientEngine(client.ClientEngine):
     def forget_statements(self) -> None:
         """See the base."""
         self._statements.clear()
-        self._cursors.clear()
 
     def undo(
         self, request: requests.Request, confirmed: int, *, unnamed_is_lost: bool = False
     ) -> None:
         """See the base."""
         for name, _ in request.undo[confirmed:]:
-            self._statements.pop(name, None)
+            self._statements.drop(name)
 
     # Reading, one function for each command that says something.
 
@@ -301,21 +267,18 @@ class ClientEngine(client.ClientEngine):
                 sql = said
                 request.packets = packet(0, bytes((commands.STMT_PREPARE,)) + sql)
         prepared = self._library.find(sql, (), self.sense, self._owner)
-        self._number += 1
-        name = self._number.to_bytes(4, "little")
+        name = self._statements.add(prepared)
         request.prepared = prepared
-        request.name = self._last = name
+        request.name = name
         request.undo.append((name, None))
-        self._statements[name] = _Statement(prepared)
 
-    def _find(self, request: Request) -> _Statement | None:
+    def _find(self, request: Request) -> Statement | None:
         """Find the statement that a command speaks of; None: there is none, which is said."""
         name = request.packets[STATEMENT:ARGUMENTS]
         if len(name) < 4:
             raise RemoteProtocolError("a command ends in front of a statement's id")
-        if name == LAST:
-            name = self._last
-        found = self._statements.get(name)
+        name = self._statements.named(name)
+        found = self._statements.find(name)
         if found is None:
             number = int.from_bytes(name, "little")
             where = commands.NAMES[request.command].removeprefix("COM_").lower()
@@ -323,26 +286,9 @@ class ClientEngine(client.ClientEngine):
                 f"Unknown prepared statement handler ({number}) given to mysqld_{where}"
             )
             return None
-        if self._cursors and name not in self._cursors:
-            self._keep_apart(found)
         request.name = name
         request.prepared = found.prepared
         return found
-
-    def _keep_apart(self, found: _Statement) -> None:
-        """Have a statement be another at servers than one of the same text that has a cursor.
-
-        There a cursor is its statement's, and ends when that is run again.
-        """
-        prepared = found.prepared
-        for name in self._cursors:
-            other = self._statements.get(name)
-            if other is not None and other.prepared is prepared:
-                library = self._library
-                owner = library.new_owner()
-                found.prepared = library.find(prepared.sql, (), prepared.sense, owner)
-                found.prepared.facts = prepared.facts
-                return
 
     def _execute(self, request: Request, payload: bytes) -> None:
         if len(payload) < _EXECUTION:
@@ -350,7 +296,7 @@ class ClientEngine(client.ClientEngine):
         found = self._find(request)
         if found is None:
             return
-        said = self._arguments(found, payload)
+        said = found.read(payload, self._agreed)
         if said.types:
             found.varies |= found.types not in (b"", said.types)
             if said.types != found.types:
@@ -365,15 +311,15 @@ class ClientEngine(client.ClientEngine):
             request.is_whole = False
         request.has_cursor = said.wants_cursor
         if said.wants_cursor:
-            self._cursors.add(request.name)
-        elif self._cursors:
-            self._cursors.discard(request.name)
+            self._statements.opens(request.name)
+        else:
+            self._statements.closes(request.name)
         request.ahead = found.ahead
         request.kinds = found.kinds
         found.forget_values()
         self._run(request, found, payload, said)
 
-    def _run(self, request: Request, found: _Statement, payload: bytes, said: Executed) -> None:
+    def _run(self, request: Request, found: Statement, payload: bytes, said: Executed) -> None:
         execution = Execution(found.prepared.sql, found.prepared, payload[5:], is_plain=True)
         request.run(execution, has_parameters=said.parameters > 0)
         request.verb = _verb(found.prepared.sql)
@@ -382,8 +328,7 @@ class ClientEngine(client.ClientEngine):
         found = self._find(request)
         if found is None:
             return
-        facts = found.prepared.facts
-        said = read_bulk(payload, facts.parameters if isinstance(facts, Facts) else 0)
+        said = read_bulk(payload, found.parameters)
         if said.types:
             found.types = said.types
         elif found.types:
@@ -410,14 +355,13 @@ class ClientEngine(client.ClientEngine):
         request.refusal = None
         request.prepared = None
         if found is not None:
-            del self._statements[request.name]
-            self._cursors.discard(request.name)
+            self._statements.drop(request.name)
 
     def _reset_statement(self, request: Request, payload: bytes) -> None:
         found = self._find(request)
         if found is not None:
             found.forget_values()
-            self._cursors.discard(request.name)
+            self._statements.closes(request.name)
 
     def _fetch(self, request: Request, payload: bytes) -> None:
         self._find(request)

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from proxy.errors import MessageTooLarge, RemoteProtocolError, UnknownStatement
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.capabilities import MULTI_STATEMENTS, QUERY_ATTRIBUTES
-from proxy.wire.mysql.client_engine import LAST, MOST_AHEAD
+from proxy.wire.mysql.client_engine import MOST_AHEAD
 from proxy.wire.mysql.errors import error_code
 from proxy.wire.mysql.killing import Kill, Killed
 from proxy.wire.mysql.prepared import Facts
 from proxy.wire.mysql.requests import Request
+from proxy.wire.mysql.statements import LAST
 from proxy.wire.prepared import Sense
 from proxy.wire.requests import END_SESSION
 from tests.unit.wire.mysql.sides import (
