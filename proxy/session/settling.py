@@ -118,6 +118,8 @@ def _settle_mark(session: Conversation, errand: Errand, exchange: Exchange) -> N
     if mark is not None:
         errand.mark = None
         committed = consequences.has_committed(errand.plans, exchange)
+        if committed and exchange.error is not None and session.profile.is_readable:
+            committed = not exchange.ran_nothing
         if committed and not session.traces.is_replicated(session.belongings, exchange):
             session.services.keep(mark)
         else:

@@ -217,6 +217,12 @@ class Exchange(ABC):
 
     @property
     @abstractmethod
+    def ran_nothing(self) -> bool:
+        """Whether its error says for sure that nothing of the last request was run, where texts
+        are what they look like to us."""
+
+    @property
+    @abstractmethod
     def said_goodbye(self) -> bool:
         """Whether the server has said why it hangs up: a second error would hide that."""
 

@@ -9,6 +9,7 @@ Sources: "Command Phase" in the MySQL source documentation.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from typing import Final, final
@@ -61,6 +62,15 @@ _ROLL_BACK: Final = (1213, 1614)
 """A deadlock, and an XA branch that had one: the whole transaction is gone."""
 
 _REPREPARE: Final = (1615,)
+
+_NOT_PARSED: Final = (1064, 1065)
+"""It is no SQL; it is empty."""
+
+_RUNS_TEXTS: Final = re.compile(rb"call|execute|prepare", re.IGNORECASE)
+"""In each text that runs another: by PREPARE and EXECUTE, which are in procedures too."""
+
+_LOOKED_AT: Final = 64 * 1024
+"""Bytes of a text that is looked at for these words."""
 
 
 @final
@@ -512,6 +522,23 @@ class Exchange(exchange.Exchange):
     def was_canceled(self) -> bool:
         """See the base."""
         return self._code in _INTERRUPTED
+
+    @property
+    def ran_nothing(self) -> bool:
+        """See the base: each statement is parsed before it is run, the first before all others.
+
+        What runs another text may fail so in its middle, and in a transaction something may have
+        been committed in front.
+        """
+        request = self._request
+        if request is None or self._code not in _NOT_PARSED or self.outcomes:
+            return False
+        if request.command != commands.QUERY or self.status != IDLE or not request.executions:
+            return False
+        sql = request.executions[0].sql
+        if sql is None or len(sql) > _LOOKED_AT:
+            return False
+        return _RUNS_TEXTS.search(sql) is None
 
     @property
     def said_goodbye(self) -> bool:

@@ -51,6 +51,8 @@ MESSAGE: Final = b"M"
 DETAIL: Final = b"D"
 HINT: Final = b"H"
 ROUTINE: Final = b"R"
+INTERNAL_QUERY: Final = b"q"
+WHERE: Final = b"W"
 
 _COLUMN: Final = Struct("!IhIhih")
 

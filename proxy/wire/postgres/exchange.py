@@ -426,6 +426,18 @@ class Exchange(exchange.Exchange):
         return self._said(backend.SQLSTATE) == _CANCELED
 
     @property
+    def ran_nothing(self) -> bool:
+        """See the base: a text is parsed as a whole, before anything of it is run.
+
+        What parses another while it runs, a DO for one, says so: in which text, or from where.
+        """
+        if self.error is None or self.tags:
+            return False
+        said = backend.read_error(self.error)
+        is_within = backend.INTERNAL_QUERY in said or backend.WHERE in said
+        return said.get(backend.SQLSTATE) == _SYNTAX_ERROR and not is_within
+
+    @property
     def said_goodbye(self) -> bool:
         """See the base."""
         return self._said(backend.SEVERITY_UNTRANSLATED) in _LAST_WORDS
@@ -512,6 +524,7 @@ _NO_SUCH_PORTAL: Final = frontend.describe(tags.PORTAL, b"the client is gone")
 _UNDOABLE: Final = frozenset((tags.PARSE, tags.CLOSE, TAKEN))
 
 _CANCELED: Final = b"57014"
+_SYNTAX_ERROR: Final = b"42601"
 _LAST_WORDS: Final = (b"FATAL", b"PANIC")
 _REVALIDATION: Final = b"RevalidateCachedQuery"
 """The routine in PostgreSQL that finds a prepared statement's result to be another than before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.freshness.tables import EVERY_DATABASE, everything_in, schema_of
 from proxy.types import Table
 from tests.unit.session.every_engine.steps import INSERT, SELECT, runs
 from tests.unit.session.stage import (
@@ -19,7 +20,7 @@ from tests.unit.session.stage import (
     settled,
     told,
 )
-from tests.unit.session.words import DUPLICATE, Words
+from tests.unit.session.words import CANCELLED, DUPLICATE, SYNTAX, Words
 
 
 def test_a_write_is_marked_before_it_is_sent(stage: Stage, words: Words, orders: Table) -> None:
@@ -39,6 +40,16 @@ def test_a_write_that_failed_changed_nothing(stage: Stage, words: Words, orders:
     if not words.keeps_failed:
         stage << released("primary")
     stage.finish()
+
+
+@pytest.mark.parametrize(("what", "has_changed"), [(SYNTAX, False), (CANCELLED, True)])
+def test_a_text_that_no_server_reads_changed_nothing(
+    stage: Stage, words: Words, what: str, *, has_changed: bool
+) -> None:
+    everything = everything_in("shop"), schema_of(EVERY_DATABASE)
+    query, failed = words.query("SELEC 1"), words.error(what)
+    stage >> client(query) << marked(*everything) << asks("primary", query)
+    stage >> answers("primary", failed) << told(failed) << settled(has_changed)
 
 
 @pytest.mark.parametrize("commit", ["COMMIT", "/* of an ORM */ commit", "  \n\t  COMMIT  "])

@@ -239,6 +239,37 @@ def test_a_reset_that_is_refused_says_so(side: Side) -> None:
     assert side.exchange.error == ERROR
 
 
+@pytest.mark.parametrize(
+    ("sql", "answer", "ran_nothing"),
+    [
+        (b"SELEC", refuses(1064), True),
+        (b"", refuses(1065), True),
+        (b"SELECT nothing", ERROR, False),
+        (b"SELECT 1", ONE_ROW, False),
+        (b"Call p()", refuses(1064), False),
+        (b"EXECUTE IMMEDIATE 'SELEC'", refuses(1064), False),
+        (b"BEGIN NOT ATOMIC DELETE FROM t; prepare s FROM 'SELEC'; END", refuses(1064), False),
+        (b"SELEC " + b"1" * 70_000, refuses(1064), False),
+        (
+            b"DELETE FROM t; SELEC",
+            ok_packet(1, Ok(status=STATUS_MORE_RESULTS), NEW) + refuses(1064, sequence=2),
+            False,
+        ),
+    ],
+)
+def test_a_text_that_is_no_sql_runs_nothing(
+    side: Side, sql: bytes, answer: bytes, *, ran_nothing: bool
+) -> None:
+    side.runs(query(sql), answer)
+    assert side.exchange.ran_nothing is ran_nothing
+
+
+def test_in_a_transaction_nobody_knows_what_a_refused_text_has_done(side: Side) -> None:
+    side.runs(query(b"BEGIN"), IN_BLOCK)
+    side.runs(query(b"SELEC"), refuses(1064))
+    assert not side.exchange.ran_nothing
+
+
 # What is prepared.
 
 

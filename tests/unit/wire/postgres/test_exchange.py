@@ -289,6 +289,23 @@ def test_a_close_of_a_named_statement_is_said_in_its_place() -> None:
     check(begin, ROWS + ROWS + IDLE, ROWS + CLOSED + ROWS + IDLE, judge)
 
 
+@pytest.mark.parametrize(
+    ("answer", "ran_nothing"),
+    [
+        (backend.error_response(b"ERROR", b"42601", b"no"), True),
+        (ERROR, False),
+        (ROWS + backend.error_response(b"ERROR", b"42601", b"no"), False),
+        (backend.error_response(b"ERROR", b"42601", b"no", {backend.WHERE: b"f()"}), False),
+        (backend.error_response(b"ERROR", b"42601", b"no", {backend.INTERNAL_QUERY: b"a"}), False),
+        (ROWS, False),
+    ],
+)
+def test_a_text_that_is_no_sql_runs_nothing(answer: bytes, *, ran_nothing: bool) -> None:
+    side = Side()
+    side.runs(frontend.query(b"SELEC"), answer + IDLE)
+    assert side.exchange.ran_nothing is ran_nothing
+
+
 def test_a_name_that_is_taken_is_refused_in_the_servers_own_words() -> None:
     side = Side()
     side.runs(NAMED, PARSED + IDLE)
