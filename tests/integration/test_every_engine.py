@@ -232,6 +232,20 @@ def test_a_snapshot_is_one_on_whatever_servers_it_is_read(
     assert proxy.metric("tidegate_transactions_total", outcome="opened") == opened + 3
 
 
+def test_a_mistake_of_one_leaves_the_reads_of_others_where_they_are(
+    ground: Ground, busy: ProxyUnderTest
+) -> None:
+    """What no server could parse has changed no definition, so none is read again."""
+    ground.make(clock=0)
+    unknown = {"catalog_loading", "pending"}
+    with ground.connect(busy) as one, ground.connect(busy) as other:
+        ground.cluster.wait_replayed()
+        ground.wait_for_replicas(busy, "SELECT a FROM clock")
+        for _ in range(5):
+            assert one.code("SELEC 1") in ("42601", "1064")
+            assert other.explain("SELECT a FROM clock")["reason"] not in unknown
+
+
 # Rules.
 
 
