@@ -63,6 +63,7 @@ class Link(Protocol):
     shape: str  # a digest of the defaults that its login began with
     sequences_of: object  # the session whose currval() and lastval() it knows
     stained_by: object  # whose custom settings may be made on it, under names that nobody knows
+    retired: bool  # whether nobody shall have it any more behind this session
 
     def lend(self, user: LinkUser | None, /) -> None:
         """From now on, hand what comes to this user; None: to nobody."""

@@ -746,6 +746,31 @@ def settings_of_a_moment(app: MySQLApplication) -> Any:
     return found
 
 
+def nowhere(app: MySQLApplication) -> Any:
+    """Sessions without a schema, among some that have one, come to one or lose it."""
+    asked = ("SELECT DATABASE(), SCHEMA()", "DO 1", "SELECT DATABASE()", "SHOW TABLES LIKE 'i%'")
+
+    def act(one: Any, which: int) -> Any:
+        found = []
+        for turn in range(3):
+            if which % 2:
+                found += tell(one, *asked, "SELECT * FROM items", "SELECT * FROM tables")
+            if which == turn:
+                found += tell(one, f"USE {app.database}_other", *asked, "BEGIN", *asked, "COMMIT")
+            if which == 3 and turn:
+                mine = f"{app.database}_{which}"
+                found += tell(one, f"CREATE DATABASE {mine}", f"USE {mine}", *asked)
+                found += tell(one, f"DROP DATABASE {mine}", *asked)
+            found += tell(one, "SELECT DATABASE()")
+        return found
+
+    with app.connect() as one:
+        items(one)
+        found = tell(one, *asked)
+        found += crowd(app, 5, act, database=None)
+        return found + tell(one, *asked)
+
+
 MODES = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT,HIGH_NOT_PRECEDENCE", "ANSI", "")
 CUT_BY_MODES = (
     'SELECT "name" FROM items ORDER BY id',
@@ -1122,6 +1147,7 @@ TALKS: list[Talk] = [
     deadlock,
     sessions,
     settings_of_a_moment,
+    nowhere,
     modes,
     belongings,
     locks,

@@ -16,6 +16,10 @@ from proxy.sql.mysql.scanner import ANSI_QUOTES, IGNORE_SPACE, NO_BACKSLASH_ESCA
 SCHEMA: Final = "schema"
 """The session's schema, by a name that no variable has."""
 
+NOWHERE: Final = "/nowhere"
+"""Behind the name of a pool: of connections that are in no schema. One that has been in a schema
+can't be in none again, but by another login."""
+
 CHARSETS: Final = (
     "character_set_client",
     "character_set_results",

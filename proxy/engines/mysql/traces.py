@@ -116,6 +116,8 @@ class MySQLTraces(traces.Traces):
             schema = quote_name(named) if named else None  # it has been dropped
             state = state.with_setting(SCHEMA, schema)
             theirs = theirs.with_setting(SCHEMA, schema)
+            if schema is not None and exchange.is_nowhere:
+                link.retired = True  # it can't be in none any more
         if state is not profile.state:
             belongings.named.clear()
             profile.become(state)

@@ -9,6 +9,7 @@ from typing import Final, cast, final
 
 from proxy.engines.mysql.dialect import MySQLDialect
 from proxy.engines.mysql.grammar import MySQLGrammar
+from proxy.engines.mysql.settings import NOWHERE
 from proxy.engines.mysql.traces import MySQLTraces
 from proxy.errors import ClientVisibleError
 from proxy.routing.reading import Reader
@@ -36,6 +37,7 @@ from proxy.topology.witness import Control
 from proxy.types import Position
 from proxy.wire.mysql.client_engine import ClientEngine
 from proxy.wire.mysql.credentials import Credentials
+from proxy.wire.mysql.exchange import Exchange
 from proxy.wire.mysql.login import Wish
 from proxy.wire.mysql.ok import read_error
 from proxy.wire.mysql.prepared import Library
@@ -108,13 +110,17 @@ class MySQLEngine(engine.Engine):
     async def open(
         self, address: Address, user: str, database: str, confirm: Confirm
     ) -> ServerConnection:
-        """See the base. The database of a pool is what its clients' connections can do."""
+        """See the base. The database of a pool is what its clients' connections can do, and whether
+        they are in no schema."""
         wish = Wish(
             user=user.encode("utf-8", "surrogateescape"),
-            capabilities=OURS | int(database, 16),
+            capabilities=OURS | int(database.removesuffix(NOWHERE), 16),
             attributes={b"program_name": self._name},
         )
-        return await open_connection(address, wish, self.accounts.credentials(user), confirm)
+        credentials = self.accounts.credentials(user)
+        connection = await open_connection(address, wish, credentials, confirm)
+        cast(Exchange, connection.exchange).is_nowhere = database.endswith(NOWHERE)
+        return connection
 
     async def cancel(self, connection: ServerConnection, within: float) -> None:
         """See the base: in the user's own name, who may end what is theirs, whatever they are.
@@ -135,7 +141,8 @@ class MySQLEngine(engine.Engine):
 
     def pool_of(self, profile: Profile) -> str:
         """See the base."""
-        return profile.protocol.rpartition("/")[2]
+        flavour = profile.protocol.rpartition("/")[2]
+        return flavour if profile.scope.search_path else flavour + NOWHERE
 
     def is_read_only(self, error: bytes) -> bool:
         """See the base."""

@@ -12,7 +12,7 @@ from typing import Final, Protocol, final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from proxy.engines.mysql.settings import SCHEMA, quote, quote_name
+from proxy.engines.mysql.settings import NOWHERE, SCHEMA, quote, quote_name
 from proxy.errors import ClientVisibleError, NoPrimary, ServerLost, TooManyWaiting
 from proxy.routing.terms import Policy
 from proxy.runtime.admission import late_levels, terms_of
@@ -270,7 +270,8 @@ class Logins:
             return known
         borrower = Borrower()
         try:
-            connection = await borrower.borrow(self._service, user, flavour, state)
+            pool = flavour if state.get(SCHEMA) else flavour + NOWHERE
+            connection = await borrower.borrow(self._service, user, pool, state)
         except StateRefused as refusal:
             raise LoginRefused(read_error(refusal.message)) from None
         facts = connection.facts

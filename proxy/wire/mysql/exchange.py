@@ -84,6 +84,7 @@ class Exchange(exchange.Exchange):
         opened: Whether a cursor is open on the connection.
         turns: How many texts and executions were sent on it.
         affected: How many rows the last request has changed; -1: it failed.
+        is_nowhere: Whether it is for sessions without a schema, and has never had one.
         restored: Variables that statements of before have had for themselves. Some time the server
             tells that they are as they were.
         brought_rows: Whether it brought rows.
@@ -109,6 +110,7 @@ class Exchange(exchange.Exchange):
         "brought_rows",
         "capabilities",
         "has_warned",
+        "is_nowhere",
         "opened",
         "outcomes",
         "restored",
@@ -147,6 +149,7 @@ class Exchange(exchange.Exchange):
         self.brought_rows = False
         self.has_warned = False
         self.restored: set[str] = set()
+        self.is_nowhere = False
 
     def take_tracked(self) -> Tracked | None:
         """Hand out, once, what the last reply said of the session's state; None: nothing."""
@@ -171,7 +174,7 @@ class Exchange(exchange.Exchange):
 
     def reset(self) -> bytes:
         """See the base."""
-        return self.ask(ANEW)
+        return self.ask(RESET if self.is_nowhere else ANEW)
 
     def prepare(self, sql: bytes, statements: Iterable[Prepared]) -> bytes:
         """See the base."""

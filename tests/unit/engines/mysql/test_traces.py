@@ -48,6 +48,7 @@ class FakeLink:
     exchange: object
     state: SessionState = UNTOUCHED
     sequences_of: object = None
+    retired: bool = False
 
 
 @dataclass
@@ -131,6 +132,16 @@ def test_the_schema_is_followed(client: Client) -> None:
     assert client.said_of("schema") == "`o``ther`"
     assert client.belongings.profile.scope.search_path == ("o`ther",)
     assert not client.pins
+
+
+def test_a_connection_that_has_been_in_no_schema_is_not_lent_again(client: Client) -> None:
+    client.runs(b"USE other", text_change(SCHEMA, b"other"))
+    assert not client.link.retired
+    client.side.exchange.is_nowhere = True
+    client.runs(b"DROP DATABASE other", text_change(SCHEMA, b""))
+    assert not client.link.retired
+    client.runs(b"USE another", text_change(SCHEMA, b"another"))
+    assert client.link.retired
 
 
 def test_a_schema_that_was_dropped_is_none(client: Client) -> None:

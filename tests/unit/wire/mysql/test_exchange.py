@@ -233,6 +233,11 @@ def test_a_reset_of_the_clients_own_leaves_what_each_session_begins_with() -> No
     assert isinstance(side.request(execute(1)).refusal, UnknownStatement)
 
 
+def test_a_reset_leaves_a_connection_without_a_schema_without_one(side: Side) -> None:
+    side.exchange.is_nowhere = True
+    assert side.exchange.reset() == RESETS
+
+
 def test_a_reset_that_is_refused_says_so(side: Side) -> None:
     side.exchange.reset()
     side.hears(ERROR + OK)
