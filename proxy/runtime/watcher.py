@@ -154,6 +154,8 @@ class GroupWatcher:
         turn = self._group.lost(server, error)
         if turn is not Turn.NOTHING:
             log.warning(turn.value, group=self._group.name, server=server.name, error=error)
+        if turn is Turn.PRIMARY_LOST:
+            self._seek_primary()
         if not was_primary:
             self.ban(server, BanReason.REFUSED, error)
             self._repeat_elsewhere(server, error)
@@ -172,9 +174,23 @@ class GroupWatcher:
         )
         say = log.info if is_expected else log.warning
         say(turn.value, group=self._group.name, server=server.name, timeline=sighting.timeline)
+        if turn is Turn.PRIMARY_LOST:
+            self._seek_primary()
         if turn is Turn.NEW_EPOCH:
             self.router.samples.restart()
             self._new_epoch(server, sighting.position)
+
+    def _seek_primary(self) -> None:
+        """Look at all servers often until one leads.
+
+        What the successor had of its primary's log may show for a moment only.
+        """
+
+        def still() -> bool:
+            return self._group.primary is None
+
+        for witness in self.witnesses.values():
+            witness.want(still)
 
     # What the router wishes to know
 
