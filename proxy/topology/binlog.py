@@ -21,8 +21,6 @@ from proxy.topology.gtid import GtidSet
 OFFSET: Final = 32
 """Bits of a number that hold the offset: events tell theirs in four bytes."""
 
-NOTHING: Final = GtidSet()
-
 _FILE: Final = re.compile(r"(.+)\.([0-9]{1,10})", re.DOTALL)
 _HALF: Final = 1 << (OFFSET - 1)
 
@@ -54,7 +52,7 @@ def parse_files(writer: str, files: Iterable[tuple[str, int]]) -> GtidSet:
     Raises:
         RemoteProtocolError: They can't be read.
     """
-    there = NOTHING
+    there = GtidSet()
     for file, size in files:
         for log, ((_, end),) in parse_log(writer, file, size).intervals.items():
             there = there.plus(GtidSet({log: [(end >> OFFSET << OFFSET | 1, end)]}))

@@ -17,13 +17,8 @@ told in PostgreSQL's terms (`group.Sighting`).
   positions the greater one has everything that the lesser one has.
 
 A MySQL primary that gives its commits no GTIDs is followed *by its log*: there position = place in
-its log (`binlog`), which is all its own, and only who follows it directly can be compared. What was
-seen of each server's place in any log is kept in mind, since nothing else tells later what it has:
-
-- Of a primary's log its successor has what it was last seen to have; who may have more, a replica
-  or that primary itself, has commits that were lost, for all that is known.
-- A log that was begun anew, which shows in a place that goes back, says nothing of who followed it;
-  nor does one that has lost its end in a crash, of who is past that.
+its log (`binlog`), which is all its own, and only who follows it directly can be compared. What
+anybody has besides is concluded in `log_history`.
 """
 
 from __future__ import annotations
@@ -34,9 +29,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
 from proxy.topology import binlog
-from proxy.topology.binlog import NOTHING
 from proxy.topology.group import Server
-from proxy.topology.gtid import LARGEST, GtidSet, largest_by
+from proxy.topology.gtid import GtidSet, largest_by
+from proxy.topology.log_history import LogHistory
 from proxy.types import Position, Role
 
 NUMBERS: Final = 48
@@ -122,17 +117,14 @@ class GtidHistory:
 
     __slots__ = (
         "_ahead",
-        "_anonymous",
         "_complained",
         "_epoch",
         "_followers",
         "_generations",
         "_highest",
         "_leader",
-        "_led",
         "_logs",
         "_looks",
-        "_outdated",
         "_primary",
         "_reports",
         "_servers",
@@ -154,15 +146,12 @@ class GtidHistory:
         self._suspects: dict[Server, int] = {}
         self._ahead: set[Server] = set()
         self._complained: set[tuple[Server, str]] = set()
-        self._logs: dict[Server, GtidSet] = {}  # places that it was seen at, at least
-        self._led: set[str] = set()  # logs of primaries
-        self._outdated: dict[Server, int] = {}  # places in a log that is no more
-        self._anonymous = NOTHING  # what was committed without GTIDs before there were any
+        self._logs = LogHistory()
 
     @property
     def by_log(self) -> bool:
         """Whether places in logs are to be told by servers that have GTIDs, too."""
-        return self._start.by_log or bool(self._anonymous)
+        return self._start.by_log or bool(self._logs.anonymous)
 
     def is_primary(self, server: Server) -> bool:
         """Tell whether a server was the primary when it was last seen."""
@@ -173,16 +162,14 @@ class GtidHistory:
         if server is self._primary:
             self._primary = None
             if self._start.by_log:
-                # It may have committed more than was seen.
-                self._note(server, GtidSet({self._start.own: [(1, LARGEST)]}))
+                self._logs.lost(server, self._start.own)
 
     def saw(self, server: Server, report: Report) -> Finding:
         """Take in what a server said."""
         known = self._reports.get(server)
         if known is not None and known.identity != report.identity:
-            self._logs.pop(server, None)
-            self._outdated.pop(server, None)
-        self._note(server, report.places)
+            self._logs.forget(server)
+        self._logs.note(server, report.places)
         self._reports[server] = report
         if self._leads(server, report):
             if report.by_log:
@@ -191,7 +178,7 @@ class GtidHistory:
         if server is self._primary:
             self._primary = None
             if report.by_log:
-                self._note(server, report.log)
+                self._logs.note(server, report.log)
         return self._saw_replica(server, report)
 
     def told(self, gtids: str) -> Position | None:
@@ -303,10 +290,12 @@ class GtidHistory:
         return self._reports[self._leader] if self._leader is not None else self._start
 
     def _begin(self, server: Server, report: Report) -> None:
+        # The primary of the epoch may come back as itself; who follows its log follows it on.
+        heirs = {server}
         if report.by_log:
-            self._begin_log(server, report)
+            heirs |= self._begin_log(server, report)
         elif self._start.by_log:
-            self._anonymous = report.log
+            self._logs.anonymous = report.log
         self._epoch += 1
         self._primary = self._leader = server
         self._start = report
@@ -314,8 +303,7 @@ class GtidHistory:
         self._generations.clear()
         others = report.executed.without(report.own)
         self._generations.append(_Generation(0, others, self._highest))
-        # The primary of the epoch may come back as itself.
-        self._followers = {server}
+        self._followers = heirs
         self._suspects.clear()
         written = report.written.largest(report.writer)
         self._ahead = {
@@ -324,42 +312,32 @@ class GtidHistory:
             if other is not server and said.written.largest(report.writer) > written
         }
 
-    def _begin_log(self, server: Server, report: Report) -> None:
-        """A primary that is followed by its log begins an epoch: what is known of that log?"""
+    def _begin_log(self, server: Server, report: Report) -> set[Server]:
+        """A primary that is followed by its log begins an epoch; returns who does so already."""
         own = report.own
-        is_anew = own == self._start.own and report.log.largest(own) < self._highest
-        for other, said in self._reports.items():
-            place = said.places.largest(own)
-            if place and (is_anew or binlog.is_missing(report.files, own, place)):
-                self._outdated[other] = place
-        self._led.add(own)
-        self._logs[server] = self._logs.get(server, NOTHING).without(own).plus(report.log)
-        self._anonymous = NOTHING
-
-    def _note(self, server: Server, places: GtidSet) -> None:
-        self._logs[server] = self._logs.get(server, NOTHING).plus(places)
+        places = {it: said.places.largest(own) for it, said in self._reports.items()}
+        goes_on = own == self._start.own
+        is_anew = goes_on and report.log.largest(own) < self._highest
+        self._logs.begin(server, own, report.log, report.files, places, is_anew=is_anew)
+        return self._followers if goes_on and not is_anew else set()
 
     # The replicas
 
     def _saw_replica(self, server: Server, report: Report) -> Finding:
         if self._start.by_log:
-            self._check_place(server, report.places.largest(self._start.own))
+            place = report.places.largest(self._start.own)
+            self._logs.check(server, self._start.own, self._start.files, place)
             if not self._is_connected(server, report):
                 return self._saw_stranger(server, report)
         has = report.places if self._start.by_log else report.executed
         complaint = self._objection(server, report)
-        if complaint is not None or not has.covers(self._start.executed):
-            self._followers.discard(server)
+        is_behind = not has.covers(self._start.executed)
+        if complaint is not None or is_behind:
+            if complaint is not None or not self._start.by_log:
+                self._followers.discard(server)
             return Finding(Role.REPLICA, STRANGE, Position(0), complaint or "")
         self._followers.add(server)
         return Finding(Role.REPLICA, self._epoch, self._reached(has))
-
-    def _check_place(self, server: Server, place: int) -> None:
-        """See whether a replica is, or still is, where its primary's log is no more."""
-        if binlog.is_missing(self._start.files, self._start.own, place):
-            self._outdated.setdefault(server, place)
-        elif 0 < place < self._outdated.get(server, 0):
-            del self._outdated[server]
 
     def _is_connected(self, server: Server, report: Report) -> bool:
         """Tell whether a replica follows this very primary; or did, where there is none just now.
@@ -396,10 +374,12 @@ class GtidHistory:
             return self._once(
                 server, "is not read: its primary has neither GTIDs nor a log that it tells of"
             )
-        if not self._logs.get(server, NOTHING).covers(self._anonymous):
+        if not self._logs.has_anonymous(server):
             return self._once(server, "was not seen to have what was committed without GTIDs")
-        if complaint := self._lost_with_a_log(server):
-            return self._once(server, complaint)
+        if self._start.by_log and self._leader is not None:
+            complaint = self._logs.objection(server, self._leader, self._start.own)
+            if complaint:
+                return self._once(server, complaint)
         writer = self._start.writer
         if server in self._ahead:
             if report.written.largest(writer) > self._start.written.largest(writer):
@@ -414,20 +394,6 @@ class GtidHistory:
         if self._suspects.setdefault(server, self._looks) == self._looks:
             return ""
         return self._once(server, f"has commits that the primary has not: {errant}")
-
-    def _lost_with_a_log(self, server: Server) -> str:
-        """Say what a server may have that the primary has not, by where it was seen; or nothing."""
-        if self._leader is None or not self._start.by_log:
-            return ""
-        if server in self._outdated:
-            return "has replayed what is no more in its primary's log"
-        has, known = self._logs.get(server, NOTHING), self._logs.get(self._leader, NOTHING)
-        for log, runs in has.minus(known).without(self._start.own).intervals.items():
-            if log in self._led:
-                end = runs[-1][1]
-                came_to = "nobody knows where" if end == LARGEST else binlog.shown(log, end)
-                return f"may have commits that the primary has not: it had come to {came_to}"
-        return ""
 
     def _once(self, server: Server, complaint: str) -> str:
         if (server, complaint) in self._complained:

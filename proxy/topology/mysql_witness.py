@@ -25,10 +25,11 @@ from pymysql.err import MySQLError, OperationalError
 
 from proxy.errors import RemoteProtocolError
 from proxy.observe.logs import Logger
-from proxy.topology.binlog import NOTHING, parse_files, parse_log
+from proxy.topology.binlog import parse_files, parse_log
 from proxy.topology.group import Server
 from proxy.topology.gtid import GtidSet, parse_domains, parse_executed, parse_writers
 from proxy.topology.gtid_history import GtidHistory, Report, Source
+from proxy.topology.log_history import NOTHING
 from proxy.topology.witness import Control, Sight, describe
 
 log = Logger("topology")

@@ -159,6 +159,22 @@ def test_restarted_primary_begins_a_file_and_an_epoch(servers: Servers) -> None:
     assert servers.follows(servers.b, servers.a, 158, file=2) is Turn.REPLICA_JOINED
 
 
+def test_who_followed_a_primary_that_restarted_may_succeed_it(servers: Servers) -> None:
+    servers.lost(servers.a)
+    servers.leads(servers.a, 158, file=2)
+    servers.follows(servers.b, servers.a, 1000)  # connected, and not yet there
+    servers.stands(servers.a, end=200)
+    servers.stands(servers.b)
+    assert servers.leads(servers.b, 700) is Turn.NEW_EPOCH
+
+
+def test_who_followed_a_log_that_was_begun_anew_may_not_succeed(servers: Servers) -> None:
+    servers.leads(servers.a, 158)
+    servers.follows(servers.b, servers.a, 1000)
+    servers.stands(servers.a, end=200)
+    assert servers.leads(servers.b, 700) is Turn.SPLIT
+
+
 def test_log_begun_anew_says_nothing_of_who_followed_it(servers: Servers) -> None:
     servers.leads(servers.a, 2000)
     servers.follows(servers.b, servers.a, 2000)
