@@ -73,16 +73,30 @@ def send(session: Conversation, errand: Errand, link: Link) -> None:
             pieces.append(exchange.prelude(Prelude.STATE, BEGIN))
     elif discovers(session, errand, link):
         return
-    runs_unseen = session.belongings.may_run_unseen()
-    if not errand.is_plain or runs_unseen:
-        _account(session, errand.plans, errand.texts)
-        is_commit = may_commit(
-            errand.plans, in_transaction=in_transaction, may_run_unseen=runs_unseen
-        )
-        if transaction.writes and is_commit and not is_in_vain(errand.plans, exchange.status):
-            services.announce(errand, transaction, session.profile)
+    _announce(session, errand, link, in_transaction)
     exchange.doubt(transaction.are_constants_lost or request.is_foreign)
-    sync = not in_transaction and request.only_prepares
+    _pass_on(session, errand, link, pieces, not in_transaction and request.only_prepares)
+
+
+def _announce(session: Conversation, errand: Errand, link: Link, in_transaction: bool) -> None:
+    """Take down what is about to be written, and mark it if it may be committed now."""
+    runs_unseen = session.belongings.may_run_unseen()
+    if errand.is_plain and not runs_unseen:
+        return
+    _account(session, errand.plans, errand.texts)
+    transaction = session.transaction
+    is_commit = may_commit(errand.plans, in_transaction=in_transaction, may_run_unseen=runs_unseen)
+    if transaction.writes and is_commit and not is_in_vain(errand.plans, link.exchange.status):
+        session.services.announce(errand, transaction, session.profile)
+
+
+def _pass_on(
+    session: Conversation, errand: Errand, link: Link, pieces: list[bytes], sync: bool
+) -> None:
+    """Send a request, behind some pieces of ours, and note that it is under way."""
+    exchange = link.exchange
+    request = errand.request
+    services = session.services
     pieces.append(exchange.begin(request, sync=sync, keeps_end=errand.is_wrapped))
     errand.sent_at = services.clock()
     errand.attempts += 1
