@@ -932,6 +932,52 @@ def behind_reads(app: MySQLApplication) -> Any:
     return crowd(app, 4, act) + crowd(app, 4, run_prepared)
 
 
+def behind_others(app: MySQLApplication) -> Any:
+    """What asks for a statement behind others, or behind a CALL, or was prepared before."""
+    with app.connect() as maker:
+        items(maker, rows=7)
+        tell(
+            maker,
+            "DROP PROCEDURE IF EXISTS turn",
+            "CREATE PROCEDURE turn(most INT) UPDATE items SET n = 1 - n WHERE id <= most",
+            "DROP PROCEDURE IF EXISTS turn_and_show",
+            "CREATE PROCEDURE turn_and_show(most INT) BEGIN CALL turn(most);"
+            " SELECT id FROM items LIMIT 1; END",
+        )
+
+    def act(one: Any, which: int) -> Any:
+        found = []
+        read = f"SELECT SQL_CALC_FOUND_ROWS id FROM items WHERE id > {which} LIMIT 1"
+        asker = "SELECT FOUND_ROWS()"
+        for turn in range(3):
+            found += tell(one, read, "SET @@lock_wait_timeout = 5", "SHOW WARNINGS", asker, asker)
+            found += tell(one, read, "BEGIN", "COMMIT", asker, read, "SHOW TABLES", asker)
+            found += tell(
+                one, read, f"UPDATE items SET name = 'u{which}{turn}' WHERE id = {which + 1}"
+            )
+            found += tell(one, asker)
+            for call in ("turn", "turn_and_show"):
+                tell(one, f"CALL {call}({which})")
+                time.sleep(0.005)
+                found += tell(one, "SELECT ROW_COUNT()")
+        return found
+
+    def count_prepared(_: Any, which: int) -> Any:
+        with mysql.connector.connect(**app.options(use_pure=True, autocommit=True)) as client:
+            asker, writer = client.cursor(prepared=True), client.cursor()
+            found = []
+            asker.execute("SELECT ROW_COUNT()")
+            asker.fetchall()
+            for turn in range(4):
+                writer.execute(f"UPDATE items SET name = 'p{which}{turn}' WHERE id = {which + 1}")
+                time.sleep(0.003)
+                asker.execute("SELECT ROW_COUNT()")
+                found.append(asker.fetchall())
+            return found
+
+    return crowd(app, 4, act) + crowd(app, 4, count_prepared)
+
+
 def numbers(app: MySQLApplication) -> Any:
     """CONNECTION_ID() is what the client was told at its login, wherever it stands."""
     with app.connect(client_flag=SEVERAL) as one:
@@ -1153,6 +1199,7 @@ TALKS: list[Talk] = [
     locks,
     behind,
     behind_reads,
+    behind_others,
     numbers,
     kills,
     files,

@@ -24,7 +24,7 @@ from proxy.session.errand import Errand
 from proxy.session.ports import Link
 from proxy.session.state import UNTOUCHED
 from proxy.sql.mysql.instead import say_values
-from proxy.sql.statement import Effect, Kind, Statement
+from proxy.sql.statement import Effect, FunctionName, Kind, Statement
 from proxy.types import PinReason, Reason
 from proxy.wire import exchange as exchanges
 from proxy.wire.mysql.capabilities import STATUS_AUTOCOMMIT
@@ -43,10 +43,11 @@ _BY_EFFECT: Final = {
     Effect.UNTRACKED: PinReason.UNKNOWN,
 }
 
-_PASSING: Final = frozenset(
-    (PinReason.DIAGNOSTICS, PinReason.FOUND_ROWS, PinReason.NEXT_TRANSACTION)
-)
-"""Pins that the next statement ends."""
+_PASSING: Final = frozenset((PinReason.DIAGNOSTICS, PinReason.NEXT_TRANSACTION))
+"""Pins that the next statement ends. What FOUND_ROWS() says is there until rows are brought, or
+something is found: by each server's own rules, so that only the server can tell."""
+
+_FOUND_ROWS: Final = FunctionName(None, "found_rows", 0)
 
 _LARGEST_KEPT: Final = 64 * 1024
 """Bytes of a read that is remembered for what asks about it."""
@@ -69,9 +70,12 @@ class MySQLTraces(traces.Traces):
         """See the base."""
         exchange = cast(Exchange, link.exchange)
         pins = belongings.pins
-        asks = Effect.ASKS_BEFORE in statement.effects
-        if not asks:
+        if Effect.ASKS_BEFORE not in statement.effects:
             pins -= _PASSING
+            if exchange.brought_rows:
+                pins.discard(PinReason.FOUND_ROWS)
+        elif _FOUND_ROWS in statement.functions:
+            pins.discard(PinReason.FOUND_ROWS)
         if any(warnings for _, _, warnings in exchange.outcomes[-1:]):
             pins.add(PinReason.DIAGNOSTICS)
         explained = len(pins)
@@ -229,7 +233,11 @@ class MySQLTraces(traces.Traces):
 
     def say_prepared(self, sql: bytes, belongings: Belongings) -> bytes:
         """See the base: the same."""
-        if b"onnection_id" not in sql.lower():
+        text = sql.lower()
+        if b"row_count" in text:
+            # It can't be said in a text that is there before its value is.
+            belongings.pins.add(PinReason.PREPARED_STATEMENT)
+        if b"onnection_id" not in text:
             return sql
         return say_values(sql, belongings.profile.modes, _number_of(belongings))
 
@@ -255,8 +263,6 @@ class MySQLTraces(traces.Traces):
             is_small = request.size <= _LARGEST_KEPT
             if is_small and (errand.is_plain or _may_repeat(errand.plans)):
                 recent.rows = request
-        elif any(plan.statement.kind is Kind.CALL for plan in errand.plans):
-            recent.count = None  # what ran last in it is not told
 
     def recall(
         self, belongings: Belongings, errand: Errand, link: Link

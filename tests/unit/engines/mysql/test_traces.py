@@ -365,11 +365,30 @@ def test_rows_changed_are_said_where_another_connection_is_asked(client: Client)
     asker = client.errand(b"SELECT ROW_COUNT() n")
     assert client.traces.recall(client.belongings, asker, client.link) == ([CLEAR], None)
     assert asker.request.executions[0].sql == b"SELECT IFNULL(3, 9223372036854775807) n"
-    client.does(b"CALL p()", OK)
+    client.does(b"CALL p()", ok_packet(1, Ok(affected_rows=7), NEW))
     client.side.runs(query(b"SELECT 1 FROM others"), ONE_ROW)
     asker = client.errand(b"SELECT ROW_COUNT() n")
     client.traces.recall(client.belongings, asker, client.link)
-    assert asker.request.executions[0].sql == b"SELECT ROW_COUNT() n"
+    assert asker.request.executions[0].sql == b"SELECT IFNULL(7, 9223372036854775807) n"
+
+
+@pytest.mark.parametrize("end", [b"SELECT FOUND_ROWS()", b"SELECT 1 FROM t", b"SHOW TABLES"])
+def test_what_was_found_pins_until_it_is_asked_for_or_something_else_is(
+    client: Client, end: bytes
+) -> None:
+    client.runs(b"SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1")
+    for between in (b"UPDATE t SET a = 1", b"BEGIN", b"COMMIT", b"SHOW WARNINGS"):
+        client.runs(between)
+        assert client.pins == {PinReason.FOUND_ROWS}
+    client.side.runs(query(end), ONE_ROW)
+    client.traces.apply(client.belongings, client.link, client.plan(end).statement, end)
+    assert not client.pins
+
+
+def test_who_prepares_to_ask_for_rows_changed_stays_where_it_is(client: Client) -> None:
+    sql = b"SELECT Row_Count() + ?"
+    assert client.traces.say_prepared(sql, client.belongings) == sql
+    assert client.pins == {PinReason.PREPARED_STATEMENT}
 
 
 def test_a_read_is_repeated_where_another_connection_is_asked(client: Client) -> None:
