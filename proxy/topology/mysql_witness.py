@@ -195,7 +195,8 @@ class MySQLLink:
         by_log = is_mysql and (not row["has_gtids"] or self._history.by_log)
         logged = await self._find_log(row) if by_log else None
         now = time.monotonic()
-        is_due = by_log or now - self._sources_at >= self._control.interval
+        tells_place = by_log and (row["is_read_only"] or self._follows)
+        is_due = tells_place or now - self._sources_at >= self._control.interval
         if is_due or row["is_read_only"] != self._was_read_only:
             self._follows = await self._find_sources()
             self._sources_at = now

@@ -105,7 +105,7 @@ def all_mysql_servers() -> Iterator[MySQLCluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def all_mysql_by_log_servers() -> Iterator[MySQLCluster]:
     """The same without GTIDs."""
     with _clients_served("mysql", WITHOUT_GTIDS) as cluster:
