@@ -189,15 +189,19 @@ class MySQLTraces(traces.Traces):
     def must_come_first(
         self, owner: object, belongings: Belongings, plans: Sequence[Plan], link: Link
     ) -> list[bytes]:
-        """See the base: the last insert's id, and warnings only of the statement before."""
+        """See the base: the last insert's id, and warnings only of the statement before.
+
+        What asks about that statement has it brought there by `recall`.
+        """
         commands = []
         is_others = link.sequences_of is not owner
-        exchange = cast(Exchange, link.exchange)
-        if exchange.has_warned and not _is_the_next(belongings, link):
-            exchange.has_warned = False
-            commands.append(_CLEAR)
         link.sequences_of = owner
         effects = frozenset[Effect]().union(*[plan.statement.effects for plan in plans])
+        exchange = cast(Exchange, link.exchange)
+        is_told = Effect.ASKS_BEFORE in effects or _is_the_next(belongings, link)
+        if exchange.has_warned and not is_told:
+            exchange.has_warned = False
+            commands.append(_CLEAR)
         is_elsewhere = is_others or belongings.sequences is not link
         if Effect.ASKS_INSERT_ID in effects and is_elsewhere:
             belongings.sequences = link

@@ -349,6 +349,8 @@ def test_warnings_of_ones_own_last_statement_stay(client: Client) -> None:
     plans = [client.plan(b"SET @a = 1")]
     assert traces.must_come_first(object(), belongings, plans, link) == []
     client.side.runs(query(b"SELECT 1"), ONE_ROW)
+    asks = [client.plan(b"SELECT ROW_COUNT()")]
+    assert traces.must_come_first(object(), belongings, asks, link) == []
     assert traces.must_come_first(object(), belongings, plans, link) == [CLEAR]
 
 
