@@ -60,8 +60,8 @@ _BINARY: Final = table(b"01")
 _BEHIND_DASHES: Final = bytes(byte <= 0x20 or byte == 0x7F for byte in range(256))
 
 _PAIRS: Final = (b"<=", b">=", b"<>", b"!=", b"<<", b">>", b"&&", b"||", b"->")
-_BEGINS_PAIR: Final = bytes(any(byte == pair[0] for pair in _PAIRS) for byte in range(256))
-_ENDS_PAIR: Final = bytes(any(byte == pair[1] for pair in _PAIRS) for byte in range(256))
+_BEGINS_PAIR: Final = table(b"<>!&|-")
+_ENDS_PAIR: Final = table(b"=><&|")
 _OLDEST_AGREED: Final = 50699
 """The highest version in a comment that every server executes: MySQL is at 50700 or above it,
 and MariaDB passes over 50700 to 99999 ("Comment Syntax" in both manuals)."""
