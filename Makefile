@@ -5,8 +5,9 @@ BIN := .venv/bin
 SETUP_SERVERS := deploy/dev/setup-servers.sh
 ENGINE := postgres
 SECONDS := 60
+CAP := 1000000
 
-.PHONY: help demo test soak suites lint bench build setup-servers clean packages checked apart
+.PHONY: help demo test model soak suites lint bench build setup-servers clean packages checked apart
 .SILENT:
 
 help:
@@ -15,6 +16,7 @@ help:
 	echo "make test           lint, then all tests, on real servers"
 	echo "make suites         suites that others wrote, directly and through the proxy (ARGS=... for some)"
 	echo "make soak           the judge of reads for longer, and on MySQL all that MariaDB has (SECONDS=60)"
+	echo "make model          the fleet protocol (docs/fleet.md), explored exhaustively (CAP=1000000 states each)"
 	echo "make lint           ruff, mypy, the import contracts"
 	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner);"
 	echo "                    ENGINE=mariadb, ENGINE=mysql: HAProxy and MySQL Router in PgBouncer's place"
@@ -40,6 +42,10 @@ apart: checked
 soak: build
 	$(SETUP_SERVERS) postgres mariadb
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/consistency tests/integration/test_mysql_witness.py
+
+# The model imports nothing of the proxy.
+model: packages
+	$(BIN)/python -m tests.model --cap $(CAP)
 
 suites: build
 	$(SETUP_SERVERS) postgres mariadb
