@@ -108,6 +108,8 @@ FULL: Final[Mapping[str, Scene]] = {
     ),
     "newcomer, failover": Scene(BY_0, begins=OUTSIDE, failover=True),
     "lingering, failover": Scene(TWICE, cache=False, lingering=True, broken=True, failover=True),
+    "failover, expiry": Scene(BY_0, expiry=True, failover=True),
+    "failover, loss": Scene(BY_0, cache=False, loss=True, failover=True),
     "failover, loss, expiry": Scene(BY_0, cache=False, expiry=True, loss=True, failover=True),
     "failover, two commits": Scene(BOTH, failover=True),
     "eviction, failover": Scene(BY_1, cache=False, expiry=True, eviction=True, failover=True),
