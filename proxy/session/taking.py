@@ -214,8 +214,7 @@ def _begin(session: Conversation, request: Request) -> None:
     if request.undo:
         session.named.clear()
     session.idle_since = services.clock()
-    if request.refusal is not None:
-        fail(session, Errand(request, ()), request.refusal)
+    if _is_refused(session, request):
         return
     if not request.executions and _needs_no_server(session, request):
         return
@@ -229,8 +228,7 @@ def _begin(session: Conversation, request: Request) -> None:
     if session.traces.restore(request, plans, texts_of(readings), session.belongings):
         readings = [read(reader, profile, execution) for execution in request.executions]
         plans = plan_all(reader, session.planner, profile, readings, cursors)
-    if request.refusal is not None:
-        fail(session, Errand(request, ()), request.refusal)
+    if _is_refused(session, request):
         return
     errand = Errand(request, plans)
     errand.texts = texts_of(readings)
@@ -301,6 +299,15 @@ def send_its_way(session: Conversation, errand: Errand) -> None:
     else:
         errand.reason = reason
         to_primary(session, errand)
+
+
+def _is_refused(session: Conversation, request: Request) -> bool:
+    """Fail a request that can't be served, as its own words say."""
+    refusal = request.refusal
+    if refusal is None:
+        return False
+    fail(session, Errand(request, ()), refusal)
+    return True
 
 
 def _needs_no_server(session: Conversation, request: Request) -> bool:

@@ -67,10 +67,12 @@ def application(cluster: MySQLCluster) -> Iterator[MySQLApplication]:
     for server in cluster.servers:
         server.execute(f"SET GLOBAL local_infile = ON, max_allowed_packet = {MAX_PACKET}")
     cluster.wait_replayed()
-    yield MySQLApplication(cluster.primary.port, database, cluster.flavour)
-    run(f"DROP DATABASE {database}")
-    run(f"DROP DATABASE {database}_other")
-    run(f"DROP USER {USER}, {SECOND}")
+    try:
+        yield MySQLApplication(cluster.primary.port, database, cluster.flavour)
+    finally:  # the cluster is others', too
+        run(f"DROP DATABASE {database}")
+        run(f"DROP DATABASE {database}_other")
+        run(f"DROP USER {USER}, {SECOND}")
 
 
 def mysql_proxy(
