@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.topology.group import Epoch, Group, Server, Sighting, Turn
+from proxy.topology.group import Epoch, Server, Turn
 from proxy.topology.gtid import GtidSet, parse_executed
-from proxy.topology.gtid_history import GENERATIONS, STRANGE, Finding, GtidHistory, Report, Source
+from proxy.topology.gtid_history import GENERATIONS, STRANGE, Finding, Report, Source
 from proxy.types import Position, Role
+from tests.unit.topology.three_servers import ThreeServers
 
 
 def uuid(name: str) -> str:
@@ -24,18 +25,8 @@ def gtids(text: str) -> GtidSet:
     return parse_executed(",".join(f"{uuid(name)}:{rest}" for name, _, rest in parts))
 
 
-class Servers:
-    """Three servers, a history and a group: what they say, and what comes of it."""
-
-    def __init__(self) -> None:
-        self.a, self.b, self.c = (Server(name, 3306) for name in "abc")
-        self.servers = [self.a, self.b, self.c]
-        self.history = GtidHistory(self.servers)
-        self.group = Group("app", self.servers)
-        self.now = 0.0
-        self.finding = Finding(Role.UNKNOWN, STRANGE, Position(0))
-        for server in self.servers:
-            self.group.met(server)
+class Servers(ThreeServers):
+    """What they say."""
 
     def report(
         self, server: Server, executed: str, *, writes: bool = False, follows: Server | None = None
@@ -56,20 +47,6 @@ class Servers:
         follows: Server | None = None,
     ) -> Turn:
         return self.take(server, self.report(server, executed, writes=writes, follows=follows))
-
-    def take(self, server: Server, report: Report) -> Turn:
-        self.now += 1.0
-        found = self.finding = self.history.saw(server, report)
-        return self.group.saw(
-            server,
-            Sighting(found.role, 1, found.timeline, found.position, self.now - 0.1, self.now),
-        )
-
-    def lost(self, server: Server) -> Turn:
-        self.history.lost(server)
-        turn = self.group.lost(server, "gone")
-        self.group.met(server)
-        return turn
 
     def begin(self) -> None:
         """A leads with 1 to 10 of its own, and everybody has all of them."""

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.topology.binlog import parse_files, parse_log
-from proxy.topology.group import Group, Server, Sighting, Turn
+from proxy.topology.group import Server, Turn
 from proxy.topology.gtid import GtidSet
-from proxy.topology.gtid_history import STRANGE, Finding, GtidHistory, Report, Source
+from proxy.topology.gtid_history import STRANGE, Finding, Report, Source
 from proxy.types import Position, Role
 from tests.unit.topology.test_gtid_history import gtids, uuid
+from tests.unit.topology.three_servers import ThreeServers
 
 NOTHING = GtidSet()
 
@@ -22,18 +23,8 @@ def place(offset: int, file: int = 1) -> Position:
     return Position(file << 32 | offset)
 
 
-class Servers:
-    """Three servers, a history and a group: what they say, and what comes of it."""
-
-    def __init__(self) -> None:
-        self.a, self.b, self.c = (Server(name, 3306) for name in "abc")
-        self.servers = [self.a, self.b, self.c]
-        self.history = GtidHistory(self.servers)
-        self.group = Group("app", self.servers)
-        self.now = 0.0
-        self.finding = Finding(Role.UNKNOWN, STRANGE, Position(0))
-        for server in self.servers:
-            self.group.met(server)
+class Servers(ThreeServers):
+    """What they say."""
 
     def primary(self, server: Server, offset: int, file: int = 1, base: str = "log") -> Report:
         """What a primary says that is so far."""
@@ -70,20 +61,6 @@ class Servers:
         """It follows nobody, and takes no writes."""
         said = replace(self.primary(server, end or 1), takes_writes=False)
         return self.take(server, said if end else replace(said, log=NOTHING, by_log=False))
-
-    def take(self, server: Server, report: Report) -> Turn:
-        self.now += 1.0
-        found = self.finding = self.history.saw(server, report)
-        return self.group.saw(
-            server,
-            Sighting(found.role, 1, found.timeline, found.position, self.now - 0.1, self.now),
-        )
-
-    def lost(self, server: Server) -> Turn:
-        self.history.lost(server)
-        turn = self.group.lost(server, "gone")
-        self.group.met(server)
-        return turn
 
 
 @pytest.fixture
