@@ -14,12 +14,20 @@ import pytest
 
 from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.processes import wait_until
-from tests.consistency.faults import MYSQL_REPLICA_FAULTS, Fault, Planned, plan
+from tests.consistency.faults import MYSQL_REPLICA_FAULTS, Fault, plan
 from tests.consistency.history import Act
 from tests.consistency.mysql_warm_up import warm_up
 from tests.consistency.proxied import CLIENT, Place, Yield
 from tests.consistency.run import Ground
-from tests.consistency.test_mysql_runs import ON_BOTH, PLAIN, PLAIN_DOORS, SECONDS, SEED, told
+from tests.consistency.test_mysql_runs import (
+    ON_BOTH,
+    PLAIN,
+    PLAIN_DOORS,
+    SECONDS,
+    SEED,
+    judge_a_replaced_primary,
+    told,
+)
 from tests.integration.proxy_under_test import ProxyUnderTest
 
 pytestmark = pytest.mark.parametrize("mysql_place", ["mysql_by_log"], indirect=True)
@@ -69,23 +77,7 @@ def serve_what_they_have(cluster: MySQLCluster, reads: Reads) -> None:
 
 @soak
 def test_nothing_is_stale_when_the_primary_dies_and_is_replaced(mysql_place: Place) -> None:
-    cluster = mysql_place.cluster
-    primary = cluster.primary.name
-    fates = [
-        Planned(1.0, 0.2, primary, Fault.KILL),
-        Planned(SECONDS / 2, 0.0, primary, Fault.SWITCH),
-    ]
-    with mysql_place.proxy(repeatable_read="versioned") as (ground, proxy):
-        warm_up(ground.write_dsn, proxy, [it.address for it in cluster.replicas])
-        verdict = ground.run(SECONDS, [fates], seed=SEED, topics=PLAIN, doors=PLAIN_DOORS)
-        text = told(verdict, Yield.of(proxy, cluster))
-        # Until what has become the primary is known, and who follows it.
-        warm_up(ground.write_dsn, proxy, [it.address for it in cluster.replicas])
-        later = ground.run(1.5, seed=SEED, topics=PLAIN, doors=PLAIN_DOORS)
-    assert verdict, text
-    assert verdict.history.errors, text
-    assert later, later.report()
-    assert {it.act for it in later.history.operations} == set(Act), later.report()
+    judge_a_replaced_primary(mysql_place)
 
 
 @soak

@@ -82,6 +82,10 @@ def test_nothing_is_stale_where_it_is_obscure_what_is_written(mysql_place: Place
 
 @ONE
 def test_nothing_is_stale_when_the_primary_dies_and_is_replaced(mysql_place: Place) -> None:
+    judge_a_replaced_primary(mysql_place)
+
+
+def judge_a_replaced_primary(mysql_place: Place) -> None:
     """Commits end in nobody knows what, epochs begin, and what was a replica takes writes."""
     cluster = mysql_place.cluster
     primary = cluster.primary.name

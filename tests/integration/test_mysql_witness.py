@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import aiomysql
 import pytest
@@ -112,12 +113,19 @@ def question(cluster: MySQLCluster, contents: GtidSet) -> str:
     return ask(contents)
 
 
-@pytest.fixture
-async def lookout(either: MySQLCluster) -> AsyncIterator[Lookout]:
-    it = Lookout(either)
+@asynccontextmanager
+async def looking(cluster: MySQLCluster) -> AsyncIterator[Lookout]:
+    """Look at servers that all follow their primary."""
+    it = Lookout(cluster)
     await it.until_all_follow()
     yield it
     await it.close()
+
+
+@pytest.fixture
+async def lookout(either: MySQLCluster) -> AsyncIterator[Lookout]:
+    async with looking(either) as it:
+        yield it
 
 
 _ON_BOTH = "TIDEGATE_SOAK_SECONDS" in os.environ
@@ -137,10 +145,8 @@ def own(request: pytest.FixtureRequest) -> Iterator[MySQLCluster]:
 
 @pytest.fixture
 async def own_lookout(own: MySQLCluster) -> AsyncIterator[Lookout]:
-    it = Lookout(own)
-    await it.until_all_follow()
-    yield it
-    await it.close()
+    async with looking(own) as it:
+        yield it
 
 
 async def test_roles_are_found(lookout: Lookout, either: MySQLCluster) -> None:
@@ -425,10 +431,8 @@ def shared_by_log() -> Iterator[MySQLCluster]:
 
 @pytest.fixture
 async def by_log(shared_by_log: MySQLCluster) -> AsyncIterator[Lookout]:
-    it = Lookout(shared_by_log)
-    await it.until_all_follow()
-    yield it
-    await it.close()
+    async with looking(shared_by_log) as it:
+        yield it
 
 
 def write(lookout: Lookout) -> None:
