@@ -38,19 +38,23 @@ def keep_apart(
     """
     own = [plan.statement.for_itself for plan in plans]
     is_unsure = False
-    if tracked.variables and (restored or any(own) or _may_hide_one(plans, texts)):
-        is_unsure = _shorten(tracked, plans, restored, texts)
+    if tracked.variables:
+        hides_one = _may_hide_one(plans, texts)
+        if hides_one or restored or any(own):
+            is_unsure = _shorten(tracked, plans, own, restored, hides_one)
     restored.update(*own)
     return is_unsure
 
 
 def _shorten(
-    tracked: Tracked, plans: Sequence[Plan], restored: set[str], texts: Sequence[bytes]
+    tracked: Tracked,
+    plans: Sequence[Plan],
+    own: Sequence[frozenset[str]],
+    restored: set[str],
+    hides_one: bool,
 ) -> bool:
     is_unsure = False
-    hides_one = _may_hide_one(plans, texts)
     are_apart = len(plans) == 1 or not any(it.statement.kind in _UNSEEN for it in plans)
-    own = [plan.statement.for_itself for plan in plans]
     kept: list[tuple[bytes, bytes]] = []
     for (raw_name, value), result in zip(tracked.variables, tracked.results, strict=True):
         name = raw_name.decode("utf-8", "replace").lower()

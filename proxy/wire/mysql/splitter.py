@@ -16,6 +16,7 @@ from mypy_extensions import i64
 
 from proxy.errors import MessageTooLarge
 from proxy.wire.mysql.codec import HEADER, LARGEST, renumber
+from proxy.wire.mysql.commands import QUERY
 from proxy.wire.mysql.errors import OutOfOrder
 
 DEFAULT_LIMIT: Final = 1024 * 1024
@@ -33,8 +34,6 @@ ANSWER: Final = -1
 
 NOTHING: Final = -2
 """No command is large."""
-
-_TEXT: Final = 0x03  # COM_QUERY
 
 
 @final
@@ -166,7 +165,7 @@ class Splitter:
             sequence: i64 = self._answer if self._answer >= 0 else 0
             size: i64 = 0
             limit: i64 = self.limit
-            if self._answer < 0 and end - start > HEADER and data[start + HEADER] != _TEXT:
+            if self._answer < 0 and end - start > HEADER and data[start + HEADER] != QUERY:
                 limit = self.gathered
             whole = False
             while end - pos >= HEADER:
