@@ -5,6 +5,9 @@ and says what is to be done; the shell does it and tells the outcome. One book
 serves one (server, user, database). Theory: PgBouncer's pools, with the waiting
 line strictly first come, first served.
 
+One that is lent may be offered: whoever has it does not use it, and would rather keep it, but gives
+it back when others wait for more than there will be.
+
 A connection is anything hashable; what the book needs to know of it, it keeps
 itself. `flavour` is an opaque mark of the session state a connection was left
 in: lending one whose flavour fits saves setting the state again.
@@ -41,10 +44,16 @@ class Lendable(Protocol):
 
 C = TypeVar("C", bound=Lendable)
 W = TypeVar("W")
+H = TypeVar("H")
 
 FLAVOUR_SEARCH: Final = 4
 """How many idle connections are looked at for a fitting flavour: enough to find
 one among a few applications, few enough to stay cheap with many."""
+
+
+GRACE: Final = 0.1
+"""Seconds for which an offer is not taken up: whoever means to use a connection again right behind
+what was last said there, as drivers do, shall find it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -72,6 +81,17 @@ class Waiting(Generic[W]):
 
 
 @final
+class Offer(Generic[H]):
+    """Who would give a connection back, since when."""
+
+    __slots__ = ("holder", "since")
+
+    def __init__(self, holder: H, since: float) -> None:
+        self.holder = holder
+        self.since = since
+
+
+@final
 class Upkeep(Generic[C, W]):
     """What `Book.tick` found to do: what to close, whose wait is over, how many to open."""
 
@@ -83,15 +103,16 @@ class Upkeep(Generic[C, W]):
         self.open = to_open
 
 
-class Book(Generic[C, W]):
+class Book(Generic[C, W, H]):
     """Who has which connection. See the module."""
 
-    __slots__ = ("busy", "closed", "idle", "limits", "opening", "waiting")
+    __slots__ = ("busy", "closed", "idle", "limits", "offered", "opening", "waiting")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.idle: list[C] = []  # the most recently used last
         self.busy: set[C] = set()
+        self.offered: dict[C, Offer[H]] = {}  # of those that are busy; the oldest offer first
         self.opening = 0
         self.waiting: deque[Waiting[W]] = deque()
         self.closed = False
@@ -162,14 +183,45 @@ class Book(Generic[C, W]):
 
     def release(self, connection: C, now: float) -> W | None:
         """Take a connection back; the first in line gets it at once, if any."""
-        self.busy.discard(connection)
+        self._take_back(connection)
         return self._lend_or_keep(connection, now)
 
     def remove(self, connection: C) -> None:
         """Forget a connection that is gone, whether lent or idle."""
-        self.busy.discard(connection)
+        self._take_back(connection)
         if connection in self.idle:
             self.idle.remove(connection)
+
+    def offer(self, connection: C, holder: H, now: float) -> None:
+        """Note that its holder does not need a connection that is lent, until it is used again."""
+        self.offered.pop(connection, None)
+        self.offered[connection] = Offer(holder, now)
+
+    def reclaim(self, now: float) -> list[tuple[C, H]]:
+        """Say whom to ask for a connection that is offered: as many as are needed.
+
+        An offer is forgotten then: who has used the connection since says so, and keeps it.
+        """
+        due: list[tuple[C, H]] = []
+        for connection, offer in self.offered.items():
+            if len(due) >= self._unserved() or now - offer.since < GRACE:
+                break
+            due.append((connection, offer.holder))
+        for connection, _ in due:
+            del self.offered[connection]
+        return due
+
+    def reclaim_in(self, now: float) -> float | None:
+        """In how many seconds to `reclaim` again; None: nobody waits for what is offered."""
+        if not self._unserved():
+            return None
+        for offer in self.offered.values():
+            return max(0.0, offer.since + GRACE - now)
+        return None
+
+    def _unserved(self) -> int:
+        """How many wait for whom nothing is being opened."""
+        return max(0, len(self.waiting) - self.opening)
 
     def is_worn(self, connection: C, now: float) -> bool:
         """Tell if a connection must be closed instead of being lent again."""
@@ -206,6 +258,11 @@ class Book(Generic[C, W]):
         waiters = [place.waiter for place in self.waiting]
         self.waiting.clear()
         return idle, waiters
+
+    def _take_back(self, connection: C) -> None:
+        self.busy.discard(connection)
+        if self.offered:
+            self.offered.pop(connection, None)
 
     def _lend_or_keep(self, connection: C, now: float) -> W | None:
         if self.waiting:

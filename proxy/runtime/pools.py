@@ -15,7 +15,7 @@ from proxy.errors import ClientVisibleError, PoolTimeout, ServerRefused, Shuttin
 from proxy.observe.logs import Logger
 from proxy.pool.book import Book, Limits
 from proxy.runtime.server import ServerConnection
-from proxy.session.ports import Link, Waiter
+from proxy.session.ports import Holder, Link, Waiter
 from proxy.session.state import SessionState
 from proxy.topology.group import Server
 from proxy.types import Role
@@ -50,13 +50,14 @@ class Pool:
         self.server = server
         self.user = user
         self.database = database
-        self.book: Book[ServerConnection, Waiter] = Book(limits)
+        self.book: Book[ServerConnection, Waiter, Holder] = Book(limits)
         self._opener = opener
         self._retry = retry
         self._unreachable = unreachable  # is told why, and whether the server is only full
         self._last_failure = ""
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reclaiming: asyncio.TimerHandle | None = None
         self._not_before = 0.0
         self._is_refused = False  # the last login was, by the server's own word
         self._refusals = refusals  # by replicas, that were told of, by the names of pools
@@ -81,6 +82,7 @@ class Pool:
             self._turn_to_others()
             return
         self._open_more()
+        self._reclaim()
 
     def leave(self, waiter: Waiter) -> None:
         """Step out of the line."""
@@ -96,6 +98,11 @@ class Pool:
         waiter = self.book.release(connection, now)
         if waiter is not None:
             waiter.acquired(connection)
+
+    def offer(self, connection: ServerConnection, holder: Holder) -> None:
+        """Let a connection be asked for that is lent, and not used."""
+        self.book.offer(connection, holder, monotonic())
+        self._reclaim()
 
     def discard(self, connection: ServerConnection) -> None:
         """Close a connection for good."""
@@ -164,6 +171,7 @@ class Pool:
                 )
             )
         self._open_more()
+        self._reclaim()
 
     async def close(self) -> None:
         """Close idle connections and refuse whoever waits; busy ones go when they are released."""
@@ -172,6 +180,8 @@ class Pool:
             connection.close()
         for waiter in waiters:
             waiter.not_acquired(ShuttingDown("the proxy is shutting down"))
+        if self._reclaiming is not None:
+            self._reclaiming.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -185,6 +195,23 @@ class Pool:
             task = self._loop.create_task(self._open())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _reclaim(self) -> None:
+        """Ask for what is offered, for those who would get nothing else."""
+        book = self.book
+        if not book.offered:
+            return
+        now = monotonic()
+        while due := book.reclaim(now):
+            for connection, holder in due:
+                holder.asked_for(connection)
+        delay = book.reclaim_in(now)
+        if delay is not None and self._reclaiming is None:
+            self._reclaiming = self._loop.call_later(delay, self._reclaim_again)
+
+    def _reclaim_again(self) -> None:
+        self._reclaiming = None
+        self._reclaim()
 
     async def _open(self) -> None:
         try:

@@ -18,6 +18,7 @@ from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
 from proxy.freshness.replica import ConnectionPosition
 from proxy.observe.metrics import ServerMetrics
 from proxy.runtime.tls import Tls, end_point_binding
+from proxy.session.ports import Holder
 from proxy.session.state import UNTOUCHED, SessionState
 from proxy.topology.group import Server
 from proxy.types import Position
@@ -68,6 +69,9 @@ class Keeper(Protocol):
 
     def release(self, connection: ServerConnection, /) -> None:
         """Take it back."""
+
+    def offer(self, connection: ServerConnection, holder: Holder, /) -> None:
+        """Have its holder asked for it, once others wait."""
 
 
 @dataclass(slots=True, frozen=True)

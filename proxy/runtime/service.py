@@ -30,7 +30,7 @@ from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
 from proxy.session.late import Held
-from proxy.session.ports import Line, Link, Throttled, Waiter
+from proxy.session.ports import Holder, Line, Link, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
@@ -297,6 +297,11 @@ class GroupService(GroupParts):
             connection.is_returned = True
         else:
             connection.pool.release(connection)
+
+    def offer(self, link: Link, holder: Holder) -> None:
+        """Have a link asked for that is kept, once others wait for it."""
+        connection = cast(ServerConnection, link)
+        connection.pool.offer(connection, holder)
 
     def gone(self, session: object) -> None:
         """A session is over, and has nothing any more: nothing here was kept for it either."""

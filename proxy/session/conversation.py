@@ -194,6 +194,10 @@ class Conversation(ABC):
         """See `Waiter`."""
 
     @abstractmethod
+    def asked_for(self, link: Link, /) -> None:
+        """See `Holder`."""
+
+    @abstractmethod
     def not_acquired(self, error: ClientVisibleError, /) -> None:
         """See `Waiter`."""
 

@@ -29,6 +29,9 @@ HARMLESS: Final = frozenset(
 )
 """Pins that change nothing about what a read sees: reads still leave the primary."""
 
+YIELDING: Final = frozenset((PinReason.DIAGNOSTICS,))
+"""Pins for what may never be asked for: nobody else shall wait for long because of them."""
+
 MAY_UNPIN: Final = frozenset(
     (Kind.UNLISTEN, Kind.DISCARD, Kind.CLOSE, Kind.SCHEMA, Kind.COMMIT, Kind.ROLLBACK)
 )

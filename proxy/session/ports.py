@@ -120,6 +120,13 @@ class Waiter(Protocol):
         """There is a primary to ask again."""
 
 
+class Holder(Protocol):
+    """Who has a link that is not used for now."""
+
+    def asked_for(self, link: Link, /) -> None:
+        """Others wait for it: give it back, unless it is in use or needed after all."""
+
+
 class Throttled(Waiter, Protocol):
     """Who waits for a rule to let its statement through."""
 
@@ -387,6 +394,9 @@ class Services(Protocol):
 
     def release(self, link: Link) -> None:
         """Take a link back."""
+
+    def offer(self, link: Link, holder: Holder) -> None:
+        """Have a link asked for that is kept, once others wait for it."""
 
     def gone(self, session: object) -> None:
         """A session is over, and has nothing any more."""

@@ -32,6 +32,7 @@ from proxy.session.failing import fail, hang_up
 from proxy.session.hearing import go_on, overhear, pass_on
 from proxy.session.leaving import leave
 from proxy.session.phase import FREE, OPEN, OVER, RUNNING, SETTING, WAITING
+from proxy.session.pins import YIELDING
 from proxy.session.ports import Link
 from proxy.session.settling import done
 from proxy.session.taking import pump, send_its_way
@@ -211,6 +212,14 @@ class Session(Conversation):
         self.phase = FREE
         fail(self, errand, error)
         pump(self)
+
+    def asked_for(self, link: Link) -> None:
+        """Others wait for the link that is kept for the client."""
+        pins = self.belongings.pins
+        if link is self.home and pins <= YIELDING:
+            self.home = None
+            pins.clear()
+            self.give_back(link)
 
     def _go_to_primary(self, errand: Errand) -> None:
         self.phase = FREE

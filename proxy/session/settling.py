@@ -22,6 +22,7 @@ from proxy.session.late import Held
 from proxy.session.leaving import leave
 from proxy.session.mirroring import follow, forget
 from proxy.session.phase import ASKING, FREE, SETTING
+from proxy.session.pins import YIELDING
 from proxy.session.ports import Link
 from proxy.session.sending import send
 from proxy.session.taking import after, pump
@@ -199,8 +200,11 @@ def _part(session: Conversation, link: Link, *, from_replica: bool = False) -> N
 
 def _put_away(session: Conversation, link: Link, *, from_replica: bool = False) -> None:
     session.link = None
-    if session.belongings.pins and not from_replica:
+    pins = session.belongings.pins
+    if pins and not from_replica:
         session.home = link
+        if pins <= YIELDING:
+            session.services.offer(link, session)
     else:
         session.give_back(link)
 

@@ -366,6 +366,23 @@ def test_a_wait_that_is_too_long_is_an_error_that_says_so(ground: Ground) -> Non
         assert waiter.value("SELECT a FROM plain") == 2
 
 
+def test_clients_whose_statements_failed_keep_nobody_waiting(
+    ground: Ground, busy: ProxyUnderTest
+) -> None:
+    """There are more of them than the pool has connections, and none says anything more."""
+    ground.make(plain=0)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(ground.connect(busy)) for _ in range(7)]
+        for client in clients:
+            with pytest.raises(ERRORS):
+                client.ask("INSERT INTO plain VALUES (")
+        for client in clients:
+            client.ask("UPDATE plain SET a = a + 1")
+        assert clients[0].value("SELECT a FROM plain") == len(clients)
+    assert time.monotonic() - began < 5
+
+
 # Outages.
 
 

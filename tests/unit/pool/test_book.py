@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from proxy.pool.book import FLAVOUR_SEARCH, Book, Limits
+from proxy.pool.book import FLAVOUR_SEARCH, GRACE, Book, Limits
 
 PLAIN, OTHER = object(), object()
 
@@ -24,11 +24,11 @@ class Connection:
         self.retired = False
 
 
-def book(size: int = 2, **limits: float) -> Book[Connection, str]:
+def book(size: int = 2, **limits: float) -> Book[Connection, str, str]:
     return Book(Limits(size=size, **limits))  # type: ignore[arg-type]
 
 
-def add(book: Book[Connection, str], connection: Connection, now: float = 0.0) -> str | None:
+def add(book: Book[Connection, str, str], connection: Connection, now: float = 0.0) -> str | None:
     """A connection that was being opened is there."""
     book.opening += 1
     return book.opened(connection, now)
@@ -94,6 +94,72 @@ def test_nobody_overtakes_the_line() -> None:
     assert pool.release(connection, 2.0) == "first"
     assert pool.try_acquire(PLAIN) is None
     assert pool.release(connection, 3.0) == "second"
+
+
+def offered(pool: Book[Connection, str, str], *holders: str) -> list[Connection]:
+    """Connections that are lent, and offered one second after the other from 0 on."""
+    connections = []
+    for when, holder in enumerate(holders):
+        add(pool, Connection())
+        connection = pool.try_acquire(PLAIN)
+        assert connection is not None
+        connections.append(connection)
+        pool.offer(connection, holder, float(when))
+    return connections
+
+
+def test_what_is_offered_is_asked_for_when_somebody_waits() -> None:
+    pool = book(2)
+    first, second = offered(pool, "a", "b")
+    assert pool.reclaim(9.0) == []
+    assert pool.reclaim_in(9.0) is None
+    pool.wait("c", 9.0)
+    assert pool.reclaim(9.0) == [(first, "a")]
+    assert pool.release(first, 9.0) == "c"
+    assert pool.reclaim(9.0) == []
+    pool.wait("d", 9.0)
+    pool.wait("e", 9.0)
+    assert pool.reclaim(9.0) == [(second, "b")]
+    assert pool.reclaim(9.0) == [], "asked twice"
+
+
+def test_nothing_is_asked_for_where_one_is_being_opened() -> None:
+    pool = book(3)
+    offered(pool, "a", "b")
+    pool.wait("c", 9.0)
+    pool.opening += pool.to_open(9.0)
+    assert pool.reclaim(9.0) == []
+    pool.open_failed()
+    assert pool.reclaim(9.0) != []
+
+
+def test_an_offer_is_not_taken_up_at_once() -> None:
+    pool = book(2)
+    offered(pool, "a", "b")
+    pool.wait("c", 1.0)
+    pool.wait("d", 1.0)
+    assert [holder for _, holder in pool.reclaim(1.0)] == ["a"]
+    assert pool.reclaim_in(1.0) == pytest.approx(GRACE)
+    assert pool.reclaim(1.0 + GRACE / 2) == []
+    assert [holder for _, holder in pool.reclaim(1.0 + GRACE)] == ["b"]
+    assert pool.reclaim_in(2.0) is None
+
+
+def test_an_offer_ends_with_the_loan() -> None:
+    pool = book(2)
+    first, second = offered(pool, "a", "b")
+    pool.release(first, 2.0)
+    pool.remove(second)
+    pool.wait("c", 2.0)
+    assert pool.reclaim(9.0) == []
+
+
+def test_an_offer_that_is_renewed_is_the_youngest() -> None:
+    pool = book(2)
+    first, second = offered(pool, "a", "b")
+    pool.offer(first, "a", 2.0)
+    pool.wait("c", 9.0)
+    assert pool.reclaim(9.0) == [(second, "b")]
 
 
 def test_one_who_leaves_is_passed_over() -> None:
@@ -245,7 +311,7 @@ class Life(RuleBasedStateMachine):
             idle_timeout=6.0,
             lifetime=20.0,
         )
-        self.book: Book[Connection, int] = Book(self.limits)
+        self.book: Book[Connection, int, int] = Book(self.limits)
         self.now = 0.0
         self.numbers = count()
         self.line: deque[int] = deque()  # who waits, in the order they came
@@ -293,6 +359,22 @@ class Life(RuleBasedStateMachine):
             self.open()
         else:
             self.served(self.book.release(connection, self.now), connection)
+
+    @precondition(lambda self: self.lent)
+    @rule(data=st.data())
+    def offer(self, data: st.DataObject) -> None:
+        who = data.draw(st.sampled_from(sorted(self.lent)))
+        self.book.offer(self.lent[who], who, self.now)
+
+    @rule(data=st.data())
+    def reclaim(self, data: st.DataObject) -> None:
+        due = self.book.reclaim(self.now)
+        assert len(due) <= max(0, len(self.line) - self.book.opening)
+        for connection, who in due:
+            assert self.lent[who] is connection
+            if data.draw(st.booleans()):
+                del self.lent[who]
+                self.served(self.book.release(connection, self.now), connection)
 
     @precondition(lambda self: self.book.opening)
     @rule()
@@ -345,6 +427,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def it_adds_up(self) -> None:
         assert self.book.busy == set(self.lent.values())
+        assert self.book.offered.keys() <= self.book.busy
         assert not (self.book.idle and self.line)
         assert self.book.total <= self.limits.size + self.limits.reserve
         assert [place.waiter for place in self.book.waiting] == list(self.line)

@@ -33,7 +33,7 @@ from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.grammar import Defaults
 from proxy.session.late import Held
-from proxy.session.ports import Terms, Throttled, Waiter
+from proxy.session.ports import Holder, Terms, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
@@ -258,6 +258,7 @@ class Pool:
         self.size = size
         self.idle: list[Link] = []
         self.waiting: list[Waiter] = []
+        self.offered: dict[Link, Holder] = {}
 
     def try_acquire(self, flavour: SessionState, preferred: object = None) -> Link | None:
         if self.idle:
@@ -274,6 +275,7 @@ class Pool:
     def wait(self, waiter: Waiter) -> None:
         self.stage.did("waits", self.server.host)
         self.waiting.append(waiter)
+        self.reclaim()
 
     def leave(self, waiter: Waiter) -> None:
         self.stage.did("left", self.server.host)
@@ -284,10 +286,21 @@ class Pool:
         assert link.exchange.done, "given back while it is busy"
         assert link.is_reading, "given back while it is not read"
         self.stage.did("released", link.name)
+        self.offered.pop(link, None)
         if self.waiting:
             self.waiting.pop(0).acquired(link)
         else:
             self.idle.append(link)
+
+    def offer(self, link: Link, holder: Holder) -> None:
+        self.offered[link] = holder
+        self.reclaim()
+
+    def reclaim(self) -> None:
+        """Ask everybody, without grace; those who have taken up what they offered must refuse."""
+        if self.waiting:
+            for link, holder in list(self.offered.items()):
+                holder.asked_for(link)
 
 
 class Shell:
@@ -559,6 +572,9 @@ class Stage:
 
     def release(self, link: Link) -> None:
         self.pools[link.server].release(link)
+
+    def offer(self, link: Link, holder: Holder) -> None:
+        self.pools[link.server].offer(link, holder)
 
     def gone(self, session: Session) -> None:
         self.did("gone")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proxy.types import PinReason
 from tests.unit.session.every_engine.steps import INSERT, SELECT, hears_error, reads
 from tests.unit.session.stage import (
@@ -13,10 +15,11 @@ from tests.unit.session.stage import (
     lends,
     marked,
     released,
+    settled,
     told,
     waits,
 )
-from tests.unit.session.words import Words
+from tests.unit.session.words import SYNTAX, Words
 
 
 def test_requests_are_served_one_after_the_other(stage: Stage, words: Words) -> None:
@@ -127,6 +130,61 @@ def test_who_waits_is_served_when_a_connection_comes_free(words: Words) -> None:
     stage >> answers("primary", words.done("INSERT 0 1"))
     stage.events.clear()
     assert stage.session.idle_since == stage.now
+
+
+def keeps(stage: Stage, pin: PinReason) -> None:
+    """A statement fails on the only connection there is, and the client keeps it for a reason."""
+    words = stage.words
+    orders, insert, error = stage.catalog.table("orders"), words.query(INSERT), words.error(SYNTAX)
+    stage >> client(insert) << marked(orders) << asks("primary", insert)
+    stage.session.pins.add(pin)
+    stage >> answers("primary", error) << told(error) << settled(False)
+
+
+@pytest.fixture
+def single(words: Words) -> Stage:
+    """A stage with one connection to each server."""
+    return Stage(words=words, size=1)
+
+
+def test_what_may_never_be_asked_for_keeps_nobody_waiting(single: Stage, words: Words) -> None:
+    keeps(single, PinReason.DIAGNOSTICS)
+    other, _ = single.enter("other")
+    insert = words.query(INSERT)
+    single >> client(insert, session=other) << waits("primary") << released("primary")
+    assert single.link("primary").user is other
+    assert not single.session.pins
+
+
+def test_what_may_never_be_asked_for_is_not_kept_from_those_who_wait(
+    single: Stage, words: Words
+) -> None:
+    orders, insert, error = single.catalog.table("orders"), words.query(INSERT), words.error(SYNTAX)
+    single >> client(insert) << marked(orders) << asks("primary", insert)
+    other, _ = single.enter("other")
+    single >> client(insert, session=other) << waits("primary")
+    single.session.pins.add(PinReason.DIAGNOSTICS)
+    single >> answers("primary", error) << told(error) << settled(False) << released("primary")
+    assert single.link("primary").user is other
+    assert not single.session.pins
+
+
+def test_what_is_used_again_is_not_given_back(single: Stage, words: Words) -> None:
+    keeps(single, PinReason.DIAGNOSTICS)
+    orders, insert = single.catalog.table("orders"), words.query(INSERT)
+    single >> client(insert) << marked(orders) << asks("primary", insert)
+    other, _ = single.enter("other")
+    single >> client(insert, session=other) << waits("primary")
+    single.quiet()
+
+
+def test_what_the_client_cannot_do_without_is_not_given_back(single: Stage, words: Words) -> None:
+    single.session.pins.add(PinReason.UNKNOWN)
+    keeps(single, PinReason.DIAGNOSTICS)
+    other, _ = single.enter("other")
+    single >> client(words.query(INSERT), session=other) << waits("primary")
+    single.quiet()
+    assert single.session.pins == {PinReason.UNKNOWN, PinReason.DIAGNOSTICS}
 
 
 def test_a_text_meant_for_the_proxy_is_answered_here(stage: Stage, words: Words) -> None:
