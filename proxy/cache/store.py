@@ -15,6 +15,7 @@ What a commit made stale is not hunted: it is dropped when it is found, or falls
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Final, final
 
 from proxy.cache.admission import Worth
@@ -41,19 +42,29 @@ class Use:
         max_age: Seconds since it was kept, at most.
         oldest: Since when nothing may be missing from it; of `eventual`, since when it is kept.
         by_filling: Whether the latter counts.
+        handed_at: What had been acknowledged at this time must be in it, in any case.
     """
 
-    __slots__ = ("by_filling", "is_strong", "max_age", "oldest")
+    __slots__ = ("by_filling", "handed_at", "is_strong", "max_age", "oldest")
 
-    def __init__(self, *, is_strong: bool, max_age: float, oldest: float, by_filling: bool) -> None:
+    def __init__(
+        self,
+        *,
+        is_strong: bool,
+        max_age: float,
+        oldest: float,
+        by_filling: bool,
+        handed_at: float = -inf,
+    ) -> None:
         self.is_strong = is_strong
         self.max_age = max_age
         self.oldest = oldest
         self.by_filling = by_filling
+        self.handed_at = handed_at
 
     def allows(self, entry: Entry) -> bool:
         """Tell whether an entry that may not be current is good enough."""
-        if self.is_strong:
+        if self.is_strong or entry.current_at <= self.handed_at:
             return False
         return (entry.filled_at if self.by_filling else entry.current_at) >= self.oldest
 

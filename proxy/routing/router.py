@@ -12,6 +12,7 @@ from math import inf
 from typing import Final, NamedTuple, Protocol, final
 
 from proxy.freshness.floor import Floor
+from proxy.freshness.handed import Handed
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.replica import Watermark
 from proxy.freshness.staleness import Samples
@@ -197,6 +198,11 @@ class Router:
         if terms is not None and terms.among is not None and server.name not in terms.among:
             return "the rule names others"
         behind = self._why_behind(server, read_set, now)
+        handed = None if terms is None else terms.handed
+        if handed is not None and not behind:
+            wanted = handed.need(self._ledger.epoch)
+            if wanted is None or not self._reaches(server, wanted):
+                behind = "behind the position that its session has set"
         if not behind or terms is None or terms.contract.is_strong:
             return behind
         is_session = terms.contract.consistency is _SESSION
@@ -304,14 +310,18 @@ class Router:
         need = ledger.need(read_set)
         if need is None:
             self._wishes.want_position()
+        wanted = need
+        if terms.handed is not None:
+            wanted = terms.handed.need(ledger.epoch)
+            need = None if need is None or wanted is None else max(need, wanted)
         eligible: dict[Server, Choice] = {}
         for server in replicas:
             if is_clean and need is not None and self._reaches(server, need):
                 eligible[server] = Choice(server, _REPLICA, need, current_at=now)
             elif not is_strong and (choice := self._weakly(server, now, terms, floor)) is not None:
                 eligible[server] = choice
-            elif need is not None:
-                self._wishes.want_replay(server, need)
+            elif wanted is not None:
+                self._wishes.want_replay(server, wanted)
         if not is_strong:
             self._keep_sampling(now, terms, floor)
         if not eligible:
@@ -345,22 +355,54 @@ class Router:
         if not self._reaches(server, _ANY):
             return None
         since, proof = self.samples.proven(self._watermarks[server].position)
+        least = _ANY
+        if terms.handed is not None:
+            wanted = self._shows(server, terms.handed, since, proof)
+            if wanted is None:
+                return None
+            least = wanted
         if terms.contract.consistency is _EVENTUAL:
-            return Choice(server, _REPLICA, _ANY, is_current=False, current_at=since)
+            return Choice(server, _REPLICA, least, is_current=False, current_at=since)
         if since < now - terms.contract.max_staleness:
             return None
         is_session = terms.contract.consistency is _SESSION
         if is_session and floor is not None and since <= floor.asks(server, server.incarnation):
             return None
-        return Choice(server, _REPLICA, proof, is_current=False, current_at=since)
+        return Choice(server, _REPLICA, max(proof, least), is_current=False, current_at=since)
+
+    def _shows(
+        self, server: Server, handed: Handed, since: float, proof: Position
+    ) -> Position | None:
+        """Find a position that a replica has, and that shows what a client was handed; None: none.
+
+        Args:
+            server: The replica.
+            handed: What must be seen.
+            since: Up to when nothing is missing from it.
+            proof: The position that proves it.
+        """
+        need = handed.need(self._ledger.epoch)
+        if need is not None and self._reaches(server, need):
+            return need
+        return proof if since > handed.since else None
 
     def _keep_sampling(self, now: float, terms: Terms, floor: Floor | None) -> None:
         """Have positions read often enough for the proofs that reads like this one need."""
         contract = terms.contract
+        latest = self.samples.latest
+        handed = terms.handed
+        is_lost = (
+            handed is not None
+            and latest <= handed.since
+            and handed.need(self._ledger.epoch) is None
+        )
         if contract.consistency is _EVENTUAL:
+            if is_lost:
+                self._wishes.want_sample(_SOONEST)
             return
         interval = max(_SOONEST, contract.max_staleness / _SAMPLES_PER_BOUND)
-        latest = self.samples.latest
+        if is_lost:
+            interval = _SOONEST
         if contract.consistency is _SESSION and floor is not None and latest <= floor.at:
             interval = _SOONEST
         if now - latest > interval:

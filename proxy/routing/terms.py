@@ -11,6 +11,7 @@ from typing import Final, final
 
 from proxy.cache.entry import Limits
 from proxy.freshness.contracts import STRONG, Contract
+from proxy.freshness.handed import Handed
 from proxy.routing.rules import Match, RuleBook
 from proxy.settings.values import RouteTo
 from proxy.sql.hints import Hint
@@ -22,16 +23,20 @@ _HINT: Final = Reason.HINT
 
 @final
 class Wishes:
-    """What a client has set of its own: `SET tidegate.consistency`, `SET
-    tidegate.max_staleness`."""
+    """What a client has set of its own: `SET tidegate.consistency`, `SET tidegate.max_staleness`,
+    `SET tidegate.position`."""
 
-    __slots__ = ("consistency", "max_staleness")
+    __slots__ = ("consistency", "max_staleness", "position")
 
     def __init__(
-        self, consistency: Consistency | None = None, max_staleness: float | None = None
+        self,
+        consistency: Consistency | None = None,
+        max_staleness: float | None = None,
+        position: Handed | None = None,
     ) -> None:
         self.consistency = consistency
         self.max_staleness = max_staleness
+        self.position = position
 
 
 NO_WISHES: Final = Wishes()
@@ -43,6 +48,7 @@ class Terms:
 
     Attributes:
         contract: What the read may count on.
+        handed: What it must see however weak that is; None: nothing in particular.
         to_primary: Why the primary is to serve it; None: it need not.
         only_replicas: Whether the primary serves it only where no replica may.
         among: The names of the servers that may serve it beside the primary; None: all.
@@ -56,6 +62,7 @@ class Terms:
     __slots__ = (
         "among",
         "contract",
+        "handed",
         "is_plain",
         "limits",
         "max_age",
@@ -67,6 +74,7 @@ class Terms:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
+        self.handed: Handed | None = None
         self.to_primary: Reason | None = None
         self.only_replicas = False
         self.among: frozenset[str] | None = None
@@ -114,6 +122,8 @@ def agree(
     is_misread = hint is not None and hint.misread != ""
     is_weak = consistency is not Consistency.STRONG and not (is_misread or must_be_strong)
     terms = Terms(Contract(consistency, staleness) if is_weak else STRONG)
+    if is_weak:
+        terms.handed = own.position
     if rule is not None:
         _take_rule(terms, rule)
     if hint is not None:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from proxy.freshness.handed import Places
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
 from proxy.runtime.server import Address, ServerConnection, Tongue
@@ -51,6 +52,7 @@ class Engine(ABC):
     Attributes:
         tongue: Of its servers.
         dialect, grammar, traces: For sessions.
+        places: Of its servers' history, for everybody.
         open_link: Opens a witness's connection.
         definitions: Reads catalogs.
     """
@@ -59,6 +61,7 @@ class Engine(ABC):
     dialect: Dialect
     grammar: Grammar
     traces: Traces
+    places: Places
     open_link: OpenLink
     definitions: Definitions
 

@@ -25,6 +25,7 @@ from proxy.runtime.engine import NewEngine
 from proxy.runtime.mirrors import Mirrors
 from proxy.runtime.pool_maker import PoolMaker
 from proxy.runtime.pools import Pool, Pools
+from proxy.runtime.position_line import PositionLine
 from proxy.runtime.primary_line import PrimaryLine
 from proxy.runtime.security import Security
 from proxy.runtime.throttles import Throttles
@@ -136,6 +137,13 @@ class GroupParts:
         self.mirrors = Mirrors(self.clock)
         self.throttles = Throttles(self.clock, settings.query_wait_timeout)
         self.line = PrimaryLine(self.group, self.clock, settings.query_wait_timeout)
+        self.position_line = PositionLine(
+            self.group,
+            self.watcher.witnesses,
+            self.engine.places,
+            settings.query_wait_timeout,
+            self.line.no_primary,
+        )
         self.catalogs = Catalogs(
             settings,
             self.engine,

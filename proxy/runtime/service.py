@@ -14,6 +14,7 @@ from typing import Any, Final, cast, final
 
 from proxy.cache.entry import Answer
 from proxy.errors import ShuttingDown
+from proxy.freshness.handed import Handed
 from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
@@ -30,7 +31,7 @@ from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
 from proxy.session.late import Held
-from proxy.session.ports import Holder, Line, Link, Throttled, Waiter
+from proxy.session.ports import Asker, Holder, Line, Link, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
@@ -138,6 +139,15 @@ class GroupService(GroupParts):
         """Stand in line for a primary."""
         self.line.join(waiter)
         return self.line
+
+    def hand(self, text: str) -> Handed:
+        """Take a position that a client has set."""
+        return Handed(self.engine.places.read(text), self.clock())
+
+    def tell_position(self, asker: Asker) -> Line:
+        """Stand in line to be told where the primary is."""
+        self.position_line.join(asker)
+        return self.position_line
 
     def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
         """Mark what a commit that is about to be sent may change."""

@@ -6,7 +6,11 @@ from typing import Final
 
 from proxy.errors import ClientVisibleError, FailedTransaction
 from proxy.session.conversation import Conversation
+from proxy.session.errand import Errand
+from proxy.session.explain import asks_position
 from proxy.session.grammar import OwnCommand
+from proxy.session.own import POSITION
+from proxy.session.phase import WAITING
 from proxy.types import Reason
 from proxy.wire.requests import END_READY, Execution, Request
 from proxy.wire.status import IDLE, IN_FAILED
@@ -23,12 +27,29 @@ def answer_ourselves(session: Conversation, request: Request, asked: Execution) 
             if request.executions:
                 _set(session, command)
             answer = session.services.dialect.said(request, command.tag, status)
+        elif asks_position(asked.sql or b""):
+            if request.executions:
+                _ask_position(session, request)
+                return
+            answer = session.services.dialect.table(request, [POSITION], [], status)
         else:
             answer = _table(session, request, asked)
     except ClientVisibleError as error:
         _fail(session, request, error)
     else:
         session.shell.write(answer)
+
+
+def _ask_position(session: Conversation, request: Request) -> None:
+    session.errand = Errand(request, ())
+    session.phase = WAITING
+    session.line = session.services.tell_position(session)
+
+
+def show_position(session: Conversation, request: Request, text: str) -> None:
+    """Tell a client that has waited for it where the primary is."""
+    dialect = session.services.dialect
+    session.shell.write(dialect.table(request, [POSITION], [[text]], session.status))
 
 
 def _set(session: Conversation, command: OwnCommand) -> None:
@@ -38,6 +59,7 @@ def _set(session: Conversation, command: OwnCommand) -> None:
     session.profile.own.set(
         command.name,
         command.value,
+        hand=session.services.hand,
         is_local=command.is_local,
         in_transaction=status != IDLE,
     )

@@ -206,6 +206,10 @@ class Conversation(ABC):
         """See `Waiter`."""
 
     @abstractmethod
+    def position_told(self, text: str, /) -> None:
+        """See `Asker`."""
+
+    @abstractmethod
     def flight_landed(self, landing: Landing, /) -> None:
         """See `Follower`."""
 

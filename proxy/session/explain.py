@@ -10,6 +10,7 @@ from proxy.routing.facts import KEPT, Fact, Verdict, facts_of, never_cached, ref
 from proxy.routing.plan import Plan
 from proxy.routing.router import Standing
 from proxy.routing.terms import Terms
+from proxy.session.own import POSITION
 from proxy.session.ports import Services
 from proxy.session.profile import Profile
 from proxy.sql.hints import read_hint
@@ -25,6 +26,7 @@ _ROUTE: Final = re.compile(rb"%bexplain%broute\b" % (_BETWEEN, _BETWEEN), re.IGN
 _VERSION: Final = re.compile(
     rb"%bshow%btidegate\s*\.\s*version\s*;?\s*" % (_BETWEEN, _BETWEEN), re.I
 )
+_SHOW: Final = re.compile(rb"%bshow\b" % _BETWEEN, re.IGNORECASE)
 _SETTING: Final = re.compile(rb"tidegate\s*\.\s*[^\s=;]*", re.IGNORECASE)
 
 
@@ -42,6 +44,12 @@ def answer_for_proxy(
     setting = _SETTING.search(sql)
     name = _spaceless(setting[0]) if setting is not None else "tidegate"
     return [name], [[profile.show_own(name)]]
+
+
+def asks_position(sql: bytes) -> bool:
+    """Tell whether what is meant for the proxy asks where the primary is."""
+    setting = _SETTING.search(sql) if _SHOW.match(sql) else None
+    return setting is not None and _spaceless(setting[0]) == POSITION
 
 
 def _spaceless(name: bytes) -> str:

@@ -28,7 +28,8 @@ def end_unserved(session: Conversation, errand: Errand) -> None:
     if not is_whole:
         session.intake.skip()
     session.engine.undo(errand.request, 0)
-    session.engine.forget_portals()
+    if session.link is None:
+        session.engine.forget_portals()
     session.land(errand, FAILED)
     if session.late is not None:
         session.late.fail()

@@ -1,4 +1,5 @@
-"""What a client sets of the proxy itself: `SET tidegate.consistency`, `SET tidegate.max_staleness`.
+"""What a client sets of the proxy itself: `SET tidegate.consistency`, `SET tidegate.max_staleness`,
+`SET tidegate.position`.
 
 No server hears of it. It follows its transaction as any SET does: ROLLBACK takes it back, so does
 ROLLBACK TO a savepoint in front of it, and what was set LOCAL ends with the transaction.
@@ -6,9 +7,11 @@ ROLLBACK TO a savepoint in front of it, and what was set LOCAL ends with the tra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, final
 
 from proxy.errors import InvalidSetting, UnknownSetting
+from proxy.freshness.handed import Handed
 from proxy.routing.terms import NO_WISHES, Wishes
 from proxy.settings.values import format_duration, parse_duration
 from proxy.types import Consistency
@@ -16,25 +19,47 @@ from proxy.types import Consistency
 PREFIX: Final = "tidegate."
 CONSISTENCY: Final = "tidegate.consistency"
 MAX_STALENESS: Final = "tidegate.max_staleness"
+POSITION: Final = "tidegate.position"
+
+Hand = Callable[[str], Handed]
+"""Takes a position from a client. Raises ValueError, or NoPrimary: see `Places.read`."""
+
+_SHOWN: Final = 200
+"""Characters of a value that an error repeats."""
 
 
-def with_value(wishes: Wishes, name: str, value: str | None) -> Wishes:
+def with_value(wishes: Wishes, name: str, value: str | None, hand: Hand) -> Wishes:
     """What is wished for once a setting has a value; None: it has none of its own.
+
+    Args:
+        wishes: What was before.
+        name: Of the setting.
+        value: The new one.
+        hand: Takes a position.
 
     Raises:
         UnknownSetting: There is no such setting.
         InvalidSetting: It can't have this value.
+        NoPrimary: It can't have it yet.
     """
-    consistency, staleness = wishes.consistency, wishes.max_staleness
+    consistency, staleness, position = wishes.consistency, wishes.max_staleness, wishes.position
     if name == CONSISTENCY:
         consistency = None if value is None else _consistency(value)
     elif name == MAX_STALENESS:
         staleness = None if value is None else _staleness(value)
+    elif name == POSITION:
+        position = None if value is None else _position(value, hand)
     else:
         raise unknown(name)
-    if consistency is None and staleness is None:
+    return _wishes(consistency, staleness, position)
+
+
+def _wishes(
+    consistency: Consistency | None, staleness: float | None, position: Handed | None
+) -> Wishes:
+    if consistency is None and staleness is None and position is None:
         return NO_WISHES
-    return Wishes(consistency, staleness)
+    return Wishes(consistency, staleness, position)
 
 
 def unknown(name: str) -> UnknownSetting:
@@ -66,6 +91,16 @@ def _staleness(value: str) -> float:
     )
 
 
+def _position(value: str, hand: Hand) -> Handed:
+    try:
+        return hand(value)
+    except ValueError:
+        raise InvalidSetting(
+            f'invalid value for parameter "{POSITION}": "{value[:_SHOWN]}"',
+            hint=f"A value is needed that SHOW {POSITION} has told of these servers.",
+        ) from None
+
+
 def show(wishes: Wishes, name: str, consistency: Consistency, max_staleness: float) -> str:
     """Say what a setting is.
 
@@ -77,12 +112,15 @@ def show(wishes: Wishes, name: str, consistency: Consistency, max_staleness: flo
 
     Raises:
         UnknownSetting: There is no such setting.
+        InvalidSetting: It is not told, but waited for: see `answering`.
     """
     if name == CONSISTENCY:
         return (wishes.consistency or consistency).value
     if name == MAX_STALENESS:
         own = wishes.max_staleness
         return format_duration(max_staleness if own is None else own)
+    if name == POSITION:  # of which only a text that sets it otherwise speaks here
+        raise InvalidSetting(f'parameter "{POSITION}" takes a constant, or DEFAULT')
     raise unknown(name)
 
 
@@ -105,22 +143,30 @@ class Own:
         self._savepoints: list[tuple[str, Wishes, Wishes]] = []
 
     def set(
-        self, name: str, value: str | None, *, is_local: bool = False, in_transaction: bool
+        self,
+        name: str,
+        value: str | None,
+        *,
+        hand: Hand,
+        is_local: bool = False,
+        in_transaction: bool,
     ) -> None:
         """SET, or RESET where the value is None; LOCAL means nothing outside of a transaction.
 
         Raises:
             UnknownSetting: There is no such setting.
             InvalidSetting: It can't have this value.
+            NoPrimary: It can't have it yet.
         """
-        now = self._with(self.now, name, value)
+        now = self._with(self.now, name, value, hand)
         if in_transaction:
             self._remember()
         elif is_local:
             return
-        self.now = now
         if not is_local:
-            self._kept = self._with(self._kept, name, value)
+            is_same = self._kept is self.now
+            self._kept = now if is_same else self._with(self._kept, name, value, hand)
+        self.now = now
 
     def reset_all(self, *, in_transaction: bool) -> None:
         """RESET ALL, or DISCARD ALL."""
@@ -151,18 +197,18 @@ class Own:
             _, self.now, self._kept = self._savepoints[place]
             del self._savepoints[place + 1 :]
 
-    def _with(self, wishes: Wishes, name: str, value: str | None) -> Wishes:
+    def _with(self, wishes: Wishes, name: str, value: str | None, hand: Hand) -> Wishes:
+        found = with_value(wishes, name, value, hand)
         if value is not None:
-            return with_value(wishes, name, value)
-        found = with_value(wishes, name, None)
-        consistency, staleness = found.consistency, found.max_staleness
+            return found
+        consistency, staleness, position = found.consistency, found.max_staleness, found.position
         if name == CONSISTENCY:
             consistency = self.startup.consistency
-        else:
+        elif name == MAX_STALENESS:
             staleness = self.startup.max_staleness
-        if consistency is None and staleness is None:
-            return NO_WISHES
-        return Wishes(consistency, staleness)
+        else:
+            position = self.startup.position
+        return _wishes(consistency, staleness, position)
 
     def _remember(self) -> None:
         if self._before is None:

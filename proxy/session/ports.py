@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.errors import ClientVisibleError, Fault
+from proxy.freshness.handed import Handed
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.tally import Tally
@@ -125,6 +126,13 @@ class Holder(Protocol):
 
     def asked_for(self, link: Link, /) -> None:
         """Others wait for it: give it back, unless it is in use or needed after all."""
+
+
+class Asker(Waiter, Protocol):
+    """Who waits to be told where the primary is."""
+
+    def position_told(self, text: str, /) -> None:
+        """It was there when it was asked, which was after you had asked."""
 
 
 class Throttled(Waiter, Protocol):
@@ -318,6 +326,16 @@ class Services(Protocol):
 
     def wait_for_primary(self, waiter: Waiter) -> Line:
         """Stand in line for a primary."""
+
+    def hand(self, text: str) -> Handed:
+        """Take a position that a client has set.
+
+        Raises:
+            ValueError, NoPrimary: See `proxy.freshness.handed.Places`.
+        """
+
+    def tell_position(self, asker: Asker) -> Line:
+        """Stand in line to be told where the primary is, in words for every member."""
 
     def tally(self, profile: Profile) -> Tally | None:
         """What can be compared afterwards with what is about to be run, as of now."""

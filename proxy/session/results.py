@@ -219,6 +219,7 @@ def _use(terms: Terms, now: float, floor: Floor | None) -> Use:
         max_age=terms.max_age,
         oldest=oldest,
         by_filling=by_filling,
+        handed_at=-inf if terms.handed is None else terms.handed.since,
     )
 
 

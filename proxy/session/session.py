@@ -26,6 +26,7 @@ from proxy.errors import (
     OutcomeUnknown,
     RemoteProtocolError,
 )
+from proxy.session.answering import show_position
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.failing import fail, hang_up
@@ -189,6 +190,17 @@ class Session(Conversation):
         self.line = None
         self._go_to_primary(errand)
 
+    def position_told(self, text: str) -> None:
+        """The primary is here."""
+        errand = self.errand
+        self.line = None
+        if errand is None or self.phase is not WAITING:
+            return
+        self.errand = None
+        self.phase = FREE
+        show_position(self, errand.request, text)
+        pump(self)
+
     def acquired(self, link: Link) -> None:
         """The link is ours."""
         errand = self.errand
@@ -231,7 +243,7 @@ class Session(Conversation):
     def server_data(self, link: Link, data: bytes) -> None:
         """Take bytes from a server."""
         exchange = link.exchange
-        if link is not self.link or self.phase is FREE:
+        if link is not self.link or self.phase in (FREE, WAITING):
             overhear(self, link, data)
             return
         try:
@@ -278,7 +290,9 @@ class Session(Conversation):
         if errand is not None and mark is not None:
             errand.mark = None
             self.services.lose(mark, link)
-        if errand is not None and self.phase is not SETTING:
+        if self.phase is WAITING:
+            step_out(self)
+        elif errand is not None and self.phase is not SETTING:
             self.services.abandoned(link.server)
         if self.is_gone:
             leave(self)

@@ -212,6 +212,35 @@ class GtidHistory:
                 return generation.others.plus(GtidSet({self._start.own: mine}))
         return None
 
+    @property
+    def executed(self) -> GtidSet | None:
+        """What the primary had executed when it was last seen; None: there is none.
+
+        Nothing where its commits get no numbers.
+        """
+        if self._primary is None:
+            return None
+        return self._reports[self._primary].executed if self._start.numbers_commits else GtidSet()
+
+    def position_of(self, contents: GtidSet) -> Position | None:
+        """Return the least position at which a server has all this; see `contents`.
+
+        None: the primary was not seen to have it.
+        """
+        executed = self.executed
+        if executed is None or not executed.covers(contents):
+            return None
+        own = contents.largest(self._start.own)
+        others = contents.without(self._start.own)
+        found: Position | None = None
+        for generation in reversed(self._generations):
+            if not generation.others.covers(others):
+                break
+            found = _position(generation.number, own)
+            if generation.own < own:
+                break  # in an earlier one that number had not been given yet
+        return found
+
     def shown(self, position: Position) -> str:
         """A position, for people: the number of the primary's own last commit, or a place."""
         if self._start.by_log:

@@ -154,6 +154,8 @@ class PostgresGrammar(grammar.Grammar):
             return None
         name = command.name or ""
         if isinstance(command, Set):
+            if command.value.strip().lower() == "default":
+                return OwnCommand(name, None, command.is_local, b"SET")
             return OwnCommand(name, plain_value(command.value), command.is_local, b"SET")
         return OwnCommand(name, None, False, b"RESET")
 

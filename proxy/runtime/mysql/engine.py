@@ -9,6 +9,7 @@ from typing import Final, cast, final
 
 from proxy.engines.mysql.dialect import MySQLDialect
 from proxy.engines.mysql.grammar import MySQLGrammar
+from proxy.engines.mysql.places import MySQLPlaces
 from proxy.engines.mysql.settings import NOWHERE
 from proxy.engines.mysql.traces import MySQLTraces
 from proxy.errors import ClientVisibleError
@@ -70,6 +71,7 @@ class MySQLEngine(engine.Engine):
         self.dialect = MySQLDialect(self._reached, self._history)
         self.grammar = MySQLGrammar()
         self.traces = MySQLTraces()
+        self.places = MySQLPlaces(self._history)
         self.open_link = mysql_opener(self._history)
         self.accounts = Accounts(settings, control, group, changed)
         self.definitions = MySQLDefinitions(control, ServerInterpreter())

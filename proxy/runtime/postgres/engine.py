@@ -7,6 +7,7 @@ from typing import Final, cast, final
 
 from proxy.engines.postgres.dialect import PostgresDialect
 from proxy.engines.postgres.grammar import PostgresGrammar
+from proxy.engines.postgres.places import PostgresPlaces
 from proxy.engines.postgres.traces import PostgresTraces
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
@@ -88,6 +89,7 @@ class PostgresEngine(engine.Engine):
         self.dialect = PostgresDialect()
         self.grammar = PostgresGrammar()
         self.traces = PostgresTraces(self.dialect)
+        self.places = PostgresPlaces(group)
         self.open_link = open_postgres
         self.definitions = PostgresDefinitions(control, declarations_of(settings))
         self.accounts = Accounts(settings, control, group, clock, changed)
@@ -112,6 +114,7 @@ class PostgresEngine(engine.Engine):
             service.metrics,
             service.catalogs.want,
             service.policy,
+            service.hand,
         )
 
     def new_library(

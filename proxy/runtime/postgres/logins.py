@@ -19,7 +19,7 @@ from proxy.runtime.postgres.accounts import Accounts
 from proxy.runtime.postgres.welcome import Welcomes, startup_state, startup_wishes
 from proxy.runtime.security import Security
 from proxy.session.grammar import Grammar
-from proxy.session.own import Own
+from proxy.session.own import Hand, Own
 from proxy.session.ports import Terms
 from proxy.session.profile import ContextFinder, Profile
 from proxy.settings.model import ServerGroup
@@ -51,6 +51,7 @@ class Logins:
         "_accounts",
         "_cache",
         "_grammar",
+        "_hand",
         "_keys",
         "_lasting",
         "_metrics",
@@ -77,6 +78,7 @@ class Logins:
         metrics: GroupMetrics,
         want_catalog: Callable[[str], None],
         policy: Policy,
+        hand: Hand,
     ) -> None:
         self._settings = settings
         self._accounts = accounts
@@ -87,6 +89,7 @@ class Logins:
         self._metrics = metrics
         self._want_catalog = want_catalog
         self._policy = policy
+        self._hand = hand
         self._lasting = secrets.token_bytes(32)
         self._keys: dict[int, tuple[bytes, Cancellable]] = {}
         self.tls = security.clients
@@ -134,7 +137,7 @@ class Logins:
             policy: What counts for it in place of what the server group says.
         """
         self._accounts.learn(user, credentials)
-        own = Own(startup_wishes(wish))
+        own = Own(startup_wishes(wish, self._hand))
         state = startup_state(wish)
         greeting = await self._welcomes.greeting(user, database, state)
         profile = Profile(

@@ -14,7 +14,7 @@ from proxy.engines.postgres.quoting import written
 from proxy.routing.terms import NO_WISHES, Wishes
 from proxy.runtime.borrowing import Borrower, Lender, StateRefused
 from proxy.session.grammar import Defaults
-from proxy.session.own import PREFIX, with_value
+from proxy.session.own import PREFIX, Hand, with_value
 from proxy.session.state import SessionState
 from proxy.wire.postgres import backend
 from proxy.wire.postgres.errors import LoginRefused
@@ -43,18 +43,24 @@ def startup_state(wish: Startup) -> SessionState:
     return SessionState.of(settings, {})
 
 
-def startup_wishes(wish: Startup) -> Wishes:
+def startup_wishes(wish: Startup, hand: Hand) -> Wishes:
     """What a client said of the proxy's own settings when it came.
+
+    Args:
+        wish: What it said.
+        hand: Takes a position.
 
     Raises:
         UnknownSetting: There is no such setting.
         InvalidSetting: It can't have this value.
+        NoPrimary: It can't have it yet.
     """
     wishes = NO_WISHES
     for name, value in wish.settings.items():
         key = name.decode("utf-8", "surrogateescape")
         if key.startswith(PREFIX):
-            wishes = with_value(wishes, key, value.decode("utf-8", "surrogateescape"))
+            said = value.decode("utf-8", "surrogateescape")
+            wishes = with_value(wishes, key, said, hand)
     return wishes
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from proxy.cache.store import Store
 from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.contracts import STRONG, Contract
+from proxy.freshness.handed import Handed
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.tally import Tally
@@ -33,7 +34,7 @@ from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.grammar import Defaults
 from proxy.session.late import Held
-from proxy.session.ports import Holder, Terms, Throttled, Waiter
+from proxy.session.ports import Asker, Holder, Terms, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
 from proxy.session.session import Session
@@ -191,6 +192,31 @@ class Catalog:
 
     def roots(self, oid: int) -> frozenset[Table]:
         return frozenset((Table(self.database, oid),))
+
+
+class Place:
+    """A position of the primary's, for every member: its number."""
+
+    def __init__(self, stage: Stage, position: int) -> None:
+        self.stage = stage
+        self.position = Position(position)
+
+    def find(self) -> Position | None:
+        primary = self.stage.group.primary
+        is_there = primary is not None and primary.position >= self.position
+        return self.position if is_there else None
+
+
+class Askers:
+    """Who waits to be told where the primary is."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.waiting: list[Asker] = []
+
+    def leave(self, waiter: Waiter) -> None:
+        self.stage.did("left", "a position")
+        self.waiting = [asker for asker in self.waiting if asker is not waiter]
 
 
 class Link:
@@ -398,6 +424,7 @@ class Stage:
         self.client_idle_timeout = 100.0
         self.pools = {server: Pool(self, server, size) for server in self.servers.values()}
         self.in_line: list[Waiter] = []
+        self.askers = Askers(self)
         self.gone_sessions: list[Session] = []
         self.sessions: dict[str, Session] = {}
         self.marks: list[Mark] = []
@@ -495,6 +522,14 @@ class Stage:
     def leave(self, waiter: Waiter) -> None:
         self.did("left", "a primary")
         self.in_line.remove(waiter)
+
+    def hand(self, text: str) -> Handed:
+        return Handed(Place(self, int(text)), self.now)
+
+    def tell_position(self, asker: Asker) -> Askers:
+        self.did("waits", "a position")
+        self.askers.waiting.append(asker)
+        return self.askers
 
     def tally(self, profile: Profile) -> Tally | None:
         self.tallies += 1
@@ -654,6 +689,11 @@ def lends(name: str) -> Event:
 def refuses(name: str, error: ClientVisibleError) -> Event:
     """The first in line is told that there is nothing to be had."""
     return lambda stage: stage.pools[stage.servers[name]].waiting.pop(0).not_acquired(error)
+
+
+def tells_position(text: str) -> Event:
+    """The primary has been asked where it is, for the first who wants to know."""
+    return lambda stage: stage.askers.waiting.pop(0).position_told(text)
 
 
 def elsewhere(happen: Callable[[Stage], Any]) -> Event:

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.errors import InvalidSetting, UnknownSetting
+from proxy.errors import InvalidSetting, NoPrimary, UnknownSetting
+from proxy.freshness.handed import Handed
 from proxy.routing.terms import NO_WISHES, Wishes
 from proxy.session.own import Own, show
-from proxy.types import Consistency
+from proxy.types import Consistency, Position
 
 NAME = "tidegate.consistency"
 STALENESS = "tidegate.max_staleness"
+POSITION = "tidegate.position"
 STRONG = Consistency.STRONG
+
+
+class Place:
+    """Wherever it is."""
+
+    def find(self) -> Position | None:
+        return None
+
+
+def hand(text: str) -> Handed:
+    if text == "nowhere":
+        raise ValueError(text)
+    if text == "later":
+        raise NoPrimary(text)
+    return Handed(Place(), 1.0)
 
 
 def value(own: Own) -> str:
@@ -19,11 +36,11 @@ def value(own: Own) -> str:
 
 
 def outside(own: Own, wanted: str | None, name: str = NAME, *, is_local: bool = False) -> None:
-    own.set(name, wanted, is_local=is_local, in_transaction=False)
+    own.set(name, wanted, hand=hand, is_local=is_local, in_transaction=False)
 
 
 def inside(own: Own, wanted: str | None, *, is_local: bool = False) -> None:
-    own.set(NAME, wanted, is_local=is_local, in_transaction=True)
+    own.set(NAME, wanted, hand=hand, is_local=is_local, in_transaction=True)
 
 
 def test_what_is_set_counts_until_it_is_reset() -> None:
@@ -115,7 +132,40 @@ def test_what_there_is_not_is_unknown(name: str) -> None:
         show(NO_WISHES, name, STRONG, 1.0)
 
 
-@pytest.mark.parametrize(("name", "wanted"), [(NAME, "weak"), (STALENESS, "0"), (STALENESS, "x")])
+def test_a_position_counts_until_it_is_forgotten() -> None:
+    own = Own()
+    outside(own, "here", POSITION)
+    outside(own, "bounded")
+    first = own.now.position
+    assert first is not None
+    own.set(POSITION, "there", hand=hand, in_transaction=True)
+    assert own.now.position not in (first, None)
+    own.end(committed=False)
+    assert own.now.position is first
+    outside(own, None)
+    assert own.now.position is first
+    outside(own, None, POSITION)
+    assert own.now is NO_WISHES
+
+
+def test_reset_leads_back_to_the_position_that_it_came_with() -> None:
+    handed = hand("here")
+    own = Own(Wishes(position=handed))
+    outside(own, "there", POSITION)
+    outside(own, None, POSITION)
+    assert own.now.position is handed
+
+
+def test_a_position_that_is_yet_to_come_is_no_mistake() -> None:
+    own = Own()
+    with pytest.raises(NoPrimary):
+        outside(own, "later", POSITION)
+    assert own.now is NO_WISHES
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [(NAME, "weak"), (STALENESS, "0"), (STALENESS, "x"), (POSITION, "nowhere")]
+)
 def test_what_it_can_not_be_is_invalid_and_changes_nothing(name: str, wanted: str) -> None:
     own = Own()
     with pytest.raises(InvalidSetting, match="invalid value for parameter"):

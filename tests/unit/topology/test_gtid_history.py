@@ -308,5 +308,61 @@ def test_replica_at_a_position_has_everything_that_was_there(
         assert exact.covers(contents)
 
 
+@settings(max_examples=300)
+@given(commits, st.data())
+def test_replica_at_the_position_of_something_has_it(made: list[str], data: st.DataObject) -> None:
+    """Whatever another member has seen of the primary, be it between two looks of ours."""
+    servers = Servers()
+    servers.begin()
+    everything = [("a", number) for number in range(1, 11)]
+    for name in made:
+        everything.append((name, sum(key == name for key, _ in everything) + 1))
+        if data.draw(st.booleans()):
+            servers.saw(servers.a, written(everything), writes=True)
+    executed = servers.history.executed
+    assert executed is not None
+    replayed = everything[: data.draw(st.integers(10, len(everything)))]
+    servers.saw(servers.b, written(replayed), follows=servers.a)
+    for size in range(10, len(everything) + 1):
+        contents = gtids(written(everything[:size]))
+        need = servers.history.position_of(contents)
+        assert (need is not None) == executed.covers(contents)
+        if need is None:
+            continue
+        exact = servers.history.contents(need)
+        assert exact is not None
+        assert exact.covers(contents)
+        if servers.finding.timeline != STRANGE and servers.finding.position >= need:
+            assert gtids(written(replayed)).covers(contents)
+
+
+def test_position_of_something_asks_for_no_more_than_is_needed(servers: Servers) -> None:
+    servers.saw(servers.a, "a:1-12", writes=True)
+    servers.saw(servers.a, "a:1-14,9:1-3", writes=True)
+    servers.saw(servers.a, "a:1-20,9:1-3", writes=True)
+    of = servers.history.position_of
+    assert of(gtids("a:1-11")) == 11
+    beside = of(gtids("a:1-13,9:1-2"))
+    assert beside is not None
+    assert servers.history.contents(beside) == gtids("a:1-13,9:1-3")
+    assert of(gtids("a:1-16")) == of(gtids("a:1-16,9:1-3"))
+    assert of(gtids("a:1-21")) is None
+    assert of(gtids("a:1-10,8:1")) is None
+
+
+def test_nothing_has_a_position_without_a_primary(servers: Servers) -> None:
+    assert servers.history.executed == gtids("a:1-10")
+    servers.lost(servers.a)
+    assert servers.history.executed is None
+    assert servers.history.position_of(gtids("a:1-5")) is None
+
+
+def test_what_has_no_numbers_can_not_be_told_by_them(servers: Servers) -> None:
+    report = replace(servers.report(servers.a, "a:1-10", writes=True), numbers_commits=False)
+    servers.take(servers.a, report)
+    assert servers.history.executed == GtidSet()
+    assert servers.history.position_of(gtids("a:1-5")) is None
+
+
 def written(commits: list[tuple[str, int]]) -> str:
     return ",".join(f"{key}:{number}" for key, number in commits)

@@ -90,6 +90,16 @@ def test_nobody_can_be_asked_for_a_place_and_gtids_tell_none(servers: Servers) -
     assert servers.history.told(f"{uuid('a')}:13") is None
 
 
+def test_a_place_in_the_log_is_found_in_that_log_only(servers: Servers) -> None:
+    servers.leads(servers.a, 1200)
+    executed = servers.history.executed
+    assert executed is not None
+    servers.leads(servers.a, 158, file=2)
+    assert servers.history.position_of(executed) == place(1200)
+    other = parse_log(uuid("b"), "log.000001", 1200)
+    assert servers.history.position_of(other) is None
+
+
 def test_replica_joins_when_it_has_everything_from_before() -> None:
     servers = Servers()
     servers.leads(servers.a, 1000)
