@@ -188,6 +188,62 @@ def test_a_session_stays_with_the_replica_it_reads_from(
         assert read(session, "other") == 1
 
 
+def test_what_one_session_wrote_is_seen_by_whom_it_hands_its_position(
+    ground: Ground, proxy: ProxyUnderTest
+) -> None:
+    replica, other = ground.cluster.replicas
+    with (
+        ground.connect(proxy) as writer,
+        ground.connect(proxy, consistency="eventual") as worker,
+    ):
+        wait_until(lambda: read(worker) == 0, "what was there before to be served")
+        ground.stand_still()
+        write(writer, 1)
+        assert read(worker) == 0, "it sees what is new without being told to"
+        position = writer.value("SHOW tidegate.position")
+        assert len(position) < 100
+        for nothing in (position[:-1], "0/0", f"{position}1"):
+            assert worker.code(f"SET tidegate.position = '{nothing}'") in ("22023", "1231")
+        assert read(worker) == 0
+
+        worker.ask(f"SET tidegate.position = '{position}'")
+        assert read(worker) == 1
+        write(writer, 2)
+        assert read(worker) in (1, 2)
+        worker.ask("SET tidegate.position = DEFAULT")
+        assert read(worker, hint="cache=never") == 0
+
+        write(writer, 3)
+        write(writer, 1, "other")
+        worker.ask(f"SET tidegate.position = '{writer.value('SHOW tidegate.position')}'")
+        replica.resume_replay()
+        wait_until(
+            lambda: (
+                worker.explain("SELECT a FROM clock")["goes to"] == f"replica {replica.address}"
+            ),
+            "the replica that has it to serve it",
+        )
+        assert (read(worker), read(worker, "other")) == (3, 1)
+        other.resume_replay()
+
+
+@pytest.mark.parametrize("proxy_of_contracts", [False], ids=["uncached"], indirect=True)
+def test_a_position_means_the_same_to_another_member(
+    ground: Ground, proxy: ProxyUnderTest, busy: ProxyUnderTest
+) -> None:
+    """One that knows nothing of what was written: it was just started, perhaps."""
+    with (
+        ground.connect(busy) as writer,
+        ground.connect(proxy, consistency="eventual") as worker,
+    ):
+        ground.stand_still()
+        write(writer, 1)
+        position = writer.value("SHOW tidegate.position")
+        assert read(worker) == 0
+        worker.ask(f"SET tidegate.position = '{position}'")
+        assert read(worker) == 1
+
+
 # Transactions of one snapshot.
 
 
