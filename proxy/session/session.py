@@ -243,7 +243,8 @@ class Session(Conversation):
     def server_data(self, link: Link, data: bytes) -> None:
         """Take bytes from a server."""
         exchange = link.exchange
-        if link is not self.link or self.phase in (FREE, WAITING):
+        phase = self.phase
+        if link is not self.link or phase is FREE or phase is WAITING:
             overhear(self, link, data)
             return
         try:

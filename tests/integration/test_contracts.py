@@ -78,6 +78,14 @@ def test_settings_of_our_own_reach_no_server(direct: Application, proxy: ProxyUn
         for sql in ("SET tidegate.nothing = 1", "SHOW tidegate.nothing", "RESET tidegate.nothing"):
             with pytest.raises(psycopg.errors.UndefinedObject, match=r"tidegate\.nothing"):
                 connection.execute(sql)
+        position = shown("position")
+    with client(direct, proxy, position=position, consistency="eventual") as connection:
+        assert connection.execute("SELECT count(*) FROM other").fetchone() == (1,)
+        with connection.transaction():
+            connection.execute("INSERT INTO other VALUES (2)")
+            assert shown("position") != position
+    with pytest.raises(psycopg.OperationalError, match=r'"tidegate\.position": "over/there"'):
+        client(direct, proxy, position="over/there")
     with pytest.raises(psycopg.OperationalError, match=r'parameter "tidegate\.colour"'):
         client(direct, proxy, colour="blue")
     with pytest.raises(psycopg.OperationalError, match=r'"tidegate\.consistency": "weak"'):
@@ -94,6 +102,11 @@ async def test_drivers_that_prepare_set_it_too(direct: Application, proxy: Proxy
             await connection.execute("SET LOCAL tidegate.consistency = 'strong'")
             assert await connection.fetchval("SHOW tidegate.consistency") == "strong"
         assert await connection.fetchval("SHOW tidegate.consistency") == "eventual"
+        position = await connection.fetchval("SHOW tidegate.position")
+        async with connection.transaction():
+            await connection.execute("SELECT at FROM clock FOR UPDATE")
+            await connection.execute(f"SET LOCAL tidegate.position = '{position}'")
+            assert await connection.fetchval("SHOW tidegate.position")
 
 
 def test_a_hint_that_is_not_understood_is_counted_and_logged_once(
