@@ -169,9 +169,11 @@ class Own:
         self.now = now
 
     def reset_all(self, *, in_transaction: bool) -> None:
-        """RESET ALL, or DISCARD ALL."""
+        """RESET ALL, or what ends the session's transaction with everything: DISCARD ALL."""
         if in_transaction:
             self._remember()
+        else:
+            self._before = None
         self.now = self._kept = self.startup
 
     def end(self, *, committed: bool) -> None:

@@ -137,6 +137,7 @@ class MySQLTraces(traces.Traces):
         profile = belongings.profile
         schema = profile.state.get(SCHEMA)
         profile.discard_all()
+        profile.own.reset_all(in_transaction=False)
         profile.become(profile.state.with_setting(SCHEMA, schema))
         belongings.last_id = 0
         link.state = UNTOUCHED.with_setting(SCHEMA, schema)

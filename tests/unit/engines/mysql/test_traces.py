@@ -9,9 +9,11 @@ import pytest
 
 from proxy.engines.mysql.grammar import MySQLGrammar
 from proxy.engines.mysql.traces import MySQLTraces
+from proxy.freshness.handed import Handed
 from proxy.freshness.ledger import Ledger
 from proxy.routing.plan import Plan, Planner
 from proxy.routing.reading import Reader
+from proxy.routing.terms import NO_WISHES
 from proxy.session.belongings import Belongings
 from proxy.session.errand import Errand
 from proxy.session.grammar import Defaults
@@ -458,13 +460,22 @@ def test_a_cursor_pins_while_it_is_open(client: Client) -> None:
     assert not client.pins
 
 
+def refuse(text: str) -> Handed:
+    raise ValueError(text)
+
+
 def test_a_reset_makes_the_session_as_at_login(client: Client) -> None:
     client.side.request(prepare(b"SELECT 1")).prepared.facts = Facts(0, 1)  # type: ignore[union-attr]
     client.runs(b"SET autocommit = 0", variable_change(b"autocommit", b"OFF"))
     client.runs(b"SET @a = 1", SOMETHING)
     client.runs(b"INSERT INTO t VALUES ()", last_insert_id=41)
     client.runs(b"USE other", text_change(SCHEMA, b"other"))
+    own = client.belongings.profile.own
+    for value, in_transaction in (("bounded", False), ("eventual", True)):
+        own.set("tidegate.consistency", value, hand=refuse, in_transaction=in_transaction)
     client.runs(b"RESET CONNECTION")
+    own.end(committed=False)
+    assert own.now is NO_WISHES
     assert not client.pins
     assert client.belongings.profile.state is UNTOUCHED.with_setting("schema", "`other`")
     assert client.link.state is client.belongings.profile.state
