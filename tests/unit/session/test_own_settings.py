@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from proxy.errors import NoPrimary
+from proxy.wire.postgres import backend
 from tests.unit.session.stage import (
+    BOUND,
     COLUMNS,
+    FLUSH,
     IDLE,
     IN_TRANSACTION,
+    PARSED,
+    SYNC,
     Stage,
     answers,
     asks,
+    bind,
+    cancels,
     client,
     complete,
+    describe,
+    elsewhere,
     error,
+    execute,
+    left,
+    parse,
     query,
     released,
     result,
     rows,
+    tells_position,
     told,
+    waits,
     writes,
 )
 
@@ -71,3 +86,45 @@ def test_nothing_is_set_in_a_transaction_that_has_failed() -> None:
     stage >> client(query("SET tidegate.consistency = 'bounded'"))
     event = stage.events.popleft()
     assert b"25P02" in event[2]
+
+
+def test_where_the_primary_is_is_told_in_a_batch_that_is_not_ended() -> None:
+    stage = Stage()
+    asked = parse("", "SHOW tidegate.position") + bind("") + describe() + execute()
+    stage >> client(asked + FLUSH) << waits("a position")
+    stage >> client(SYNC)
+    stage.quiet()
+    columns = backend.row_description([backend.Column(b"tidegate.position")])
+    stage >> tells_position("150") << told(PARSED + BOUND + columns + rows("150")) << told(IDLE)
+
+
+def test_a_batch_that_can_not_be_told_is_skipped_to_its_end() -> None:
+    stage = Stage()
+    asked = parse("", "SHOW tidegate.position") + bind("") + execute() + FLUSH
+    stage >> client(asked) << waits("a position")
+    stage >> client(asked)
+    no_primary = NoPrimary("no primary")
+    stage >> elsewhere(lambda s: s.askers.waiting.pop().not_acquired(no_primary))
+    assert b"no primary" in stage.events.popleft()[2]
+    stage.quiet()
+    stage >> client(SYNC) << told(IDLE)
+
+
+def test_a_wait_that_was_cancelled_leaves_its_transaction_open() -> None:
+    stage = Stage()
+    begin = query("BEGIN")
+    said = complete("BEGIN") + IN_TRANSACTION
+    stage >> client(begin) << asks("primary", begin)
+    stage >> answers("primary", said) << told(said)
+    stage >> client(parse("", "SELECT 1") + bind("", portal="p") + SYNC)
+    stage << asks("primary", stage.events[0][2])
+    said = PARSED + BOUND + IN_TRANSACTION
+    stage >> answers("primary", said) << told(said)
+    stage >> client(query("SHOW tidegate.position")) << waits("a position")
+    stage >> cancels() << left("a position")
+    heard = b"".join(event[2] for event in stage.events)
+    stage.events.clear()
+    assert b"57014" in heard
+    assert heard.endswith(IN_TRANSACTION)
+    stage >> client(execute("p") + SYNC)
+    assert [event[:2] for event in stage.events] == [("asks", "primary")]
