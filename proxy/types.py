@@ -95,6 +95,8 @@ class Reason(Enum):
     NO_REPLICA = "no_replica"
     INVALIDATED = "invalidated"
     REPLICA_FAILED = "replica_failed"
+    # The primary, since a fast read of its tables was found to be wrong.
+    AUDIT = "audit"
     # Served, but not kept in the cache.
     CACHE_OFF = "cache_off"
     VOLATILE = "volatile"
@@ -125,6 +127,20 @@ class Mirrored(Enum):
     SENT = "sent"
     FAILED = "failed"
     DROPPED = "dropped"
+
+
+@unique
+class Audited(Enum):
+    """What has come of a fast read that was to be repeated on the primary."""
+
+    __hash__ = object.__hash__
+
+    SAME = "same"
+    DIFFERENT = "different"
+    CHANGED = "changed"  # somebody wrote in between, or may have: nothing can be compared
+    FOREIGN = "foreign"  # it was different, and somebody has written past the proxy
+    LOOSE = "loose"  # it was different, and the statement may answer differently each time
+    SKIPPED = "skipped"  # it was not repeated
 
 
 @unique

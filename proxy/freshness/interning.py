@@ -89,7 +89,9 @@ class Tables:
         # here needs from now on; and should they come back, they have a new version.
         kept = {state for read_set in self._read_sets.values() for state in read_set.states}
         for table, state in list(self._states.items()):
-            if state not in kept and not state.pending and self._positions.fold(state):
+            if state in kept or state.pending or state.is_quarantined:
+                continue
+            if self._positions.fold(state):
                 del self._states[table]
         self._base = (self._base + hash_token(Token(self._base))) & VERSION_MASK
         self._sweep_at = max(self._sweep_from, 2 * len(self._states))

@@ -46,6 +46,7 @@ class Ledger:
         "_changes",
         "_marks",
         "_positions",
+        "_quarantined",
         "_tables",
         "epoch",
         "granted_until",
@@ -59,6 +60,7 @@ class Ledger:
         self._changes = 0
         self._marks: dict[Token, Mark] = {}
         self._positions = Positions()
+        self._quarantined: set[Table] = set()
         self._tables = Tables(hash_token(genesis), self._positions, sweep_at)
 
     # Reads.
@@ -210,7 +212,51 @@ class Ledger:
 
     def foreign_commit(self, tables: Iterable[Table], token: Token) -> None:
         """Count a commit that somebody else has already made, past the proxy."""
-        self._publish(frozenset(tables), token)
+        written = frozenset(tables)
+        for state in self._tables.states_of(written):
+            state.foreign += 1
+        self._publish(written, token)
+
+    # Quarantine.
+
+    def quarantine(self, tables: Iterable[Table], token: Token) -> None:
+        """Have the primary alone serve some tables from now on, whatever is known of them.
+
+        What was kept of them means nothing any more, even when they are believed again. A new epoch
+        does not end it: whatever was wrong may be wrong there too.
+
+        Args:
+            tables: A fast read of them was found to be wrong.
+            token: Random, and used once.
+        """
+        found = frozenset(tables)
+        self._quarantined |= found
+        for state in self._tables.states_of(found):
+            state.is_quarantined = True
+        self._publish(found, token)
+
+    def believe(self, tables: Iterable[Table]) -> None:
+        """End the quarantine of some tables."""
+        found = frozenset(self._quarantined.intersection(tables))
+        self._quarantined -= found
+        for state in self._tables.states_of(found):
+            state.is_quarantined = False
+        self._changes += 1
+
+    @property
+    def quarantined(self) -> frozenset[Table]:
+        """The tables in quarantine."""
+        return frozenset(self._quarantined)
+
+    def is_quarantined(self, read_set: ReadSet) -> bool:
+        """Tell whether any table of a read set is in quarantine."""
+        if read_set.seen != self._changes:
+            self._renew(read_set)
+        return read_set.is_quarantined
+
+    def foreign_commits(self, read_set: ReadSet) -> int:
+        """Count the commits past the proxy that touch a read set, as far as they were noticed."""
+        return sum([state.foreign for state in read_set.states])
 
     @property
     def known_tables(self) -> int:
@@ -291,16 +337,20 @@ class Ledger:
         """Digest the states anew: cheaper than telling every read set of every change."""
         version = 0
         need = Position(0)
-        is_pending = False
+        is_pending = is_quarantined = False
         for state in read_set.states:
             version += state.version
             if state.pending:
                 is_pending = True
+            if state.is_quarantined:
+                is_quarantined = True
             if state.need > need:
                 need = state.need
         rules = self.rules
         version = version & VERSION_MASK if rules.version else 0
         read_set.version = version
-        read_set.fast_version = BLOCKED if is_pending and rules.pending else version
+        is_blocked = is_quarantined or (is_pending and rules.pending)
+        read_set.fast_version = BLOCKED if is_blocked else version
+        read_set.is_quarantined = is_quarantined
         read_set.need = need if rules.need else Position(0)
         read_set.seen = self._changes

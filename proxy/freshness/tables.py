@@ -51,7 +51,15 @@ def hash_token(token: Token) -> int:
 class TableState:
     """What is known of one table's commits. One object per table, while anybody reads it."""
 
-    __slots__ = ("need", "number", "pending", "table", "version")
+    __slots__ = (
+        "foreign",
+        "is_quarantined",
+        "need",
+        "number",
+        "pending",
+        "table",
+        "version",
+    )
 
     def __init__(self, table: Table, version: int) -> None:
         self.table = table
@@ -59,6 +67,8 @@ class TableState:
         self.pending: set[Token] = set()
         self.need = UNKNOWN
         self.number = 0  # of the last commit, in the order of acknowledgement
+        self.foreign = 0  # how many commits past the proxy were counted
+        self.is_quarantined = False  # nobody but the primary serves it, whatever its version
 
     def __repr__(self) -> str:
         return f"<TableState {self.table} pending={len(self.pending)} number={self.number}>"
@@ -76,11 +86,21 @@ class ReadSet:
         states: Everything that counts, the pseudo-tables included.
         seen: The ledger's count of changes when the digest was made.
         version: The sum of the versions.
-        fast_version: The same while nothing is pending, else `BLOCKED`.
+        fast_version: The same while nothing is pending or in quarantine, else `BLOCKED`.
         need: The highest need.
+        is_quarantined: Whether any of it is in quarantine.
     """
 
-    __slots__ = ("__weakref__", "fast_version", "need", "seen", "states", "tables", "version")
+    __slots__ = (
+        "__weakref__",
+        "fast_version",
+        "is_quarantined",
+        "need",
+        "seen",
+        "states",
+        "tables",
+        "version",
+    )
 
     def __init__(self, tables: frozenset[Table], states: Iterable[TableState]) -> None:
         self.tables = tables
@@ -89,6 +109,7 @@ class ReadSet:
         self.version = BLOCKED
         self.fast_version = BLOCKED
         self.need = UNKNOWN
+        self.is_quarantined = False
 
     def __repr__(self) -> str:
         return f"<ReadSet {sorted(self.tables)}>"

@@ -39,6 +39,7 @@ MEANINGS: Final[dict[Reason, str]] = {
     Reason.NO_REPLICA: "there is no replica to be used",
     Reason.INVALIDATED: "a commit came in between",
     Reason.REPLICA_FAILED: "a replica failed while answering",
+    Reason.AUDIT: "the audit has found a fast read of one of its tables to be wrong",
     Reason.CACHE_OFF: "there is no cache for it",
     Reason.VOLATILE: "its result is another each time",
     Reason.CLOCK: "its result depends on the time",
@@ -70,6 +71,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.PENDING: "nothing: it is over when the commit is",
     Reason.BEHIND: "nothing, if it is rare; else look at the replicas' lag",
     Reason.NO_REPLICA: "look at tidegate_server_banned and tidegate_server_role",
+    Reason.AUDIT: 'docs/operating.md, "When the audit fires"',
     Reason.CLOCK: "send the time as a parameter, rounded to what matters, and it can be kept",
     Reason.VOLATILE: "draw random values in the application, and it can be kept",
 }

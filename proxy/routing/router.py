@@ -191,6 +191,8 @@ class Router:
     ) -> str:
         if read_set is None:
             return "it is for the primary"
+        if self._ledger.is_quarantined(read_set):
+            return "a read of its tables was found to be wrong"
         if not self._group.follows(server):
             return "not a replica of this primary"
         if server in self._balancer.bans:

@@ -84,6 +84,8 @@ def _route(
         return name, blocked
     if terms.rule is not None and terms.rule.reject is not None:
         return "nobody", Reason.RULE
+    if services.ledger.is_quarantined(plan.read_set):
+        return name, Reason.AUDIT
     choice = services.router.choose_by(plan.read_set, services.clock(), terms, None)
     server = choice.server
     return (name if server is None else f"replica {server.name}"), choice.reason
@@ -107,6 +109,8 @@ def _cache(
         return refused(blocked)
     if services.results is None or profile.context is None:
         return refused(Reason.CACHE_OFF)
+    if plan.read_set is not None and services.ledger.is_quarantined(plan.read_set):
+        return refused(Reason.AUDIT)
     why = services.results.verdict(profile.context, plan, asked, terms, services.clock())
     if why is Reason.HIT:
         return "hit now"

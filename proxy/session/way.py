@@ -32,6 +32,10 @@ def read_fast(session: Conversation, errand: Errand) -> None:
         return
     now = services.clock()
     errand.version = session.ledger.version(plan.read_set)
+    if plan.read_set.is_quarantined:  # as of just now: the version was asked for
+        errand.reason = errand.uncached = Reason.AUDIT
+        to_primary(session, errand)
+        return
     results = session.results
     if results is not None and errand.attempts == 0:
         answer = results.find(session.profile, errand, now, session.floor)

@@ -118,6 +118,13 @@ def test_replicas_that_are_behind_are_watched(fleet: Fleet) -> None:
     assert fleet.replays_wanted == [(fleet.a, 200), (fleet.b, 200)]
 
 
+def test_a_table_that_was_found_to_be_wrong_is_the_primarys(fleet: Fleet) -> None:
+    fleet.ledger.quarantine([ORDERS], fleet.tokens())
+    assert fleet.choose()[0] is None
+    kept_from = [standing.why_not for standing in fleet.router.standings(fleet.read_set, NOW)]
+    assert kept_from[1:] == ["a read of its tables was found to be wrong"] * 2
+
+
 def test_a_replica_that_has_caught_up_serves(fleet: Fleet) -> None:
     fleet.writes(position=200)
     fleet.replays(fleet.b, 200)
