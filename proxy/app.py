@@ -33,7 +33,7 @@ from proxy.settings.values import Address, Engine
 
 log = Logger("app")
 
-FOLLOWED: Final = frozenset(("rules", "consistency", "max_staleness"))
+FOLLOWED: Final = frozenset(("rules", "consistency", "max_staleness", "audit", "audit_per_second"))
 """Settings of a server group that count as soon as they are read again."""
 
 _ENGINES: Final[dict[Engine, NewEngine]] = {

@@ -19,6 +19,9 @@ class Readiness(Protocol):
     def problems(self) -> list[str]:
         """Say what is in the way; nothing: it is ready."""
 
+    def notes(self) -> list[str]:
+        """Say what else an operator should know; it makes nothing less ready."""
+
 
 def make_app(
     render: Callable[[], bytes],
@@ -45,6 +48,9 @@ def make_app(
             detail["process"] = ["shutting down"]
         is_ready = not any(detail.values())
         body = {"ready": is_ready, "groups": detail}
+        notes = {name: said for name, group in groups.items() if (said := group.notes())}
+        if notes:
+            body["notes"] = notes
         return JSONResponse(body, status_code=200 if is_ready else 503)
 
     return Starlette(

@@ -68,6 +68,11 @@ class Exporter(Collector):
             ("cache_entries", "Results in memory.", "cache_entries"),
             ("ledger_tables", "Tables that the ledger knows.", "ledger_tables"),
             ("ledger_pending", "Commits that may be in flight.", "ledger_pending"),
+            (
+                "quarantined_tables",
+                "Tables that only the primary serves, since the audit fired.",
+                "quarantined_tables",
+            ),
         ):
             yield _gauge(
                 metric, text, ("group",), [((name,), getattr(it, attribute)) for name, it in states]
@@ -152,6 +157,16 @@ def _statements(groups: list[GroupMetrics]) -> Iterator[Metric]:
             for group in groups
             for rule, outcomes in group.mirrored.items()
             for outcome, count in outcomes.seen()
+        ),
+    )
+    yield _counter(
+        "audit",
+        "Fast reads drawn to be repeated on the primary, and what came of it.",
+        ("group", "result"),
+        (
+            ((group.name, result.value), count)
+            for group in groups
+            for result, count in group.audited.counts.items()
         ),
     )
     yield _number(

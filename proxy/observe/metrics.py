@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, final
 
 from proxy.observe.counters import Count, Counters, Histogram, Tally
-from proxy.types import Mirrored, PinReason, Reason, Role
+from proxy.types import Audited, Mirrored, PinReason, Reason, Role
 
 
 @final
@@ -35,6 +35,7 @@ class GroupMetrics:
     """The counters of one server group."""
 
     __slots__ = (
+        "audited",
         "bytes_in",
         "bytes_out",
         "cache_evictions",
@@ -66,6 +67,7 @@ class GroupMetrics:
         self.transactions = Tally()  # whose BEGIN was held back, by what has become of them
         self.rules: Mapping[str, Count] = {}  # statements that rules decided on, by rule
         self.mirrored: Mapping[str, Counters[Mirrored]] = {}  # statements, by rule
+        self.audited = Counters(Audited)  # fast reads that were drawn, by what came of them
         self.hints_misread = 0
         self.uncached = Counters(Reason)  # reads that were served and not kept, and why
         self.cache_hits = 0
@@ -125,6 +127,7 @@ class GroupState:
     cache_entries: int = 0
     ledger_tables: int = 0
     ledger_pending: int = 0
+    quarantined_tables: int = 0
 
 
 class Gauges(Protocol):

@@ -149,6 +149,11 @@ class Catalogs:
         for watch in self._watches.values():
             watch.restart()
 
+    def name_of(self, table: Table) -> str:
+        """Name a table for people."""
+        catalog = self._known.get(table.database)
+        return str(table.oid) if catalog is None else catalog.name_of(table.oid)
+
     def wrote(self, table: Table, rows: int) -> None:
         """Credit rows that a commit of ours wrote, before its mark is released."""
         watch = self._watches.get(table.database)

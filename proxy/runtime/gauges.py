@@ -28,6 +28,7 @@ class ServiceGauges:
             clients=len(clients),
             ledger_tables=service.ledger.known_tables,
             ledger_pending=len(service.ledger.unsettled()),
+            quarantined_tables=len(service.ledger.quarantined),
         )
         if service.results is not None:
             store = service.results.store
@@ -84,3 +85,7 @@ class ServiceGauges:
         if service.group.primary is None:
             return ["no primary"]
         return []
+
+    def notes(self) -> list[str]:
+        """What an operator should know of a group that is ready all the same."""
+        return [f"in quarantine: {name}" for name in self._service.audits.quarantined]

@@ -21,6 +21,7 @@ from proxy.freshness.rules import Rules
 from proxy.freshness.tally import Tally
 from proxy.observe.logs import Logger
 from proxy.routing.rules import Match
+from proxy.runtime.audits import Audits
 from proxy.runtime.engine import NewEngine
 from proxy.runtime.parts import GroupParts
 from proxy.runtime.pools import Pool
@@ -31,7 +32,7 @@ from proxy.session.copies import Copy
 from proxy.session.errand import Errand
 from proxy.session.explain import answer_for_proxy
 from proxy.session.late import Held
-from proxy.session.ports import Asker, Holder, Line, Link, Throttled, Waiter
+from proxy.session.ports import Asker, Audit, Holder, Line, Link, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
@@ -80,6 +81,9 @@ class GroupService(GroupParts):
         self.client_idle_timeout = settings.client_idle_timeout
         self.clients: set[Client] = set()
         self._from_cache = self.metrics.server("cache").reads
+        self.audits = Audits(self, self._new_token)
+        self.audit: Audit = self.audits
+        self._sampler = self.audits.sampler
         self._misread_said_at = -inf
         self._tasks: set[asyncio.Task[Any]] = set()
         self.engine.serve(self)
@@ -100,6 +104,7 @@ class GroupService(GroupParts):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.audits.close()
         self.commits.close()
         self.engine.close()
         self.catalogs.close()
@@ -126,6 +131,7 @@ class GroupService(GroupParts):
                     client.refuse(error)
             self.line.end_long_waits(now)
             self.throttles.upkeep(now)
+            self.audits.upkeep(now)
             self.watcher.look_at_banned(now)
             self.catalogs.let_go({client.catalog for client in self.clients}, now)
 
@@ -268,6 +274,7 @@ class GroupService(GroupParts):
         for client in list(self.clients):
             client.follow_policy()
         self.throttles.follow(self.policy.book.matches)
+        self.audits.follow(settings)
 
     def find_answer(self, answers: dict[bytes, Answer], request: bytes) -> bytes | None:
         """Find the ready answer to a whole request: the hot path."""
@@ -278,6 +285,8 @@ class GroupService(GroupParts):
         now = self.clock()
         if not self.ledger.fast_ok(entry.read_set, entry.version, now):
             return None
+        if self._sampler.counts():
+            return None  # it is answered where more is known of it
         if answer.limits is not None and not answer.limits.allow(entry, now):
             return None
         entry.heat += 1

@@ -11,6 +11,7 @@ and each file knows only those below it:
     sending     a request is put on it
     judging, answering   what rules, hints and settings say; what the proxy itself is asked
     failing, leaving   what can't be served; what a client that is gone leaves behind
+    auditing    which fast reads are repeated on the primary
     mirroring   what another server group gets too
 """
 

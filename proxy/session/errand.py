@@ -13,6 +13,7 @@ from proxy.routing.terms import Terms
 from proxy.session.copies import Copy
 from proxy.session.fill import Fill
 from proxy.session.grammar import Settings
+from proxy.session.sample import Sample
 from proxy.sql.statement import Effect, Kind
 from proxy.topology.group import Server
 from proxy.types import Consistency, Position, Reason
@@ -56,6 +57,7 @@ class Errand:
         checked: The epoch in which the replica was asked for its position in front of the read.
         mark: Announced for the commit that this request may bring about.
         fill: What is gathered of the answer, for the cache.
+        sample: What is gathered of the answer, for the audit.
         leads: Whether others wait for this result.
         flight: What it waits for, when another session is fetching it.
         alone: Whether it must go itself, since the other's result could not be kept.
@@ -120,6 +122,7 @@ class Errand:
         "rejected",
         "reply",
         "request",
+        "sample",
         "sent_at",
         "server",
         "started",
@@ -143,6 +146,7 @@ class Errand:
         self.patience = 0.0
         self.mark: Mark | None = None
         self.fill: Fill | None = None
+        self.sample: Sample | None = None
         self.leads = False
         self.flight: Hashable = None
         self.alone = False

@@ -64,6 +64,9 @@ def pass_on(session: Conversation, link: Link, passed: bytes) -> None:
         errand.answered_at = session.services.clock()
     if errand.started or is_good(session, errand, link.exchange, passed):
         session.shell.write(_as_in_block(session, link, passed) if errand.beside else passed)
+        sample = errand.sample
+        if sample is not None:
+            sample.add(passed)
         fill = errand.fill
         if fill is not None and not fill.add(passed):
             # It is too large to be kept: nobody waits for it.

@@ -11,6 +11,7 @@ from proxy.errors import ClientVisibleError, Fault
 from proxy.freshness.handed import Handed
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
+from proxy.freshness.sampling import Sampler
 from proxy.freshness.tally import Tally
 from proxy.routing.plan import Plan, Planner
 from proxy.routing.reading import Reader
@@ -22,6 +23,7 @@ from proxy.session.grammar import Grammar
 from proxy.session.late import Held
 from proxy.session.profile import Profile
 from proxy.session.results import Results
+from proxy.session.sample import Sample
 from proxy.session.state import Change, SessionState
 from proxy.session.transaction import Transaction
 from proxy.topology.group import Server
@@ -298,10 +300,27 @@ class Terms:
     one_statement: bool = False
 
 
+class Audit(Protocol):
+    """Who repeats fast reads on the primary.
+
+    Attributes:
+        sampler: Says which.
+    """
+
+    sampler: Sampler
+
+    def take(self, sample: Sample, /) -> None:
+        """Repeat one, when that is in nobody's way."""
+
+    def skip(self) -> None:
+        """One that was drawn can't be repeated: count it."""
+
+
 class Services(Protocol):
     """What one server group offers to its sessions.
 
     Attributes:
+        audit: Compares some fast reads with the primary's word.
         max_queued: Bytes of requests that may wait behind the one being served.
         late_begin: Whether a transaction is begun at a server only when it must be.
     """
@@ -311,6 +330,7 @@ class Services(Protocol):
     ledger: Ledger
     results: Results | None
     router: Router
+    audit: Audit
     dialect: Dialect
     grammar: Grammar
     max_queued: int

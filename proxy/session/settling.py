@@ -12,6 +12,7 @@ from typing import Final
 from proxy.cache.flight import FAILED
 from proxy.errors import NotSerializable
 from proxy.session import consequences
+from proxy.session.auditing import hand_over
 from proxy.session.conversation import Conversation
 from proxy.session.discovering import commit_of_ours, learn
 from proxy.session.errand import Ahead, Errand
@@ -71,6 +72,8 @@ def done(session: Conversation, link: Link) -> None:
         session.results.done(errand, exchange, services.clock())
     if session.copies is not None:
         follow(session, errand, exchange)
+    if errand.sample is not None:
+        hand_over(session, errand.sample, exchange)
     if errand.is_plain and exchange.status == IDLE and _leaves_nothing(session, exchange):
         session.engine.forget_portals()
         _part(session, link, from_replica=errand.need is not None)

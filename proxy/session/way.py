@@ -11,6 +11,7 @@ from __future__ import annotations
 from proxy.cache.flight import NOT_STORED
 from proxy.freshness.tables import ReadSet
 from proxy.routing.terms import Terms
+from proxy.session.auditing import draw, hand_over
 from proxy.session.conversation import Conversation
 from proxy.session.errand import Errand
 from proxy.session.mirroring import was_hit
@@ -90,6 +91,7 @@ def to_primary(session: Conversation, errand: Errand) -> None:
         errand.fast = None
         session.land(errand, NOT_STORED)
     errand.server = errand.need = None
+    errand.sample = None
     errand.patience = 0.0
     errand.rejected = False
     errand.is_current = True
@@ -131,6 +133,8 @@ def step_out(session: Conversation) -> None:
 
 def _acquire(session: Conversation, errand: Errand, server: Server) -> None:
     errand.server = server
+    if errand.need is not None:
+        errand.sample = draw(session, errand, server.name)
     pool = session.services.pool(server, session.profile)
     state = session.profile.alone if errand.beside else session.profile.state
     link = pool.try_acquire(state, session.belongings.sequences)
@@ -189,3 +193,7 @@ def _hit(session: Conversation, errand: Errand, answer: bytes) -> None:
         # The next one like it is answered without being read.
         name, prepared, _ = named
         session.belongings.name_answers(context, name, results.answers_of(context, prepared))
+    sample = draw(session, errand, "cache")
+    if sample is not None:
+        sample.add(answer)
+        hand_over(session, sample, None)

@@ -19,7 +19,13 @@ from pydantic.fields import FieldInfo
 from proxy.settings.function import Function
 from proxy.settings.model import SECTIONS, Admin, Log, ServerGroup, User, fields_of
 from proxy.settings.rule import Rule
-from proxy.settings.values import Address, format_duration, format_mode, format_size
+from proxy.settings.values import (
+    Address,
+    format_duration,
+    format_mode,
+    format_share,
+    format_size,
+)
 
 WIDTH: Final = 98
 
@@ -155,6 +161,8 @@ def _default(info: FieldInfo) -> str:
             return f'"{default}"'
         case float(default) if "duration" in info.metadata:
             return f'"{format_duration(default)}"'
+        case float(default) if "share" in info.metadata:
+            return f'"{format_share(default)}"'
         case int(default) if "permissions" in info.metadata:
             return f'"{format_mode(default)}"'
         case int(default) if "size" in info.metadata:

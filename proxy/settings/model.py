@@ -35,6 +35,7 @@ from proxy.settings.values import (
     RepeatableRead,
     Seconds,
     ServerAt,
+    Share,
     Size,
     SslMode,
     Switch,
@@ -224,6 +225,16 @@ class ServerGroup:
     """How often they are compared. PostgreSQL itself counts a write late: within a second on a busy
     connection, up to ten on an idle one, not at all while it stays inside its next transaction."""
 
+    audit: Share = 0.0
+    """The share of fast reads (cache hits and replicas' answers) that is repeated on the primary
+    and compared, as a check of this very installation; `0.1%` is plenty. A difference takes the
+    tables back to the primary. `0%`: none, since it has the primary do what it was spared, and
+    whoever wants that should know what it means when it fires: docs/operating.md."""
+
+    audit_per_second: Positive = 10
+    """The most reads that are repeated within a second, one after the other, and only while a
+    server connection is idle."""
+
     cache: Switch = True
     """Whether results are kept in memory."""
 
@@ -325,6 +336,7 @@ SECTIONS: Final = {
     "query_wait_timeout": "Time limits",
     "client_tls_sslmode": "TLS",
     "consistency": "Freshness",
+    "audit": "Audit",
     "cache": "Cache",
     "health_check_interval": "Watching the servers",
     "tcp_keepalive": "TCP",

@@ -36,6 +36,9 @@ LOCAL: Final = "local"
 
 LONGEST_REGEX: Final = 1000
 
+SMALLEST_SHARE: Final = 1e-6
+"""Where a share is not none at all."""
+
 _LOCAL = re.compile(r"(/[^:\0]*):(\d+)")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
@@ -310,6 +313,16 @@ def parse_mode(value: object) -> int:
     return int(value, 8)
 
 
+def parse_share(value: object) -> float:
+    """Read a part of the whole: "0.1%". A number without the sign could be meant either way."""
+    text = value.strip() if isinstance(value, str) else "0%" if value == 0 else ""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", text)
+    share = float(found[1]) / 100 if found is not None else -1.0
+    if isinstance(value, bool) or not (share == 0 or SMALLEST_SHARE <= share <= 1):
+        raise ValueError('a share like "0.1%", from "0.0001%" to "100%", or "0%"')
+    return share
+
+
 def parse_switch(value: object) -> bool:
     """Read true, false, "on" or "off"."""
     switches: dict[object, bool] = {"on": True, "off": False, "true": True, "false": False}
@@ -334,6 +347,11 @@ def format_mode(mode: int) -> str:
     return f"{mode:04o}"
 
 
+def format_share(share: float) -> str:
+    """Write a share in percent."""
+    return f"{share * 100:g}%"
+
+
 def format_duration(seconds: float) -> str:
     """Write a duration as it would be written by hand: 90 s stay "90s", 120 are "2m"."""
     for unit in ("d", "h", "m"):
@@ -354,6 +372,7 @@ def format_size(size: int) -> str:
 
 Seconds = Annotated[float, BeforeValidator(parse_duration), "duration"]
 Size = Annotated[int, BeforeValidator(parse_size), "size"]
+Share = Annotated[float, BeforeValidator(parse_share), "share"]
 Switch = Annotated[bool, BeforeValidator(parse_switch), "true or false"]
 Texts = Annotated[tuple[str, ...], BeforeValidator(parse_texts), "text or list of texts"]
 Networks = Annotated[

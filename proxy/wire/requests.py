@@ -206,6 +206,17 @@ class Request(ABC):
     def put_together(self, kept: Kept) -> bytes | None:
         """Make the reply out of a kept result; None where something is missing."""
 
+    @abstractmethod
+    def rows_in(self, reply: bytes) -> list[bytes]:
+        """Take the rows out of a whole reply, each as its values were said and nothing else.
+
+        What is around them may rightly be said otherwise by another server, or another time:
+        numbers of packets, of tables, warnings, how the transaction stands.
+
+        Raises:
+            RemoteProtocolError: It is not whole.
+        """
+
     @property
     @abstractmethod
     def is_self_contained(self) -> bool:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, final
 
+from proxy.errors import RemoteProtocolError
 from proxy.wire import requests
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.codec import HEADER, packet
 from proxy.wire.mysql.execute import query
+from proxy.wire.mysql.replies import END, ROWS, ReplyReader
 from proxy.wire.prepared import Prepared
 from proxy.wire.requests import END_READY, End, Execution, Kept
 
@@ -153,6 +155,26 @@ class Request(requests.Request):
     def put_together(self, kept: Kept) -> bytes | None:
         """See the base."""
         return kept.rows if self.only_reads else None
+
+    def rows_in(self, reply: bytes) -> list[bytes]:
+        """See the base. Of a row of 16 MB and more, each packet counts as one."""
+        reader = ReplyReader(self.capabilities)
+        reader.expect(self.command)
+        reader.feed(reply)
+        if not reader.done or reader.has_rest:
+            raise RemoteProtocolError("a reply is cut off")
+        rows: list[bytes] = []
+        start = stop = 0
+        for kind, begin, _ in reader.found:
+            if kind == ROWS:
+                start = begin
+            elif kind == END and start:
+                stop = begin
+        while start < stop:
+            begin = start + HEADER
+            start = begin + int.from_bytes(reply[start : start + 3], "little")
+            rows.append(reply[begin:start])
+        return rows
 
     @property
     def is_self_contained(self) -> bool:

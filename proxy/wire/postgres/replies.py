@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, tags
-from proxy.wire.postgres.codec import read_int32
+from proxy.wire.postgres.codec import HEADER, read_int32
 from proxy.wire.postgres.items import Item
 from proxy.wire.prepared import Prepared
 from proxy.wire.requests import Kept
@@ -83,6 +84,24 @@ def put_together(kept: Kept, items: Sequence[Item], *, simple: bool) -> bytes | 
         else:
             pieces.append(_CONSTANT[item.tag])
     return b"".join(pieces)
+
+
+def rows_in(reply: bytes) -> list[bytes]:
+    """Take the bodies of the rows out of a whole reply.
+
+    Raises:
+        RemoteProtocolError: It is not whole.
+    """
+    rows: list[bytes] = []
+    pos = 0
+    while pos < len(reply):
+        size = 1 + read_int32(reply, pos + 1) if pos + HEADER <= len(reply) else 0
+        if size < HEADER or pos + size > len(reply):
+            raise RemoteProtocolError("a reply is cut off")
+        if reply[pos] == tags.DATA_ROW:
+            rows.append(reply[pos + HEADER : pos + size])
+        pos += size
+    return rows
 
 
 def _kept(columns: bytes, reply: bytes, start: int, behind: bytes) -> Kept | None:

@@ -177,6 +177,10 @@ class Request(requests.Request):
             return None
         return replies.put_together(kept, self.items, simple=self.simple)
 
+    def rows_in(self, reply: bytes) -> list[bytes]:
+        """See the base."""
+        return replies.rows_in(reply)
+
     @property
     def is_self_contained(self) -> bool:
         """See the base. A batch must bring its own statement and name none.

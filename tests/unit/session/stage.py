@@ -23,6 +23,7 @@ from proxy.freshness.contracts import STRONG, Contract
 from proxy.freshness.handed import Handed
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
+from proxy.freshness.sampling import Sampler
 from proxy.freshness.tally import Tally
 from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
@@ -37,6 +38,7 @@ from proxy.session.late import Held
 from proxy.session.ports import Asker, Holder, Terms, Throttled, Waiter
 from proxy.session.profile import Profile
 from proxy.session.results import Results
+from proxy.session.sample import Sample
 from proxy.session.session import Session
 from proxy.session.state import SessionState
 from proxy.session.transaction import Transaction
@@ -371,11 +373,16 @@ class Stage:
         room: int = 100,
         rules: Iterable[Rule] = (),
         contract: Contract = STRONG,
+        audit: float = 0.0,
         words: Words = POSTGRES,
         defaults: Defaults | None = None,
     ) -> None:
         self.words = words
         self.defaults = defaults or words.defaults
+        self.audit = self
+        self.sampler = Sampler(audit, 1000)
+        self.samples: list[Sample] = []
+        self.skipped = 0  # samples that could not be repeated
         self.policy = Policy(contract, RuleBook(rules))
         self.misread_words: list[str] = []
         self.mirrored: list[tuple[str | None, bytes]] = []
@@ -595,6 +602,12 @@ class Stage:
 
     def mirror(self, copies: Sequence[Copy], database: str, owner: object) -> None:
         self.mirrored += [(copy.rule.mirror, copy.data) for copy in copies]
+
+    def take(self, sample: Sample) -> None:
+        self.samples.append(sample)
+
+    def skip(self) -> None:
+        self.skipped += 1
 
     def misread(self, word: str) -> None:
         self.misread_words.append(word)

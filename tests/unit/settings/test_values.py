@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from proxy.settings.values import (
     Address,
     format_duration,
+    format_share,
     format_size,
     parse_address,
     parse_count,
     parse_duration,
     parse_mode,
     parse_server,
+    parse_share,
     parse_size,
     parse_switch,
 )
@@ -66,6 +68,21 @@ def test_size_is_read_in_bytes(text: object, size: int) -> None:
 def test_other_sizes_are_refused(text: object) -> None:
     with pytest.raises(ValueError, match="a size like"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("0.1%", 0.001), ("100%", 1.0), ("5 %", 0.05), ("0.0001%", 1e-6), ("0%", 0.0), (0, 0.0)],
+)
+def test_share_is_read_in_percent(text: object, share: float) -> None:
+    assert parse_share(text) == pytest.approx(share)
+    assert parse_share(format_share(share)) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["0.1", 0.1, 1, "101%", "-1%", "0.00001%", "%", True, False, None])
+def test_other_shares_are_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="a share like"):
+        parse_share(text)
 
 
 def test_server_may_be_given_by_the_folder_of_its_socket() -> None:

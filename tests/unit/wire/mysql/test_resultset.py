@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from proxy.wire.mysql.capabilities import (
 from proxy.wire.mysql.codec import packet
 from proxy.wire.mysql.ok import Ok, read_ok
 from proxy.wire.mysql.replies import ReplyReader
+from proxy.wire.mysql.requests import Request
 from proxy.wire.mysql.resultset import (
     PARAMETER,
     Column,
@@ -142,3 +145,30 @@ def test_garbage_raises_nothing_else(body: bytes, number: int) -> None:
             read_it()
         except RemoteProtocolError:
             continue
+
+
+@given(tables, agreements)
+def test_rows_are_the_same_in_every_form(
+    table: tuple[list[Column], list[list[bytes | None]]], agreed: int
+) -> None:
+    """As the audit compares them: without numbers of packets, status and warnings."""
+    columns, rows = table
+    for command, build in ((commands.QUERY, text_result), (commands.STMT_EXECUTE, binary_result)):
+        request = Request(command, packet(0, bytes((command,))))
+        request.capabilities = agreed
+        found = request.rows_in(build(1, columns, rows, agreed, end=Ok(warnings=3)))
+        assert len(found) == len(rows)
+        assert found == request.rows_in(build(7, columns, rows, agreed))
+        if rows and command == commands.QUERY:
+            assert read_text_row(packet(0, found[0]), len(columns)) == rows[0]
+
+
+@given(words, st.integers(1, 60))
+def test_what_is_no_whole_reply_raises_nothing_else(garbage: bytes, cut: int) -> None:
+    request = Request(commands.QUERY, packet(0, bytes((commands.QUERY,))))
+    whole = text_result(1, [Column(b"a")], [[b"x"], [None]], 0)
+    with suppress(RemoteProtocolError):
+        request.rows_in(garbage)
+    for reply in (whole[: -min(cut, len(whole))], whole + whole):
+        with pytest.raises(RemoteProtocolError):
+            request.rows_in(reply)

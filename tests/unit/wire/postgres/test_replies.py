@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from proxy.errors import RemoteProtocolError
 from proxy.wire.postgres import backend, frontend, tags
 from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.cutting import Cutter
@@ -103,3 +107,37 @@ def test_a_batch_that_does_something_else_is_the_servers(data: bytes) -> None:
 )
 def test_a_reply_that_is_not_what_was_asked_for_is_not_kept(data: bytes, reply: bytes) -> None:
     assert request(data).take_apart(reply) is None
+
+
+VALUES = [[b"1"], [None], [b"", b"x"]]
+BODIES = [backend.data_row(values)[5:] for values in VALUES]
+MANY = b"".join(map(backend.data_row, VALUES)) + backend.command_complete(b"SELECT 3")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_are_taken_out_of_whatever_is_around_them(shape: str) -> None:
+    data, reply = SHAPES[shape]
+    found = request(data)
+    assert found.rows_in(reply.replace(ROWS, MANY)) == BODIES
+    assert found.rows_in(reply.replace(ROWS, NONE)) == []
+    notice = backend.notice_response(b"NOTICE", b"00000", b"mind")
+    assert found.rows_in(notice + reply.replace(ROWS, MANY)) == BODIES
+
+
+@given(st.integers(1, 200))
+def test_a_reply_that_is_cut_off_has_no_rows(cut: int) -> None:
+    reply = COLUMNS + MANY + IDLE
+    is_between = reply[:-cut] in (b"", COLUMNS, COLUMNS + MANY)
+    if cut < len(reply) and not is_between and not _ends_with_a_row(reply[:-cut]):
+        with pytest.raises(RemoteProtocolError):
+            request(SIMPLE).rows_in(reply[:-cut])
+
+
+def _ends_with_a_row(reply: bytes) -> bool:
+    return any(reply == COLUMNS + b"".join(map(backend.data_row, VALUES[:n])) for n in (1, 2, 3))
+
+
+@given(st.binary(max_size=60))
+def test_garbage_has_rows_or_raises_nothing_else(data: bytes) -> None:
+    with suppress(RemoteProtocolError):
+        request(SIMPLE).rows_in(data)
