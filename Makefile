@@ -41,7 +41,8 @@ apart: checked
 
 soak: build
 	$(SETUP_SERVERS) postgres mariadb
-	TIDEGATE_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/consistency tests/integration/test_mysql_witness.py
+	TIDEGATE_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/consistency tests/integration/test_mysql_witness.py \
+		tests/integration/test_audit.py
 
 # The model imports nothing of the proxy.
 model: packages

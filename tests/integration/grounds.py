@@ -22,7 +22,7 @@ from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
 from proxy.demo.processes import wait_until
 from tests.integration.application import Application
 from tests.integration.mysql_under_test import MySQLApplication, mysql_proxy
-from tests.integration.proxy_under_test import ProxyUnderTest, Setting
+from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 
 ERRORS = (psycopg.Error, pymysql.MySQLError)
 _numbers = itertools.count(1)
@@ -105,12 +105,17 @@ class Ground:
         is_mysql = isinstance(self.application, MySQLApplication)
         return self.application.database if is_mysql else "public"
 
-    def start(self, **group: Setting) -> ProxyUnderTest:
-        """Start a proxy in front of the servers."""
+    def start(self, command: Sequence[str] = SERVE, **group: Setting) -> ProxyUnderTest:
+        """Start a proxy in front of the servers.
+
+        Args:
+            command: What is run, where it is not the product as it is.
+            group: Settings of its server group.
+        """
         folder = self.folder / f"proxy{next(_numbers)}"
         folder.mkdir()
         if isinstance(self.cluster, MySQLCluster):
-            proxy = mysql_proxy(folder, self.cluster, **group)
+            proxy = mysql_proxy(folder, self.cluster, command=command, **group)
         else:
             proxy = ProxyUnderTest(
                 folder,
@@ -118,6 +123,7 @@ class Ground:
                 auth_user=SUPERUSER,
                 auth_password=self.cluster.password,
                 group=group,
+                command=command,
             )
         return self.running.enter_context(proxy)
 

@@ -12,7 +12,7 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster
-from tests.integration.proxy_under_test import ProxyUnderTest, Setting
+from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 
 USER = "app"
 SECOND = "second"
@@ -76,7 +76,11 @@ def application(cluster: MySQLCluster) -> Iterator[MySQLApplication]:
 
 
 def mysql_proxy(
-    folder: Path, cluster: MySQLCluster, servers: Sequence[str] = (), **group: Setting
+    folder: Path,
+    cluster: MySQLCluster,
+    servers: Sequence[str] = (),
+    command: Sequence[str] = SERVE,
+    **group: Setting,
 ) -> ProxyUnderTest:
     """Make a proxy in front of a cluster.
 
@@ -84,6 +88,7 @@ def mysql_proxy(
         folder: Gets its configuration and its log.
         cluster: Its servers.
         servers: Addresses in place of the cluster's own.
+        command: What is run.
         group: Settings of its server group.
     """
     return ProxyUnderTest(
@@ -92,4 +97,5 @@ def mysql_proxy(
         auth_user=CONTROL_USER,
         auth_password=cluster.control_password,
         group={"engine": "mysql", "server_tls_sslmode": "disable", **group},
+        command=command,
     )
