@@ -18,6 +18,8 @@ from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 SERVE_WITHOUT = (sys.executable, "-m", "tests.consistency.serve")
 
 
+AUDITED: dict[str, Setting] = {"audit": "20%", "audit_per_second": 1000}
+
 CLIENT = "app"
 """Who logs in to MySQL and MariaDB: nobody who may write where nothing may be written."""
 
@@ -75,13 +77,14 @@ class Place:
     def proxy(
         self, servers: Sequence[str] = (), without: Sequence[str] = (), **group: Setting
     ) -> Iterator[tuple[Ground, ProxyUnderTest]]:
-        """Start one, and judge its log at the end.
+        """Start one; at the end its log is judged, and what its own audit has found.
 
         Args:
             servers: Addresses in place of the cluster's own.
             without: Rules of freshness that are switched off.
             group: Settings of its server group.
         """
+        audited: dict[str, Setting] = {} if without else AUDITED
         switches = [word for rule in without for word in ("--without", rule)]
         access = Access.to(self.cluster)
         control, password = access.control
@@ -90,7 +93,7 @@ class Place:
             servers or [server.address for server in self.cluster.servers],
             auth_user=control,
             auth_password=password,
-            group={**access.group, **group},
+            group={**access.group, **audited, **group},
             command=[*SERVE_WITHOUT, *switches] if without else SERVE,
         )
         with proxy:
@@ -98,6 +101,10 @@ class Place:
             dsn = proxy.dsn(self.database, user=user, password=password, scheme=access.scheme)
             ground = Ground(self.cluster, self.database, self.processes, dsn, (dsn,), access.engine)
             yield ground, proxy
+            if audited:
+                found = proxy.metric("tidegate_audit_total", result="different")
+                assert not found, "the audit has found what the judge has not"
+                assert not proxy.metric("tidegate_quarantined_tables")
 
 
 @dataclass(frozen=True, slots=True)
