@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.observe.export import Exporter
 from proxy.observe.metrics import GroupMetrics, GroupState, PoolState, ServerState
-from proxy.types import PinReason, Reason, Role
+from proxy.types import Audited, PinReason, Reason, Role
 
 
 class Fixed:
@@ -52,6 +52,17 @@ def test_reads_are_told_by_reason_and_server(metrics: GroupMetrics) -> None:
     told = scrape(metrics)
     reads = {key[2:]: value for key, value in told.items() if key[0] == "tidegate_reads_total"}
     assert reads == {("reason=hit", "server=cache"): 1, ("reason=replica", "server=b:1"): 2}
+
+
+def test_what_the_audit_has_found_is_told(metrics: GroupMetrics) -> None:
+    for outcome in (Audited.SAME, Audited.SAME, Audited.DIFFERENT):
+        metrics.audited.count(outcome)
+    told = scrape(metrics)
+    counts = {key[2]: value for key, value in told.items() if key[0] == "tidegate_audit_total"}
+    assert counts["result=same"] == 2
+    assert counts["result=different"] == 1
+    assert counts["result=skipped"] == 0, "there from the beginning, so that a rate can be taken"
+    assert told["tidegate_quarantined_tables", "group=app"] == 0
 
 
 def test_counters_of_a_group_are_told(metrics: GroupMetrics) -> None:

@@ -159,6 +159,13 @@ def test_rows_are_compared_in_any_order_and_nothing_around_them() -> None:
     assert sample.compare((PARSED + BOUND + COLUMNS + rows("1"))[:-3]) is Audited.SKIPPED
 
 
+def test_what_reads_no_table_can_not_be_stale() -> None:
+    stage = Stage(audit=1.0)
+    served(stage, query("SELECT 1"))
+    (sample,) = stage.samples
+    assert sample.compare(result("3")) is Audited.LOOSE
+
+
 def test_what_may_rightly_differ_says_nothing() -> None:
     stage = Stage(audit=1.0)
     served(stage, query(f"{TEXT} LIMIT 2"))
