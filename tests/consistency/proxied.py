@@ -17,7 +17,6 @@ from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 
 SERVE_WITHOUT = (sys.executable, "-m", "tests.consistency.serve")
 
-
 AUDITED: dict[str, Setting] = {"audit": "20%", "audit_per_second": 1000}
 
 CLIENT = "app"
