@@ -1,0 +1,305 @@
+"""Who wrote past the proxy, by the primary's own log (`out_of_band = "cdc"`).
+
+The primary says of every commit, in their order, how many rows of which table it wrote. Those that
+our own commits wrote, as their command tags said, are subtracted; what is left was somebody else.
+
+- **Ours or not.** A table has a balance: rows credited to us, less those that the log told of.
+  Below zero somebody else has written, or one of ours is in the log and not acknowledged yet: a
+  moment later its credit is there. Above zero rows of ours are still to come; they may hide as many
+  of others, but not for longer than until they are told of, and each of our commits, being later
+  in the log, has changed the version since. Rows that never come (a credit that was wrong) are
+  written off when the log has been read past the moment at which they had been acknowledged; the
+  table counts as written then.
+- **Told of, and not visible.** A commit is in the log before it can be read. What is read at the
+  primary in between must not be kept as the content after it. So a table is marked when it is told
+  of, as for a commit of our own, and counts as written when a snapshot that was taken since shows
+  all that had been told.
+- **Before the beginning.** What was committed in front of it is not told of, so everything counts
+  as written then; and again when a transaction that was open then has ended and was not told of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol, final
+
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import Mark
+from proxy.types import Position, Table, Token
+
+
+class Commit(NamedTuple):
+    """What the log tells of one.
+
+    Attributes:
+        xid: Its number.
+        rows: Inserted, updated and deleted, by the table that they count for.
+        certain: Tables that count as written whatever we have written: emptied ones, for example.
+    """
+
+    xid: int
+    rows: Mapping[Table, int]
+    certain: frozenset[Table] = frozenset()
+
+
+class Foreign(NamedTuple):
+    """A table that somebody else wrote to, and how many rows more than we did."""
+
+    table: Table
+    rows: int
+
+
+class Snapshot(Protocol):
+    """What can be read at the primary."""
+
+    @property
+    def running(self) -> frozenset[int]:
+        """The transactions under way."""
+
+    def shows(self, xid: int) -> bool:
+        """Tell whether a transaction is over, and all that it wrote can be read."""
+
+
+class Question(NamedTuple):
+    """What had been heard when a snapshot was asked for."""
+
+    heard: int
+    credits: int
+
+
+class _Settling(NamedTuple):
+    """What will be known when the log has been read up to a position."""
+
+    position: Position
+    credits: int
+    ended: frozenset[int]
+
+
+class _Suspicion(NamedTuple):
+    """A table that is marked.
+
+    Attributes:
+        mark: Its mark.
+        heard: The last commit for which it is.
+        may_be_ours: Whether a commit of ours was under way when the first one was told of: its
+            credit may come any moment, and is waited for rather than to ask for a snapshot.
+    """
+
+    mark: Mark
+    heard: int
+    may_be_ours: bool
+
+
+@final
+class Feed:
+    """See the module. One for each database; what happens in it calls for no order but its own.
+
+    Args:
+        everything: Stands for every table of the database.
+        ledger: Is told.
+        new_token: Makes ids of commits.
+    """
+
+    __slots__ = (
+        "_balance",
+        "_certain",
+        "_credited",
+        "_credits",
+        "_deferred",
+        "_everything",
+        "_heard",
+        "_ledger",
+        "_new_token",
+        "_running",
+        "_settling",
+        "_suspicions",
+        "_unseen",
+        "is_following",
+    )
+
+    def __init__(self, everything: Table, ledger: Ledger, new_token: Callable[[], Token]) -> None:
+        self._everything = everything
+        self._ledger = ledger
+        self._new_token = new_token
+        self.is_following = False
+        self._heard = 0  # commits
+        self._credits = 0
+        self._balance: dict[Table, int] = {}
+        self._credited: dict[Table, int] = {}  # by the number of the last credit
+        self._unseen: list[tuple[int, int]] = []  # number, xid: not known to be visible
+        self._suspicions: dict[Table, _Suspicion] = {}
+        self._certain: set[Table] = set()
+        self._deferred: set[Table] = set()  # perhaps of a commit of ours that is under way
+        self._running: set[int] = set()  # since before the beginning
+        self._settling: _Settling | None = None
+
+    def begin(self, snapshot: Snapshot) -> None:
+        """From now on all commits are told of; before, nobody knows.
+
+        Args:
+            snapshot: Taken when that was so already.
+        """
+        self._clear()
+        self.is_following = True
+        self._running = set(snapshot.running)
+        self._ledger.foreign_commit([self._everything], self._new_token())
+
+    def lose(self) -> None:
+        """The log tells no more."""
+        suspicions = list(self._suspicions.values())
+        self._clear()
+        self.is_following = False
+        for suspicion in suspicions:
+            self._ledger.commit(suspicion.mark)
+
+    def wrote(self, table: Table, rows: int) -> None:
+        """Credit rows that a commit of ours wrote, before its mark is released."""
+        if not self.is_following or not rows:
+            return
+        self._credits += 1
+        self._credited[table] = self._credits
+        self._add(table, rows)
+        suspicion = self._suspicions.get(table)
+        if suspicion is None or table in self._certain or self._balance.get(table, 0) < 0:
+            return
+        # It was ours that we were told of, or hides behind ours that we have not been told of yet.
+        del self._suspicions[table]
+        self._ledger.rollback(suspicion.mark)
+
+    def heard(self, commit: Commit) -> None:
+        """Take in what a commit wrote, by whomever; before the beginning, it is part of that."""
+        if not self.is_following:
+            return
+        self._heard += 1
+        self._unseen.append((self._heard, commit.xid))
+        self._running.discard(commit.xid)
+        for table, rows in commit.rows.items():
+            self._add(table, -rows)
+            if self._balance.get(table, 0) < 0:
+                self._suspect(table)
+        for table in commit.certain:
+            self._certain.add(table)
+            self._suspect(table)
+
+    def reached(self, position: Position) -> None:
+        """All that is in the log up to a position has been told."""
+        settling = self._settling
+        if settling is None or position < settling.position:
+            return
+        self._settling = None
+        wrong = [
+            table
+            for table, rows in self._balance.items()
+            if rows > 0 and self._credited[table] <= settling.credits
+        ]
+        if not self._running.isdisjoint(settling.ended):
+            self._running -= settling.ended
+            wrong.append(self._everything)
+        for table in wrong:
+            self._balance.pop(table, None)
+            self._credited.pop(table, None)
+            self._certain.add(table)
+            self._suspect(table)
+
+    @property
+    def wants_snapshot(self) -> bool:
+        """Tell whether it is to be found out what can be seen."""
+        return bool(self._suspicions)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Tell whether that can't be a commit of ours, as far as is known."""
+        for suspicion in self._suspicions.values():  # noqa: SIM110, which is slower compiled
+            if not suspicion.may_be_ours:
+                return True
+        return False
+
+    def ask(self) -> Question:
+        """A snapshot is about to be asked for."""
+        return Question(self._heard, self._credits)
+
+    def answered(self, question: Question, snapshot: Snapshot, position: Position) -> list[Foreign]:
+        """Take it in; returns who has been written to by others, as far as that is certain.
+
+        Args:
+            question: Returned by `ask` before it was sent.
+            snapshot: What it shows.
+            position: In the log, behind all that had been acknowledged when it was asked for.
+        """
+        self._unseen = [
+            (number, xid)
+            for number, xid in self._unseen
+            if number > question.heard or not snapshot.shows(xid)
+        ]
+        if self._settling is None:
+            ended = frozenset([xid for xid in self._running if snapshot.shows(xid)])
+            self._settling = _Settling(position, question.credits, ended)
+        oldest = self._unseen[0][0] if self._unseen else question.heard + 1
+        shown = min(question.heard, oldest - 1)
+        found: list[Foreign] = []
+        for table, suspicion in list(self._suspicions.items()):
+            if suspicion.heard <= shown:
+                del self._suspicions[table]
+                self._judge(table, suspicion.mark, found)
+        return found
+
+    def look(self) -> list[Foreign]:
+        """See what has become of our own commits meanwhile."""
+        found: list[Foreign] = []
+        for table in list(self._deferred):
+            if not self._ledger.is_pending(table):
+                self._deferred.discard(table)
+                self._conclude(table, found)
+        return found
+
+    def _judge(self, table: Table, mark: Mark, found: list[Foreign]) -> None:
+        """All that was told of a table can be read: release its mark."""
+        is_certain = table in self._certain
+        is_overdrawn = self._balance.get(table, 0) < 0
+        if not is_certain and not is_overdrawn:
+            self._ledger.rollback(mark)  # it was ours
+            return
+        self._ledger.commit(mark)
+        if is_overdrawn and self._ledger.is_pending(table):
+            # Perhaps one of ours, whose rows are credited when it is acknowledged. The version has
+            # changed; what is left to be found out is only whose rows these were.
+            self._deferred.add(table)
+        elif is_overdrawn:
+            self._conclude(table, found)
+        elif table != self._everything:
+            found.append(Foreign(table, 0))
+        self._certain.discard(table)
+
+    def _conclude(self, table: Table, found: list[Foreign]) -> None:
+        rows = self._balance.get(table, 0)
+        if rows < 0:
+            del self._balance[table]
+            found.append(Foreign(table, -rows))
+
+    def _add(self, table: Table, rows: int) -> None:
+        left = self._balance.get(table, 0) + rows
+        if left:
+            self._balance[table] = left
+            self._credited.setdefault(table, 0)
+        else:
+            self._balance.pop(table, None)
+            self._credited.pop(table, None)
+
+    def _suspect(self, table: Table) -> None:
+        known = self._suspicions.get(table)
+        if known is not None:
+            self._suspicions[table] = known._replace(heard=self._heard)
+            return
+        may_be_ours = self._ledger.is_pending(table)
+        mark = self._ledger.mark([table], self._new_token())
+        self._suspicions[table] = _Suspicion(mark, self._heard, may_be_ours)
+
+    def _clear(self) -> None:
+        self._balance.clear()
+        self._credited.clear()
+        self._unseen.clear()
+        self._suspicions.clear()
+        self._certain.clear()
+        self._deferred.clear()
+        self._running.clear()
+        self._settling = None
