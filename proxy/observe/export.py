@@ -77,6 +77,16 @@ class Exporter(Collector):
             yield _gauge(
                 metric, text, ("group",), [((name,), getattr(it, attribute)) for name, it in states]
             )
+        yield _gauge(
+            "changes_followed",
+            "1 while the primary's log tells of foreign writes, 0 while counters do.",
+            ("group", "database"),
+            [
+                ((name, database), int(is_following))
+                for name, it in states
+                for database, is_following in it.is_following.items()
+            ],
+        )
         yield from _servers([(name, it) for name, gauges in asked for it in gauges.servers()])
         yield from _pools([(name, it) for name, gauges in asked for it in gauges.pools()])
 

@@ -128,6 +128,7 @@ class GroupState:
     ledger_tables: int = 0
     ledger_pending: int = 0
     quarantined_tables: int = 0
+    is_following: Mapping[str, bool] = field(default_factory=dict)
 
 
 class Gauges(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from time import monotonic
 from typing import Any, Protocol, final
 
+from proxy.freshness.feed import Foreign
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.freshness.tally import Tally
@@ -15,11 +16,13 @@ from proxy.observe.logs import Logger
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.plan import Planner
 from proxy.runtime.engine import Engine
+from proxy.runtime.following import Following
+from proxy.runtime.server import Address
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import OutOfBand
 from proxy.sql.lineage import Lineage
-from proxy.topology.catalogs import CatalogKeeper, Rows
-from proxy.topology.group import Group
+from proxy.topology.catalogs import AWAY, CatalogKeeper, Rows
+from proxy.topology.group import Group, Server
 from proxy.types import Table, Token
 
 log = Logger("catalogs")
@@ -42,6 +45,7 @@ class Catalogs:
     __slots__ = (
         "_counted",
         "_engine",
+        "_following",
         "_group",
         "_inquired",
         "_keepers",
@@ -70,6 +74,7 @@ class Catalogs:
         new_token: Callable[[], Token],
         metrics: GroupMetrics,
         replaced: Callable[[str, int], None],
+        address_of: Callable[[Server], Address],
     ) -> None:
         self._settings = settings
         self._engine = engine
@@ -89,6 +94,11 @@ class Catalogs:
         self._counted: set[str] = set()  # databases with a history: what rises in them is foreign
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._used_at: dict[str, float] = {}
+        self._following: Following | None = None
+        if settings.out_of_band is OutOfBand.CDC:
+            self._following = Following(
+                settings, engine, group, ledger, new_token, address_of, self._named, self._found
+            )
 
     def want(self, database: str) -> None:
         """A client uses this database."""
@@ -101,7 +111,7 @@ class Catalogs:
             self._group,
             self,
             interval=settings.out_of_band_interval or 1.0,
-            watch=settings.out_of_band is OutOfBand.WATCH,
+            watch=settings.out_of_band is not OutOfBand.NONE,
         )
         self._keepers[database] = keeper
         self._watches[database] = Watch()
@@ -109,6 +119,8 @@ class Catalogs:
         self._used_at[database] = monotonic()
         self._tasks[database] = task = loop.create_task(keeper.run())
         task.add_done_callback(_ended)
+        if self._following is not None:
+            self._following.want(database)
 
     def let_go(self, in_use: set[str], now: float) -> None:
         """Look no longer at databases that nobody has used for `server_idle_timeout`."""
@@ -141,6 +153,8 @@ class Catalogs:
         keeper = self._keepers.get(database)
         if keeper is not None:
             keeper.vacate()
+        if self._following is not None:
+            self._following.vacate(database, AWAY)
 
     def restart(self) -> None:
         """There is a new primary."""
@@ -159,6 +173,12 @@ class Catalogs:
         watch = self._watches.get(table.database)
         if watch is not None:
             watch.wrote(table, rows)
+        if self._following is not None:
+            self._following.wrote(table, rows)
+
+    def is_following(self) -> dict[str, bool]:
+        """Tell of each database whether its log is read, where it should be."""
+        return {} if self._following is None else self._following.is_following()
 
     def tally(self, database: str) -> Tally | None:
         """What may be compared afterwards with what is about to be run; None: nothing."""
@@ -173,10 +193,25 @@ class Catalogs:
         self._questions.setdefault(database, []).append(question)
         keeper.ask()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop."""
         for task in self._tasks.values():
             task.cancel()
+        if self._following is not None:
+            await self._following.close()
+
+    def _named(self, database: str, schema: str, name: str) -> frozenset[Table] | None:
+        catalog = self._known.get(database)
+        return None if catalog is None else catalog.named(schema, name)
+
+    def _found(self, found: Iterable[Foreign]) -> None:
+        """The log has told of what others wrote; the counters will too, and it will be no news."""
+        for table, rows in found:
+            watch = self._watches.get(table.database)
+            catalog = self._known.get(table.database)
+            if watch is not None and catalog is not None:
+                watch.wrote(table, rows)
+                self._metrics.foreign_writes.count(catalog.name_of(table.oid))
 
     # Taker
 
@@ -220,6 +255,8 @@ class Catalogs:
         for known in (self._keepers, self._known, self._watches, self._oids, self._used_at):
             known.pop(database, None)
         self._tallies.pop(database, None)
+        if self._following is not None:
+            self._following.let_go(database)
         self.inquires(database)
         self.give_up(database)
         self._tasks.pop(database, None)

@@ -6,9 +6,10 @@ One `Engine` belongs to one server group. What sessions ask is in `proxy.session
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from proxy.freshness.feed import Snapshot
 from proxy.freshness.handed import Places
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
@@ -21,6 +22,7 @@ from proxy.settings.model import ServerGroup
 from proxy.topology.catalogs import Definitions
 from proxy.topology.group import Group
 from proxy.topology.witness import Control, OpenLink
+from proxy.types import Position
 from proxy.wire.client import ClientEngine
 from proxy.wire.prepared import Library
 
@@ -44,6 +46,70 @@ class Visit(NamedTuple):
     engine: ClientEngine
     profile: Profile
     answers: Answers
+
+
+class Written(NamedTuple):
+    """What a primary's log tells of a commit.
+
+    Attributes:
+        xid: Its number.
+        rows: How many were written, by schema and table.
+        emptied: Tables that were.
+        is_clear: Whether that is all.
+    """
+
+    xid: int
+    rows: Mapping[tuple[str, str], int]
+    emptied: frozenset[tuple[str, str]]
+    is_clear: bool
+
+
+class View(NamedTuple):
+    """What was to be seen at a primary.
+
+    Attributes:
+        snapshot: What is visible.
+        position: In its log, behind all that was acknowledged when it was asked.
+        kept: How many bytes of its log it keeps for us.
+    """
+
+    snapshot: Snapshot
+    position: Position
+    kept: int
+
+
+class Hearer(Protocol):
+    """Who is told what a primary's log says of one database, in its order."""
+
+    def heard(self, written: Written, /) -> None:
+        """A commit; it may not be visible yet."""
+
+    def reached(self, position: Position, /) -> None:
+        """All commits up to here have been told of."""
+
+    def lost(self) -> None:
+        """Nothing more will be told: `Changes.look` says why."""
+
+
+class Changes(Protocol):
+    """A primary's log being read."""
+
+    @property
+    def heard_at(self) -> float:
+        """When the primary last said anything."""
+
+    async def look(self) -> View:
+        """Ask what is to be seen.
+
+        Raises:
+            ServerLost: The log is read no more. A control connection's failures, too.
+        """
+
+    def confirm(self) -> None:
+        """Tell how far it has been read, and have it said how far it goes."""
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind."""
 
 
 class Engine(ABC):
@@ -114,6 +180,23 @@ class Engine(ABC):
         Raises:
             ServerLost: It could not be reached, or broke.
             ServerRefused: The server said no; it has the server's own words.
+        """
+
+    @abstractmethod
+    async def follow(
+        self, address: Address, database: str, hearer: Hearer, *, limit: int
+    ) -> Changes:
+        """Begin to read a primary's log.
+
+        Args:
+            address: Of the primary.
+            database: What is written there is told.
+            hearer: It is.
+            limit: How many bytes of log the server may keep for that.
+
+        Raises:
+            ServerLost: It can't be read; the words are the server's.
+            ServerRefused: The control user may not.
         """
 
     @abstractmethod

@@ -29,6 +29,7 @@ class ServiceGauges:
             ledger_tables=service.ledger.known_tables,
             ledger_pending=len(service.ledger.unsettled()),
             quarantined_tables=len(service.ledger.quarantined),
+            is_following=service.catalogs.is_following(),
         )
         if service.results is not None:
             store = service.results.store

@@ -153,6 +153,7 @@ class GroupParts:
             self._new_token,
             self.metrics,
             self._replaced,
+            self.maker.address,
         )
         self.commits = Commits(
             self.ledger, self.planner, self._new_token, self.catalogs, self.catalogs.check_now

@@ -107,7 +107,7 @@ class GroupService(GroupParts):
         self.audits.close()
         self.commits.close()
         self.engine.close()
-        self.catalogs.close()
+        await self.catalogs.close()
         await self.pools.close()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:

@@ -16,7 +16,7 @@ from proxy.settings.function import check_functions
 from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User, fields_of
 from proxy.settings.problems import Problem, Where
 from proxy.settings.rule_checks import check_mirrors, check_rules
-from proxy.settings.values import Address, AuthType, Engine, SslMode
+from proxy.settings.values import Address, AuthType, Engine, OutOfBand, SslMode
 from proxy.types import Consistency
 
 Finding: TypeAlias = tuple[tuple[str, ...], str]
@@ -115,6 +115,8 @@ def _check_mysql(group: ServerGroup) -> Iterator[Finding]:
         default = fields[name].get_default(call_default_factory=True, validated_data={})
         if getattr(group, name) != default:
             yield (name, "engine"), ONLY_POSTGRES
+    if group.out_of_band is OutOfBand.CDC:
+        yield ("out_of_band", "engine"), ONLY_POSTGRES
     for address in group.servers:
         if address.unix_socket is not None:
             yield ("servers", "engine"), f'"{address}" must be "host:port" with engine = "mysql"'

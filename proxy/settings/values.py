@@ -109,6 +109,7 @@ class OutOfBand(Enum):
     """How writes that do not pass through the proxy are noticed."""
 
     WATCH = "watch"
+    CDC = "cdc"
     NONE = "none"
 
 
@@ -154,7 +155,7 @@ class LogFormat(Enum):
 
 
 LATER: Final[dict[type[Enum], tuple[str, ...]]] = {
-    OutOfBand: ("cdc", "strict"),
+    OutOfBand: ("strict",),
 }
 """Values that mean something, but not in this version: they get a message of their own."""
 

@@ -60,6 +60,12 @@ class Catalog(BaseCatalog):
         """Find the tables that a change of a relation counts for."""
         return tables(self.database, self._snapshot.families.roots(oid))
 
+    def named(self, schema: str, name: str) -> frozenset[Table] | None:
+        """Find the tables that a change of what has this name counts for; None: nothing has it."""
+        for relation in self._snapshot.names.find(schema, name, ()):
+            return self.roots(relation.oid)
+        return None
+
     def knows(self, oid: int) -> bool:
         """Tell whether there is a relation of this number."""
         return self._snapshot.names.get(oid) is not None

@@ -60,6 +60,9 @@ class Lineage(Protocol):
     def roots(self, oid: int) -> frozenset[Table]:
         """Find the tables that a change of a relation counts for."""
 
+    def named(self, schema: str, name: str) -> frozenset[Table] | None:
+        """Find the tables that a change of what has this name counts for; None: nothing has it."""
+
     def knows(self, oid: int) -> bool:
         """Tell whether there is a relation of this number."""
 

@@ -12,11 +12,11 @@ from proxy.engines.mysql.grammar import MySQLGrammar
 from proxy.engines.mysql.places import MySQLPlaces
 from proxy.engines.mysql.settings import NOWHERE
 from proxy.engines.mysql.traces import MySQLTraces
-from proxy.errors import ClientVisibleError
+from proxy.errors import ClientVisibleError, ServerLost
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
 from proxy.runtime import engine
-from proxy.runtime.engine import Confirm, Visit
+from proxy.runtime.engine import Changes, Confirm, Hearer, Visit
 from proxy.runtime.mysql.accounts import FAILURES, Accounts
 from proxy.runtime.mysql.answers import Answers
 from proxy.runtime.mysql.client import LARGEST, MySQLClient
@@ -123,6 +123,12 @@ class MySQLEngine(engine.Engine):
         connection = await open_connection(address, wish, credentials, confirm)
         cast(Exchange, connection.exchange).is_nowhere = database.endswith(NOWHERE)
         return connection
+
+    async def follow(
+        self, address: Address, database: str, hearer: Hearer, *, limit: int
+    ) -> Changes:
+        """See the base."""
+        raise ServerLost("binary logs are not read yet")
 
     async def cancel(self, connection: ServerConnection, within: float) -> None:
         """See the base: in the user's own name, who may end what is theirs, whatever they are.

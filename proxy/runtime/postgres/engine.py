@@ -12,11 +12,12 @@ from proxy.engines.postgres.traces import PostgresTraces
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
 from proxy.runtime import engine
-from proxy.runtime.engine import Confirm, Visit
+from proxy.runtime.engine import Confirm, Hearer, Visit
 from proxy.runtime.postgres.accounts import Accounts
 from proxy.runtime.postgres.client import PostgresClient
 from proxy.runtime.postgres.logins import Logins
 from proxy.runtime.postgres.opening import PostgresTongue, open_connection, send_cancel
+from proxy.runtime.postgres.stream import PostgresChanges, open_changes
 from proxy.runtime.postgres.vacating import Vacating
 from proxy.runtime.postgres.welcome import Welcomes
 from proxy.runtime.server import Address, ServerConnection
@@ -141,14 +142,22 @@ class PostgresEngine(engine.Engine):
             settings={b"application_name": b"tidegate mirror"},
             replication=Replication.NO,
         )
-        password = settings.auth_password
-        secret = None if password is None else password.get_secret_value().encode()
-        credentials = Credentials(password=secret)
         profile, _ = await self.logins.welcome(
-            wish, settings.auth_user, database, credentials, client=LOCAL, policy=policy
+            wish,
+            settings.auth_user,
+            database,
+            self._own_credentials(),
+            client=LOCAL,
+            policy=policy,
         )
         engine = ClientEngine(cast(Library, self.service.library))
         return Visit(engine, profile, _Answers())
+
+    def _own_credentials(self) -> Credentials:
+        password = self._settings.auth_password
+        return Credentials(
+            password=None if password is None else password.get_secret_value().encode()
+        )
 
     async def open(
         self, address: Address, user: str, database: str, confirm: Confirm
@@ -161,6 +170,18 @@ class PostgresEngine(engine.Engine):
         }
         credentials = self.accounts.credentials(user)
         return await open_connection(address, parameters, credentials, confirm)
+
+    async def follow(
+        self, address: Address, database: str, hearer: Hearer, *, limit: int
+    ) -> PostgresChanges:
+        """See the base."""
+        parameters = {
+            b"user": self._settings.auth_user.encode("utf-8", "surrogateescape"),
+            b"database": database.encode("utf-8", "surrogateescape"),
+            b"application_name": self._control.application_name.encode(),
+        }
+        credentials = self._own_credentials()
+        return await open_changes(address, parameters, credentials, self._control, hearer, limit)
 
     async def cancel(self, connection: ServerConnection, within: float) -> None:
         """See the base."""

@@ -57,6 +57,11 @@ class Catalog(BaseCatalog):
         """Find the tables that a change of a relation counts for: partitions are no relations."""
         return frozenset((Table(self.database, oid),))
 
+    def named(self, schema: str, name: str) -> frozenset[Table] | None:
+        """Find the tables that a change of what has this name counts for; None: nothing has it."""
+        found = self.find(schema, name)
+        return None if found is None else frozenset((found,))
+
     def knows(self, oid: int) -> bool:
         """Tell whether there is a relation of this number."""
         return self._snapshot.names.get(oid) is not None

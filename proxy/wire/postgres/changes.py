@@ -21,6 +21,10 @@ _ACTIONS: Final = (b": INSERT:", b": UPDATE:", b": DELETE:")
 _TRUNCATE: Final = b": TRUNCATE:"
 _DIGITS: Final = 10
 
+PART: Final = 256
+"""Changes after which a transaction is told of: it has been committed before its first one comes,
+and a large one takes seconds to its last."""
+
 _QUOTE: Final = ord('"')
 _DOT: Final = ord(".")
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_$") | frozenset(range(128, 256))
@@ -32,7 +36,7 @@ Name = tuple[bytes, bytes]
 
 @final
 class Transaction:
-    """One that has been committed.
+    """One that has been committed, or a part of it.
 
     Attributes:
         xid: The lower half of its number.
@@ -41,10 +45,11 @@ class Transaction:
         is_clear: Whether that is all.
     """
 
-    __slots__ = ("is_clear", "rows", "truncated", "xid")
+    __slots__ = ("changes", "is_clear", "rows", "truncated", "xid")
 
     def __init__(self, xid: int) -> None:
         self.xid = xid
+        self.changes = 0
         self.rows: dict[bytes, int] = {}
         self.truncated: set[bytes] = set()
         self.is_clear = True
@@ -60,7 +65,7 @@ class Reader:
         self._current: Transaction | None = None
 
     def take(self, line: bytes) -> Transaction | None:
-        """Take the beginning of a line; returns the transaction that it ends.
+        """Take the beginning of a line; returns the transaction that it ends, or a part of it.
 
         Raises:
             RemoteProtocolError: It is out of place.
@@ -81,7 +86,11 @@ class Reader:
             return current
         if not line.startswith(_TABLE) or not _take_change(current, line):
             current.is_clear = False
-        return None
+        current.changes += 1
+        if current.changes < PART:
+            return None
+        self._current = Transaction(current.xid)
+        return current
 
 
 def _take_change(current: Transaction, line: bytes) -> bool:

@@ -113,6 +113,15 @@ def test_every_query_has_its_place_in_a_catalog(database: Database) -> None:
     assert catalog.name_of(17) == "17"
 
 
+def test_a_name_means_the_tables_that_its_changes_count_for(database: Database) -> None:
+    root = database.relation("parts")
+    leaf = database.relation("parts_1")
+    database.add("inheritance", leaf, root)
+    catalog = database.catalog()
+    assert catalog.named("public", "parts_1") == catalog.named("public", "parts") == tables(root)
+    assert catalog.named("other", "parts") is None
+
+
 def test_a_view_that_is_not_understood_is_not_read_fast(database: Database) -> None:
     database.view("v", "SELECT * FROM JSON_TABLE(x COLUMNS (a int PATH 'b'))")
     access = database.resolve("SELECT * FROM v")

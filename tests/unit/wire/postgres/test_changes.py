@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import RemoteProtocolError
-from proxy.wire.postgres.changes import Reader, Transaction, unquote
+from proxy.wire.postgres.changes import PART, Reader, Transaction, unquote
 
 
 def read(*lines: bytes) -> Transaction:
@@ -53,6 +53,17 @@ def test_a_truncate_names_all_its_tables() -> None:
 )
 def test_what_is_not_understood_may_be_any_table(line: bytes) -> None:
     assert not read(line).is_clear
+
+
+def test_a_large_transaction_is_told_of_in_parts() -> None:
+    reader = Reader()
+    reader.take(b"BEGIN 7")
+    taken = [reader.take(b"table a.b: INSERT: ") for _ in range(2 * PART + 1)]
+    ended = reader.take(b"COMMIT 7")
+    assert ended is not None
+    parts = [*(part for part in taken if part is not None), ended]
+    assert [part.rows for part in parts] == [{b"a.b": PART}, {b"a.b": PART}, {b"a.b": 1}]
+    assert {part.xid for part in parts} == {7}
 
 
 def test_messages_are_no_changes() -> None:
