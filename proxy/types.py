@@ -94,6 +94,7 @@ class Reason(Enum):
     BEHIND = "behind"
     NO_REPLICA = "no_replica"
     INVALIDATED = "invalidated"
+    UNCONFIRMED = "unconfirmed"
     REPLICA_FAILED = "replica_failed"
     # The primary, since a fast read of its tables was found to be wrong.
     AUDIT = "audit"

@@ -38,6 +38,7 @@ MEANINGS: Final[dict[Reason, str]] = {
     Reason.BEHIND: "no replica has what it must see yet",
     Reason.NO_REPLICA: "there is no replica to be used",
     Reason.INVALIDATED: "a commit came in between",
+    Reason.UNCONFIRMED: "the primary's log was not read far enough in time",
     Reason.REPLICA_FAILED: "a replica failed while answering",
     Reason.AUDIT: "the audit has found a fast read of one of its tables to be wrong",
     Reason.CACHE_OFF: "there is no cache for it",

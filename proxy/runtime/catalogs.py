@@ -18,6 +18,7 @@ from proxy.routing.plan import Planner
 from proxy.runtime.engine import Engine
 from proxy.runtime.following import Following
 from proxy.runtime.server import Address
+from proxy.session.ports import Line, Throttled
 from proxy.settings.model import ServerGroup
 from proxy.settings.values import OutOfBand
 from proxy.sql.lineage import Lineage
@@ -95,7 +96,7 @@ class Catalogs:
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._used_at: dict[str, float] = {}
         self._following: Following | None = None
-        if settings.out_of_band is OutOfBand.CDC:
+        if settings.out_of_band in (OutOfBand.CDC, OutOfBand.STRICT):
             self._following = Following(
                 settings, engine, group, ledger, new_token, address_of, self._named, self._found
             )
@@ -175,6 +176,10 @@ class Catalogs:
             watch.wrote(table, rows)
         if self._following is not None:
             self._following.wrote(table, rows)
+
+    def confirm(self, database: str, waiter: Throttled) -> Line | None:
+        """Have a read wait until it is known what others had committed; None: it can't be."""
+        return None if self._following is None else self._following.confirm(database, waiter)
 
     def is_following(self) -> dict[str, bool]:
         """Tell of each database whether its log is read, where it should be."""

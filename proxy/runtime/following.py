@@ -1,13 +1,17 @@
-"""Reading the primary's log, for the databases in use (`out_of_band = "cdc"`).
+"""Reading the primary's log, for the databases in use (`out_of_band = "cdc"`, `"strict"`).
 
 While it can't be read, the counters tell of foreign writes as with `watch`: they are compared all
 the time, since not everything is in the log. Every beginning and every end is logged.
+
+With `strict` reads wait here until the log has been read up to where it was when they came. All
+that come while the primary is being asked where that is, are told by its next answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from math import inf
 from time import monotonic
 from typing import Any, Final, final
 
@@ -18,6 +22,7 @@ from proxy.freshness.tables import everything_in
 from proxy.observe.logs import Logger
 from proxy.runtime.engine import Changes, Engine, Written
 from proxy.runtime.server import Address
+from proxy.session.ports import Line, Throttled, Waiter
 from proxy.settings.model import ServerGroup
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import FAILURES, describe
@@ -33,12 +38,26 @@ QUICK_LAST: Final = 0.064
 """Seconds between two looks at whether a commit is visible, which waits for nothing but a turn of
 its process or a synchronous replica: short at first, doubling."""
 
+PATIENCE: Final = 0.01
+"""Seconds until it is looked whether a commit is visible that may be one of ours: most often its
+acknowledgement comes before, and nothing needs to be asked."""
+
 RETRY_FIRST: Final = 0.2
 RETRY_LAST: Final = 10.0
 """Seconds between two attempts."""
 
 SILENCE: Final = 10.0
 """Seconds after which a primary that has been asked and says nothing is not heard any more."""
+
+LONGEST_WAIT: Final = 0.05
+"""Seconds that a read waits for the log before it goes to the primary, where it is always right:
+what is not flushed is not told of, as of commits that do not wait for the disk."""
+
+ASK_AGAIN: Final = 0.001
+"""Seconds between two questions to the primary for how far it has told, while a read waits."""
+
+Waiting = dict[Waiter, tuple[Throttled, float]]
+"""Reads, and since when they wait."""
 
 TablesNamed = Callable[[str, str, str], frozenset[Table] | None]
 """The tables for which a change of a relation counts, by database, schema and name."""
@@ -56,6 +75,49 @@ class _Follower:
         self._wake = asyncio.Event()
         self._away_until = 0.0
         self._said = ""
+        self._changes: Changes | None = None
+        self._asking: Waiting = {}  # for where the log is
+        self._asked: Waiting = {}  # while the primary is
+        self._behind: list[tuple[Position, Waiting]] = []  # to be read up to there
+        self._timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    def confirm(self, waiter: Throttled) -> Line | None:
+        """Have a read wait until it is known what others had committed; None: it can't be."""
+        if not self.feed.is_following:
+            return None
+        self._asking[waiter] = (waiter, monotonic())
+        self._wake.set()
+        if self._timer is None:
+            self._look_later()
+        return self
+
+    def leave(self, waiter: Waiter) -> None:
+        """Step out of the line."""
+        for waiting in self._lines():
+            waiting.pop(waiter, None)
+
+    def _lines(self) -> list[Waiting]:
+        return [self._asking, self._asked, *(waiting for _, waiting in self._behind)]
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(ASK_AGAIN, self._look_after_waiting)
+
+    def _look_after_waiting(self) -> None:
+        """Ask again how far the log has been told, and let nobody wait for too long."""
+        self._timer = None
+        self._turn_away(before=monotonic() - LONGEST_WAIT)
+        if any(waiting for _, waiting in self._behind) and self._changes is not None:
+            self._changes.confirm()
+        if any(self._lines()):
+            self._look_later()
+
+    def _turn_away(self, before: float = inf) -> None:
+        """Send those to the primary who have waited since before a moment."""
+        for waiting in self._lines():
+            for key, (waiter, since) in list(waiting.items()):
+                if since <= before and waiting.pop(key, None) is not None:
+                    waiter.primary_found()
 
     def vacate(self, seconds: float) -> None:
         """Hang up for a while."""
@@ -67,20 +129,29 @@ class _Follower:
         retry = RETRY_FIRST
         while True:
             primary = self._owner.group.primary
-            if primary is not None and monotonic() >= self._away_until:
-                began = monotonic()
-                try:
-                    await self._follow(primary)
-                except (ClientVisibleError, *FAILURES) as error:
-                    self._say(primary, describe(error))
-                except Exception as error:
-                    log.exception("a follower met a bug", error, database=self.database)
-                finally:
-                    self.feed.lose()
-                if monotonic() - began > RETRY_LAST:
-                    retry = RETRY_FIRST
+            if primary is None or monotonic() < self._away_until:
+                await asyncio.sleep(RETRY_FIRST)
+                continue
+            began = monotonic()
+            try:
+                await self._follow(primary)
+            except (ClientVisibleError, *FAILURES) as error:
+                self._say(primary, describe(error))
+            except Exception as error:
+                log.exception("a follower met a bug", error, database=self.database)
+            finally:
+                self._end()
+            if monotonic() - began > RETRY_LAST:
+                retry = RETRY_FIRST
             await asyncio.sleep(retry)
             retry = min(2 * retry, RETRY_LAST)
+
+    def _end(self) -> None:
+        """Nothing is told any more: who waits for it goes to the primary."""
+        self._changes = None
+        self.feed.lose()
+        self._turn_away()
+        self._behind.clear()
 
     def _say(self, primary: Server, why: str) -> None:
         """Tell the log once, or who makes a new primary would hear it every second."""
@@ -103,6 +174,7 @@ class _Follower:
         try:
             view = await changes.look()
             self.feed.begin(view.snapshot)
+            self._changes = changes
             self._said = ""
             log.info(
                 "changes followed",
@@ -110,33 +182,39 @@ class _Follower:
                 server=primary.name,
                 database=self.database,
             )
+            pause = TICK
             while owner.group.epoch == epoch and monotonic() >= self._away_until:
+                await self._rest(pause)
                 await self._look(changes, limit)
+                if self.feed.is_urgent:
+                    pause = min(2 * pause, QUICK_LAST) if pause < TICK else QUICK_FIRST
+                else:
+                    pause = PATIENCE if self.feed.wants_snapshot else TICK
         finally:
             changes.close()
 
-    async def _look(self, changes: Changes, limit: int) -> None:
-        """Wait until there is something to be found out, then do."""
+    async def _rest(self, seconds: float) -> None:
+        """Wait until there is something to be found out, for a while at most."""
         try:
-            async with asyncio.timeout(TICK):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
-            if monotonic() - changes.heard_at > SILENCE:
-                raise ServerLost("the log says nothing any more") from None
+            pass
         self._wake.clear()
-        feed = self.feed
-        pause = QUICK_FIRST
-        while True:
-            question = feed.ask()
-            view = await changes.look()
-            found = feed.answered(question, view.snapshot, view.position)
-            self._owner.found([*found, *feed.look()])
-            if view.kept > limit:
-                raise ServerLost(f"{view.kept} bytes of log are kept, {limit} may be")
-            if not feed.wants_snapshot:
-                break
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, QUICK_LAST)
+
+    async def _look(self, changes: Changes, limit: int) -> None:
+        if monotonic() - changes.heard_at > SILENCE:
+            raise ServerLost("the log says nothing any more")
+        question = self.feed.ask()
+        self._asked, self._asking = self._asking, {}
+        view = await changes.look()
+        if self._asked:
+            self._behind.append((view.position, self._asked))
+            self._asked = {}
+        found = self.feed.answered(question, view.snapshot, view.position)
+        self._owner.found([*found, *self.feed.look()])
+        if view.kept > limit:
+            raise ServerLost(f"{view.kept} bytes of log are kept, {limit} may be")
         changes.confirm()
 
     # Hearer
@@ -155,14 +233,30 @@ class _Follower:
         if rows.pop(self._everything, 0):
             certain.add(self._everything)
         self.feed.heard(Commit(written.xid, rows, frozenset(certain)))
+        self._wonder()
+
+    def _wonder(self) -> None:
+        """See to it that what is suspected will be looked at."""
+        if self.feed.is_urgent:
+            self._wake.set()
+        elif self._patience is None and self.feed.wants_snapshot:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
         if self.feed.wants_snapshot:
             self._wake.set()
 
     def reached(self, position: Position) -> None:
         """See `proxy.runtime.engine.Hearer`."""
         self.feed.reached(position)
-        if self.feed.wants_snapshot:
-            self._wake.set()
+        self._wonder()
+        while self._behind and self._behind[0][0] <= position:
+            _, waiting = self._behind.pop(0)
+            while waiting:
+                waiter, _ = waiting.pop(next(iter(waiting)))
+                waiter.admitted()
 
     def lost(self) -> None:
         """See `proxy.runtime.engine.Hearer`."""
@@ -228,6 +322,11 @@ class Following:
         follower = self._followers.get(database)
         if follower is not None:
             follower.vacate(seconds)
+
+    def confirm(self, database: str, waiter: Throttled) -> Line | None:
+        """Have a read wait until it is known what others had committed; None: it can't be."""
+        follower = self._followers.get(database)
+        return None if follower is None else follower.confirm(waiter)
 
     def wrote(self, table: Table, rows: int) -> None:
         """Credit rows that a commit of ours wrote, before its mark is released."""

@@ -36,7 +36,7 @@ from proxy.session.ports import Asker, Audit, Holder, Line, Link, Throttled, Wai
 from proxy.session.profile import Profile
 from proxy.session.transaction import Transaction
 from proxy.settings.model import ServerGroup
-from proxy.settings.values import Transactions
+from proxy.settings.values import OutOfBand, Transactions
 from proxy.topology.group import Server
 from proxy.types import ALL_OID, Position, Reason, Table
 from proxy.wire.exchange import Exchange
@@ -76,6 +76,10 @@ class GroupService(GroupParts):
     ) -> None:
         super().__init__(settings, security, new_engine, rules)
         self.max_queued = MAX_QUEUED
+        self.is_strict = settings.out_of_band is OutOfBand.STRICT
+        if self.is_strict:
+            # No answer is ready before it has been waited for; not asked for each, as most have it.
+            self.find_answer = _no_answer  # type: ignore[method-assign]
         self.late_begin = settings.transactions is Transactions.LATE
         self.idle_transaction_timeout = settings.idle_transaction_timeout
         self.client_idle_timeout = settings.client_idle_timeout
@@ -252,6 +256,10 @@ class GroupService(GroupParts):
         if terms is not None and terms.rule is not None and terms.rule.throttle is not None:
             self.throttles.ended(terms.rule)
 
+    def confirm(self, waiter: Throttled, profile: Profile) -> Line | None:
+        """Have it found out what others have committed by now; None: it can't be."""
+        return self.catalogs.confirm(profile.database, waiter)
+
     def mirror(self, copies: Sequence[Copy], database: str, owner: object) -> None:
         """Send statements to other server groups too, and wait for nothing."""
         self.mirrors.take(copies, database, owner)
@@ -342,6 +350,10 @@ class GroupService(GroupParts):
         self.clients.discard(client)
         self.metrics.gone_in += client.received
         self.metrics.gone_out += client.sent
+
+
+def _no_answer(answers: dict[bytes, Answer], request: bytes) -> bytes | None:
+    return None
 
 
 def _how_known(mark: Mark, transaction: Transaction) -> str:

@@ -323,6 +323,7 @@ class Services(Protocol):
         audit: Compares some fast reads with the primary's word.
         max_queued: Bytes of requests that may wait behind the one being served.
         late_begin: Whether a transaction is begun at a server only when it must be.
+        is_strict: Whether a read waits until all is known that others had committed before it.
     """
 
     planner: Planner
@@ -335,6 +336,7 @@ class Services(Protocol):
     grammar: Grammar
     max_queued: int
     late_begin: bool
+    is_strict: bool
     idle_transaction_timeout: float
     client_idle_timeout: float
 
@@ -410,6 +412,14 @@ class Services(Protocol):
             rule: One that lets only so many through.
             waiter: Who is told when it is its turn.
             is_running: Tells whether its statement is still under way.
+        """
+
+    def confirm(self, waiter: Throttled, profile: Profile) -> Line | None:
+        """Have it found out what others have committed by now; None: it can't be.
+
+        Args:
+            waiter: Is admitted when it is known, or told to ask the primary.
+            profile: Of its session.
         """
 
     def mirror(self, copies: Sequence[Copy], database: str, owner: object) -> None:

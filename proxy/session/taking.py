@@ -24,7 +24,7 @@ from proxy.session.meaning import (
     texts_of,
     why_not_fast,
 )
-from proxy.session.phase import FREE, OPEN, RUNNING
+from proxy.session.phase import FREE, OPEN, RUNNING, WAITING
 from proxy.session.pins import HARMLESS
 from proxy.session.ports import Link
 from proxy.session.rewriting import rewrite
@@ -32,13 +32,15 @@ from proxy.session.sending import send, send_more
 from proxy.session.transaction import has_control
 from proxy.session.way import read_fast, to_primary
 from proxy.sql.statement import Kind
-from proxy.types import Ending, Reason
+from proxy.types import Consistency, Ending, Reason
 from proxy.wire.requests import END_COPY, END_COPY_END, END_SESSION, END_TERMINATE, Request
 from proxy.wire.status import IN_FAILED
 
 _DEALLOCATE: Final = Kind.DEALLOCATE
 _PROXY: Final = Kind.PROXY
 _TRANSACTION: Final = Reason.TRANSACTION
+_UNCONFIRMED: Final = Reason.UNCONFIRMED
+_STRONG: Final = Consistency.STRONG
 _COPY: Final = (END_COPY, END_COPY_END)
 
 
@@ -295,10 +297,28 @@ def send_its_way(session: Conversation, errand: Errand) -> None:
         reason = reason or _TRANSACTION
     if reason is None:
         errand.fast = errand.plans[0]
-        read_fast(session, errand)
+        if not (session.services.is_strict and _must_confirm(session, errand)):
+            read_fast(session, errand)
     else:
         errand.reason = reason
         to_primary(session, errand)
+
+
+def _must_confirm(session: Conversation, errand: Errand) -> bool:
+    """Have a strong read wait for what others had committed when it came."""
+    terms = errand.terms
+    if terms is not None and terms.contract.consistency is not _STRONG:
+        return False
+    if errand.reason is _UNCONFIRMED:
+        return False  # it has been waited for
+    errand.reason = _UNCONFIRMED
+    line = session.services.confirm(session, session.profile)
+    if line is None:
+        to_primary(session, errand)
+    else:
+        session.phase = WAITING
+        session.line = line
+    return True
 
 
 def _is_refused(session: Conversation, request: Request) -> bool:

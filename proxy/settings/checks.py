@@ -115,7 +115,7 @@ def _check_mysql(group: ServerGroup) -> Iterator[Finding]:
         default = fields[name].get_default(call_default_factory=True, validated_data={})
         if getattr(group, name) != default:
             yield (name, "engine"), ONLY_POSTGRES
-    if group.out_of_band is OutOfBand.CDC:
+    if group.out_of_band in (OutOfBand.CDC, OutOfBand.STRICT):
         yield ("out_of_band", "engine"), ONLY_POSTGRES
     for address in group.servers:
         if address.unix_socket is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from enum import Enum
 from typing import Final, TypeAlias
 
 from pydantic import ValidationError
@@ -13,7 +12,6 @@ from pydantic_core import ErrorDetails
 
 from proxy.settings.model import Admin, Log, ServerGroup, Settings, User, fields_of
 from proxy.settings.rule import Rule
-from proxy.settings.values import LATER
 
 Where: TypeAlias = tuple[str | int, ...]
 
@@ -67,8 +65,6 @@ def _explain(detail: ErrorDetails, raw: object) -> Problem:
     allowed = ALLOWED.get(kind)
     if allowed is None:
         allowed = f"must be {_expected(detail)}"
-    if isinstance(later := _later(where, given), str):
-        return Problem(where, later)
     shown = "" if kind in WITHOUT_VALUE else _shown(given)
     return Problem(where, allowed + shown)
 
@@ -85,17 +81,6 @@ def _expected(detail: ErrorDetails) -> str:
             return str(context["error"])
         case _:
             return detail["msg"].removeprefix("Input should be ")
-
-
-def _later(where: Where, given: object) -> str | None:
-    """Say so when a value is planned, but not there yet."""
-    if len(where) != 3 or not isinstance(given, str):
-        return None
-    kind = fields_of(ServerGroup)[str(where[2])].annotation
-    if not (isinstance(kind, type) and issubclass(kind, Enum) and given in LATER.get(kind, ())):
-        return None
-    allowed = ", ".join(f'"{member.value}"' for member in kind)
-    return f'"{given}" is not in this version yet; allowed: {allowed}'
 
 
 def _unknown(where: Where) -> str:

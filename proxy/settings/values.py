@@ -110,6 +110,7 @@ class OutOfBand(Enum):
 
     WATCH = "watch"
     CDC = "cdc"
+    STRICT = "strict"
     NONE = "none"
 
 
@@ -152,12 +153,6 @@ class LogFormat(Enum):
 
     TEXT = "text"
     JSON = "json"
-
-
-LATER: Final[dict[type[Enum], tuple[str, ...]]] = {
-    OutOfBand: ("strict",),
-}
-"""Values that mean something, but not in this version: they get a message of their own."""
 
 
 class Address(NamedTuple):

@@ -43,7 +43,6 @@ CREATE TABLE fired (v int);
 CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN UPDATE fired SET v = v + 1; RETURN NEW; END $$;
 CREATE TRIGGER fires AFTER UPDATE ON keyless FOR EACH ROW EXECUTE FUNCTION fire();
-CREATE MATERIALIZED VIEW kept AS SELECT v FROM plain;
 CREATE TABLE emptied (v int);
 INSERT INTO plain SELECT n, 0 FROM generate_series(1, 9) n;
 INSERT INTO keyless VALUES (1, 0);
@@ -72,8 +71,6 @@ FOREIGN = {
 @pytest.fixture(scope="module")
 def shop(direct: Application, shared_cluster: PostgresCluster) -> Iterator[Application]:
     """An application whose database is not the other tests': a slot keeps it from being dropped."""
-    with direct.connect() as connection:
-        connection.execute("SELECT 1")
     name = "followed"
     shared_cluster.primary.execute(f"CREATE DATABASE {name} OWNER {direct.user}")
     application = direct.like(database=name)
@@ -87,6 +84,12 @@ def shop(direct: Application, shared_cluster: PostgresCluster) -> Iterator[Appli
 @pytest.fixture(scope="module")
 def standing(shop: Application, start_module_proxy: StartProxy) -> ProxyUnderTest:
     return start_module_proxy(**CDC)
+
+
+@pytest.fixture(scope="module")
+def strict(shop: Application, start_module_proxy: StartProxy) -> ProxyUnderTest:
+    """Another one, strict, which may make the primary keep little of its log."""
+    return start_module_proxy(**CDC | {"out_of_band": "strict", "out_of_band_log_bytes": "1MB"})
 
 
 @pytest.fixture
@@ -182,6 +185,35 @@ def test_our_own_writes_are_not_foreign(client: Client, proxy: ProxyUnderTest) -
     assert proxy.metric("tidegate_foreign_writes_total", table="public.ours") == before
 
 
+def test_strict_reads_miss_nothing(
+    shop: Application, strict: ProxyUnderTest, other: Client
+) -> None:
+    proxy = strict
+    read = "SELECT v FROM plain WHERE id = 7"
+    taken = []
+    with shop.at(proxy.port).connect() as client:
+        client.execute("SELECT 1")
+        wait_followed(proxy)
+        cache(client, read)
+        for number in range(1, 2 * WRITES):
+            if number % 4 == 0:
+                rows(client, read)
+            other.execute(b"UPDATE plain SET v = %d WHERE id = 7" % number)
+            since = time.perf_counter()
+            assert rows(client, read) == [(number,)]
+            taken.append(time.perf_counter() - since)
+        hits = proxy.metric("tidegate_cache_hits_total")
+        cache(client, read)
+        since = time.perf_counter()
+        for _ in range(100):
+            rows(client, read)
+        print(f"{1000 * (time.perf_counter() - since) / 100:.2f} ms for a hit")
+        assert proxy.metric("tidegate_cache_hits_total") > hits + 50
+    taken.sort()
+    print(*(f"{1000 * taken[len(taken) * part // 100]:.1f} ms" for part in (50, 90, 99)))
+    print(proxy.metric("tidegate_reads_total", reason="unconfirmed"), len(taken))
+
+
 def test_what_waits_for_a_replica_is_not_taken_for_visible(
     client: Client, other: Client, proxy: ProxyUnderTest, cluster: PostgresCluster
 ) -> None:
@@ -231,9 +263,9 @@ def test_what_was_written_in_a_gap_is_seen_behind_it(
 
 
 def test_who_keeps_too_much_log_is_followed_no_more(
-    shop: Application, start_proxy: StartProxy, other: Client, cluster: PostgresCluster
+    shop: Application, strict: ProxyUnderTest, other: Client, cluster: PostgresCluster
 ) -> None:
-    proxy = start_proxy(**CDC, out_of_band_log_bytes="1MB")
+    proxy = strict
     slots = "SELECT count(*) FROM pg_replication_slots WHERE plugin = 'test_decoding'"
     with shop.at(proxy.port).connect() as connection:
         connection.execute("SELECT 1")

@@ -426,6 +426,8 @@ class Stage:
         self.terms = Terms(frozenset(pins), one_statement)
         self.max_queued = 1 << 20
         self.late_begin = late_begin
+        self.is_strict = False
+        self.may_confirm = True
         self.levels = frozenset(levels)
         self.idle_transaction_timeout = 10.0
         self.client_idle_timeout = 100.0
@@ -597,6 +599,13 @@ class Stage:
         if rule.throttle is None or rule.throttle.enter(self.now, is_running):
             return None
         self.did("waits", "a rule")
+        self.in_line.append(waiter)
+        return self
+
+    def confirm(self, waiter: Throttled, profile: Profile) -> Stage | None:
+        if not self.may_confirm:
+            return None
+        self.did("waits", "the log")
         self.in_line.append(waiter)
         return self
 

@@ -71,6 +71,7 @@ def test_mysql_listens_on_a_port_of_its_own() -> None:
         ("unix_socket_dir", 'unix_socket_dir = "/tmp"'),
         ("unix_socket_mode", 'unix_socket_mode = "0770"'),
         ("out_of_band", 'out_of_band = "cdc"'),
+        ("out_of_band", 'out_of_band = "strict"'),
         ("functions", '[server_groups.app.functions."app.f"]\nreads = ["app.t"]'),
         ("users.joe.verifier", f'[server_groups.app.users.joe]\nverifier = "{VERIFIER}"'),
     ],
@@ -134,8 +135,8 @@ def test_every_mistake_is_told_once_with_its_place_and_what_is_allowed() -> None
             'max_staleness: must be above 0 for "bounded"',
         ),
         (
-            'out_of_band = "strict"',
-            'out_of_band: "strict" is not in this version yet; allowed: "watch", "cdc", "none"',
+            'out_of_band = "guess"',
+            'out_of_band: must be one of "watch", "cdc", "strict", "none", not "guess"',
         ),
         ("default_pool_size = true", "default_pool_size: must be a whole number, not true"),
         ("min_pool_size = 21", "min_pool_size: must not be above default_pool_size (20)"),
