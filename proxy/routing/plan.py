@@ -7,6 +7,7 @@ per statement and scope; a new catalog makes new plans.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, final
 
 from proxy.freshness.ledger import Ledger
@@ -65,6 +66,8 @@ class Plan:
             session has said what they are.
         evaluates: Whether it may use a relation, itself or in a body that it runs.
         generation: Of the catalogs, when this was made.
+        suspected_in: Where a CALL was planned of which nobody could say yet whether it changes
+            definitions; None: what it writes says so.
     """
 
     __slots__ = (
@@ -82,6 +85,7 @@ class Plan:
         "settings",
         "statement",
         "statistics",
+        "suspected_in",
         "taints",
         "tells_time",
         "uncached",
@@ -98,6 +102,7 @@ class Plan:
         self.detail = statement.detail
         self.uncached: Reason | None = Reason.CACHE_OFF
         self.writes = NOTHING
+        self.suspected_in: Scope | None = None
         self.known = NOTHING
         self.discovers = False
         self.counts: Table | None = None
@@ -147,13 +152,14 @@ class Planner:
         limit: How many scopes are kept, and how many plans in each.
     """
 
-    __slots__ = ("_catalogs", "_ledger", "_limit", "_scopes", "generation")
+    __slots__ = ("_catalogs", "_ledger", "_limit", "_scopes", "_suspects", "generation")
 
     def __init__(self, ledger: Ledger, limit: int = PLANS) -> None:
         self._ledger = ledger
         self._limit = limit
         self._catalogs: dict[str, Lineage] = {}
         self._scopes: dict[tuple[str, str, tuple[str, ...]], Scope] = {}
+        self._suspects: dict[str, list[Plan]] = {}
         self.generation = 0
 
     def scope(self, database: str, user: str, search_path: tuple[str, ...]) -> Scope:
@@ -166,9 +172,29 @@ class Planner:
             scope = self._scopes[key] = Scope(database, user, search_path)
         return scope
 
-    def know(self, database: str, catalog: Lineage) -> None:
-        """Take in a catalog that is true now."""
+    def know(self, database: str, catalog: Lineage) -> bool:
+        """Take in a catalog that is true now; False: a suspect may have changed it meanwhile."""
+        suspects = self._suspects.pop(database, [])
+        if any(_may_redefine(plan, catalog) for plan in suspects):
+            return False
         self._catalogs[database] = catalog
+        return True
+
+    def may_have_redefined(self, database: str, plans: Sequence[Plan]) -> bool:
+        """Judge what was committed, and was planned while nobody knew the definitions.
+
+        Most procedures change none. If each that is called while definitions are read had them read
+        again, they would be read for ever. What is not known yet is judged when it is: a procedure
+        that has been changed since has been so by a commit that is heard of.
+        """
+        catalog = self._catalogs.get(database)
+        if catalog is not None:
+            return any(_may_redefine(plan, catalog) for plan in plans)
+        suspects = self._suspects.setdefault(database, [])
+        if len(suspects) + len(plans) > self._limit:
+            return True
+        suspects += plans
+        return False
 
     def distrust(self, database: str | None = None) -> None:
         """Believe no catalog of a database, or of any, until it has been looked at again."""
@@ -248,6 +274,7 @@ class Planner:
         if statement.kind is Kind.CALL:
             plan.may_commit = plan.commits = plan.taints = True
             plan.writes = self.everything(scope.database)
+            plan.suspected_in = scope
             return plan
         # Even a read: a view may call what writes. Lineage are not counted as changed, or what
         # runs while they are being read would have them read again, for ever.
@@ -282,3 +309,12 @@ class Planner:
         plan.read_set = self._ledger.read_set(scope.database, access.read_set)
         plan.settings = access.settings
         plan.uncached = plan.statement.cache_reason or access.cache
+
+
+def _may_redefine(plan: Plan, catalog: Lineage) -> bool:
+    """Tell if a suspect may change definitions, as they say themselves by now."""
+    scope = plan.suspected_in
+    if scope is None:
+        return True
+    access = catalog.resolve(plan.statement, scope.search_path, scope.user)
+    return access.schema or not access.exact

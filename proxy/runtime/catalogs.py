@@ -228,8 +228,8 @@ class Catalogs:
         """Believe a catalog, unless something may have changed since the reading began."""
         if generation != self._planner.generation:
             return False
-        if not self._planner.is_known(database):
-            self._planner.know(database, catalog)
+        if not self._planner.is_known(database) and not self._planner.know(database, catalog):
+            return False
         self._known[database] = catalog
         return True
 

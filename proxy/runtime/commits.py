@@ -16,7 +16,7 @@ from proxy.freshness.mark import LOST, VOID, Mark
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.freshness.tally import Tally, tell
 from proxy.observe.logs import Logger
-from proxy.routing.plan import Planner
+from proxy.routing.plan import Plan, Planner
 from proxy.runtime.server import ServerConnection
 from proxy.session.transaction import Transaction
 from proxy.topology.witness import Witness
@@ -111,6 +111,7 @@ class Commits:
         "_new_token",
         "_planner",
         "_schema_changed",
+        "_suspects",
         "_tallies",
         "_tasks",
         "_teller",
@@ -131,6 +132,7 @@ class Commits:
         self._schema_changed = schema_changed
         self._held: dict[Mark, Holder] = {}
         self._tallies: dict[Mark, tuple[str, Tally]] = {}  # of what will be asked about
+        self._suspects: dict[Mark, tuple[str, Sequence[Plan]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def announce(self, holder: Holder, transaction: Transaction, database: str) -> Mark:
@@ -142,6 +144,8 @@ class Commits:
         if _SCHEMA in tables:
             self._widen(database)
         mark = self._mark(holder, tables)
+        if transaction.suspects:
+            self._suspects[mark] = (database, transaction.suspects)
         if transaction.tally is not None and not tables.isdisjoint(
             self._planner.any_table(database)
         ):
@@ -167,6 +171,7 @@ class Commits:
         self._held.pop(mark, None)
         known = self._tallies.pop(mark, None)
         if not committed:
+            self._suspects.pop(mark, None)
             self._ledger.rollback(mark)
         elif known is None or mark.state is VOID:
             self.told(mark, mark.tables, is_kept=is_kept, position=position)
@@ -189,7 +194,10 @@ class Commits:
             kept = self._ledger.mark(changed, self._new_token())
             self._held[kept] = _Kept(kept)  # in every epoch to come
         self._ledger.commit(mark, changed, position)
-        if _SCHEMA in changed:
+        suspected = self._suspects.pop(mark, None)
+        if _SCHEMA not in changed:
+            return
+        if suspected is None or self._planner.may_have_redefined(*suspected):
             self._planner.distrust()
             self._schema_changed()
 
@@ -197,6 +205,7 @@ class Commits:
         """Keep the tables of a commit with the primary until its outcome is certain."""
         self._ledger.lose(mark)
         self._tallies.pop(mark, None)
+        self._suspects.pop(mark, None)
         holder = _Lost(mark)
         self._held[mark] = holder
         task = asyncio.get_running_loop().create_task(self._resolve(holder, connection, witness))
@@ -206,6 +215,7 @@ class Commits:
     def carry_over(self) -> None:
         """A new epoch dropped what was pending: what may still commit is announced again."""
         self._tallies.clear()
+        self._suspects.clear()
         for mark, holder in list(self._held.items()):
             del self._held[mark]
             renewed = self._mark(holder, mark.tables)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
+from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.freshness.tally import Tally
 from proxy.routing.plan import DISCOVERED, NOTHING, Plan
 from proxy.session.grammar import Grammar
@@ -17,6 +18,8 @@ _ENDS = frozenset((Kind.COMMIT, Kind.ROLLBACK, Kind.PREPARE_TRANSACTION))
 _FOLLOWED: Final = frozenset((Kind.SET, Kind.USE, Kind.RESET, Kind.DISCARD, Kind.ROLLBACK))
 _COUNTED: Final = (b"INSERT ", b"UPDATE ", b"DELETE ", b"MERGE ", b"COPY ")
 """Command tags that count rows written. A SELECT with a change in it counts what it returns."""
+
+_SCHEMA: Final = schema_of(EVERY_DATABASE)
 
 
 @final
@@ -38,6 +41,7 @@ class Transaction:
         "rows",
         "state",
         "stay_lost",
+        "suspects",
         "tainted",
         "tally",
         "unsure",
@@ -51,6 +55,7 @@ class Transaction:
         self.discovers = False  # whether the server can say which of the others there are
         self.is_discovered = False  # whether it has said so
         self.rows: dict[Table, int] = {}  # written, as the command tags said
+        self.suspects: list[Plan] = []  # all that may change definitions; empty: nobody can say
         self.generation = -1  # of the oldest plan it ran; -1 while it has run none
         self.has_run = False  # whether it has run anything but plain reads
         self.tally: Tally | None = None  # taken before that; None: there is none to compare with
@@ -75,6 +80,8 @@ class Transaction:
         self.discovers = self.is_discovered = False
         if self.rows:
             self.rows = {}
+        if self.suspects:
+            self.suspects = []
         self.generation = -1
         self.has_run = False
         self.tally = None
@@ -111,6 +118,8 @@ class Transaction:
                     self.known |= anything
             if plan.writes:
                 self.writes |= plan.writes
+                if _SCHEMA in plan.writes:
+                    self.suspects.append(plan)
                 self.known |= plan.known if plan.discovers else plan.writes
                 self.discovers = self.discovers or plan.discovers
                 if self.generation < 0 or plan.generation < self.generation:
@@ -138,6 +147,7 @@ class Transaction:
             generation: Of the catalogs that say which they are.
         """
         self.writes = self.known | found
+        self.suspects = []
         self.discovers = False
         self.is_discovered = True
         self.generation = generation

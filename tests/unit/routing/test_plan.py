@@ -256,6 +256,35 @@ def test_the_server_is_asked_of_what_its_locks_tell(planner: Planner, scope: Sco
 CALL = statement("CALL p()")
 
 
+def test_what_was_called_while_definitions_were_read_is_judged_by_them(
+    planner: Planner, scope: Scope
+) -> None:
+    """Else it would have them read again, and meanwhile the next one is called."""
+    suspect = planner.plan(scope, CALL)
+    assert not planner.may_have_redefined("shop", [suspect])
+    know(planner, write_set=frozenset({ITEMS}))
+    assert planner.is_known("shop")
+    assert not planner.may_have_redefined("shop", [suspect])
+
+
+@pytest.mark.parametrize("does", [{"exact": False}, {"schema": True}])
+def test_definitions_that_a_suspect_may_have_changed_are_read_again(
+    planner: Planner, scope: Scope, does: dict[str, bool]
+) -> None:
+    suspect = planner.plan(scope, CALL)
+    assert not planner.may_have_redefined("shop", [suspect])
+    know(planner, **does)
+    assert not planner.is_known("shop")
+    know(planner, **does)
+    assert planner.is_known("shop")
+    assert planner.may_have_redefined("shop", [suspect])
+
+
+def test_what_certainly_changes_definitions_is_no_suspect(planner: Planner, scope: Scope) -> None:
+    know(planner)
+    assert planner.may_have_redefined("shop", [planner.plan(scope, statement("CREATE TABLE t ()"))])
+
+
 def test_without_a_catalog_a_procedure_may_do_anything(planner: Planner, scope: Scope) -> None:
     plan = planner.plan(scope, CALL)
     assert plan.writes == {ANY, SCHEMA}

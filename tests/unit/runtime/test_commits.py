@@ -10,7 +10,8 @@ from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.tally import Tally
 from proxy.freshness.watch import Counters
-from proxy.routing.plan import Planner
+from proxy.routing.plan import Plan, Planner
+from proxy.routing.reading import Reader
 from proxy.runtime.commits import Asked, Commits
 from proxy.types import Table, Token
 
@@ -30,6 +31,7 @@ class Writer:
         self.writes = writes
         self.tally = before
         self.generation = generation
+        self.suspects: list[Plan] = []
 
 
 class Stage:
@@ -140,6 +142,18 @@ def test_without_a_tally_nothing_is_asked(stage: Stage) -> None:
     stage.commits.settle(writer.mark, committed=True)
     assert not stage.asked
     assert stage.changed(before) == {T, U, V}
+
+
+def test_a_call_of_which_nobody_can_say_has_nothing_read_again_yet(stage: Stage) -> None:
+    stage.now = None
+    scope = stage.planner.scope(DATABASE, "ann", ())
+    call = Reader().read(b"CALL p()").statements[0]
+    writer: Any = Writer(stage.planner.everything(DATABASE), None, stage.planner.generation)
+    writer.suspects = [stage.planner.plan(scope, call)]
+    stage.commits.announce(writer, writer, DATABASE)
+    stage.commits.settle(writer.mark, committed=True)
+    assert stage.planner.generation == 0
+    assert not stage.looks
 
 
 def test_a_rollback_is_not_asked_about(stage: Stage) -> None:
