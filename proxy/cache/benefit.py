@@ -1,0 +1,66 @@
+"""Does it pay to ask the second level for results of this statement? Judged by what was measured.
+
+To ask takes the time of a fetch, and saves that of a statement as often as something is found. So
+it pays where the share of what is found times what a server takes is more than what a fetch takes.
+To keep a result there pays where a fetch is quicker than a server: others may ask for it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+TRIAL: Final = 16
+"""Questions before a statement is judged at all."""
+
+SAMPLE: Final = 32
+"""Of the questions that don't pay one in so many is asked: the workload may have changed."""
+
+_SMOOTHING: Final = 0.125
+
+
+@final
+class Benefit:
+    """The statistics of one statement in the second level.
+
+    Attributes:
+        seconds: What a fetch takes, lately, whether anything is found or not.
+        share: Of the fetches that find something that still holds, lately.
+    """
+
+    __slots__ = ("_asked", "_skipped", "seconds", "share")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.share = 0.0
+        self._asked = 0
+        self._skipped = 0
+
+    def asks(self, saved: float) -> bool:
+        """Decide whether to ask for the next result.
+
+        Args:
+            saved: Seconds that a server takes, lately; 0.0: it was not asked yet.
+        """
+        if self._asked < TRIAL or self.share * saved > self.seconds:
+            return True
+        self._skipped += 1
+        if self._skipped < SAMPLE:
+            return False
+        self._skipped = 0
+        return True
+
+    def keeps(self, saved: float) -> bool:
+        """Decide whether to keep a result there."""
+        return self._asked < TRIAL or saved > self.seconds
+
+    def answered(self, seconds: float, *, is_hit: bool) -> None:
+        """Learn from a fetch; one that was given up has taken as long as it was waited for."""
+        found = 1.0 if is_hit else 0.0
+        if self._asked == 0:
+            self.seconds = seconds
+            self.share = found
+        else:
+            self.seconds += (seconds - self.seconds) * _SMOOTHING
+            self.share += (found - self.share) * _SMOOTHING
+        if self._asked < TRIAL:
+            self._asked += 1

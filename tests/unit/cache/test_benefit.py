@@ -1,0 +1,64 @@
+"""The second level is asked where that was seen to save time, and now and then elsewhere."""
+
+from __future__ import annotations
+
+from proxy.cache.benefit import SAMPLE, TRIAL, Benefit
+
+
+def judged(seconds: float, found: int, of: int = 64) -> Benefit:
+    """A statement for which much was asked, and something found, evenly."""
+    benefit = Benefit()
+    for number in range(of):
+        benefit.answered(seconds, is_hit=number * found // of != (number + 1) * found // of)
+    return benefit
+
+
+def test_nothing_is_judged_before_it_was_tried() -> None:
+    benefit = Benefit()
+    for _ in range(TRIAL):
+        assert benefit.asks(0.0)
+        assert benefit.keeps(0.0)
+        benefit.answered(0.001, is_hit=False)
+    assert not benefit.asks(1.0)
+
+
+def test_what_is_found_quicker_than_it_is_read_is_asked_for() -> None:
+    assert judged(0.001, found=64).asks(0.002)
+
+
+def test_what_a_server_says_quicker_is_not_asked_for_nor_kept() -> None:
+    benefit = judged(0.001, found=64)
+    assert not benefit.asks(0.0005)
+    assert not benefit.keeps(0.0005)
+
+
+def test_what_is_seldom_found_must_save_the_more() -> None:
+    benefit = judged(0.001, found=8)
+    assert not benefit.asks(0.003)
+    assert benefit.asks(0.1)
+
+
+def test_what_is_never_found_is_kept_for_others_all_the_same() -> None:
+    benefit = judged(0.001, found=0)
+    assert not benefit.asks(10.0)
+    assert benefit.keeps(10.0)
+
+
+def test_what_does_not_pay_is_asked_for_now_and_then() -> None:
+    benefit = judged(0.001, found=0)
+    assert sum(benefit.asks(1.0) for _ in range(10 * SAMPLE)) == 10
+
+
+def test_what_begins_to_be_found_pays_again() -> None:
+    benefit = judged(0.001, found=0)
+    for _ in range(4):
+        benefit.answered(0.001, is_hit=True)
+    assert benefit.asks(0.01)
+
+
+def test_a_store_that_has_become_slow_is_not_asked_any_more() -> None:
+    benefit = judged(0.0002, found=64)
+    assert benefit.asks(0.001)
+    for _ in range(8):
+        benefit.answered(0.005, is_hit=False)
+    assert not benefit.asks(0.001)
