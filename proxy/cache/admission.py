@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from proxy.cache.benefit import Benefit
+
 FILL_SECONDS: Final = 10e-6
 """What gathering, storing and dropping a small result costs."""
 
@@ -40,15 +42,17 @@ class Worth:
         left: Results that left the cache, or were overtaken before they entered it.
         seconds: What an answer from a server takes, lately.
         size: Bytes of a result, lately.
+        benefit: What the second level is worth for it, once that was asked.
     """
 
-    __slots__ = ("_faded_at", "_skipped", "hits", "left", "seconds", "size")
+    __slots__ = ("_faded_at", "_skipped", "benefit", "hits", "left", "seconds", "size")
 
     def __init__(self, now: float) -> None:
         self.hits = 0.0
         self.left = 0.0
         self.seconds = 0.0
         self.size = 0.0
+        self.benefit: Benefit | None = None
         self._skipped = 0
         self._faded_at = now
 

@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 
 from proxy.cache.entry import Answer
 from proxy.cache.flight import Landing
+from proxy.cache.second import Lookup
 from proxy.errors import ClientVisibleError
 from proxy.freshness.floor import Floor
 from proxy.session.belongings import Belongings
@@ -213,6 +214,10 @@ class Conversation(ABC):
     @abstractmethod
     def flight_landed(self, landing: Landing, /) -> None:
         """See `Follower`."""
+
+    @abstractmethod
+    def fetched(self, lookup: Lookup, /) -> None:
+        """See `Waiter` of the cache."""
 
     @abstractmethod
     def server_data(self, link: Link, data: bytes, /) -> None:

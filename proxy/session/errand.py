@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from enum import Enum, unique
 from typing import Final, Protocol, final
 
+from proxy.cache.second import Lookup
 from proxy.errors import ClientVisibleError
 from proxy.freshness.mark import Mark
 from proxy.routing.plan import Plan
@@ -60,6 +61,8 @@ class Errand:
         sample: What is gathered of the answer, for the audit.
         leads: Whether others wait for this result.
         flight: What it waits for, when another session is fetching it.
+        lookup: What it waits for, when the second level is asked.
+        is_fetched: Whether that had the result that it is answered with.
         alone: Whether it must go itself, since the other's result could not be kept.
         clock: Whether its text means another moment each time it is read.
         uncached: Why its result is not kept.
@@ -109,10 +112,12 @@ class Errand:
         "heard",
         "is_aside",
         "is_current",
+        "is_fetched",
         "is_plain",
         "is_wrapped",
         "leads",
         "life",
+        "lookup",
         "mark",
         "need",
         "patience",
@@ -149,6 +154,8 @@ class Errand:
         self.sample: Sample | None = None
         self.leads = False
         self.flight: Hashable = None
+        self.lookup: Lookup | None = None
+        self.is_fetched = False
         self.alone = False
         self.clock = False
         self.uncached: Reason | None = None

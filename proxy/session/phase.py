@@ -15,7 +15,7 @@ class Phase(Enum):
     """What a session is doing."""
 
     FREE = "free"  # between requests, perhaps in a transaction
-    WAITING = "waiting"  # for a server connection, a primary, or another's result
+    WAITING = "waiting"  # for a server connection, a primary, another's result, or the second level
     SETTING = "setting"  # the client's settings are being made: for its request, or after a reset
     RUNNING = "running"  # a request is with the server
     OPEN = "open"  # a batch is with the server, and the client has not ended it yet

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Protocol, final
+from typing import Final, Protocol, final
 from weakref import WeakKeyDictionary
 
 from proxy.cache.admission import Worth
 from proxy.cache.entry import Answer, Context, Contexts, Entry
 from proxy.cache.flight import FAILED, NOT_STORED, STORED, Flights, Landing
 from proxy.cache.key import Key, Shape
+from proxy.cache.sealed import Sealed
+from proxy.cache.second import SecondLevel, Waiter
 from proxy.cache.store import Store, Use
 from proxy.freshness.floor import Floor
 from proxy.freshness.ledger import Ledger
@@ -24,8 +26,10 @@ from proxy.wire.exchange import Exchange
 from proxy.wire.prepared import Prepared
 from proxy.wire.requests import Execution, Kept
 
+_PIECES: Final = len(Kept._fields)
 
-class Follower(Protocol):
+
+class Follower(Waiter, Protocol):
     """Who waits for a result that another fetches: a session."""
 
     def flight_landed(self, landing: Landing, /) -> None:
@@ -37,13 +41,31 @@ class Results:
     """The cache of one server group, with the flights under way.
 
     Attributes:
-        misses: Reads that might have been answered from the cache, and were not.
+        misses: Reads that might have been answered from memory, and were not.
+        second: Where they are looked for then; None: nowhere.
     """
 
-    __slots__ = ("_contexts", "_flights", "_ledger", "_named", "_single_flight", "misses", "store")
+    __slots__ = (
+        "_contexts",
+        "_flights",
+        "_ledger",
+        "_named",
+        "_single_flight",
+        "misses",
+        "second",
+        "store",
+    )
 
-    def __init__(self, store: Store, ledger: Ledger, *, single_flight: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        *,
+        single_flight: bool,
+        second: SecondLevel | None = None,
+    ) -> None:
         self.store = store
+        self.second = second
         self.misses = 0
         self._ledger = ledger
         self._contexts = Contexts()
@@ -142,8 +164,55 @@ class Results:
         errand.flight = key
         return True
 
+    def fetch(self, errand: Errand, waiter: Waiter, now: float) -> bool:
+        """Begin to ask the second level; False: ask a server.
+
+        A result that may not be older than so much is not asked for: nobody knows when it was kept.
+        """
+        second, fill, plan, terms = self.second, errand.fill, errand.fast, errand.terms
+        if second is None or fill is None or errand.alone or plan is None or plan.read_set is None:
+            return False
+        if terms is not None and terms.max_age < inf:
+            return False
+        errand.lookup = second.ask(fill.context, fill.key, plan.read_set, fill.worth, waiter, now)
+        return errand.lookup is not None
+
+    def promote(self, errand: Errand, found: Sealed, now: float) -> bytes | None:
+        """Keep in memory what the second level had, as it holds now; None: it is of no use.
+
+        Returns:
+            The answer made of it.
+        """
+        fill, plan = errand.fill, errand.fast
+        if fill is None or plan is None or plan.read_set is None or len(found.pieces) != _PIECES:
+            return None
+        answer = errand.request.put_together(Kept(*found.pieces))
+        if answer is None:
+            return None
+        fill.worth.hits += 1.0
+        errand.version = found.version
+        errand.filled_at = now
+        errand.is_fetched = True
+        entry = self.store.fill(
+            fill.context,
+            fill.key,
+            found.pieces,
+            read_set=plan.read_set,
+            version=found.version,
+            worth=fill.worth,
+            now=now,
+            generation=fill.generation,
+        )
+        if entry is not None:
+            self._remember(fill.context, errand, entry, answer)
+        self.land(errand, NOT_STORED if entry is None else STORED)
+        return answer
+
     def leave(self, errand: Errand, follower: Follower) -> None:
         """Wait no longer."""
+        if errand.lookup is not None:
+            errand.lookup.leave()
+            errand.lookup = None
         if errand.flight is not None:
             self._flights.leave(errand.flight, follower)
             errand.flight = None
@@ -175,6 +244,8 @@ class Results:
                 )
                 if entry is not None:
                     landing = STORED
+                    if self.second is not None:
+                        self.second.keep(entry)
                     answer = errand.request.put_together(kept)
                     if answer is not None:
                         self._remember(fill.context, errand, entry, answer)

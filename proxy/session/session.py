@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from proxy.cache.flight import FAILED, NOT_STORED, Landing
+from proxy.cache.second import Lookup
 from proxy.errors import (
     Cancelled,
     ClientVisibleError,
@@ -37,7 +38,7 @@ from proxy.session.pins import YIELDING
 from proxy.session.ports import Link
 from proxy.session.settling import done
 from proxy.session.taking import pump, send_its_way
-from proxy.session.way import arrive, read_fast, step_out, to_primary
+from proxy.session.way import arrive, read_fast, read_fetched, step_out, to_primary
 from proxy.types import PinReason, Reason
 
 FLIGHT_WAIT: Final = 1.0
@@ -170,6 +171,16 @@ class Session(Conversation):
         errand.alone = landing is NOT_STORED
         self.phase = FREE
         read_fast(self, errand)
+        pump(self)
+
+    def fetched(self, lookup: Lookup) -> None:
+        """The second level has answered, or is not waited for any longer."""
+        errand = self.errand
+        if errand is None or errand.lookup is not lookup or self.phase is not WAITING:
+            return
+        errand.lookup = None
+        self.phase = FREE
+        read_fetched(self, errand, lookup.found)
         pump(self)
 
     def admitted(self) -> None:

@@ -1,7 +1,8 @@
 """The way of an errand to a server connection: who serves it, and what is waited for.
 
-A read that may leave the primary is looked for in the cache first, then in the hands of a session
-that is fetching the same, then at a replica; whatever lets it down, the primary has it. Everything
+A read that may leave the primary is looked for in memory first, then in the hands of a session that
+is fetching the same, then in the second level of the cache, then at a replica; whatever lets it
+down, the primary has it. Everything
 else goes to the primary. How a connection is lent is the pools' affair; who calls when it comes is
 `session`.
 """
@@ -9,6 +10,7 @@ else goes to the primary. How a connection is lent is the pools' affair; who cal
 from __future__ import annotations
 
 from proxy.cache.flight import NOT_STORED
+from proxy.cache.sealed import Sealed
 from proxy.freshness.tables import ReadSet
 from proxy.routing.terms import Terms
 from proxy.session.auditing import draw, hand_over
@@ -46,18 +48,45 @@ def read_fast(session: Conversation, errand: Errand) -> None:
             else:
                 to_primary(session, errand)
             return
-        if results.join(errand, session):
+        if results.join(errand, session) or results.fetch(errand, session, now):
             session.phase = WAITING
             return
+    _choose(session, errand, plan.read_set, now)
+
+
+def read_fetched(session: Conversation, errand: Errand, found: Sealed | None) -> None:
+    """Answer with what the second level had, as it holds now; else ask a server."""
+    plan = errand.fast
+    results = session.results
+    assert plan is not None
+    assert plan.read_set is not None
+    if is_outdated(session, errand):
+        to_primary(session, errand)
+        return
+    now = session.services.clock()
+    if found is not None and results is not None:
+        answer = results.promote(errand, found, now)
+        if answer is not None:
+            if session.sees(errand, now):
+                _hit(session, errand, answer)
+            else:
+                to_primary(session, errand)
+            return
+    errand.version = session.ledger.version(plan.read_set)
+    _choose(session, errand, plan.read_set, now)
+
+
+def _choose(session: Conversation, errand: Errand, read_set: ReadSet, now: float) -> None:
+    """Choose who serves it."""
     terms = errand.terms
     if terms is not None:
-        _choose_by(session, errand, plan.read_set, terms, now)
+        _choose_by(session, errand, read_set, terms, now)
         return
-    server, errand.reason = session.router.choose(plan.read_set, now)
+    server, errand.reason = session.router.choose(read_set, now)
     if server is None:
         to_primary(session, errand)
         return
-    need = session.ledger.need(plan.read_set)
+    need = session.ledger.need(read_set)
     errand.need = need
     errand.patience = 0.0 if need is None else session.router.patience(server, need)
     _acquire(session, errand, server)
