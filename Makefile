@@ -36,7 +36,7 @@ test: packages
 	$(BIN)/python -m pytest
 
 apart: checked
-	$(SETUP_SERVERS) postgres mariadb
+	$(SETUP_SERVERS) postgres mariadb redis
 	TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit
 
 soak: build

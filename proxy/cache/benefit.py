@@ -2,6 +2,9 @@
 
 To ask takes the time of a fetch, and saves that of a statement as often as something is found. So
 it pays where the share of what is found times what a server takes is more than what a fetch takes.
+Elsewhere it is asked now and then, as the workload may have changed: the more often, the less a
+fetch is beside what a server takes.
+
 To keep a result there pays where a fetch is quicker than a server: others may ask for it.
 """
 
@@ -12,8 +15,8 @@ from typing import Final, final
 TRIAL: Final = 16
 """Questions before a statement is judged at all."""
 
-SAMPLE: Final = 32
-"""Of the questions that don't pay one in so many is asked: the workload may have changed."""
+SPENT: Final = 1 / 32
+"""Of the time that servers take: how much may be spent on questions that don't pay."""
 
 _SMOOTHING: Final = 0.125
 
@@ -27,13 +30,13 @@ class Benefit:
         share: Of the fetches that find something that still holds, lately.
     """
 
-    __slots__ = ("_asked", "_skipped", "seconds", "share")
+    __slots__ = ("_asked", "_spare", "seconds", "share")
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.share = 0.0
         self._asked = 0
-        self._skipped = 0
+        self._spare = 0.0
 
     def asks(self, saved: float) -> bool:
         """Decide whether to ask for the next result.
@@ -43,10 +46,10 @@ class Benefit:
         """
         if self._asked < TRIAL or self.share * saved > self.seconds:
             return True
-        self._skipped += 1
-        if self._skipped < SAMPLE:
+        self._spare += saved * SPENT
+        if self._spare < self.seconds:
             return False
-        self._skipped = 0
+        self._spare = min(self._spare - self.seconds, self.seconds)
         return True
 
     def keeps(self, saved: float) -> bool:

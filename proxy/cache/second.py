@@ -73,6 +73,10 @@ class Waiter(Protocol):
 class Shelf(Protocol):
     """The store."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not skipped."""
+
     def get(self, lookup: Lookup, /) -> bool:
         """Fetch an entry, and tell the lookup in time; False: the store is skipped."""
 
@@ -154,7 +158,9 @@ class Lookup:
         statistics = self._level.statistics
         statistics.reads.count(outcome)
         statistics.seconds.record(seconds)
-        self._benefit.answered(seconds, is_hit=outcome is Outcome.HIT)
+        if outcome is not Outcome.FAILED and outcome is not Outcome.SKIPPED:
+            # A store that fails is skipped, which says nothing of this statement.
+            self._benefit.answered(seconds, is_hit=outcome is Outcome.HIT)
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter.fetched(self)
@@ -212,6 +218,10 @@ class SecondLevel:
             self.statistics.reads.count(Outcome.SKIPPED)
             return None
         return lookup
+
+    def wants(self, worth: Worth) -> bool:
+        """Tell whether the next result of a statement would be kept, whatever memory wants."""
+        return self._shelf.is_open and _benefit(worth).keeps(worth.seconds)
 
     def keep(self, entry: Entry) -> None:
         """Keep a result that was just kept in memory, if others may want it."""

@@ -56,6 +56,7 @@ class Exporter(Collector):
         yield from _statements(groups)
         yield from _connections(groups)
         yield from _cache(groups)
+        yield from _second_level(groups)
         yield from _server_counters(groups)
         yield from states
 
@@ -86,6 +87,12 @@ class Exporter(Collector):
                 for name, it in states
                 for database, is_following in it.is_following.items()
             ],
+        )
+        yield _gauge(
+            "cache_l2_asked",
+            "1 while the second level of the cache is asked, 0 while it is skipped.",
+            ("group",),
+            [((name,), it.l2_asked) for name, it in states if it.l2_asked is not None],
         )
         yield from _servers([(name, it) for name, gauges in asked for it in gauges.servers()])
         yield from _pools([(name, it) for name, gauges in asked for it in gauges.pools()])
@@ -241,6 +248,29 @@ def _cache(groups: list[GroupMetrics]) -> Iterator[Metric]:
             for reason, count in group.uncached.seen()
         ),
     )
+
+
+def _second_level(groups: list[GroupMetrics]) -> Iterator[Metric]:
+    """What became of what memory did not have, in the second level of the cache."""
+    counted = [(group.name, group.second) for group in groups if group.second is not None]
+    for name, text, attribute in (
+        ("cache_l2_reads", "Misses in memory, by what the second level had.", "reads"),
+        ("cache_l2_writes", "Results, by whether the second level got them.", "writes"),
+    ):
+        samples = [
+            ((group, outcome), number)
+            for group, counts in counted
+            for outcome, number in getattr(counts, attribute).seen()
+        ]
+        yield _counter(name, text, ("group", "outcome"), samples)
+    seconds = HistogramMetricFamily(
+        "tidegate_cache_l2_seconds",
+        "What it took to ask the second level of the cache, until it answered or was given up.",
+        labels=("group",),
+    )
+    for group, counts in counted:
+        seconds.add_metric((group,), counts.seconds.cumulated(), counts.seconds.total)
+    yield seconds
 
 
 def _server_counters(groups: list[GroupMetrics]) -> Iterator[Metric]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 from proxy.observe.counters import Count, Counters, Histogram, Tally
 from proxy.types import Audited, Mirrored, PinReason, Reason, Role
@@ -28,6 +28,22 @@ class ServerMetrics:
         self.bans = 0
         self.bytes_in = 0  # from the server
         self.bytes_out = 0  # to the server
+
+
+class SecondLevelCounts(Protocol):
+    """What is counted of the second level of the cache."""
+
+    @property
+    def reads(self) -> Counters[Any]:
+        """Misses in memory, by what became of them there."""
+
+    @property
+    def writes(self) -> Counters[Any]:
+        """Results, by whether they were kept there."""
+
+    @property
+    def seconds(self) -> Histogram:
+        """What it took to ask there."""
 
 
 @final
@@ -53,6 +69,7 @@ class GroupMetrics:
         "mirrored",
         "name",
         "rules",
+        "second",
         "servers",
         "transactions",
         "uncached",
@@ -74,6 +91,7 @@ class GroupMetrics:
         self.cache_misses = 0
         self.cache_fills = 0
         self.cache_evictions = 0
+        self.second: SecondLevelCounts | None = None
         self.clients = 0  # connections ever accepted
         self.ended = Tally()  # connections, by the reason of their end
         self.login_failures = Tally()  # by reason
@@ -129,6 +147,7 @@ class GroupState:
     ledger_pending: int = 0
     quarantined_tables: int = 0
     is_following: Mapping[str, bool] = field(default_factory=dict)
+    l2_asked: int | None = None
 
 
 class Gauges(Protocol):

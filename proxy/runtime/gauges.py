@@ -39,6 +39,10 @@ class ServiceGauges:
             metrics.cache_misses = service.results.misses
             metrics.cache_fills = store.fills
             metrics.cache_evictions = store.evicted
+            second = service.results.second
+            metrics.second = None if second is None else second.statistics
+        if service.shelf is not None:
+            state.l2_asked = int(service.shelf.is_open)
         return state
 
     def servers(self) -> Iterable[ServerState]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from time import monotonic
 
+from proxy.cache.sealed import Realm
+from proxy.cache.second import SecondLevel, Statistics
 from proxy.cache.store import Store
 from proxy.freshness.contracts import Contract
 from proxy.freshness.ledger import Ledger
@@ -27,6 +29,7 @@ from proxy.runtime.pool_maker import PoolMaker
 from proxy.runtime.pools import Pool, Pools
 from proxy.runtime.position_line import PositionLine
 from proxy.runtime.primary_line import PrimaryLine
+from proxy.runtime.redis_shelf import RedisShelf
 from proxy.runtime.security import Security
 from proxy.runtime.throttles import Throttles
 from proxy.runtime.watcher import GroupWatcher
@@ -79,9 +82,31 @@ class GroupParts:
         self._count_rules()
         self.balancer: Balancer[Server] = Balancer()
         self.results: Results | None = None
+        self.shelf: RedisShelf | None = None
         if settings.cache:
             store = Store(settings.cache_size_bytes, settings.max_entry_bytes)
             self.results = Results(store, self.ledger, single_flight=settings.single_flight)
+            self._make_second_level(self.results)
+
+    def _make_second_level(self, results: Results) -> None:
+        """Make what is looked in behind memory. Versions are this process's own: so is the salt."""
+        settings = self.settings
+        if settings.cache_url is None:
+            return
+        realm = Realm(secrets.token_bytes(32))
+        statistics = Statistics()
+        self.shelf = RedisShelf(
+            settings.name,
+            settings.cache_url.get_secret_value(),
+            realm,
+            statistics,
+            timeout=settings.l2_timeout,
+            lifetime=settings.l2_ttl,
+            compress_above=settings.l2_compress_above,
+        )
+        results.second = SecondLevel(
+            realm, self.shelf, statistics, max_bytes=settings.l2_max_entry_bytes
+        )
 
     def _make_engine(self, new_engine: NewEngine) -> Control:
         """Make the engine and what it makes; who asks the servers is returned."""
@@ -175,7 +200,10 @@ class GroupParts:
         Before the first statement on it: the ledger begins anew, the catalogs are read again,
         and connections to whoever was the primary before are broken, with what runs on them.
         """
-        self.ledger.new_epoch(self._new_token(), position)
+        epoch = self._new_token()
+        self.ledger.new_epoch(epoch, position)
+        if self.results is not None and self.results.second is not None:
+            self.results.second.realm.epoch = epoch.to_bytes(16, "big")
         self.planner.distrust()
         for pool in self.pools:
             if pool.server is not primary:

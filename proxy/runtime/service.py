@@ -88,6 +88,9 @@ class GroupService(GroupParts):
         self.audits = Audits(self, self._new_token)
         self.audit: Audit = self.audits
         self._sampler = self.audits.sampler
+        self._from_second = self._from_cache
+        if self.shelf is not None:
+            self._from_second = self.metrics.server("cache_l2").reads
         self._misread_said_at = -inf
         self._tasks: set[asyncio.Task[Any]] = set()
         self.engine.serve(self)
@@ -99,6 +102,8 @@ class GroupService(GroupParts):
         for witness in self.watcher.witnesses.values():
             self._spawn(witness.run())
         self._spawn(self._keep_up())
+        if self.shelf is not None:
+            self.shelf.start(self._spawn)
 
     async def close(self) -> None:
         """Let clients go, then everything else."""
@@ -113,6 +118,8 @@ class GroupService(GroupParts):
         self.engine.close()
         await self.catalogs.close()
         await self.pools.close()
+        if self.shelf is not None:
+            await self.shelf.close()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -233,7 +240,7 @@ class GroupService(GroupParts):
     def hit(self, errand: Errand) -> None:
         """A request was answered from the cache."""
         self._has_ended(errand)
-        self._from_cache.count(Reason.HIT)
+        (self._from_second if errand.is_fetched else self._from_cache).count(Reason.HIT)
 
     def held_back(self, outcome: Held) -> None:
         """Something has become of a transaction that was held back."""

@@ -120,7 +120,7 @@ class Results:
         worth = plan.statistics
         if not isinstance(worth, Worth):
             worth = plan.statistics = Worth(now)
-        if worth.admits(now):
+        if worth.admits(now) or self._is_wanted_elsewhere(worth):
             errand.fill = Fill(
                 context,
                 key,
@@ -149,7 +149,9 @@ class Results:
         if self.store.has(context, _key_of(execution), now, use, generation=plan.generation):
             return Reason.HIT
         worth = plan.statistics
-        return Reason.NOT_WORTH if isinstance(worth, Worth) and not worth.pays else None
+        if not isinstance(worth, Worth) or worth.pays or self._is_wanted_elsewhere(worth):
+            return None
+        return Reason.NOT_WORTH
 
     def join(self, errand: Errand, follower: Follower) -> bool:
         """Wait for an identical read that is under way; False: go yourself, and lead."""
@@ -259,6 +261,10 @@ class Results:
         errand.leads = False
         for follower in self._flights.land(fill.flight):
             follower.flight_landed(landing)
+
+    def _is_wanted_elsewhere(self, worth: Worth) -> bool:
+        """Tell whether results that don't pay in memory are kept for the second level's sake."""
+        return self.second is not None and self.second.wants(worth)
 
     def _remember(self, context: Context, errand: Errand, entry: Entry, answer: bytes) -> None:
         """Let the same bytes find the answer at once, where they mean the same to everybody."""

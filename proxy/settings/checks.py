@@ -16,7 +16,8 @@ from proxy.settings.function import check_functions
 from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User, fields_of
 from proxy.settings.problems import Problem, Where
 from proxy.settings.rule_checks import check_mirrors, check_rules
-from proxy.settings.values import Address, AuthType, Engine, OutOfBand, SslMode
+from proxy.settings.stores import why_no_store
+from proxy.settings.values import Address, AuthType, Engine, OutOfBand, SslMode, format_duration
 from proxy.types import Consistency
 
 Finding: TypeAlias = tuple[tuple[str, ...], str]
@@ -24,6 +25,9 @@ Finding: TypeAlias = tuple[tuple[str, ...], str]
 
 LONGEST_SOCKET: Final = 107
 """Bytes in the path of a Unix socket, by Linux (unix(7))."""
+
+LONGEST_FETCH: Final = 1.0
+"""Seconds: a fetch that takes longer is given up altogether."""
 
 ONLY_POSTGRES: Final = 'is for engine = "postgres" only: take it out'
 
@@ -97,7 +101,18 @@ def _check_group(group: ServerGroup) -> Iterator[Finding]:
             ("max_entry_bytes", "cache_size_bytes"),
             f"must not be above cache_size_bytes ({group.cache_size_bytes})",
         )
-    for name in ("health_check_interval", "out_of_band_interval", "server_connect_timeout"):
+    if group.l2_timeout > LONGEST_FETCH:
+        yield ("l2_timeout",), f"must not be above {format_duration(LONGEST_FETCH)}"
+    if group.cache_url is not None:
+        what = why_no_store(group.cache_url.get_secret_value())
+        if what is None and not group.cache:
+            what = "needs cache = true"
+        if what is not None:
+            yield ("cache_url", "cache"), what
+    for name in (
+        *("health_check_interval", "out_of_band_interval", "server_connect_timeout"),
+        *("l2_timeout", "l2_ttl"),
+    ):
         if getattr(group, name) <= 0:
             yield (name,), "must be above 0"
     if group.engine is Engine.MYSQL:

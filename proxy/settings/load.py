@@ -20,6 +20,7 @@ from proxy.errors import ConfigError
 from proxy.settings.checks import check
 from proxy.settings.model import STREAMS, Settings
 from proxy.settings.problems import Problem, Where, explain, find
+from proxy.settings.stores import password_of
 from proxy.settings.values import Engine
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -78,7 +79,10 @@ def parse(text: str, environment: Mapping[str, str], *, base: Path = Path()) -> 
 def secrets(settings: object) -> Iterator[str]:
     """Yield every secret text of the settings, for what must never be printed."""
     if isinstance(settings, SecretStr):
-        yield settings.get_secret_value()
+        secret = settings.get_secret_value()
+        yield secret
+        if (password := password_of(secret)) is not None:
+            yield password
     elif isinstance(settings, dict):
         for value in settings.values():
             yield from secrets(value)

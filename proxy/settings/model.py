@@ -255,6 +255,23 @@ class ServerGroup:
     single_flight: Switch = True
     """Whether identical reads that miss at the same time share one trip to a server."""
 
+    cache_url: SecretStr | None = None
+    """Where results are looked for that are not in memory: Redis, Valkey or ElastiCache, not in
+    cluster mode, as `redis://user:password@host:6379/0`, `rediss://...` with TLS, or
+    `unix:///path/to/socket`. It is believed nothing: docs/operating.md, "The second level"."""
+
+    l2_timeout: Seconds = 0.005
+    """How long a statement waits for it at most. What is slower than that is not asked at all."""
+
+    l2_ttl: Seconds = 3600.0
+    """After how long it forgets a result; what is outdated until then is found to be so."""
+
+    l2_max_entry_bytes: Size = 256 * 2**10
+    """The largest result that is kept there; nothing above `max_entry_bytes` is."""
+
+    l2_compress_above: Size = 4 * 2**10
+    """From which size on results are compressed for it."""
+
     health_check_interval: Seconds = 1.0
     """How often each server is asked for its role and position."""
 

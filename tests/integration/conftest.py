@@ -16,6 +16,7 @@ from proxy.demo.mysql_programs import Flavour
 from proxy.demo.processes import MissingProgram
 from tests.integration.application import PASSWORD, Application
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
+from tests.integration.redis_under_test import Redis, temporary_redis
 
 _numbers = itertools.count(1)
 
@@ -198,6 +199,27 @@ def shared_mysql() -> Iterator[MySQLCluster]:
     require("mysql")
     with temporary_mysql("mysql") as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[Redis]:
+    """A Redis server, started when first asked for. Tests use `redis`."""
+    with ExitStack() as running:
+        try:
+            server = running.enter_context(temporary_redis())
+        except MissingProgram as missing:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(missing))
+        yield server
+
+
+@pytest.fixture
+def redis(shared_redis: Redis) -> Redis:
+    """Redis, with nothing in it; a test that pauses or kills it brings it back."""
+    with shared_redis.client() as client:
+        client.flushall()
+    return shared_redis
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from proxy.cache.benefit import SAMPLE, TRIAL, Benefit
+import pytest
+
+from proxy.cache.benefit import SPENT, TRIAL, Benefit
 
 
 def judged(seconds: float, found: int, of: int = 64) -> Benefit:
@@ -19,7 +21,7 @@ def test_nothing_is_judged_before_it_was_tried() -> None:
         assert benefit.asks(0.0)
         assert benefit.keeps(0.0)
         benefit.answered(0.001, is_hit=False)
-    assert not benefit.asks(1.0)
+    assert not benefit.asks(0.01)
 
 
 def test_what_is_found_quicker_than_it_is_read_is_asked_for() -> None:
@@ -35,18 +37,25 @@ def test_what_a_server_says_quicker_is_not_asked_for_nor_kept() -> None:
 def test_what_is_seldom_found_must_save_the_more() -> None:
     benefit = judged(0.001, found=8)
     assert not benefit.asks(0.003)
-    assert benefit.asks(0.1)
+    assert benefit.asks(0.02)
 
 
 def test_what_is_never_found_is_kept_for_others_all_the_same() -> None:
     benefit = judged(0.001, found=0)
-    assert not benefit.asks(10.0)
-    assert benefit.keeps(10.0)
+    assert not benefit.asks(0.002)
+    assert benefit.keeps(0.002)
 
 
-def test_what_does_not_pay_is_asked_for_now_and_then() -> None:
+@pytest.mark.parametrize("saved", [0.0002, 0.001, 0.01])
+def test_what_does_not_pay_is_asked_for_now_and_then(saved: float) -> None:
     benefit = judged(0.001, found=0)
-    assert sum(benefit.asks(1.0) for _ in range(10 * SAMPLE)) == 10
+    asked = sum(benefit.asks(saved) for _ in range(10_000))
+    assert 0.9 * SPENT <= asked * 0.001 / (10_000 * saved) <= SPENT
+
+
+def test_what_takes_a_server_very_long_is_always_asked_for() -> None:
+    benefit = judged(0.001, found=0)
+    assert all(benefit.asks(0.05) for _ in range(100))
 
 
 def test_what_begins_to_be_found_pays_again() -> None:

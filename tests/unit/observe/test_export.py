@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.cache.second import Outcome, Statistics, Write
 from proxy.observe.export import Exporter
 from proxy.observe.metrics import GroupMetrics, GroupState, PoolState, ServerState
 from proxy.types import Audited, PinReason, Reason, Role
@@ -63,6 +64,18 @@ def test_what_the_audit_has_found_is_told(metrics: GroupMetrics) -> None:
     assert counts["result=different"] == 1
     assert counts["result=skipped"] == 0, "there from the beginning, so that a rate can be taken"
     assert told["tidegate_quarantined_tables", "group=app"] == 0
+
+
+def test_a_second_level_is_told_of_where_there_is_one(metrics: GroupMetrics) -> None:
+    assert not [key for key in scrape(metrics) if key[0].startswith("tidegate_cache_l2_reads")]
+    metrics.second = Statistics()
+    metrics.second.reads.count(Outcome.HIT)
+    metrics.second.writes.count(Write.STORED)
+    metrics.second.seconds.record(0.001)
+    told = scrape(metrics)
+    assert told["tidegate_cache_l2_reads_total", "group=app", "outcome=hit"] == 1
+    assert told["tidegate_cache_l2_writes_total", "group=app", "outcome=stored"] == 1
+    assert told["tidegate_cache_l2_seconds_count", "group=app"] == 1
 
 
 def test_counters_of_a_group_are_told(metrics: GroupMetrics) -> None:

@@ -145,6 +145,12 @@ def test_every_mistake_is_told_once_with_its_place_and_what_is_allowed() -> None
             "max_entry_bytes: must not be above cache_size_bytes (67108864)",
         ),
         ("health_check_interval = 0", "health_check_interval: must be above 0"),
+        ("l2_timeout = 0", "l2_timeout: must be above 0"),
+        ('l2_timeout = "2s"', "l2_timeout: must not be above 1s"),
+        (
+            'cache = false\ncache_url = "redis://10.0.0.9"',
+            "cache_url: needs cache = true",
+        ),
         ('auth_query = "SELECT 1"', "auth_query: must ask for the user $1"),
         ('name = "other"', "name: unknown setting"),
         ("users = 3", "users: must be a table"),
@@ -234,6 +240,50 @@ def test_settings_print_no_secret() -> None:
     assert sorted(secrets(settings)) == ["hunter2", "pw3"]
     assert "hunter2" not in f"{settings!r} {settings}"
     assert "pw3" not in f"{settings!r} {settings}"
+
+
+def test_the_password_in_an_address_is_a_secret_too() -> None:
+    url = "rediss://cache:p%40ss@10.0.0.9:6379/0?ssl_ca_certs=/etc/ca.pem"
+    settings = parse(group(f'cache_url = "{url}"'), {})
+    assert {url, "p@ss"} <= set(secrets(settings))
+    assert "p%40ss" not in f"{settings!r} {settings}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://10.0.0.9",
+        "redis://:secret@cache.internal:6379",
+        "redis://user:secret@[::1]:6379/15",
+        "rediss://cache.internal:6379/0",
+        "unix:///run/redis/redis.sock",
+        "unix://user:secret@/run/redis/redis.sock?db=1",
+    ],
+)
+def test_addresses_of_stores(url: str) -> None:
+    app = parse(group(f'cache_url = "{url}"'), {}).server_groups["app"]
+    assert app.cache_url is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "10.0.0.9:6379",
+        "http://secret@10.0.0.9",
+        "redis://",
+        "redis://secret@10.0.0.9:port",
+        "redis://10.0.0.9/name",
+        "redis://10.0.0.9?socket_timeout=secret",
+        "redis://10.0.0.9?ssl_ca_certs=/secret",
+        "unix://secret",
+        "unix:",
+    ],
+)
+def test_other_addresses_of_stores_are_refused_and_not_repeated(url: str) -> None:
+    (problem,) = problems(group(f'cache_url = "{url}"'))
+    assert problem.startswith("server_groups.app.cache_url: ")
+    assert "secret" not in problem
 
 
 def test_user_has_a_password_or_a_verifier() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from proxy.cache.benefit import TRIAL
-from proxy.cache.second import Outcome
 from proxy.settings.rule import Rule
 from proxy.types import Reason
 from tests.unit.session.every_engine.steps import INSERT, SELECT, runs
@@ -241,9 +240,9 @@ def test_what_never_pays_is_not_asked_for(shelf: Shelf, words: Words) -> None:
         select = words.query(f"SELECT a FROM orders WHERE a = {number}")
         stage >> client(select) << FETCHES
         stage.now += 0.001
-        stage >> shelf.gives_up(Outcome.FAILED) << asks("replica", select)
+        stage >> shelf.gives_up() << asks("replica", select)
         stage.now += 0.01
         reads_on(stage, words, "replica", "1", kept=True)
     select = words.query("SELECT a FROM orders WHERE a = 99")
     stage >> client(select) << asks("replica", select)
-    assert shelf.outcomes == {"failed": TRIAL, "not_worth": 1}
+    assert shelf.outcomes == {"late": TRIAL, "not_worth": 1}

@@ -1,0 +1,327 @@
+"""The shelf of the cache's second level: Redis, or what speaks like it (Valkey, ElastiCache).
+
+Everything that is asked for in one turn of the loop goes in one MGET. Whoever waits does so for
+`l2_timeout` at most, however long Redis takes; and while it fails, nobody asks (`cache.breaker`):
+that it is back is found out by a task of its own. Results are written by another task, which is
+handed them and told of none; where too many wait they are dropped.
+
+redis-py's own repeating is off: what has failed is a miss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from typing import Any, Final, NamedTuple, cast, final
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from proxy.cache.breaker import Breaker
+from proxy.cache.sealed import PREFIX, Realm
+from proxy.cache.second import Lookup, Outcome, Statistics, Write
+from proxy.observe.logs import Logger
+
+log = Logger("cache")
+
+FAILURES: Final = (RedisError, OSError, EOFError, ValueError)
+"""All that redis-py raises where a store is gone, not what it seems, or refuses."""
+
+GIVE_UP: Final = 1.0
+"""Seconds after which a command that nobody waits for any more is given up, and its connection."""
+
+SLOTS: Final = 4
+"""Commands under way; what is asked meanwhile is gathered for the next one."""
+
+MOST_WAITING: Final = 1000
+MOST_BYTES: Final = 16 * 2**20
+"""What may wait to be written: some tenths of a second of a busy proxy's results."""
+
+PIPELINED: Final = 32
+"""Results written at a time."""
+
+IN_THREAD: Final = 16 * 2**10
+"""Bytes above which a result is packed by a thread: 64 kB would hold up everything for 0.8 ms."""
+
+_PROBE: Final = PREFIX + b"probe"
+
+
+class _Result(NamedTuple):
+    name: bytes
+    version: int
+    pieces: tuple[bytes, ...]
+    size: int
+
+
+@final
+class _Batch:
+    """What was asked for in one turn of the loop."""
+
+    __slots__ = ("lookups", "timer")
+
+    def __init__(self) -> None:
+        self.lookups: list[Lookup] = []
+        self.timer: asyncio.TimerHandle | None = None
+
+
+@final
+class RedisShelf:
+    """See the module. Made in a running loop; `start` sets it to work.
+
+    Args:
+        group: The server group's name, for the log.
+        url: As redis-py takes it.
+        realm: Whose results these are.
+        statistics: Where it is counted what has become of results.
+        timeout: Seconds that a fetch may take.
+        lifetime: Seconds after which Redis forgets a result.
+        compress_above: Bytes that are not worth to be compressed.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        url: str,
+        realm: Realm,
+        statistics: Statistics,
+        *,
+        timeout: float,
+        lifetime: float,
+        compress_above: int,
+    ) -> None:
+        self.breaker = Breaker()
+        self._group = group
+        self._realm = realm
+        self._writes = statistics.writes
+        self._timeout = timeout
+        self._lifetime = max(1, round(lifetime * 1000))
+        self._compress_above = compress_above
+        self._clock = monotonic
+        self._client = Redis.from_url(
+            url,
+            socket_timeout=GIVE_UP,
+            socket_connect_timeout=GIVE_UP,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+        self._forming: _Batch | None = None
+        self._waiting: list[_Batch] = []
+        self._busy = 0
+        self._results: deque[_Result] = deque()
+        self._bytes = 0
+        self._has_results = asyncio.Event()
+        self._is_down = asyncio.Event()
+        self._is_down.set()
+        self._has_said = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        """Begin to try it, and to write to it."""
+        spawn(self._keep_trying())
+        spawn(self._keep_writing())
+
+    async def close(self) -> None:
+        """Hang up. What is asked for then is late."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    # Fetching.
+
+    @property
+    def is_open(self) -> bool:
+        """See `Shelf`."""
+        return self.breaker.allows
+
+    def get(self, lookup: Lookup) -> bool:
+        """See `Shelf`."""
+        if not self.is_open:
+            return False
+        batch = self._forming
+        if batch is None:
+            loop = asyncio.get_running_loop()
+            batch = self._forming = _Batch()
+            batch.timer = loop.call_later(self._timeout, self._too_late, batch)
+            loop.call_soon(self._turn_is_over)
+        batch.lookups.append(lookup)
+        return True
+
+    def _turn_is_over(self) -> None:
+        if self._forming is not None:
+            self._waiting.append(self._forming)
+            self._forming = None
+        self._send()
+
+    def _send(self) -> None:
+        if self._waiting and self._busy < SLOTS:
+            batches, self._waiting = self._waiting, []
+            self._busy += 1
+            task = asyncio.get_running_loop().create_task(self._fetch(batches))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _fetch(self, batches: list[_Batch]) -> None:
+        lookups = [lookup for batch in batches for lookup in batch.lookups if not lookup.is_over]
+        began = self._clock()
+        try:
+            if not self.breaker.allows:
+                for lookup in lookups:
+                    lookup.give_up(Outcome.SKIPPED, began)
+            elif lookups:
+                async with asyncio.timeout(GIVE_UP):
+                    found = await self._client.mget([_place(each.name) for each in lookups])
+                self._has_come(batches, lookups, cast(list[bytes | None], found), began)
+        except FAILURES as error:
+            self._has_failed(error)
+            for lookup in lookups:
+                lookup.give_up(Outcome.FAILED, self._clock())
+        finally:
+            self._busy -= 1
+            self._send()
+
+    def _has_come(
+        self,
+        batches: list[_Batch],
+        lookups: list[Lookup],
+        found: list[bytes | None],
+        began: float,
+    ) -> None:
+        now = self._clock()
+        if now - began <= self._timeout:
+            self.breaker.answered()
+        for batch in batches:
+            if batch.timer is not None:
+                batch.timer.cancel()
+        for lookup, data in zip(lookups, found, strict=True):
+            lookup.answered(data, now)
+
+    def _too_late(self, batch: _Batch) -> None:
+        """Nobody waits for a batch any longer."""
+        now = self._clock()
+        overdue = [lookup for lookup in batch.lookups if not lookup.is_over]
+        if overdue:
+            self.breaker.late(now)
+            self._look_at_breaker(f"it takes longer than {self._timeout * 1000:g} ms")
+        for lookup in overdue:
+            lookup.give_up(Outcome.LATE, now)
+
+    # Keeping.
+
+    def put(self, name: bytes, version: int, pieces: tuple[bytes, ...]) -> None:
+        """See `Shelf`."""
+        size = sum(map(len, pieces))
+        if not self.is_open:
+            self._writes.count(Write.SKIPPED)
+        elif len(self._results) >= MOST_WAITING or self._bytes + size > MOST_BYTES:
+            self._writes.count(Write.DROPPED)
+        else:
+            self._results.append(_Result(name, version, pieces, size))
+            self._bytes += size
+            self._has_results.set()
+
+    async def _keep_writing(self) -> None:
+        while True:
+            await self._has_results.wait()
+            batch = self._next_results()
+            if not batch:
+                self._has_results.clear()
+            elif not self.breaker.allows:
+                self._count(Write.SKIPPED, len(batch))
+            else:
+                await self._write(batch)
+
+    def _next_results(self) -> list[_Result]:
+        results = self._results
+        batch = [results.popleft() for _ in range(min(PIPELINED, len(results)))]
+        self._bytes -= sum(result.size for result in batch)
+        return batch
+
+    async def _write(self, batch: list[_Result]) -> None:
+        try:
+            async with asyncio.timeout(GIVE_UP):
+                pipeline = self._client.pipeline(transaction=False)
+                for result in batch:
+                    sealed = await self._seal(result)
+                    pipeline.set(_place(result.name), sealed, px=self._lifetime)
+                await pipeline.execute()
+        except FAILURES as error:
+            self._has_failed(error)
+            self._count(Write.FAILED, len(batch))
+        else:
+            self._count(Write.STORED, len(batch))
+
+    async def _seal(self, result: _Result) -> bytes:
+        seal = self._realm.seal
+        asked = (result.name, result.version, result.pieces, self._compress_above)
+        if result.size < IN_THREAD:
+            return seal(*asked)
+        return await asyncio.to_thread(seal, *asked)
+
+    def _count(self, outcome: Write, times: int) -> None:
+        for _ in range(times):
+            self._writes.count(outcome)
+
+    # Whether it works.
+
+    def _has_failed(self, error: Exception) -> None:
+        self.breaker.failed(self._clock())
+        self._look_at_breaker(_said(error))
+
+    def _look_at_breaker(self, why: str) -> None:
+        if not self.breaker.allows:
+            self._say_skipped(why)
+            self._is_down.set()
+
+    async def _keep_trying(self) -> None:
+        breaker = self.breaker
+        while True:
+            await self._is_down.wait()
+            await asyncio.sleep(breaker.wait(self._clock()))
+            breaker.try_now()
+            why = await self._why_unfit()
+            if why:
+                breaker.failed(self._clock())
+                self._say_skipped(why)
+            else:
+                self._is_down.clear()
+                breaker.tried()
+                self._say_asked()
+
+    async def _why_unfit(self) -> str:
+        """Try it: whether it can be written to and read from, and how quickly; empty: it is fit."""
+        client = self._client
+        try:
+            async with asyncio.timeout(GIVE_UP):
+                await client.set(_PROBE, b"", px=1000)
+                began = self._clock()
+                await client.get(_PROBE)
+        except FAILURES as error:
+            return _said(error)
+        seconds = self._clock() - began
+        if seconds <= self._timeout:
+            return ""
+        return f"it takes {seconds * 1000:.1f} ms, and may take {self._timeout * 1000:g} ms"
+
+    def _say_skipped(self, why: str) -> None:
+        if not self._has_said:
+            self._has_said = True
+            log.warning("the second level of the cache is skipped", group=self._group, why=why)
+
+    def _say_asked(self) -> None:
+        log.info("the second level of the cache is asked", group=self._group)
+        self._has_said = False
+
+
+def _place(name: bytes) -> bytes:
+    """Say under which key an entry stands in Redis."""
+    return PREFIX + name.hex().encode()
+
+
+def _said(error: Exception) -> str:
+    """Say what went wrong, in one line; a time that is up says nothing of itself."""
+    return " ".join(str(error).split()) or type(error).__name__

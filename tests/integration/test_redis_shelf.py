@@ -1,0 +1,235 @@
+"""The shelf over a real Redis: it finds what it keeps, and whatever Redis does costs no more than a
+moment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from proxy.cache.breaker import LATE
+from proxy.cache.sealed import NAME_BYTES, PREFIX, Realm, Sealed
+from proxy.cache.second import Lookup, Outcome, SecondLevel, Statistics, Write
+from proxy.demo.processes import wait_until
+from proxy.runtime.redis_shelf import MOST_WAITING, RedisShelf
+from tests.integration.redis_under_test import PASSWORD, Redis, temporary_redis
+from tests.unit.cache.lookups import Asker
+
+TIMEOUT = 0.05
+SLACK = 0.2  # for a machine that has much to do
+
+
+class Shelf:
+    """A shelf, and who asks it."""
+
+    def __init__(self, url: str) -> None:
+        self.statistics = Statistics()
+        self.realm = Realm(b"the salt of this fleet")
+        self.shelf = RedisShelf(
+            "g",
+            url,
+            self.realm,
+            self.statistics,
+            timeout=TIMEOUT,
+            lifetime=60.0,
+            compress_above=4096,
+        )
+        level = SecondLevel(self.realm, self.shelf, self.statistics, max_bytes=1 << 20)
+        self.asker = Asker(level)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.shelf.start(lambda work: self.tasks.append(loop.create_task(work)))
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.shelf.close()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        await asyncio.to_thread(wait_until, condition, "the shelf", timeout=10.0)
+
+    async def is_asked(self) -> None:
+        await self.until(lambda: self.shelf.breaker.allows)
+
+    async def keeps(self, name: bytes, *pieces: bytes) -> None:
+        """Keep a result, and wait until it is there."""
+        before = self.statistics.writes.counts[Write.STORED]
+        self.shelf.put(name, self.asker.version, pieces)
+        await self.until(lambda: self.statistics.writes.counts[Write.STORED] > before)
+
+    async def finds(self, *names: bytes) -> list[Sealed | None]:
+        """Ask for all of them in one turn of the loop."""
+        lookups = [self.asks(name) for name in names]
+        await self.until(lambda: all(lookup.is_over for lookup in lookups))
+        return [lookup.found for lookup in lookups]
+
+    def asks(self, name: bytes) -> Lookup:
+        lookup = self.asker.lookup(name)
+        assert self.shelf.get(lookup)
+        return lookup
+
+    def has(self, outcome: Outcome) -> int:
+        return self.statistics.reads.counts[outcome]
+
+
+def name_of(number: int) -> bytes:
+    return number.to_bytes(NAME_BYTES, "big")
+
+
+@pytest.fixture
+async def shelf(redis: Redis) -> AsyncIterator[Shelf]:
+    """One that is asked."""
+    shelf = Shelf(redis.url)
+    shelf.start()
+    await shelf.is_asked()
+    yield shelf
+    await shelf.close()
+
+
+async def test_what_is_kept_is_found(shelf: Shelf) -> None:
+    large = b"row" * 20_000
+    await shelf.keeps(name_of(1), b"columns", large)
+    found, other = await shelf.finds(name_of(1), name_of(2))
+    assert found == Sealed(shelf.asker.version, (b"columns", large))
+    assert other is None
+    assert shelf.statistics.reads.counts[Outcome.HIT] == 1
+
+
+async def test_what_is_in_redis_has_a_lifetime_and_tells_nothing(
+    redis: Redis, shelf: Shelf
+) -> None:
+    await shelf.keeps(name_of(3), b"columns", b"rows" * 10_000)
+    key = PREFIX + name_of(3).hex().encode()
+    with redis.client() as client:
+        assert 0 < client.pttl(key) <= 60_000
+        assert client.strlen(key) < 10_000
+
+
+async def test_what_is_asked_in_one_turn_is_one_command(redis: Redis, shelf: Shelf) -> None:
+    with redis.client() as client:
+        client.config_resetstat()
+        await shelf.finds(*map(name_of, range(100)))
+        assert client.info("commandstats")["cmdstat_mget"]["calls"] == 1
+
+
+async def test_what_somebody_else_has_written_there_is_not_believed(
+    redis: Redis, shelf: Shelf
+) -> None:
+    with redis.client() as client:
+        client.set(PREFIX + name_of(4).hex().encode(), b"rows of somebody else's")
+    assert await shelf.finds(name_of(4)) == [None]
+    assert shelf.has(Outcome.REFUSED) == 1
+
+
+async def test_too_much_to_be_written_at_once_is_dropped(shelf: Shelf) -> None:
+    for number in range(MOST_WAITING + 50):
+        shelf.shelf.put(name_of(number), 1, (b"", b"x"))
+    writes = shelf.statistics.writes.counts
+    assert writes[Write.DROPPED] == 50
+    await shelf.until(lambda: writes[Write.STORED] == MOST_WAITING)
+
+
+async def test_a_paused_store_is_waited_for_once_or_twice_and_then_skipped(
+    redis: Redis, shelf: Shelf
+) -> None:
+    await shelf.keeps(name_of(5), b"", b"rows")
+    redis.pause()
+    try:
+        for _ in range(LATE):
+            began = time.monotonic()
+            assert await shelf.finds(name_of(5)) == [None]
+            assert time.monotonic() - began < TIMEOUT + SLACK
+        assert not shelf.shelf.get(shelf.asker.lookup(name_of(5)))
+        assert shelf.has(Outcome.LATE) == LATE
+        shelf.shelf.put(name_of(5), 1, (b"", b"x"))
+        assert shelf.statistics.writes.counts[Write.SKIPPED] == 1
+    finally:
+        redis.resume()
+    await shelf.is_asked()
+    (found,) = await shelf.finds(name_of(5))
+    assert found is not None
+
+
+async def test_a_dead_store_is_skipped_until_it_is_back(redis: Redis, shelf: Shelf) -> None:
+    redis.kill()
+    began = time.monotonic()
+    assert await shelf.finds(name_of(6)) == [None]
+    assert time.monotonic() - began < TIMEOUT + SLACK
+    assert not shelf.shelf.breaker.allows
+    redis.start()
+    await shelf.is_asked()
+    await shelf.keeps(name_of(6), b"", b"rows")
+    (found,) = await shelf.finds(name_of(6))
+    assert found is not None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "before", "why"),
+    [("maxmemory", "1", "0", "OOM"), ("min-replicas-to-write", "1", "0", "NOREPLICAS")],
+    ids=["full", "refuses writes"],
+)
+async def test_a_store_that_cant_be_written_to_is_skipped(
+    redis: Redis, shelf: Shelf, setting: str, value: str, before: str, why: str
+) -> None:
+    with redis.client() as client:
+        client.config_set(setting, value)
+        try:
+            shelf.shelf.put(name_of(7), 1, (b"", b"x"))
+            await shelf.until(lambda: not shelf.shelf.breaker.allows)
+            assert shelf.statistics.writes.counts[Write.FAILED] == 1
+        finally:
+            client.config_set(setting, before)
+    await shelf.is_asked()
+
+
+async def test_a_replica_is_not_asked(redis: Redis, shelf: Shelf) -> None:
+    with redis.client() as client:
+        client.replicaof("127.0.0.1", "1")
+        try:
+            shelf.shelf.put(name_of(8), 1, (b"", b"x"))
+            await shelf.until(lambda: not shelf.shelf.breaker.allows)
+        finally:
+            client.replicaof("NO", "ONE")
+    await shelf.is_asked()
+
+
+async def test_a_wrong_password_is_said_and_not_repeated(
+    redis: Redis, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shelf = Shelf(redis.url.replace("not%20to", "nothing%20to"))
+    shelf.start()
+    await shelf.until(lambda: shelf.shelf.breaker.wait(0.0) > 0.0)
+    assert not shelf.shelf.get(shelf.asker.lookup(name_of(9)))
+    await shelf.close()
+    out, err = capfd.readouterr()
+    assert PASSWORD.removeprefix("not") not in out + err
+
+
+async def test_what_is_no_redis_is_not_asked() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"220 mail.example ESMTP\r\n" * 10)
+        writer.close()
+
+    other = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = other.sockets[0].getsockname()[1]
+    shelf = Shelf(f"redis://127.0.0.1:{port}")
+    shelf.start()
+    await shelf.until(lambda: shelf.shelf.breaker.wait(0.0) > 0.0)
+    assert all(not task.done() for task in shelf.tasks)
+    await shelf.close()
+    other.close()
+    await other.wait_closed()
+
+
+async def test_a_cluster_of_which_it_knows_nothing_is_not_asked() -> None:
+    with temporary_redis(**{"cluster-enabled": "yes"}) as server:
+        shelf = Shelf(server.url)
+        shelf.start()
+        await shelf.until(lambda: shelf.shelf.breaker.wait(0.0) > 0.0)
+        await shelf.close()
