@@ -37,6 +37,10 @@ GIVE_UP: Final = 1.0
 SLOTS: Final = 4
 """Commands under way; what is asked meanwhile is gathered for the next one."""
 
+TURNS: Final = 3
+"""Turns of the loop in which what has come by the last moment is read: where the loop itself was
+held up, timers go off before anybody has looked."""
+
 MOST_WAITING: Final = 1000
 MOST_BYTES: Final = 16 * 2**20
 """What may wait to be written: some tenths of a second of a busy proxy's results."""
@@ -146,7 +150,7 @@ class RedisShelf:
         if batch is None:
             loop = asyncio.get_running_loop()
             batch = self._forming = _Batch()
-            batch.timer = loop.call_later(self._timeout, self._too_late, batch)
+            batch.timer = loop.call_later(self._timeout, self._too_late, batch, TURNS)
             loop.call_soon(self._turn_is_over)
         batch.lookups.append(lookup)
         return True
@@ -200,10 +204,13 @@ class RedisShelf:
         for lookup, data in zip(lookups, found, strict=True):
             lookup.answered(data, now)
 
-    def _too_late(self, batch: _Batch) -> None:
+    def _too_late(self, batch: _Batch, turns: int) -> None:
         """Nobody waits for a batch any longer."""
-        now = self._clock()
         overdue = [lookup for lookup in batch.lookups if not lookup.is_over]
+        now = self._clock()
+        if overdue and turns:
+            asyncio.get_running_loop().call_soon(self._too_late, batch, turns - 1)
+            return
         if overdue:
             self.breaker.late(now)
             self._look_at_breaker(f"it takes longer than {self._timeout * 1000:g} ms")

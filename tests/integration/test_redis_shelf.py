@@ -155,6 +155,19 @@ async def test_a_paused_store_is_waited_for_once_or_twice_and_then_skipped(
     assert found is not None
 
 
+async def test_an_answer_is_not_late_because_nobody_has_looked(shelf: Shelf) -> None:
+    """The loop is held up for longer than a fetch may take, behind the sending of one."""
+    await shelf.keeps(name_of(10), b"", b"rows")
+    await shelf.finds(name_of(10))
+    for _ in range(10):
+        lookup = shelf.asks(name_of(10))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        time.sleep(1.2 * TIMEOUT)  # noqa: ASYNC251
+        await shelf.until(lambda lookup=lookup: lookup.is_over)  # type: ignore[misc]
+        assert lookup.found is not None
+
+
 async def test_a_dead_store_is_skipped_until_it_is_back(redis: Redis, shelf: Shelf) -> None:
     redis.kill()
     began = time.monotonic()
