@@ -330,5 +330,9 @@ def _place(name: bytes) -> bytes:
 
 
 def _said(error: Exception) -> str:
-    """Say what went wrong, in one line; a time that is up says nothing of itself."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Say what went wrong, in one line; a time that is up says nothing of itself.
+
+    Of a pipeline redis-py says in front which command it was, with what was to be written.
+    """
+    text = str(error).rpartition(" caused error: ")[2].strip("(),'\"")
+    return " ".join(text.split()) or type(error).__name__
