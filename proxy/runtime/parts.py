@@ -100,6 +100,7 @@ class GroupParts:
             settings.cache_url.get_secret_value(),
             realm,
             statistics,
+            is_cluster=settings.cache_cluster,
             timeout=settings.l2_timeout,
             lifetime=settings.l2_ttl,
             compress_above=settings.l2_compress_above,

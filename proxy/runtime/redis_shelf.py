@@ -4,8 +4,6 @@ Everything that is asked for in one turn of the loop goes in one MGET. Whoever w
 `l2_timeout` at most, however long Redis takes; and while it fails, nobody asks (`cache.breaker`):
 that it is back is found out by a task of its own. Results are written by another task, which is
 handed them and told of none; where too many wait they are dropped.
-
-redis-py's own repeating is off: what has failed is a miss.
 """
 
 from __future__ import annotations
@@ -14,22 +12,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import Any, Final, NamedTuple, cast, final
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from typing import Any, Final, NamedTuple, final
 
 from proxy.cache.breaker import Breaker
 from proxy.cache.sealed import PREFIX, Realm
 from proxy.cache.second import Lookup, Outcome, Statistics, Write
 from proxy.observe.logs import Logger
+from proxy.runtime.redis_stores import FAILURES, Cluster, OneServer, Store
 
 log = Logger("cache")
-
-FAILURES: Final = (RedisError, OSError, EOFError, ValueError)
-"""All that redis-py raises where a store is gone, not what it seems, or refuses."""
 
 GIVE_UP: Final = 1.0
 """Seconds after which a command that nobody waits for any more is given up, and its connection."""
@@ -51,7 +42,9 @@ PIPELINED: Final = 32
 IN_THREAD: Final = 16 * 2**10
 """Bytes above which a result is packed by a thread: 64 kB would hold up everything for 0.8 ms."""
 
-_PROBE: Final = PREFIX + b"probe"
+_PROBES: Final = (PREFIX + b"probe", PREFIX + b"sonde")
+"""Where it is tried. One server of a cluster, asked as if it were alone, refuses two that have not
+the same slot."""
 
 
 class _Result(NamedTuple):
@@ -79,6 +72,7 @@ class RedisShelf:
     Args:
         group: The server group's name, for the log.
         url: As redis-py takes it.
+        is_cluster: Whether it is in cluster mode.
         realm: Whose results these are.
         statistics: Where it is counted what has become of results.
         timeout: Seconds that a fetch may take.
@@ -93,6 +87,7 @@ class RedisShelf:
         realm: Realm,
         statistics: Statistics,
         *,
+        is_cluster: bool,
         timeout: float,
         lifetime: float,
         compress_above: int,
@@ -105,13 +100,7 @@ class RedisShelf:
         self._lifetime = max(1, round(lifetime * 1000))
         self._compress_above = compress_above
         self._clock = monotonic
-        self._client = Redis.from_url(
-            url,
-            socket_timeout=GIVE_UP,
-            socket_connect_timeout=GIVE_UP,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        self._store: Store = Cluster(url, GIVE_UP) if is_cluster else OneServer(url, GIVE_UP)
         self._forming: _Batch | None = None
         self._waiting: list[_Batch] = []
         self._busy = 0
@@ -133,7 +122,7 @@ class RedisShelf:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.aclose()
+        await self._store.close()
 
     # Fetching.
 
@@ -178,8 +167,8 @@ class RedisShelf:
                     lookup.give_up(Outcome.SKIPPED, began)
             elif lookups:
                 async with asyncio.timeout(GIVE_UP):
-                    found = await self._client.mget([_place(each.name) for each in lookups])
-                self._has_come(batches, lookups, cast(list[bytes | None], found), began)
+                    found = await self._store.fetch([_place(each.name) for each in lookups])
+                self._has_come(batches, lookups, found, began)
         except FAILURES as error:
             self._has_failed(error)
             for lookup in lookups:
@@ -251,11 +240,8 @@ class RedisShelf:
     async def _write(self, batch: list[_Result]) -> None:
         try:
             async with asyncio.timeout(GIVE_UP):
-                pipeline = self._client.pipeline(transaction=False)
-                for result in batch:
-                    sealed = await self._seal(result)
-                    pipeline.set(_place(result.name), sealed, px=self._lifetime)
-                await pipeline.execute()
+                values = [(_place(each.name), await self._seal(each)) for each in batch]
+                await self._store.keep(values, self._lifetime)
         except FAILURES as error:
             self._has_failed(error)
             self._count(Write.FAILED, len(batch))
@@ -301,12 +287,11 @@ class RedisShelf:
 
     async def _why_unfit(self) -> str:
         """Try it: whether it can be written to and read from, and how quickly; empty: it is fit."""
-        client = self._client
         try:
             async with asyncio.timeout(GIVE_UP):
-                await client.set(_PROBE, b"", px=1000)
+                await self._store.keep([(probe, b"") for probe in _PROBES], 1000)
                 began = self._clock()
-                await client.get(_PROBE)
+                await self._store.fetch(_PROBES)
         except FAILURES as error:
             return _said(error)
         seconds = self._clock() - began

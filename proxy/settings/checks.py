@@ -104,11 +104,11 @@ def _check_group(group: ServerGroup) -> Iterator[Finding]:
     if group.l2_timeout > LONGEST_FETCH:
         yield ("l2_timeout",), f"must not be above {format_duration(LONGEST_FETCH)}"
     if group.cache_url is not None:
-        what = why_no_store(group.cache_url.get_secret_value())
+        what = why_no_store(group.cache_url.get_secret_value(), is_cluster=group.cache_cluster)
         if what is None and not group.cache:
             what = "needs cache = true"
         if what is not None:
-            yield ("cache_url", "cache"), what
+            yield ("cache_url", "cache", "cache_cluster"), what
     for name in (
         *("health_check_interval", "out_of_band_interval", "server_connect_timeout"),
         *("l2_timeout", "l2_ttl"),

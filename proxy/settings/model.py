@@ -256,9 +256,12 @@ class ServerGroup:
     """Whether identical reads that miss at the same time share one trip to a server."""
 
     cache_url: SecretStr | None = None
-    """Where results are looked for that are not in memory: Redis, Valkey or ElastiCache, not in
-    cluster mode, as `redis://user:password@host:6379/0`, `rediss://...` with TLS, or
-    `unix:///path/to/socket`. It is believed nothing: docs/operating.md, "The second level"."""
+    """Where results are looked for that are not in memory: Redis, Valkey or ElastiCache, as
+    `redis://user:password@host:6379/0`, `rediss://...` with TLS, or `unix:///path/to/socket`. It is
+    believed nothing: docs/operating.md, "The second level"."""
+
+    cache_cluster: Switch = False
+    """Whether that is in cluster mode, as ElastiCache Serverless always is."""
 
     l2_timeout: Seconds = 0.005
     """How long a statement waits for it at most. What is slower than that is not asked at all."""

@@ -13,8 +13,13 @@ OPTIONS: Final = frozenset(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"))
 """What may stand behind the ?, where there is TLS: files in PEM, by redis-py's names."""
 
 
-def why_no_store(url: str) -> str | None:
-    """Say what is wrong with an address; None: nothing."""
+def why_no_store(url: str, *, is_cluster: bool) -> str | None:
+    """Say what is wrong with an address; None: nothing.
+
+    Args:
+        url: The address.
+        is_cluster: Whether it leads to a cluster, which has one database, and no sockets.
+    """
     try:
         parts = urlsplit(url)
         options = {name for name, _ in parse_qsl(parts.query, strict_parsing=bool(parts.query))}
@@ -23,6 +28,8 @@ def why_no_store(url: str) -> str | None:
         return ALLOWED
     if not is_reachable or parts.fragment:
         return ALLOWED
+    if is_cluster and (parts.scheme == "unix" or parts.path not in ("", "/", "/0")):
+        return "must be redis://host:port or rediss://host:port with cache_cluster = true"
     known = OPTIONS if parts.scheme == "rediss" else frozenset(())
     if parts.scheme == "unix":
         known = frozenset(("db",))

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from redis import Redis as Client
 
 from proxy.cache.breaker import LATE
 from proxy.cache.sealed import NAME_BYTES, PREFIX, Realm, Sealed
@@ -24,7 +25,7 @@ SLACK = 0.2  # for a machine that has much to do
 class Shelf:
     """A shelf, and who asks it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, is_cluster: bool = False) -> None:
         self.statistics = Statistics()
         self.realm = Realm(b"the salt of this fleet")
         self.shelf = RedisShelf(
@@ -32,6 +33,7 @@ class Shelf:
             url,
             self.realm,
             self.statistics,
+            is_cluster=is_cluster,
             timeout=TIMEOUT,
             lifetime=60.0,
             compress_above=4096,
@@ -253,9 +255,57 @@ async def test_what_is_no_redis_is_not_asked() -> None:
     await other.wait_closed()
 
 
-async def test_a_cluster_of_which_it_knows_nothing_is_not_asked() -> None:
-    with temporary_redis(**{"cluster-enabled": "yes"}) as server:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[Redis, Redis]]:
+    """Two servers with half of the keys each."""
+    settings = {"cluster-enabled": "yes", "masterauth": PASSWORD}
+    with temporary_redis(**settings) as one, temporary_redis(**settings) as other:
+        with one.client() as first, other.client() as second:
+            first.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
+            second.execute_command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
+            first.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
+            for client in (first, second):
+                wait_until(lambda client=client: is_whole(client), "the cluster")  # type: ignore[misc]
+        yield one, other
+
+
+def is_whole(client: Client) -> bool:
+    told: dict[str, str] = client.execute_command("CLUSTER INFO")
+    return told["cluster_state"] == "ok"
+
+
+async def test_a_cluster_is_asked_where_it_was_said_to_be_one(
+    cluster: tuple[Redis, Redis],
+) -> None:
+    one, other = cluster
+    shelf = Shelf(one.url, is_cluster=True)
+    shelf.start()
+    await shelf.is_asked()
+    names = [name_of(number) for number in range(20)]
+    for name in names:
+        shelf.shelf.put(name, shelf.asker.version, (b"columns", name))
+    await shelf.until(lambda: shelf.statistics.writes.counts[Write.STORED] == len(names))
+    found = await shelf.finds(*names, name_of(99))
+    assert [each and each.pieces[1] for each in found] == [*names, None]
+    other.kill()
+    assert await shelf.finds(*names) == [None] * len(names)
+    assert not shelf.shelf.breaker.allows
+    other.start()
+    tries = 0
+    found = []
+    while not any(found):  # the other's own are gone with it
+        assert tries < 100
+        tries += 1
+        await shelf.is_asked()
+        found = await shelf.finds(*names)
+    await shelf.close()
+
+
+async def test_a_cluster_of_which_it_knows_nothing_is_not_asked(
+    cluster: tuple[Redis, Redis],
+) -> None:
+    for server in cluster:
         shelf = Shelf(server.url)
         shelf.start()
-        await shelf.until(lambda: shelf.shelf.breaker.wait(0.0) > 0.0)
+        await shelf.until(lambda shelf=shelf: shelf.shelf.breaker.wait(0.0) > 0.0)  # type: ignore[misc]
         await shelf.close()

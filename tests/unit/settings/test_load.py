@@ -286,6 +286,12 @@ def test_other_addresses_of_stores_are_refused_and_not_repeated(url: str) -> Non
     assert "secret" not in problem
 
 
+@pytest.mark.parametrize("url", ["unix:///run/redis.sock", "redis://10.0.0.9/1"])
+def test_a_cluster_has_one_database_and_no_sockets(url: str) -> None:
+    (problem,) = problems(group("cache_cluster = true", f'cache_url = "{url}"'))
+    assert "with cache_cluster = true" in problem
+
+
 def test_user_has_a_password_or_a_verifier() -> None:
     user = "[server_groups.app.users.joe]"
     both = group(user, 'password = "x"', f'verifier = "{VERIFIER}"')
