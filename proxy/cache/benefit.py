@@ -18,6 +18,9 @@ TRIAL: Final = 16
 SPENT: Final = 1 / 32
 """Of the time that servers take: how much may be spent on questions that don't pay."""
 
+MOST: Final = 2.0
+"""Times the usual that a fetch counts at most: a moment's stall must not outweigh a day."""
+
 _SMOOTHING: Final = 0.125
 
 
@@ -63,7 +66,7 @@ class Benefit:
             self.seconds = seconds
             self.share = found
         else:
-            self.seconds += (seconds - self.seconds) * _SMOOTHING
+            self.seconds += (min(seconds, MOST * self.seconds) - self.seconds) * _SMOOTHING
             self.share += (found - self.share) * _SMOOTHING
         if self._asked < TRIAL:
             self._asked += 1

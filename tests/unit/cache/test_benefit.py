@@ -65,6 +65,12 @@ def test_what_begins_to_be_found_pays_again() -> None:
     assert benefit.asks(0.01)
 
 
+def test_a_moments_stall_changes_little() -> None:
+    benefit = judged(0.0002, found=64)
+    benefit.answered(0.5, is_hit=False)
+    assert benefit.asks(0.0004)
+
+
 def test_a_store_that_has_become_slow_is_not_asked_any_more() -> None:
     benefit = judged(0.0002, found=64)
     assert benefit.asks(0.001)
