@@ -40,7 +40,7 @@ apart: checked
 	TIDEGATE_PURE=1 $(BIN)/python -m pytest -q tests/unit
 
 soak: build
-	$(SETUP_SERVERS) postgres mariadb
+	$(SETUP_SERVERS) postgres mariadb redis
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/consistency tests/integration/test_mysql_witness.py \
 		tests/integration/test_audit.py
 
