@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from urllib.parse import quote
 
 import pytest
 from redis import Redis as Client
@@ -13,7 +14,9 @@ from redis import Redis as Client
 from proxy.cache.breaker import LATE
 from proxy.cache.sealed import NAME_BYTES, PREFIX, Realm, Sealed
 from proxy.cache.second import Lookup, Outcome, SecondLevel, Statistics, Write
-from proxy.demo.processes import wait_until
+from proxy.demo.certificates import Authority
+from proxy.demo.processes import free_port, temporary_folder, wait_until
+from proxy.demo.programs import find_account
 from proxy.runtime.redis_shelf import MOST_WAITING, RedisShelf
 from tests.integration.redis_under_test import PASSWORD, Redis, temporary_redis
 from tests.unit.cache.lookups import Asker
@@ -236,6 +239,32 @@ async def test_a_wrong_password_is_said_and_not_repeated(
     await shelf.close()
     assert "password" in said(caplog)
     assert PASSWORD.removeprefix("not") not in said(caplog)
+
+
+async def test_it_is_reached_by_tls_if_an_authority_vouches_for_it_and_by_a_socket() -> None:
+    account = find_account()
+    with temporary_folder() as folder:
+        authority = Authority(folder)
+        pair = authority.issue_server("redis")
+        account.own(pair.certificate, pair.key)
+        port, path = free_port(), account.make_folder(folder / "socket") / "redis.sock"
+        settings = {"tls-port": str(port), "tls-auth-clients": "no", "unixsocket": str(path)}
+        settings |= {"tls-cert-file": str(pair.certificate), "tls-key-file": str(pair.key)}
+        settings |= {"tls-ca-cert-file": str(authority.certificate)}
+        with temporary_redis(**settings):
+            word = quote(PASSWORD)
+            for url in (
+                f"rediss://:{word}@localhost:{port}/0?ssl_ca_certs={authority.certificate}",
+                f"unix://:{word}@{path}?db=1",
+            ):
+                shelf = Shelf(url)
+                shelf.start()
+                await shelf.is_asked()
+                await shelf.close()
+            stranger = Shelf(f"rediss://:{word}@localhost:{port}/0")
+            stranger.start()
+            await stranger.until(lambda: stranger.shelf.breaker.wait(0.0) > 0.0)
+            await stranger.close()
 
 
 async def test_what_is_no_redis_is_not_asked() -> None:
