@@ -26,19 +26,12 @@ from proxy.types import Reason
 
 def read_fast(session: Conversation, errand: Errand) -> None:
     """Get a proven read its answer, from whoever may serve it (freshness.md, read path, 2 to 4)."""
-    services = session.services
     plan = errand.fast
     assert plan is not None
     assert plan.read_set is not None
-    if is_outdated(session, errand):
-        to_primary(session, errand)
+    if _is_the_primarys(session, errand, plan.read_set):
         return
-    now = services.clock()
-    errand.version = session.ledger.version(plan.read_set)
-    if plan.read_set.is_quarantined:  # as of just now: the version was asked for
-        errand.reason = errand.uncached = Reason.AUDIT
-        to_primary(session, errand)
-        return
+    now = session.services.clock()
     results = session.results
     if results is not None and errand.attempts == 0:
         answer = results.find(session.profile, errand, now, session.floor)
@@ -60,8 +53,7 @@ def read_fetched(session: Conversation, errand: Errand, found: Sealed | None) ->
     results = session.results
     assert plan is not None
     assert plan.read_set is not None
-    if is_outdated(session, errand):
-        to_primary(session, errand)
+    if _is_the_primarys(session, errand, plan.read_set):
         return
     now = session.services.clock()
     if found is not None and results is not None:
@@ -72,8 +64,20 @@ def read_fetched(session: Conversation, errand: Errand, found: Sealed | None) ->
             else:
                 to_primary(session, errand)
             return
-    errand.version = session.ledger.version(plan.read_set)
     _choose(session, errand, plan.read_set, now)
+
+
+def _is_the_primarys(session: Conversation, errand: Errand, read_set: ReadSet) -> bool:
+    """Note the version of a read's tables; True: the primary alone may serve it, and is asked."""
+    if is_outdated(session, errand):
+        to_primary(session, errand)
+        return True
+    errand.version = session.ledger.version(read_set)
+    if read_set.is_quarantined:  # as of just now: the version was asked for
+        errand.reason = errand.uncached = Reason.AUDIT
+        to_primary(session, errand)
+        return True
+    return False
 
 
 def _choose(session: Conversation, errand: Errand, read_set: ReadSet, now: float) -> None:

@@ -128,6 +128,18 @@ def test_definitions_that_change_meanwhile_send_it_to_the_primary(
     filled >> shelf.answers() << asks("primary", select)
 
 
+def test_a_quarantine_that_begins_meanwhile_sends_it_to_the_primary(
+    filled: Stage, shelf: Shelf, words: Words
+) -> None:
+    select = words.query(SELECT)
+    orders = filled.catalog.table("orders")
+    filled >> client(select) << FETCHES
+    filled >> elsewhere(lambda s: s.ledger.quarantine([orders], s.tokens()))
+    filled >> shelf.answers() << asks("primary", select)
+    reads_on(filled, words, "primary", "1", kept=False)
+    filled >> client(select) << asks("primary", select)
+
+
 @pytest.mark.parametrize("damage", [b"", b"no entry at all"])
 def test_what_is_damaged_is_not_there(
     filled: Stage, shelf: Shelf, words: Words, damage: bytes
