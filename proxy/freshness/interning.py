@@ -11,6 +11,7 @@ from typing import Final, final
 from weakref import WeakValueDictionary
 
 from proxy.freshness.positions import Positions
+from proxy.freshness.shares import Shares
 from proxy.freshness.tables import (
     EVERY_DATABASE,
     VERSION_MASK,
@@ -33,14 +34,26 @@ class Tables:
     Args:
         base: The version of a table that nobody has written.
         positions: Says what a table needs.
+        shares: Says what has been added to the base.
         sweep_at: How many tables there are when those nobody reads are forgotten.
     """
 
-    __slots__ = ("_base", "_positions", "_read_sets", "_states", "_sweep_at", "_sweep_from")
+    __slots__ = (
+        "_base",
+        "_positions",
+        "_read_sets",
+        "_shares",
+        "_states",
+        "_sweep_at",
+        "_sweep_from",
+    )
 
-    def __init__(self, base: int, positions: Positions, sweep_at: int = SWEEP_AT) -> None:
+    def __init__(
+        self, base: int, positions: Positions, shares: Shares, sweep_at: int = SWEEP_AT
+    ) -> None:
         self._base = base
         self._positions = positions
+        self._shares = shares
         self._states: dict[Table, TableState] = {}
         self._read_sets: WeakValueDictionary[tuple[str, frozenset[Table]], ReadSet]
         self._read_sets = WeakValueDictionary()
@@ -62,7 +75,8 @@ class Tables:
             self._sweep()
         states = self._states
         for table in tables.difference(states):
-            states[table] = TableState(table, self._base)
+            version = (self._base + self._shares.total(table)) & VERSION_MASK
+            states[table] = TableState(table, version)
             self._positions.begin(states[table])
         return [states[table] for table in tables]
 
@@ -76,22 +90,31 @@ class Tables:
             self._read_sets[database, tables] = found
         return found
 
-    def restart(self, step: int) -> None:
-        """Change every version, of tables yet unknown too, and drop what was pending."""
+    def restart(self, base: int) -> None:
+        """Begin every version anew, of tables yet unknown too, and drop what was pending."""
+        self._base = base
+        self._shares.clear()
+        for state in self._states.values():
+            state.version = base
+            state.pending.clear()
+
+    def step(self, step: int) -> None:
+        """Change every version, of tables yet unknown too."""
         self._base = (self._base + step) & VERSION_MASK
         for state in self._states.values():
             state.version = (state.version + step) & VERSION_MASK
-            state.pending.clear()
 
     def _sweep(self) -> None:
         # No result depends on the version of a table that is in no read set: whoever holds
         # a result holds its read set. What such tables need of a replica, every table new
-        # here needs from now on; and should they come back, they have a new version.
+        # here needs from now on; and should they come back, they have a new version, or the one
+        # that everybody else has for them.
         kept = {state for read_set in self._read_sets.values() for state in read_set.states}
         for table, state in list(self._states.items()):
             if state in kept or state.pending or state.is_quarantined:
                 continue
             if self._positions.fold(state):
                 del self._states[table]
-        self._base = (self._base + hash_token(Token(self._base))) & VERSION_MASK
+        if not self._shares.are_told:
+            self._base = (self._base + hash_token(Token(self._base))) & VERSION_MASK
         self._sweep_at = max(self._sweep_from, 2 * len(self._states))

@@ -17,6 +17,7 @@ from proxy.freshness.interning import SWEEP_AT, Tables
 from proxy.freshness.mark import COMMITTED, LOST, ROLLED_BACK, VOID, Mark
 from proxy.freshness.positions import Positions, Ticket
 from proxy.freshness.rules import Rules
+from proxy.freshness.shares import US, Shares
 from proxy.freshness.tables import BLOCKED, UNKNOWN, VERSION_MASK, ReadSet, hash_token
 from proxy.types import Position, Table, Token
 
@@ -34,6 +35,7 @@ class Ledger:
         epoch: How many epochs have begun; positions of different epochs don't compare.
         granted_until: When the first of the other members' grants runs out. A member that
             is alone needs none.
+        shares: Whose commits the versions are made of.
 
     Args:
         genesis: A random id for this ledger's beginning, so that no version of an earlier
@@ -51,6 +53,7 @@ class Ledger:
         "epoch",
         "granted_until",
         "rules",
+        "shares",
     )
 
     def __init__(self, genesis: Token, rules: Rules = ALL_RULES, sweep_at: int = SWEEP_AT) -> None:
@@ -61,7 +64,8 @@ class Ledger:
         self._marks: dict[Token, Mark] = {}
         self._positions = Positions()
         self._quarantined: set[Table] = set()
-        self._tables = Tables(hash_token(genesis), self._positions, sweep_at)
+        self.shares = Shares()
+        self._tables = Tables(hash_token(genesis), self._positions, self.shares, sweep_at)
 
     # Reads.
 
@@ -149,17 +153,18 @@ class Ledger:
 
     # Writes.
 
-    def mark(self, tables: Iterable[Table], token: Token) -> Mark:
+    def mark(self, tables: Iterable[Table], token: Token, owner: str = US) -> Mark:
         """Announce a commit. The COMMIT may be sent once nobody is left in `waiting`.
 
         Args:
             tables: Everything the commit may change, after lineage.
             token: Random, and used once.
+            owner: The member that sends the COMMIT.
 
         Raises:
             InternalError: No tables, or a token that is in use.
         """
-        mark = Mark(token, frozenset(tables))
+        mark = Mark(token, frozenset(tables), owner)
         if not mark.tables or token in self._marks:
             raise InternalError("a mark needs tables and a token of its own")
         self._marks[token] = mark
@@ -189,7 +194,7 @@ class Ledger:
         mark.become(COMMITTED)
         self._release(mark)
         tables = mark.tables if changed is None else changed
-        mark.number = self._publish(tables, mark.token, position)
+        mark.number = self._publish(tables, mark.token, position, mark.owner)
 
     def rollback(self, mark: Mark) -> None:
         """Note that the server refused a commit or undid it: what was cached is valid again."""
@@ -258,14 +263,66 @@ class Ledger:
         """Count the commits past the proxy that touch a read set, as far as they were noticed."""
         return sum([state.foreign for state in read_set.states])
 
+    # Other members.
+
+    def marked(self, token: Token) -> Mark | None:
+        """Find what is under way, or lost, by its token."""
+        return self._marks.get(token)
+
+    def heard_commit(self, owner: str, tables: Iterable[Table], token: Token) -> None:
+        """Count a commit of another member, whose mark was of an epoch that has ended."""
+        self._publish(frozenset(tables), token, None, owner)
+
+    def take_state(
+        self,
+        owner: str,
+        pending: Mapping[Token, frozenset[Table]],
+        sums: Mapping[Table, int],
+    ) -> None:
+        """Take another member's word for all that it has under way, and has committed.
+
+        Args:
+            owner: Who tells.
+            pending: Its marks that are not settled.
+            sums: See `Shares`: of all tables that it has written in this epoch.
+        """
+        for mark in [it for it in self._marks.values() if it.owner == owner]:
+            if mark.token not in pending:
+                self._release(mark)
+        for token, tables in pending.items():
+            if token not in self._marks:
+                self.mark(tables, token, owner)
+        steps = self.shares.replace(owner, sums)
+        if steps:
+            # One that is new begins with what its shares are by now.
+            known = [table for table in steps if self._tables.find(table) is not None]
+            for state in self._tables.states_of(frozenset(known)):
+                state.version = (state.version + steps[state.table]) & VERSION_MASK
+            self._positions.acknowledge(self._tables.states_of(frozenset(steps)))
+        self._changes += 1
+
+    def expel(self, owner: str, step: Token, position: Position) -> None:
+        """Go on without a member whose server processes are all gone.
+
+        Args:
+            owner: The member.
+            step: An id of its going, the same for all who stay: what they had heard of its last
+                commits may differ, so every version changes.
+            position: Of the primary, read when the processes were gone.
+        """
+        self.take_state(owner, {}, {})
+        self._tables.step(hash_token(step))
+        self._positions.raise_all(self._tables, position)
+        self._changes += 1
+
     @property
     def known_tables(self) -> int:
         """How many tables there is something known of."""
         return len(self._tables)
 
     def unsettled(self) -> list[Mark]:
-        """List the commits under way and the lost ones."""
-        return list(self._marks.values())
+        """List this member's commits under way and its lost ones."""
+        return [mark for mark in self._marks.values() if not mark.owner]
 
     # Positions.
 
@@ -324,12 +381,17 @@ class Ledger:
         self._changes += 1
 
     def _publish(
-        self, tables: frozenset[Table], token: Token, position: Position | None = None
+        self,
+        tables: frozenset[Table],
+        token: Token,
+        position: Position | None = None,
+        owner: str = US,
     ) -> int:
         states = self._tables.states_of(tables)
         step = hash_token(token)
         for state in states:
             state.version = (state.version + step) & VERSION_MASK
+            self.shares.add(owner, state.table, step)
         self._changes += 1
         return self._positions.acknowledge(states, position)
 

@@ -46,6 +46,7 @@ class Mark:
 
     Attributes:
         token: The commit's id.
+        owner: The member whose commit it is; empty: us.
         tables: What it changes.
         waiting: Members that must acknowledge before the COMMIT may be sent; a member
             that is alone waits for nobody.
@@ -53,10 +54,11 @@ class Mark:
         number: Its place in the order of acknowledgements, once committed.
     """
 
-    __slots__ = ("number", "state", "tables", "token", "waiting")
+    __slots__ = ("number", "owner", "state", "tables", "token", "waiting")
 
-    def __init__(self, token: Token, tables: frozenset[Table]) -> None:
+    def __init__(self, token: Token, tables: frozenset[Table], owner: str = "") -> None:
         self.token = token
+        self.owner = owner
         self.tables = tables
         self.waiting: set[str] = set()
         self.state = PENDING

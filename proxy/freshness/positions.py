@@ -81,6 +81,14 @@ class Positions:
                 state.need = position
         return self.acknowledged
 
+    def raise_all(self, states: Iterable[TableState], position: Position) -> None:
+        """Make a position that has been read the least that any table needs."""
+        if self.floor != UNKNOWN:
+            self.floor = max(self.floor, position)
+        for state in states:
+            if state.need < position:
+                state.need = position
+
     def wanted(self, states: Iterable[TableState] | None) -> bool:
         """Tell whether some need is unknown and no query under way will tell it."""
         unknown = self._unknown if states is None else self._unknown.intersection(states)

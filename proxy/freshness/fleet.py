@@ -1,0 +1,434 @@
+"""One member's part in a fleet: docs/fleet.md.
+
+A pure state machine around the ledger. What others have said goes in, with the time; frames and
+notes to be sent come out of `flush`, and commits that may be sent out of `ready`. Nothing is
+assumed of the bus but that what arrives was sent: it may lose, delay, repeat and reorder. Theory:
+leases (Gray and Cheriton, 1989). The exploration of this protocol is in tests/model, this very
+code in tests/simulation.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from math import inf
+from typing import Final, final
+
+from proxy.freshness.frames import Cleared, Epoch, Frame, Item, Marked, Note, State, Turning, Undone
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import VOID, Mark
+from proxy.freshness.peer import Peer
+from proxy.freshness.shares import US
+from proxy.types import Position, Table, Token
+
+LEASE: Final = 2.0
+"""Seconds for which a grant holds, by its holder's count from when it last spoke."""
+
+DRIFT: Final = 0.01
+"""By how much clocks may run at different speeds."""
+
+RENEWALS: Final = 3
+"""How often within its time a grant is renewed."""
+
+REPEAT: Final = 0.1
+"""Seconds after which what has had no answer is said again."""
+
+
+@final
+class Fleet:
+    """See the module.
+
+    Attributes:
+        name: Ours, that no other member has ever had.
+        epoch: The one we are in.
+        ready: Marks whose COMMIT may be sent; whoever sends them takes them out.
+        strangers: Who has spoken and is not in the view: it may have changed.
+
+    Args:
+        name: Ours.
+        ledger: Of this member. It needs grants from now on.
+        epoch: That the ledger is in.
+        lease: Seconds for which grants hold.
+        drift: By how much clocks may run at different speeds.
+    """
+
+    __slots__ = (
+        "_drift",
+        "_items",
+        "_lease",
+        "_ledger",
+        "_number",
+        "_peers",
+        "_renew_at",
+        "_sent",
+        "_turn",
+        "_turning",
+        "_waiting",
+        "epoch",
+        "name",
+        "ready",
+        "strangers",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        ledger: Ledger,
+        epoch: Epoch,
+        *,
+        lease: float = LEASE,
+        drift: float = DRIFT,
+    ) -> None:
+        self.name = name
+        self.epoch = epoch
+        self.ready: list[Mark] = []
+        self.strangers: set[str] = set()
+        self._ledger = ledger
+        ledger.shares.are_told = True
+        self._lease = lease
+        self._drift = drift
+        self._peers: dict[str, Peer] = {}
+        self._items: list[Item] = []
+        self._number = 0
+        self._sent: deque[float] = deque()  # when our last frames were, those of one lease
+        self._renew_at = -inf
+        self._waiting: list[_Announced] = []
+        self._turning: Epoch | None = None
+        self._turn: _Announced | None = None
+
+    # The view.
+
+    def admit(self, name: str) -> None:
+        """Require another member's grants from now on."""
+        peer = self._peers.get(name)
+        if peer is None or peer.is_gone:
+            self._peers[name] = Peer(name)
+        self.strangers.discard(name)
+        self._renew_at = -inf
+        self._count_grants()
+
+    def expel(self, name: str, step: Token, position: Position) -> None:
+        """Go on without a member: see `Ledger.expel`. What it was promised still runs out."""
+        peer = self._peers[name]
+        peer.is_gone = True
+        self._ledger.expel(name, step, position)
+        self._count_grants()
+
+    @property
+    def is_welcome(self) -> bool:
+        """Whether all others have us in their view: who has not tells us nothing."""
+        return not any(peer.is_deaf for peer in self._peers.values() if not peer.is_gone)
+
+    @property
+    def members(self) -> list[str]:
+        """The others in the view."""
+        return [peer.name for peer in self._peers.values() if not peer.is_gone]
+
+    # Commits of ours.
+
+    def mark(self, tables: Iterable[Table], token: Token, now: float) -> Mark:
+        """Announce a commit: see `Ledger.mark`. It is in `ready` when its COMMIT may be sent,
+
+        unless nobody is in its `waiting` from the beginning.
+        """
+        mark = self._ledger.mark(tables, token)
+        self._say(Marked(token, mark.tables))
+        announced = self._announce(mark, now)
+        if announced.mark.waiting:
+            self._waiting.append(announced)
+        return mark
+
+    def commit(
+        self,
+        mark: Mark,
+        changed: frozenset[Table] | None = None,
+        position: Position | None = None,
+    ) -> None:
+        """Note that the server acknowledged a commit: see `Ledger.commit`."""
+        is_void = mark.state is VOID
+        self._ledger.commit(mark, changed, position)
+        if is_void:  # the others have forgotten what it marked
+            self._say(Cleared(mark.token, changed or mark.tables, None))
+        else:
+            self._say(Cleared(mark.token, changed, position))
+
+    def resolve(self, mark: Mark) -> None:
+        """Note that a lost commit's server process is gone: see `Ledger.resolve`."""
+        is_void = mark.state is VOID
+        self._ledger.resolve(mark)
+        self._say(Cleared(mark.token, mark.tables if is_void else None, None))
+
+    def rollback(self, mark: Mark) -> None:
+        """Note that the server undid a commit: see `Ledger.rollback`."""
+        self._ledger.rollback(mark)
+        self._say(Undone(mark.token))
+
+    # A new primary.
+
+    def turn(self, epoch: Epoch, now: float) -> bool:
+        """Stop all fast reads, of everybody: there is another primary, or the same one anew.
+
+        To be called until it says yes: then the epoch may `begin`, if it has not by then.
+
+        Returns:
+            Whether everybody knows, who might read fast.
+        """
+        if epoch <= self.epoch:
+            return True
+        if self._turn is None or self._turn.epoch != epoch:
+            self._turning = epoch
+            self._stop_turning()
+            self._say(Turning(epoch))
+            self._turn = self._announce(Mark(epoch.token, frozenset()), now)
+            self._turn.epoch = epoch
+            self._count_grants()
+        return not self._turn.mark.waiting
+
+    def begin(self, epoch: Epoch, position: Position | None = None) -> None:
+        """Begin an epoch: see `Ledger.new_epoch`.
+
+        Args:
+            epoch: That everybody knows of.
+            position: The new primary's, if it has been read.
+        """
+        if epoch <= self.epoch:
+            return
+        self.epoch = epoch
+        self._ledger.new_epoch(epoch.token, position)
+        if self._turning is not None and self._turning <= epoch:
+            self._turning = None
+            self._stop_turning()
+        self._renew_at = -inf  # so that the others hear of it
+        self._count_grants()
+
+    # From the bus.
+
+    def hear(self, frame: Frame, now: float) -> None:
+        """Take what another member says to all."""
+        peer = self._known(frame.sender)
+        if peer is None or peer.is_deaf or frame.number <= peer.heard:
+            return
+        if frame.number > peer.heard + 1:
+            peer.lose_track()
+            self._count_grants()
+            return
+        peer.heard = frame.number
+        if frame.epoch > self.epoch:
+            self.begin(frame.epoch)
+        for item in frame.items:
+            if isinstance(item, Turning):
+                peer.owes = True
+                self._hear_turning(item.epoch)
+            elif frame.epoch == self.epoch:
+                self._take(peer, item)
+            elif isinstance(item, Marked):
+                peer.owes = True
+        heard = frame.grants.get(self.name)
+        if heard is not None:
+            self._take_grant(peer, heard)
+
+    def hear_note(self, note: Note, now: float) -> None:
+        """Take what another member says to one."""
+        if note.to != self.name:
+            return
+        peer = self._known(note.sender)
+        if peer is None:
+            return
+        if note.heard > peer.acknowledged:
+            peer.acknowledged = note.heard
+            self._release(peer)
+        if note.is_deaf:
+            peer.is_asked = True
+        state = note.state
+        if state is not None and (note.number > peer.heard or peer.is_deaf):
+            if note.number < peer.heard:
+                return  # an old one
+            peer.heard = note.number
+            peer.is_deaf = False
+            peer.owes = True
+            if state.epoch > self.epoch:
+                self.begin(state.epoch)
+            if state.epoch == self.epoch:
+                self._ledger.take_state(peer.name, state.pending, state.sums)
+
+    def broken(self) -> None:
+        """The bus was away, for whatever time: nobody knows what was missed."""
+        for peer in self._peers.values():
+            peer.lose_track()
+        self._count_grants()
+
+    # To the bus.
+
+    def flush(self, now: float) -> tuple[Frame | None, list[Note]]:
+        """Say what is to be said by now: once in each turn of the event loop, and at `due`."""
+        self._expire(now)
+        frame = self._frame(now)
+        return frame, self._notes(now)
+
+    def due(self, now: float) -> float:
+        """When there will be something to do, if nothing happens before; `now` or later."""
+        if not self._peers:
+            return inf
+        first = self._renew_at
+        for peer in self._peers.values():
+            if peer.is_deaf and not peer.is_gone:
+                first = min(first, peer.asked_at + REPEAT)
+            if peer.awaited:
+                first = min(first, peer.promised_until, peer.told_at + REPEAT)
+        return max(first, now)
+
+    def _frame(self, now: float) -> Frame | None:
+        grants: dict[str, int] = {}
+        if self._peers and now >= self._renew_at:
+            self._renew_at = now + self._lease / RENEWALS
+            for peer in self._peers.values():
+                if not peer.awaited and not peer.is_gone and not peer.is_deaf:
+                    grants[peer.name] = peer.heard
+                    until = now + self._lease * (1 + self._drift)
+                    peer.promised_until = max(peer.promised_until, until)
+        elif not self._items:
+            return None
+        self._number += 1
+        self._sent.append(now)
+        while self._sent[0] < now - self._lease:
+            self._sent.popleft()
+        items, self._items = tuple(self._items), []
+        return Frame(self.name, self._number, self.epoch, items, grants)
+
+    def _notes(self, now: float) -> list[Note]:
+        notes: list[Note] = []
+        state: State | None = None
+        for peer in self._peers.values():
+            if peer.is_gone:
+                continue
+            asks = peer.is_deaf and now >= peer.asked_at + REPEAT
+            if peer.awaited and now >= peer.told_at + REPEAT:
+                peer.is_asked = True
+            if not (asks or peer.owes or peer.is_asked):
+                continue
+            if asks:
+                peer.asked_at = now
+            told: State | None = None
+            if peer.is_asked:
+                if state is None:
+                    state = self._state()
+                told = state
+                peer.told_at = now
+            notes.append(Note(self.name, peer.name, peer.heard, asks, self._number, told))
+            peer.owes = peer.is_asked = False
+        return notes
+
+    def _state(self) -> State:
+        pending = {mark.token: mark.tables for mark in self._ledger.unsettled()}
+        return State(self.epoch, pending, dict(self._ledger.shares.of(US)))
+
+    def _say(self, item: Item) -> None:
+        if self._peers:
+            self._items.append(item)
+
+    # What is waited for.
+
+    def _announce(self, mark: Mark, now: float) -> _Announced:
+        """Wait for everybody who may be reading fast to hear our next frame."""
+        announced = _Announced(mark, self._number + 1)
+        for peer in self._peers.values():
+            if peer.promised_until > now:
+                mark.waiting.add(peer.name)
+                peer.awaited += 1
+                peer.told_at = max(peer.told_at, now)  # it is told now: again only after a while
+        return announced
+
+    def _release(self, peer: Peer) -> None:
+        """It has acknowledged something."""
+        for announced in self._all_waiting():
+            if announced.number <= peer.acknowledged:
+                self._wait_no_more(announced, peer)
+        self._find_ready()
+
+    def _expire(self, now: float) -> None:
+        """Wait no longer for those who can't be reading fast any more."""
+        for peer in list(self._peers.values()):
+            if peer.promised_until > now:
+                continue
+            if peer.awaited:
+                for announced in self._all_waiting():
+                    self._wait_no_more(announced, peer)
+                self._find_ready()
+            if peer.is_gone:
+                del self._peers[peer.name]
+
+    def _all_waiting(self) -> list[_Announced]:
+        return self._waiting if self._turn is None else [*self._waiting, self._turn]
+
+    def _stop_turning(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            for name in turn.mark.waiting:
+                self._peers[name].awaited -= 1
+
+    def _wait_no_more(self, announced: _Announced, peer: Peer) -> None:
+        if peer.name in announced.mark.waiting:
+            announced.mark.waiting.discard(peer.name)
+            peer.awaited -= 1
+
+    def _find_ready(self) -> None:
+        self.ready += [it.mark for it in self._waiting if not it.mark.waiting]
+        self._waiting = [it for it in self._waiting if it.mark.waiting]
+
+    # What is heard.
+
+    def _known(self, name: str) -> Peer | None:
+        peer = self._peers.get(name)
+        if peer is None and name != self.name:
+            self.strangers.add(name)
+        return None if peer is None or peer.is_gone else peer
+
+    def _take(self, peer: Peer, item: Item) -> None:
+        ledger = self._ledger
+        if isinstance(item, Marked):
+            peer.owes = True
+            if ledger.marked(item.token) is None:
+                ledger.mark(item.tables, item.token, peer.name)
+            return
+        if isinstance(item, Turning):
+            return
+        mark = ledger.marked(item.token)
+        if isinstance(item, Undone):
+            if mark is not None:
+                ledger.rollback(mark)
+        elif mark is not None:
+            ledger.commit(mark, item.changed, item.position)
+        elif item.changed is not None:
+            ledger.heard_commit(peer.name, item.changed, item.token)
+
+    def _hear_turning(self, epoch: Epoch) -> None:
+        if epoch > self.epoch and (self._turning is None or epoch > self._turning):
+            self._turning = epoch
+            self._count_grants()
+
+    def _take_grant(self, peer: Peer, heard: int) -> None:
+        """A grant holds from when the frame was sent that its grantor had heard last."""
+        place = heard - (self._number - len(self._sent) + 1)  # they are numbered without a gap
+        if 0 <= place < len(self._sent):
+            peer.granted_until = max(peer.granted_until, self._sent[place] + self._lease)
+            self._count_grants()
+
+    def _count_grants(self) -> None:
+        """The first grant that runs out is where fast reads end."""
+        until = inf
+        for peer in self._peers.values():
+            if not peer.is_gone and peer.granted_until < until:
+                until = peer.granted_until
+        self._ledger.granted_until = -inf if self._turning is not None else until
+
+
+@final
+class _Announced:
+    """What must be known to all who may be reading fast: that they have heard a frame."""
+
+    __slots__ = ("epoch", "mark", "number")
+
+    def __init__(self, mark: Mark, number: int) -> None:
+        self.mark = mark
+        self.number = number
+        self.epoch: Epoch | None = None

@@ -1,0 +1,103 @@
+"""What members of a fleet say to each other: docs/fleet.md, "Messages".
+
+A frame is for everybody. Each member's frames are numbered from 1 without a gap, and hold all
+that it has to say since the one before. A note is for one member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from proxy.types import Position, Table, Token
+
+
+class Epoch(NamedTuple):
+    """A history of the primary: of two, the greater is the later."""
+
+    number: int
+    token: Token  # its versions' base comes from it, the same for all
+
+
+class Marked(NamedTuple):
+    """A commit on these tables is on its way."""
+
+    token: Token
+    tables: frozenset[Table]
+
+
+class Cleared(NamedTuple):
+    """A commit is done.
+
+    Attributes:
+        token: Its mark's.
+        changed: What it has changed; None: all that was marked.
+        position: Where in the log it is; None: the hearer may ask, when somebody wants to know.
+    """
+
+    token: Token
+    changed: frozenset[Table] | None
+    position: Position | None
+
+
+class Undone(NamedTuple):
+    """A commit never was: what was cached is good again."""
+
+    token: Token
+
+
+class Turning(NamedTuple):
+    """There is a new primary: nothing is read fast any more before its epoch has begun."""
+
+    epoch: Epoch
+
+
+Item = Marked | Cleared | Undone | Turning
+
+
+class Frame(NamedTuple):
+    """To all.
+
+    Attributes:
+        sender: A member.
+        number: One more than that of the sender's frame before.
+        epoch: The sender's. What is of another than the hearer's is not heard, but for grants.
+        items: In order.
+        grants: To whom the sender promises again to send no commit that they have not
+            acknowledged, with the number of their frame that it has heard last: from when that was
+            sent they count.
+    """
+
+    sender: str
+    number: int
+    epoch: Epoch
+    items: tuple[Item, ...]
+    grants: Mapping[str, int]
+
+
+class State(NamedTuple):
+    """All that a member has under way and has committed in its epoch, up to one of its frames."""
+
+    epoch: Epoch
+    pending: Mapping[Token, frozenset[Table]]
+    sums: Mapping[Table, int]
+
+
+class Note(NamedTuple):
+    """To one.
+
+    Attributes:
+        sender: A member.
+        to: Another.
+        heard: Up to which of the other's frames the sender has heard; it knows of their marks.
+        is_deaf: Whether it hears no more before it has got the other's state.
+        number: The sender's last frame, which the state covers.
+        state: The sender's, if it was asked for.
+    """
+
+    sender: str
+    to: str
+    heard: int
+    is_deaf: bool
+    number: int
+    state: State | None

@@ -1,0 +1,60 @@
+"""What a member knows of another: whom it has heard, whom it was heard by, what either promised."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import final
+
+
+@final
+class Peer:
+    """Another member of the view.
+
+    Attributes:
+        name: Its own.
+        heard: Up to which of its frames we have heard, without a gap.
+        is_deaf: We hear no more of it before it has told its state.
+        acknowledged: Up to which of our frames it has heard.
+        granted_until: When its promise to us ends, by our count.
+        promised_until: When ours to it ends, by our count, which is the later one.
+        awaited: How many of our marks wait for it.
+        owes: Whether we have heard a mark of it that we have not acknowledged.
+        is_asked: Whether it wants our state.
+        asked_at: When we last asked for its state.
+        told_at: When it was last told ours.
+        is_gone: It is not in the view any more; what it was promised still runs out.
+    """
+
+    __slots__ = (
+        "acknowledged",
+        "asked_at",
+        "awaited",
+        "granted_until",
+        "heard",
+        "is_asked",
+        "is_deaf",
+        "is_gone",
+        "name",
+        "owes",
+        "promised_until",
+        "told_at",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.heard = 0
+        self.is_deaf = True
+        self.acknowledged = 0
+        self.granted_until = -inf
+        self.promised_until = -inf
+        self.awaited = 0
+        self.owes = False
+        self.is_asked = False
+        self.asked_at = -inf
+        self.told_at = -inf
+        self.is_gone = False
+
+    def lose_track(self) -> None:
+        """Something that it said is missing: nothing that it promised over it counts any more."""
+        self.is_deaf = True
+        self.granted_until = -inf

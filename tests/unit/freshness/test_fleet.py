@@ -1,0 +1,299 @@
+"""One member's part in a fleet, rule by rule; tests/simulation has what comes of them together."""
+
+from __future__ import annotations
+
+from itertools import count
+from math import inf
+
+import pytest
+
+from proxy.freshness.fleet import LEASE, RENEWALS, REPEAT, Fleet
+from proxy.freshness.frames import Epoch, Frame, Note
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import Mark
+from proxy.types import Position, Table, Token
+
+ORDERS, ITEMS = Table("shop", 1), Table("shop", 2)
+EPOCH = Epoch(1, Token(7))
+tokens = map(Token, count(100))
+
+
+class Member:
+    """A member whose words are delivered by hand."""
+
+    def __init__(self, name: str) -> None:
+        self.ledger = Ledger(Token(1))
+        self.ledger.new_epoch(EPOCH.token, Position(10))
+        self.fleet = Fleet(name, self.ledger, EPOCH)
+        self.read_set = self.ledger.read_set("shop", [ORDERS])
+
+    def is_fast(self, now: float) -> bool:
+        return self.ledger.is_clean(self.read_set, now)
+
+    @property
+    def version(self) -> int:
+        return self.ledger.version(self.read_set)
+
+
+class Two:
+    """Two members that have each other in their views, and a bus between them."""
+
+    def __init__(self) -> None:
+        self.a, self.b = Member("a"), Member("b")
+        self.now = 100.0
+        self.a.fleet.admit("b")
+        self.b.fleet.admit("a")
+
+    def says(self, who: Member) -> tuple[Frame | None, list[Note]]:
+        return who.fleet.flush(self.now)
+
+    def carry(self, who: Member, *, frames: bool = True, notes: bool = True) -> None:
+        """What one has to say reaches the other."""
+        other = self.b if who is self.a else self.a
+        frame, said = self.says(who)
+        if frame is not None and frames:
+            other.fleet.hear(frame, self.now)
+        for note in said:
+            if notes:
+                other.fleet.hear_note(note, self.now)
+
+    def settle(self) -> None:
+        """They talk until both read fast, in no time."""
+        for _ in range(4):
+            self.now += LEASE / RENEWALS
+            for who in (self.a, self.b):
+                self.carry(who)
+            for who in (self.a, self.b):
+                self.carry(who)
+        assert self.a.is_fast(self.now)
+        assert self.b.is_fast(self.now)
+
+    def mark(self, *tables: Table) -> Mark:
+        return self.a.fleet.mark(tables or (ORDERS,), next(tokens), self.now)
+
+
+@pytest.fixture
+def two() -> Two:
+    two = Two()
+    two.settle()
+    return two
+
+
+def test_who_is_alone_needs_nobody() -> None:
+    alone = Member("a")
+    assert alone.is_fast(0.0)
+    assert not alone.fleet.mark([ORDERS], next(tokens), 0.0).waiting
+    assert alone.fleet.flush(0.0) == (None, [])
+    assert alone.fleet.due(0.0) == inf
+
+
+def test_who_has_another_reads_fast_with_its_grant_only() -> None:
+    two = Two()
+    assert not two.a.is_fast(two.now)
+    assert not two.a.fleet.is_welcome
+    two.settle()
+    assert two.a.fleet.is_welcome
+    assert not two.a.is_fast(two.now + LEASE)
+
+
+def test_a_commit_waits_for_who_may_read_fast(two: Two) -> None:
+    mark = two.mark()
+    assert mark.waiting == {"b"}
+    two.carry(two.a)
+    assert not two.b.is_fast(two.now)
+    assert two.a.fleet.ready == []
+    two.carry(two.b)
+    assert two.a.fleet.ready == [mark]
+
+
+def test_and_for_nobody_who_may_not(two: Two) -> None:
+    two.now += 2 * LEASE
+    assert not two.mark().waiting
+
+
+def test_it_waits_no_longer_than_a_grant_lasts(two: Two) -> None:
+    mark = two.mark()
+    two.now += LEASE
+    two.says(two.a)
+    assert two.a.fleet.ready == []
+    assert not two.b.is_fast(two.now)
+    two.now += LEASE
+    two.says(two.a)
+    assert two.a.fleet.ready == [mark]
+
+
+def test_who_is_waited_for_is_granted_nothing(two: Two) -> None:
+    two.mark()
+    two.now += LEASE / 2
+    frame, _ = two.says(two.a)
+    assert frame is not None
+    assert frame.grants == {}
+
+
+def test_versions_are_the_same_everywhere_whatever_came_first(two: Two) -> None:
+    assert two.a.version == two.b.version
+    before = two.a.version
+    mine = two.mark()
+    theirs = two.b.fleet.mark([ORDERS], next(tokens), two.now)
+    two.a.fleet.commit(mine, position=Position(20))
+    two.b.fleet.commit(theirs, position=Position(30))
+    two.carry(two.a)
+    two.carry(two.b)
+    assert two.a.version == two.b.version != before
+    assert two.a.ledger.need(two.a.read_set) == two.b.ledger.need(two.b.read_set) == 30
+
+
+def test_what_was_undone_changes_nothing(two: Two) -> None:
+    before = two.b.version
+    mark = two.mark()
+    two.carry(two.a)
+    two.a.fleet.rollback(mark)
+    two.carry(two.a)
+    assert two.b.version == before
+    assert two.b.is_fast(two.now)
+
+
+def test_a_position_that_is_not_told_is_asked_for(two: Two) -> None:
+    two.a.fleet.commit(two.mark())
+    two.carry(two.a)
+    assert two.b.ledger.need(two.b.read_set) is None
+    assert two.b.ledger.position_wanted(two.b.read_set)
+
+
+def test_a_gap_voids_grants_until_the_state_is_there(two: Two) -> None:
+    mark = two.mark()
+    two.carry(two.a, frames=False)
+    two.mark(ITEMS)
+    two.carry(two.a)
+    assert not two.b.is_fast(two.now)
+    assert not two.b.ledger.is_pending(ORDERS)
+    two.carry(two.b)
+    two.carry(two.a)
+    assert two.b.ledger.is_pending(ORDERS)
+    assert two.b.ledger.is_pending(ITEMS)
+    two.a.fleet.commit(mark)
+    two.carry(two.b)
+    assert mark in two.a.fleet.ready
+
+
+def test_a_mark_that_gets_lost_is_said_again(two: Two) -> None:
+    mark = two.mark()
+    two.carry(two.a, frames=False)
+    assert two.a.fleet.due(two.now) <= two.now + REPEAT
+    two.now += REPEAT
+    two.carry(two.a)
+    two.carry(two.b)
+    assert two.a.fleet.ready == [mark]
+
+
+def test_a_state_has_what_is_committed_and_what_was_settled(two: Two) -> None:
+    done, undone, open_ = two.mark(), two.mark(), two.mark(ITEMS)
+    two.carry(two.a)
+    two.a.fleet.commit(done, position=Position(50))
+    two.a.fleet.rollback(undone)
+    two.carry(two.a, frames=False)
+    two.b.fleet.broken()
+    two.carry(two.b)
+    two.carry(two.a)
+    assert two.b.version == two.a.version
+    assert not two.b.ledger.is_pending(ORDERS)
+    assert two.b.ledger.need(two.b.read_set) is None
+    assert two.b.ledger.marked(open_.token) is not None
+
+
+def test_what_is_heard_twice_or_too_late_changes_nothing(two: Two) -> None:
+    two.a.fleet.commit(two.mark())
+    frame, _ = two.says(two.a)
+    assert frame is not None
+    two.b.fleet.hear(frame, two.now)
+    version = two.b.version
+    two.b.fleet.hear(frame, two.now)
+    assert two.b.version == version
+    assert two.b.is_fast(two.now) or two.b.ledger.need(two.b.read_set) is None
+
+
+def test_a_grant_counts_from_when_its_holder_spoke(two: Two) -> None:
+    """However long the answer took."""
+    frame, _ = two.says(two.a)
+    two.now += LEASE / RENEWALS
+    spoken_at = two.now
+    two.carry(two.b)
+    frame, _ = two.says(two.a)
+    assert frame is not None
+    two.now += LEASE / 2
+    two.b.fleet.hear(frame, two.now)
+    assert two.b.ledger.granted_until == spoken_at + LEASE
+
+
+def test_a_stranger_is_not_heard_but_noticed(two: Two) -> None:
+    stranger = Fleet("c", Ledger(Token(1)), EPOCH)
+    stranger.admit("a")
+    frame, notes = stranger.flush(two.now)
+    assert frame is not None
+    two.a.fleet.hear(frame, two.now)
+    for note in notes:
+        two.a.fleet.hear_note(note, two.now)
+    assert two.a.fleet.strangers == {"c"}
+    assert two.a.is_fast(two.now)
+    two.a.fleet.admit("c")
+    assert two.a.fleet.strangers == set()
+    assert not two.a.is_fast(two.now)
+
+
+def test_who_is_expelled_is_waited_for_as_long_as_it_may_read_fast(two: Two) -> None:
+    theirs = two.b.fleet.mark([ORDERS], next(tokens), two.now)
+    two.carry(two.b)
+    two.a.fleet.expel("b", Token(5), Position(70))
+    assert two.a.is_fast(two.now), "nobody else is left"
+    assert two.a.ledger.marked(theirs.token) is None
+    assert two.a.ledger.need(two.a.read_set) == 70
+    mark = two.mark()
+    assert mark.waiting == {"b"}
+    two.now += 2 * LEASE
+    two.says(two.a)
+    assert two.a.fleet.ready == [mark]
+    assert not two.mark().waiting
+
+
+def test_a_new_primary_stops_everybody_before_its_epoch_begins(two: Two) -> None:
+    later = Epoch(2, Token(8))
+    assert not two.a.fleet.turn(later, two.now)
+    assert not two.a.is_fast(two.now)
+    two.carry(two.a)
+    assert not two.b.is_fast(two.now)
+    assert not two.a.fleet.turn(later, two.now)
+    two.carry(two.b)
+    assert two.a.fleet.turn(later, two.now)
+    old = two.b.version
+    two.a.fleet.begin(later, Position(3))
+    two.carry(two.a)
+    assert two.b.fleet.epoch == later
+    assert two.a.version == two.b.version != old
+    assert two.b.fleet.turn(later, two.now), "it has begun there, too"
+
+
+def test_a_turn_that_another_has_finished_holds_nobody_up(two: Two) -> None:
+    later = Epoch(2, Token(8))
+    two.a.fleet.turn(later, two.now)
+    two.b.fleet.turn(later, two.now)
+    two.b.fleet.begin(later)
+    two.carry(two.b)
+    assert two.a.fleet.epoch == later
+    for who in (two.a, two.b):
+        who.ledger.position_arrived(who.ledger.ask_position(), Position(4))
+    two.settle()
+
+
+def test_what_is_of_an_older_epoch_is_not_heard(two: Two) -> None:
+    mark = two.mark()
+    frame, _ = two.says(two.a)
+    assert frame is not None
+    two.b.fleet.begin(Epoch(2, Token(8)), Position(3))
+    two.b.fleet.hear(frame, two.now)
+    assert not two.b.ledger.is_pending(ORDERS)
+    two.carry(two.b)
+    assert two.a.fleet.epoch.number == 2
+    assert two.a.fleet.ready == [mark], "it was acknowledged"
+    two.a.fleet.commit(mark)
+    two.carry(two.a)
+    assert two.a.version == two.b.version
