@@ -6,8 +6,9 @@ SETUP_SERVERS := deploy/dev/setup-servers.sh
 ENGINE := postgres
 SECONDS := 60
 CAP := 1000000
+SEEDS := 0-500
 
-.PHONY: help demo test model soak suites lint bench build setup-servers clean packages checked apart
+.PHONY: help demo test model simulate soak suites lint bench build setup-servers clean packages checked apart
 .SILENT:
 
 help:
@@ -17,6 +18,7 @@ help:
 	echo "make suites         suites that others wrote, directly and through the proxy (ARGS=... for some)"
 	echo "make soak           the judge of reads for longer, and on MySQL all that MariaDB has (SECONDS=60)"
 	echo "make model          the fleet protocol (docs/fleet.md), explored exhaustively (CAP=1000000 states each)"
+	echo "make simulate       a fleet's real ledgers over virtual time, while all goes wrong (SEEDS=0-500)"
 	echo "make lint           ruff, mypy, the import contracts"
 	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner);"
 	echo "                    ENGINE=mariadb, ENGINE=mysql: HAProxy and MySQL Router in PgBouncer's place"
@@ -43,6 +45,10 @@ soak: build
 	$(SETUP_SERVERS) postgres mariadb redis
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/consistency tests/integration/test_mysql_witness.py \
 		tests/integration/test_audit.py
+
+# Of the real ledger and the real fleet, over virtual time.
+simulate: build
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 # The model imports nothing of the proxy.
 model: packages

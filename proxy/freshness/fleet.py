@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from math import inf
 from typing import Final, final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.freshness.frames import Cleared, Epoch, Frame, Item, Marked, Note, State, Turning, Undone
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import VOID, Mark
@@ -34,7 +36,7 @@ REPEAT: Final = 0.1
 """Seconds after which what has had no answer is said again."""
 
 
-@final
+@mypyc_attr(allow_interpreted_subclasses=True)  # those that the simulation makes worse
 class Fleet:
     """See the module.
 
@@ -57,10 +59,12 @@ class Fleet:
         "_items",
         "_lease",
         "_ledger",
+        "_member_until",
         "_number",
         "_peers",
         "_renew_at",
         "_sent",
+        "_steps",
         "_turn",
         "_turning",
         "_waiting",
@@ -92,37 +96,67 @@ class Fleet:
         self._number = 0
         self._sent: deque[float] = deque()  # when our last frames were, those of one lease
         self._renew_at = -inf
+        self._steps: dict[Epoch, list[Token]] = {}  # by which versions changed as members went
         self._waiting: list[_Announced] = []
+        self._member_until = -inf
         self._turning: Epoch | None = None
         self._turn: _Announced | None = None
+        self._count_grants()
 
     # The view.
 
     def admit(self, name: str) -> None:
         """Require another member's grants from now on."""
-        peer = self._peers.get(name)
-        if peer is None or peer.is_gone:
+        if name not in self._peers:
             self._peers[name] = Peer(name)
         self.strangers.discard(name)
         self._renew_at = -inf
         self._count_grants()
 
-    def expel(self, name: str, step: Token, position: Position) -> None:
-        """Go on without a member: see `Ledger.expel`. What it was promised still runs out."""
-        peer = self._peers[name]
-        peer.is_gone = True
-        self._ledger.expel(name, step, position)
+    def expel(self, name: str, step: Token, epoch: Epoch, position: Position) -> None:
+        """Go on without a member.
+
+        Its server processes are gone, and it has been fenced for so long that it reads nothing
+        fast any more: see `vouched`.
+
+        Args:
+            name: The member.
+            step: An id of its going, the same for all who stay: what they had heard of its last
+                commits may differ, so every version changes.
+            epoch: In which it went.
+            position: Of the primary, read when the processes were gone.
+        """
+        peer = self._peers.pop(name)
+        self._wait_no_more_for(peer)
+        self._ledger.expel(name, position)
+        self.remember(step, epoch)
+        self._count_grants()
+
+    def remember(self, step: Token, epoch: Epoch) -> None:
+        """Have the versions of an epoch be as behind somebody's going, of whom we know nothing."""
+        if epoch >= self.epoch:
+            self._steps.setdefault(epoch, []).append(step)
+        if epoch == self.epoch:
+            self._ledger.step(step)
+
+    def vouched(self, asked_at: float) -> None:
+        """Note that the primary said we are a member, when it was asked at that time.
+
+        Nobody reads fast for longer than a lease without that. Grants alone would not do: those who
+        give them may have been evicted, too.
+        """
+        self._member_until = max(self._member_until, asked_at + self._lease)
         self._count_grants()
 
     @property
     def is_welcome(self) -> bool:
         """Whether all others have us in their view: who has not tells us nothing."""
-        return not any(peer.is_deaf for peer in self._peers.values() if not peer.is_gone)
+        return not any(peer.is_deaf for peer in self._peers.values())
 
     @property
     def members(self) -> list[str]:
         """The others in the view."""
-        return [peer.name for peer in self._peers.values() if not peer.is_gone]
+        return list(self._peers)
 
     # Commits of ours.
 
@@ -195,6 +229,9 @@ class Fleet:
             return
         self.epoch = epoch
         self._ledger.new_epoch(epoch.token, position)
+        self._steps = {of: steps for of, steps in self._steps.items() if of >= epoch}
+        for step in self._steps.get(epoch, ()):
+            self._ledger.step(step)
         if self._turning is not None and self._turning <= epoch:
             self._turning = None
             self._stop_turning()
@@ -271,7 +308,7 @@ class Fleet:
             return inf
         first = self._renew_at
         for peer in self._peers.values():
-            if peer.is_deaf and not peer.is_gone:
+            if peer.is_deaf:
                 first = min(first, peer.asked_at + REPEAT)
             if peer.awaited:
                 first = min(first, peer.promised_until, peer.told_at + REPEAT)
@@ -282,7 +319,7 @@ class Fleet:
         if self._peers and now >= self._renew_at:
             self._renew_at = now + self._lease / RENEWALS
             for peer in self._peers.values():
-                if not peer.awaited and not peer.is_gone and not peer.is_deaf:
+                if not peer.awaited and not peer.is_deaf:
                     grants[peer.name] = peer.heard
                     until = now + self._lease * (1 + self._drift)
                     peer.promised_until = max(peer.promised_until, until)
@@ -299,8 +336,6 @@ class Fleet:
         notes: list[Note] = []
         state: State | None = None
         for peer in self._peers.values():
-            if peer.is_gone:
-                continue
             asks = peer.is_deaf and now >= peer.asked_at + REPEAT
             if peer.awaited and now >= peer.told_at + REPEAT:
                 peer.is_asked = True
@@ -347,15 +382,9 @@ class Fleet:
 
     def _expire(self, now: float) -> None:
         """Wait no longer for those who can't be reading fast any more."""
-        for peer in list(self._peers.values()):
-            if peer.promised_until > now:
-                continue
-            if peer.awaited:
-                for announced in self._all_waiting():
-                    self._wait_no_more(announced, peer)
-                self._find_ready()
-            if peer.is_gone:
-                del self._peers[peer.name]
+        for peer in self._peers.values():
+            if peer.awaited and peer.promised_until <= now:
+                self._wait_no_more_for(peer)
 
     def _all_waiting(self) -> list[_Announced]:
         return self._waiting if self._turn is None else [*self._waiting, self._turn]
@@ -365,6 +394,11 @@ class Fleet:
         if turn is not None:
             for name in turn.mark.waiting:
                 self._peers[name].awaited -= 1
+
+    def _wait_no_more_for(self, peer: Peer) -> None:
+        for announced in self._all_waiting():
+            self._wait_no_more(announced, peer)
+        self._find_ready()
 
     def _wait_no_more(self, announced: _Announced, peer: Peer) -> None:
         if peer.name in announced.mark.waiting:
@@ -381,7 +415,7 @@ class Fleet:
         peer = self._peers.get(name)
         if peer is None and name != self.name:
             self.strangers.add(name)
-        return None if peer is None or peer.is_gone else peer
+        return peer
 
     def _take(self, peer: Peer, item: Item) -> None:
         ledger = self._ledger
@@ -415,9 +449,9 @@ class Fleet:
 
     def _count_grants(self) -> None:
         """The first grant that runs out is where fast reads end."""
-        until = inf
+        until = self._member_until
         for peer in self._peers.values():
-            if not peer.is_gone and peer.granted_until < until:
+            if peer.granted_until < until:
                 until = peer.granted_until
         self._ledger.granted_until = -inf if self._turning is not None else until
 

@@ -301,18 +301,20 @@ class Ledger:
             self._positions.acknowledge(self._tables.states_of(frozenset(steps)))
         self._changes += 1
 
-    def expel(self, owner: str, step: Token, position: Position) -> None:
-        """Go on without a member whose server processes are all gone.
+    def expel(self, owner: str, position: Position) -> None:
+        """Forget all of a member's commits; a `step` must follow, for those not heard of.
 
         Args:
             owner: The member.
-            step: An id of its going, the same for all who stay: what they had heard of its last
-                commits may differ, so every version changes.
-            position: Of the primary, read when the processes were gone.
+            position: Of the primary, read when the member's server processes were gone.
         """
         self.take_state(owner, {}, {})
-        self._tables.step(hash_token(step))
         self._positions.raise_all(self._tables, position)
+        self._changes += 1
+
+    def step(self, token: Token) -> None:
+        """Change the version of every table."""
+        self._tables.step(hash_token(token))
         self._changes += 1
 
     @property

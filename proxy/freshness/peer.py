@@ -22,7 +22,6 @@ class Peer:
         is_asked: Whether it wants our state.
         asked_at: When we last asked for its state.
         told_at: When it was last told ours.
-        is_gone: It is not in the view any more; what it was promised still runs out.
     """
 
     __slots__ = (
@@ -33,7 +32,6 @@ class Peer:
         "heard",
         "is_asked",
         "is_deaf",
-        "is_gone",
         "name",
         "owes",
         "promised_until",
@@ -52,7 +50,6 @@ class Peer:
         self.is_asked = False
         self.asked_at = -inf
         self.told_at = -inf
-        self.is_gone = False
 
     def lose_track(self) -> None:
         """Something that it said is missing: nothing that it promised over it counts any more."""

@@ -25,6 +25,7 @@ class Member:
         self.ledger = Ledger(Token(1))
         self.ledger.new_epoch(EPOCH.token, Position(10))
         self.fleet = Fleet(name, self.ledger, EPOCH)
+        self.fleet.vouched(inf)
         self.read_set = self.ledger.read_set("shop", [ORDERS])
 
     def is_fast(self, now: float) -> bool:
@@ -240,18 +241,24 @@ def test_a_stranger_is_not_heard_but_noticed(two: Two) -> None:
     assert not two.a.is_fast(two.now)
 
 
-def test_who_is_expelled_is_waited_for_as_long_as_it_may_read_fast(two: Two) -> None:
+def test_nobody_reads_fast_who_has_not_heard_of_the_primary_lately() -> None:
+    member = Member("a")
+    member.fleet = Fleet("a", member.ledger, EPOCH)
+    assert not member.is_fast(5.0)
+    member.fleet.vouched(4.0)
+    assert member.is_fast(5.0)
+    assert not member.is_fast(4.0 + LEASE)
+
+
+def test_nobody_waits_for_who_is_expelled(two: Two) -> None:
     theirs = two.b.fleet.mark([ORDERS], next(tokens), two.now)
     two.carry(two.b)
-    two.a.fleet.expel("b", Token(5), Position(70))
+    waiting = two.mark(ITEMS)
+    two.a.fleet.expel("b", Token(5), EPOCH, Position(70))
+    assert two.a.fleet.ready == [waiting]
     assert two.a.is_fast(two.now), "nobody else is left"
     assert two.a.ledger.marked(theirs.token) is None
     assert two.a.ledger.need(two.a.read_set) == 70
-    mark = two.mark()
-    assert mark.waiting == {"b"}
-    two.now += 2 * LEASE
-    two.says(two.a)
-    assert two.a.fleet.ready == [mark]
     assert not two.mark().waiting
 
 
