@@ -104,9 +104,12 @@ def _plan_executed(
     """EXECUTE does what was prepared under its name."""
     body = profile.prepared_body(text)
     statement = UNREAD if body is None else reader.read(body, profile.modes).statements[0]
-    if planned.writes:
-        statement = UNREAD  # its arguments call what may write
     found = planner.plan(profile.scope, statement)
+    if planned.writes:  # its arguments call what may write, or what nobody knows yet
+        is_known = planner.is_known(profile.database)
+        if not is_known and found.writes <= planner.any_table(profile.database):
+            return planned
+        return planner.plan(profile.scope, UNREAD)
     # A read by this name can't leave the primary: to others the name means something else.
     return planned if found.read_set is not None else found
 

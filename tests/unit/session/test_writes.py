@@ -314,6 +314,18 @@ def test_an_execute_writes_what_was_prepared_and_what_its_arguments_call(
     assert {table.oid for table in stage.planner.any_table("shop")} <= tables
 
 
+def test_an_execute_while_definitions_are_read_has_them_not_read_again(stage: Stage) -> None:
+    """Nobody knows yet what its arguments call; of a plain read nobody does either."""
+    prepare = query("PREPARE sel AS SELECT a FROM orders WHERE b = $1")
+    stage >> client(prepare) << asks("primary", prepare)
+    stage >> answers("primary", done("PREPARE")) << told(done("PREPARE")) << released("primary")
+    stage.planner.distrust()
+    stage >> client(query("EXECUTE sel(-f(1))"))
+    kind, tables = stage.events.popleft()
+    assert kind == "marked"
+    assert {table.oid for table in stage.planner.any_table("shop")} == tables
+
+
 def test_kinds_are_what_the_tests_take_them_for(stage: Stage) -> None:
     kinds = {
         "SET LOCAL search_path TO b": Kind.SET_LOCAL,
