@@ -36,6 +36,10 @@ REPEAT: Final = 0.1
 """Seconds after which what has had no answer is said again."""
 
 
+NO_EPOCH: Final = Epoch(0, Token(0))
+"""Of a member that has not heard of any."""
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)  # those that the simulation makes worse
 class Fleet:
     """See the module.
@@ -49,13 +53,15 @@ class Fleet:
     Args:
         name: Ours.
         ledger: Of this member. It needs grants from now on.
-        epoch: That the ledger is in.
+        epoch: That the ledger is in: `NO_EPOCH`, but in tests.
         lease: Seconds for which grants hold.
         drift: By how much clocks may run at different speeds.
     """
 
     __slots__ = (
         "_drift",
+        "_is_outside",
+        "_is_welcome",
         "_items",
         "_lease",
         "_ledger",
@@ -78,7 +84,7 @@ class Fleet:
         self,
         name: str,
         ledger: Ledger,
-        epoch: Epoch,
+        epoch: Epoch = NO_EPOCH,
         *,
         lease: float = LEASE,
         drift: float = DRIFT,
@@ -99,11 +105,19 @@ class Fleet:
         self._steps: dict[Epoch, list[Token]] = {}  # by which versions changed as members went
         self._waiting: list[_Announced] = []
         self._member_until = -inf
+        self._is_outside = True
+        self._is_welcome = False
         self._turning: Epoch | None = None
         self._turn: _Announced | None = None
         self._count_grants()
 
     # The view.
+
+    def enter(self, names: Iterable[str]) -> None:
+        """Begin, with the members that there are besides us: once, and before anything else."""
+        for name in names:
+            self.admit(name)
+        self._is_outside = False
 
     def admit(self, name: str) -> None:
         """Require another member's grants from now on."""
@@ -150,8 +164,13 @@ class Fleet:
 
     @property
     def is_welcome(self) -> bool:
-        """Whether all others have us in their view: who has not tells us nothing."""
-        return not any(peer.is_deaf for peer in self._peers.values())
+        """Whether all have us in their view who were there when we came.
+
+        Who has not tells us nothing. Until then nothing is to be written, answered or begun.
+        """
+        if not self._is_welcome and not self._is_outside:
+            self._is_welcome = not any(peer.is_deaf for peer in self._peers.values())
+        return self._is_welcome
 
     @property
     def members(self) -> list[str]:
@@ -202,13 +221,17 @@ class Fleet:
     def turn(self, epoch: Epoch, now: float) -> bool:
         """Stop all fast reads, of everybody: there is another primary, or the same one anew.
 
-        To be called until it says yes: then the epoch may `begin`, if it has not by then.
+        To be called until it says yes: then the epoch may `begin`, if it has not by then. Not
+        before we are welcome: whoever does not know us would not know of the epoch either, and who
+        hears us in it takes it for begun.
 
         Returns:
             Whether everybody knows, who might read fast.
         """
         if epoch <= self.epoch:
             return True
+        if not self.is_welcome:
+            return False
         if self._turn is None or self._turn.epoch != epoch:
             self._turning = epoch
             self._stop_turning()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.freshness.frames import Frame, Note
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import VOID, Mark
 from proxy.freshness.replica import ConnectionPosition, Watermark
 from proxy.freshness.tables import ReadSet
-from proxy.types import Position, Table
+from proxy.types import Position, Table, Token
 from tests.simulation.servers import DATABASE, TABLES, Commit, Content, Primary, Reader, part
 from tests.simulation.world import Body, Signal, Steps
 
@@ -22,6 +22,11 @@ READ_SETS = tuple(
     frozenset(tables) for tables in (TABLES[:1], TABLES[1:2], TABLES[2:], TABLES[:2], TABLES)
 )
 """What is read and written; the last table is in few of them."""
+
+
+NOBODY: Final = Primary([], 0, Token(0))
+"""The primary of a member that knows of none."""
+NOBODY.is_alive = False
 
 
 class StaleRead(AssertionError):
@@ -59,9 +64,8 @@ class Member(Body):
         self.rate = rate
         self.offset = scene.world.random.uniform(0, 1000)
         self.ledger = Ledger(scene.token(), scene.rules)
-        self.primary = scene.primary
-        self.ledger.new_epoch(self.primary.epoch.token)
-        self.fleet = scene.make_fleet(name, self.ledger, self.primary.epoch)
+        self.primary = NOBODY
+        self.fleet = scene.make_fleet(name, self.ledger)
         self.watermarks = [Watermark() for _ in scene.replicas]
         self.connections: dict[int, Connection] = {}
         self.cache: dict[ReadSet, tuple[Content, int]] = {}
@@ -81,9 +85,7 @@ class Member(Body):
         """Enter the fleet: a row in the view, then grants of all that are there."""
         view = self.scene.view
         yield self.world.short(0.001)
-        for name in view.members:
-            if name not in view.gone:
-                self.fleet.admit(name)
+        self.fleet.enter([name for name in view.members if name not in view.gone])
         for step, epoch in view.gone.values():
             self.fleet.remember(step, epoch)
         view.members.append(self.name)
@@ -153,15 +155,12 @@ class Member(Body):
             if self.name in view.gone:
                 self.is_dead = True
             if self.scene.primary is not self.primary:
-                yield from self.turn(self.scene.primary)
+                self.turn(self.scene.primary)
             self.wake()
 
-    def turn(self, primary: Primary) -> Steps:
+    def turn(self, primary: Primary) -> None:
         """There is another primary: nobody may read fast any more before it is asked anything."""
-        while not self.scene.turned(self, primary):
-            self.wake()
-            yield 0.001
-        if primary is not self.scene.primary:
+        if not self.scene.turned(self, primary):
             return
         self.primary = primary
         self.scene.asked(primary)

@@ -23,8 +23,8 @@ class Without(Scene):
 
     fleet_type: type[Fleet] = Fleet
 
-    def make_fleet(self, name: str, ledger: Ledger, epoch: Epoch) -> Fleet:
-        return self.fleet_type(name, ledger, epoch, lease=LEASE, drift=2 * DRIFT)
+    def make_fleet(self, name: str, ledger: Ledger) -> Fleet:
+        return self.fleet_type(name, ledger, lease=LEASE, drift=2 * DRIFT)
 
 
 class Impatient(Scene):

@@ -163,9 +163,9 @@ class Scene:
         """Draw one."""
         return Token(self.draw.getrandbits(128))
 
-    def make_fleet(self, name: str, ledger: Ledger, epoch: Epoch) -> Fleet:
+    def make_fleet(self, name: str, ledger: Ledger) -> Fleet:
         """Make a member's part."""
-        return Fleet(name, ledger, epoch, lease=LEASE, drift=2 * DRIFT)
+        return Fleet(name, ledger, lease=LEASE, drift=2 * DRIFT)
 
     @property
     def members(self) -> list[Member]:

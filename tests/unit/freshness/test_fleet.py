@@ -26,6 +26,8 @@ class Member:
         self.ledger.new_epoch(EPOCH.token, Position(10))
         self.fleet = Fleet(name, self.ledger, EPOCH)
         self.fleet.vouched(inf)
+        if name == "alone":
+            self.fleet.enter([])
         self.read_set = self.ledger.read_set("shop", [ORDERS])
 
     def is_fast(self, now: float) -> bool:
@@ -42,8 +44,8 @@ class Two:
     def __init__(self) -> None:
         self.a, self.b = Member("a"), Member("b")
         self.now = 100.0
-        self.a.fleet.admit("b")
-        self.b.fleet.admit("a")
+        self.a.fleet.enter(["b"])
+        self.b.fleet.enter(["a"])
 
     def says(self, who: Member) -> tuple[Frame | None, list[Note]]:
         return who.fleet.flush(self.now)
@@ -81,7 +83,7 @@ def two() -> Two:
 
 
 def test_who_is_alone_needs_nobody() -> None:
-    alone = Member("a")
+    alone = Member("alone")
     assert alone.is_fast(0.0)
     assert not alone.fleet.mark([ORDERS], next(tokens), 0.0).waiting
     assert alone.fleet.flush(0.0) == (None, [])
@@ -289,6 +291,30 @@ def test_a_turn_that_another_has_finished_holds_nobody_up(two: Two) -> None:
     for who in (two.a, two.b):
         who.ledger.position_arrived(who.ledger.ask_position(), Position(4))
     two.settle()
+
+
+def test_who_is_not_welcome_begins_no_epoch() -> None:
+    two = Two()
+    later = Epoch(2, Token(8))
+    assert not two.a.fleet.turn(later, two.now)
+    two.settle()
+    two.now += 2 * LEASE
+    assert two.a.fleet.turn(later, two.now)
+
+
+def test_who_comes_takes_the_epoch_that_there_is(two: Two) -> None:
+    newcomer = Member("c")
+    newcomer.fleet = Fleet("c", newcomer.ledger)
+    newcomer.fleet.enter(["a"])
+    two.a.fleet.admit("c")
+    _, notes = newcomer.fleet.flush(two.now)
+    two.a.fleet.hear_note(notes[0], two.now)
+    assert two.a.fleet.epoch == EPOCH
+    _, notes = two.a.fleet.flush(two.now)
+    for note in notes:
+        newcomer.fleet.hear_note(note, two.now)
+    assert newcomer.fleet.epoch == EPOCH
+    assert newcomer.fleet.is_welcome
 
 
 def test_what_is_of_an_older_epoch_is_not_heard(two: Two) -> None:
