@@ -16,9 +16,9 @@ from typing import Any, Final
 from proxy.demo.local_mysql import MySQLCluster
 from tests.consistency.anomalies import Kind, Verdict
 from tests.consistency.faults import AnyCluster, Fault, Planned
-from tests.consistency.mysql_warm_up import warm_up
 from tests.consistency.proxied import Place
 from tests.consistency.run import Ground, commit_with
+from tests.consistency.warm_up import warm_up
 from tests.integration.relay import Relay
 
 LAG: Final = 0.3

@@ -16,7 +16,6 @@ from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.processes import wait_until
 from tests.consistency.faults import MYSQL_REPLICA_FAULTS, Fault, plan
 from tests.consistency.history import Act
-from tests.consistency.mysql_warm_up import warm_up
 from tests.consistency.proxied import CLIENT, Place, Yield
 from tests.consistency.run import Ground
 from tests.consistency.test_mysql_runs import (
@@ -28,6 +27,7 @@ from tests.consistency.test_mysql_runs import (
     judge_a_replaced_primary,
     told,
 )
+from tests.consistency.warm_up import warm_up
 from tests.integration.proxy_under_test import ProxyUnderTest
 
 pytestmark = pytest.mark.parametrize("mysql_place", ["mysql_by_log"], indirect=True)

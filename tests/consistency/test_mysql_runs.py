@@ -14,8 +14,8 @@ from tests.consistency.engines import ENGINES
 from tests.consistency.faults import MYSQL_REPLICA_FAULTS, Fault, Planned, plan
 from tests.consistency.history import Act
 from tests.consistency.mysql_doors import Aiomysql, PymysqlExecute
-from tests.consistency.mysql_warm_up import warm_up
 from tests.consistency.proxied import Place, Yield
+from tests.consistency.warm_up import warm_up
 
 SECONDS: Final = float(os.environ.get("TIDEGATE_SOAK_SECONDS", "5"))
 SEED: Final = int(os.environ.get("TIDEGATE_SOAK_SEED", "1"))

@@ -18,6 +18,7 @@ from tests.consistency.faults import Fault, Planned, plan
 from tests.consistency.history import Act
 from tests.consistency.proxied import Place, Yield
 from tests.consistency.run import commit_with
+from tests.consistency.warm_up import warm_up
 
 SOAK = "TIDEGATE_SOAK_SECONDS"
 SECONDS = float(os.environ.get(SOAK, "16"))
@@ -60,6 +61,7 @@ def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, commits: Comm
     # A commit that waits for one of two replicas must find one.
     one_at_a_time = bool(commits.standbys)
     with place.proxy(repeatable_read="versioned") as (ground, proxy):
+        warm_up(ground.write_dsn, proxy, [it.address for it in cluster.replicas])
         for seed in range(SEED, SEED + RUNS):
             plans = plan(seed, LENGTH, names, one_at_a_time=one_at_a_time)
             verdict = ground.run(LENGTH, plans, seed=seed)
@@ -79,6 +81,7 @@ def test_nothing_is_stale_when_the_primary_crashes(place: Place) -> None:
         for at, kind in zip(times, kinds, strict=False)
     ]
     with place.proxy(repeatable_read="versioned") as (ground, proxy):
+        warm_up(ground.write_dsn, proxy, [it.address for it in place.cluster.replicas])
         for seed in range(SEED, SEED + RUNS):
             lags = plan(seed, LENGTH, ["replica1"], [Fault.LAG])
             verdict = ground.run(LENGTH, [crashes, *lags], seed=seed)

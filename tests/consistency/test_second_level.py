@@ -18,6 +18,7 @@ import pytest
 from tests.consistency.faults import plan
 from tests.consistency.proxied import Place
 from tests.consistency.test_runs import LENGTH, RUNS, SEED, SOAK
+from tests.consistency.warm_up import warm_up
 from tests.integration.redis_under_test import Redis, temporary_redis
 
 pytestmark = pytest.mark.skipif(SOAK not in os.environ, reason="takes long: make soak")
@@ -68,6 +69,7 @@ def test_nothing_is_stale_while_redis_comes_and_goes(place: Place) -> None:
         place.proxy(cache_url=redis.url, **SETTINGS) as (ground, proxy),
         disturbed(redis, SEED),
     ):
+        warm_up(ground.write_dsn, proxy, [it.address for it in place.cluster.replicas])
         for seed in range(SEED, SEED + RUNS):
             verdict = ground.run(LENGTH, plan(seed, LENGTH, names), seed=seed, **LOAD)
             assert verdict, f"seed {seed}\n{verdict.report()}"

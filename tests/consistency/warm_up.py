@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from contextlib import closing
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+import psycopg
 import pymysql
 
 from tests.integration.proxy_under_test import ProxyUnderTest
@@ -27,25 +29,28 @@ def warm_up(dsn: str, proxy: ProxyUnderTest, replicas: Sequence[str]) -> None:
         proxy: Whom to read through.
         replicas: Their addresses, as it was told them.
     """
-    parts = urlsplit(dsn)
     ends = time.monotonic() + LONGEST
     number = 0
-    with (
-        pymysql.connect(
-            host=parts.hostname,
-            port=parts.port or 0,
-            user=parts.username,
-            password=unquote(parts.password or ""),
-            database=parts.path.lstrip("/"),
-            autocommit=True,
-        ) as connection,
-        connection.cursor() as cursor,
-    ):
+    with closing(_connected(dsn)) as connection, closing(connection.cursor()) as cursor:
         before = _read(proxy, replicas)
         while _read(proxy, replicas) == before:
             assert time.monotonic() < ends, "no read left the primary"
             number += 1  # a text that nobody has the answer to
             cursor.execute(f"SELECT v FROM cold WHERE k = 1 AND v > -{number}")
+
+
+def _connected(dsn: str) -> Any:
+    if dsn.startswith("postgresql:"):
+        return psycopg.connect(dsn, autocommit=True)
+    parts = urlsplit(dsn)
+    return pymysql.connect(
+        host=parts.hostname,
+        port=parts.port or 0,
+        user=parts.username,
+        password=unquote(parts.password or ""),
+        database=parts.path.lstrip("/"),
+        autocommit=True,
+    )
 
 
 def _read(proxy: ProxyUnderTest, replicas: Sequence[str]) -> float:
