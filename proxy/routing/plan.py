@@ -24,6 +24,9 @@ PLANS: Final = 10_000
 
 _COMMITS_INSIDE: Final = frozenset((Kind.OPAQUE,))
 
+UNSEEN: Final = Statement(kind=Kind.WRITE, text=b"", reason=Reason.UNPARSED)
+"""A query or a change of rows whose text nobody has seen: the server can say what it wrote."""
+
 DISCOVERED: Final = frozenset((Kind.READ, Kind.LOCKING, Kind.WRITE, Kind.CALL))
 """What runs in any transaction, to its end: the locks it has then are of all that it wrote. (In a
 transaction the server lets no procedure commit.)"""
@@ -247,6 +250,10 @@ class Planner:
         kind = statement.kind
         if kind is Kind.OPAQUE:
             plan.writes = self.everything(scope.database)
+            return plan
+        if statement is UNSEEN:
+            plan.writes = self.everything(scope.database)
+            plan.discovers = plan.taints = True
             return plan
         if kind is Kind.SCHEMA:
             plan.writes = self._schema_writes(scope, statement)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from proxy.routing.plan import Plan
-from proxy.sql.statement import Kind
+from proxy.sql.statement import Kind, Statement
 from proxy.sql.transaction_control import Begin
 from proxy.types import Reason
 from proxy.wire.prepared import Sense
@@ -96,12 +96,14 @@ class Grammar(ABC):
             is set.
         rolls_settings_back: Whether what a transaction has set is gone when it is rolled back.
         fails_whole: Whether an error in a transaction makes all of it fail.
+        unknown_body: What an EXECUTE runs where nobody knows what was prepared.
     """
 
     protocol: str
     fixed: tuple[str, ...]
     rolls_settings_back: bool
     fails_whole: bool
+    unknown_body: Statement
 
     @abstractmethod
     def understand(self, settings: Settings, defaults: Defaults, user: str) -> Meaning:

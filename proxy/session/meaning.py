@@ -103,7 +103,10 @@ def _plan_executed(
 ) -> Plan:
     """EXECUTE does what was prepared under its name."""
     body = profile.prepared_body(text)
-    statement = UNREAD if body is None else reader.read(body, profile.modes).statements[0]
+    if body is None:
+        statement = profile.unknown_body
+    else:
+        statement = reader.read(body, profile.modes).statements[0]
     found = planner.plan(profile.scope, statement)
     if planned.writes:  # its arguments call what may write, or what nobody knows yet
         is_known = planner.is_known(profile.database)

@@ -14,6 +14,7 @@ from proxy.session.grammar import Defaults, Grammar, Meaning
 from proxy.session.own import Own, show
 from proxy.session.state import SessionState
 from proxy.sql.hints import Hint
+from proxy.sql.statement import Statement
 from proxy.types import Reason
 from proxy.wire.prepared import Sense
 
@@ -247,6 +248,11 @@ class Profile:
         """Find what an EXECUTE runs; None: nothing that is known here."""
         statements = {name: text for name, (text, _) in self.state.statements}
         return self._grammar.prepared_body(statements, execute)
+
+    @property
+    def unknown_body(self) -> Statement:
+        """What an EXECUTE runs where nobody knows what was prepared."""
+        return self._grammar.unknown_body
 
     def discard_all(self) -> None:
         """DISCARD ALL: as at login."""

@@ -18,6 +18,7 @@ from proxy.engines.mysql.settings import (
     quote,
 )
 from proxy.routing.plan import Plan
+from proxy.routing.reading import UNREAD
 from proxy.session import grammar
 from proxy.session.grammar import Defaults, Meaning, Moved, OwnCommand, Settings
 from proxy.session.own import PREFIX
@@ -46,6 +47,7 @@ class MySQLGrammar(grammar.Grammar):
     fixed: tuple[str, ...] = ()
     rolls_settings_back = False
     fails_whole = False
+    unknown_body = UNREAD  # MySQL prepares procedures' calls and definitions, too
 
     def understand(self, settings: Settings, defaults: Defaults, user: str) -> Meaning:
         """See the base."""

@@ -13,7 +13,7 @@ from proxy.engines.postgres.shaping import (
     constants_depend_on,
     names_depend_on,
 )
-from proxy.routing.plan import Plan
+from proxy.routing.plan import UNSEEN, Plan
 from proxy.session import grammar
 from proxy.session.grammar import Defaults, Meaning, Moved, OwnCommand, Settings
 from proxy.session.own import PREFIX
@@ -78,6 +78,7 @@ class PostgresGrammar(grammar.Grammar):
     fixed: tuple[str, ...] = FIXED
     rolls_settings_back = True
     fails_whole = True
+    unknown_body = UNSEEN
 
     def understand(self, settings: Settings, defaults: Defaults, user: str) -> Meaning:
         """See the base."""

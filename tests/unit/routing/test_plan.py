@@ -9,7 +9,7 @@ import pytest
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import EVERY_DATABASE, everything_in, schema_of
-from proxy.routing.plan import Plan, Planner, Scope
+from proxy.routing.plan import UNSEEN, Plan, Planner, Scope
 from proxy.routing.reading import Reader
 from proxy.sql.access import Access
 from proxy.sql.statement import Statement
@@ -251,6 +251,18 @@ def test_the_server_is_asked_of_what_its_locks_tell(planner: Planner, scope: Sco
     assert plan.known == {ITEMS}
     know(planner, exact=False, hidden=True)
     assert not planner.plan(scope, SELECT).discovers
+
+
+def test_the_server_is_asked_of_what_nobody_has_seen(planner: Planner, scope: Scope) -> None:
+    """Counted for everything, each would have definitions read again."""
+    know(planner)
+    plan = planner.plan(scope, UNSEEN)
+    assert plan.discovers
+    assert plan.known == frozenset()
+    assert plan.writes == planner.everything("shop")
+    assert plan.taints
+    assert not plan.may_commit
+    assert plan.read_set is None
 
 
 CALL = statement("CALL p()")

@@ -326,6 +326,11 @@ def test_an_execute_while_definitions_are_read_has_them_not_read_again(stage: St
     assert {table.oid for table in stage.planner.any_table("shop")} == tables
 
 
+def test_of_an_execute_that_nobody_saw_prepared_the_server_is_asked(stage: Stage) -> None:
+    request = query("EXECUTE somehow(1)")
+    stage >> client(request) << asks("primary", query("BEGIN"), request)
+
+
 def test_kinds_are_what_the_tests_take_them_for(stage: Stage) -> None:
     kinds = {
         "SET LOCAL search_path TO b": Kind.SET_LOCAL,
