@@ -190,6 +190,8 @@ class Planner:
         again, they would be read for ever. What is not known yet is judged when it is: a procedure
         that has been changed since has been so by a commit that is heard of.
         """
+        if any(plan.suspected_in is None for plan in plans):
+            return True
         catalog = self._catalogs.get(database)
         if catalog is not None:
             return any(_may_redefine(plan, catalog) for plan in plans)

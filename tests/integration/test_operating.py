@@ -19,7 +19,7 @@ from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ROOT, ProxyUnderTest
 
 GUIDE = (Path(ROOT) / "docs" / "operating.md").read_text()
-RIGHTS, FUNCTION, *OF_MYSQL = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
+RIGHTS, FOR_THE_LOG, FUNCTION, *OF_MYSQL = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
 AUTH_QUERY = re.findall(r'^auth_query = "(.*)"$', GUIDE, re.MULTILINE)[0]
 OF_PASSWORDS = re.findall(r"GRANT SELECT ON .*", RIGHTS)[0]
 
@@ -31,7 +31,7 @@ def proxy(
     """A proxy whose control user was made as the guide says, in either way."""
     group = {"cache": False}
     if request.param == "function":
-        cluster.primary.execute(RIGHTS.replace(OF_PASSWORDS, "") + FUNCTION)
+        cluster.primary.execute(RIGHTS.replace(OF_PASSWORDS, "") + FOR_THE_LOG + FUNCTION)
         group["auth_query"] = AUTH_QUERY
     else:
         cluster.primary.execute(RIGHTS)

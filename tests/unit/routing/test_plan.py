@@ -292,9 +292,15 @@ def test_definitions_that_a_suspect_may_have_changed_are_read_again(
     assert planner.may_have_redefined("shop", [suspect])
 
 
-def test_what_certainly_changes_definitions_is_no_suspect(planner: Planner, scope: Scope) -> None:
-    know(planner)
-    assert planner.may_have_redefined("shop", [planner.plan(scope, statement("CREATE TABLE t ()"))])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_certainly_changes_definitions_is_no_suspect(
+    planner: Planner, scope: Scope, is_known: bool
+) -> None:
+    suspect = planner.plan(scope, CALL)
+    if is_known:
+        know(planner)
+    certain = planner.plan(scope, statement("CREATE TABLE t ()"))
+    assert planner.may_have_redefined("shop", [suspect, certain])
 
 
 def test_without_a_catalog_a_procedure_may_do_anything(planner: Planner, scope: Scope) -> None:
