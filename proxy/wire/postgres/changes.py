@@ -97,16 +97,20 @@ def _take_change(current: Transaction, line: bytes) -> bool:
     """Take in a line about tables; False: it is not understood."""
     start = len(_TABLE)
     stop = end_of_name(line, start)
-    if stop and line.startswith(_ACTIONS, stop):
+    if not stop:
+        return False
+    if line.startswith(_ACTIONS, stop):
         name = line[start:stop]
         current.rows[name] = current.rows.get(name, 0) + 1
         return True
     names = [line[start:stop]]
-    while stop and line.startswith(b", ", stop):
+    while line.startswith(b", ", stop):
         start = stop + 2
         stop = end_of_name(line, start)
+        if not stop:
+            return False
         names.append(line[start:stop])
-    if not stop or not line.startswith(_TRUNCATE, stop):
+    if not line.startswith(_TRUNCATE, stop):
         return False
     current.truncated.update(names)
     return True
