@@ -7,8 +7,8 @@ of one engine, is tested in a file of that engine.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +16,13 @@ from typing import Any
 
 import psycopg
 import pymysql
+import pytest
 
 from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
 from proxy.demo.processes import wait_until
 from tests.integration.application import Application
-from tests.integration.mysql_under_test import MySQLApplication, mysql_proxy
+from tests.integration.mysql_under_test import MySQLApplication, application, mysql_proxy
 from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 
 ERRORS = (psycopg.Error, pymysql.MySQLError)
@@ -160,3 +161,23 @@ class Ground:
         """Have the replicas replay nothing from now on."""
         for replica in self.cluster.replicas:
             replica.pause_replay()
+
+
+@contextmanager
+def on_ground(engine: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Ground]:
+    """Stand on an engine's shared servers, and stop what was started there at the end.
+
+    Args:
+        engine: A name of `Ground`'s.
+        folder: For its proxies.
+        request: Knows the fixtures of the servers.
+    """
+    with ExitStack() as stack:
+        if engine == "postgres":
+            direct: Application = request.getfixturevalue("direct")
+            ground = Ground(engine, request.getfixturevalue("shared_cluster"), direct, folder)
+        else:
+            cluster: MySQLCluster = request.getfixturevalue(f"shared_{engine}")
+            ground = Ground(engine, cluster, stack.enter_context(application(cluster)), folder)
+        stack.enter_context(ground.running)
+        yield ground

@@ -8,16 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
 from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.processes import wait_until
-from tests.integration.application import Application
 from tests.integration.conftest import heal, heal_mysql
-from tests.integration.grounds import Client, Ground
-from tests.integration.mysql_under_test import application
+from tests.integration.grounds import Client, Ground, on_ground
 from tests.integration.proxy_under_test import ProxyUnderTest
 
 WITHOUT_NEED = (sys.executable, "-m", "tests.consistency.serve", "--without", "need")
@@ -29,15 +26,7 @@ BOOK = "SELECT a FROM book"
 def standing(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ground]:
-    engine, folder = request.param, tmp_path_factory.mktemp("ground")
-    with ExitStack() as stack:
-        if engine == "postgres":
-            direct: Application = request.getfixturevalue("direct")
-            ground = Ground(engine, request.getfixturevalue("shared_cluster"), direct, folder)
-        else:
-            cluster: MySQLCluster = request.getfixturevalue(f"shared_{engine}")
-            ground = Ground(engine, cluster, stack.enter_context(application(cluster)), folder)
-        stack.enter_context(ground.running)
+    with on_ground(request.param, tmp_path_factory.mktemp("ground"), request) as ground:
         yield ground
 
 

@@ -17,10 +17,8 @@ import pytest
 
 from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.processes import wait_until
-from tests.integration.application import Application
 from tests.integration.conftest import heal, heal_mysql
-from tests.integration.grounds import ERRORS, Client, Ground
-from tests.integration.mysql_under_test import application
+from tests.integration.grounds import ERRORS, Client, Ground, on_ground
 from tests.integration.proxy_under_test import ProxyUnderTest
 
 ENGINES = ["postgres", "mariadb"]
@@ -35,15 +33,7 @@ BOUND = 1.0
 def standing(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ground]:
-    engine, folder = request.param, tmp_path_factory.mktemp("ground")
-    with ExitStack() as stack:
-        if engine == "postgres":
-            direct: Application = request.getfixturevalue("direct")
-            ground = Ground(engine, request.getfixturevalue("shared_cluster"), direct, folder)
-        else:
-            cluster: MySQLCluster = request.getfixturevalue(f"shared_{engine}")
-            ground = Ground(engine, cluster, stack.enter_context(application(cluster)), folder)
-        stack.enter_context(ground.running)
+    with on_ground(request.param, tmp_path_factory.mktemp("ground"), request) as ground:
         yield ground
 
 
