@@ -18,7 +18,7 @@ from mypy_extensions import mypyc_attr
 
 from proxy.freshness.frames import Cleared, Epoch, Frame, Item, Marked, Note, State, Turning, Undone
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.mark import VOID, Mark
+from proxy.freshness.mark import Mark
 from proxy.freshness.peer import Peer
 from proxy.freshness.shares import US
 from proxy.types import Position, Table, Token
@@ -56,6 +56,7 @@ class Fleet:
         epoch: That the ledger is in: `NO_EPOCH`, but in tests.
         lease: Seconds for which grants hold.
         drift: By how much clocks may run at different speeds.
+        tells_positions: Whether a position means the same to every member.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Fleet:
         "_renew_at",
         "_sent",
         "_steps",
+        "_tells_positions",
         "_turn",
         "_turning",
         "_waiting",
@@ -88,6 +90,7 @@ class Fleet:
         *,
         lease: float = LEASE,
         drift: float = DRIFT,
+        tells_positions: bool = True,
     ) -> None:
         self.name = name
         self.epoch = epoch
@@ -95,6 +98,8 @@ class Fleet:
         self.strangers: set[str] = set()
         self._ledger = ledger
         ledger.shares.are_told = True
+        ledger.teller = self
+        self._tells_positions = tells_positions
         self._lease = lease
         self._drift = drift
         self._peers: dict[str, Peer] = {}
@@ -182,39 +187,29 @@ class Fleet:
     def mark(self, tables: Iterable[Table], token: Token, now: float) -> Mark:
         """Announce a commit: see `Ledger.mark`. It is in `ready` when its COMMIT may be sent,
 
-        unless nobody is in its `waiting` from the beginning.
+        unless nobody is in its `waiting` from the beginning. What becomes of it is told the ledger.
         """
         mark = self._ledger.mark(tables, token)
-        self._say(Marked(token, mark.tables))
         announced = self._announce(mark, now)
-        if announced.mark.waiting:
+        if mark.waiting:
             self._waiting.append(announced)
         return mark
 
-    def commit(
-        self,
-        mark: Mark,
-        changed: frozenset[Table] | None = None,
-        position: Position | None = None,
+    # Teller, for the ledger.
+
+    def marked(self, mark: Mark) -> None:
+        """Tell of a commit that is on its way."""
+        self._say(Marked(mark.token, mark.tables))
+
+    def counted(
+        self, token: Token, changed: frozenset[Table] | None, position: Position | None
     ) -> None:
-        """Note that the server acknowledged a commit: see `Ledger.commit`."""
-        is_void = mark.state is VOID
-        self._ledger.commit(mark, changed, position)
-        if is_void:  # the others have forgotten what it marked
-            self._say(Cleared(mark.token, changed or mark.tables, None))
-        else:
-            self._say(Cleared(mark.token, changed, position))
+        """Tell of one that is done, or that was never announced."""
+        self._say(Cleared(token, changed, position if self._tells_positions else None))
 
-    def resolve(self, mark: Mark) -> None:
-        """Note that a lost commit's server process is gone: see `Ledger.resolve`."""
-        is_void = mark.state is VOID
-        self._ledger.resolve(mark)
-        self._say(Cleared(mark.token, mark.tables if is_void else None, None))
-
-    def rollback(self, mark: Mark) -> None:
-        """Note that the server undid a commit: see `Ledger.rollback`."""
-        self._ledger.rollback(mark)
-        self._say(Undone(mark.token))
+    def undone(self, token: Token) -> None:
+        """Tell of one that never was."""
+        self._say(Undone(token))
 
     # A new primary.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import inf
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from proxy.errors import InternalError
 from proxy.freshness.interning import SWEEP_AT, Tables
@@ -22,6 +22,21 @@ from proxy.freshness.tables import BLOCKED, UNKNOWN, VERSION_MASK, ReadSet, hash
 from proxy.types import Position, Table, Token
 
 ALL_RULES: Final = Rules()
+
+
+class Teller(Protocol):
+    """Tells other members what becomes known of this one's commits, in its order."""
+
+    def marked(self, mark: Mark, /) -> None:
+        """One is announced."""
+
+    def counted(
+        self, token: Token, changed: frozenset[Table] | None, position: Position | None, /
+    ) -> None:
+        """One has changed these tables; None: all that its mark names."""
+
+    def undone(self, token: Token, /) -> None:
+        """One never was."""
 
 
 @final
@@ -36,6 +51,7 @@ class Ledger:
         granted_until: When the first of the other members' grants runs out. A member that
             is alone needs none.
         shares: Whose commits the versions are made of.
+        teller: Hears of all commits that this member announces or counts; None: it is alone.
 
     Args:
         genesis: A random id for this ledger's beginning, so that no version of an earlier
@@ -54,12 +70,14 @@ class Ledger:
         "granted_until",
         "rules",
         "shares",
+        "teller",
     )
 
     def __init__(self, genesis: Token, rules: Rules = ALL_RULES, sweep_at: int = SWEEP_AT) -> None:
         self.rules = rules
         self.epoch = 0
         self.granted_until = inf
+        self.teller: Teller | None = None
         self._changes = 0
         self._marks: dict[Token, Mark] = {}
         self._positions = Positions()
@@ -172,6 +190,8 @@ class Ledger:
             for state in self._tables.states_of(mark.tables):
                 state.pending.add(token)
             self._changes += 1
+        if self.teller is not None and not owner:
+            self.teller.marked(mark)
         return mark
 
     def commit(
@@ -189,17 +209,24 @@ class Ledger:
             position: Where it is in the primary's log, if the server has said so with its
                 acknowledgement; None: it is asked for when somebody wants to know.
         """
-        if mark.state is VOID:
+        is_void = mark.state is VOID
+        if is_void:
             position = None  # of a history that has ended
         mark.become(COMMITTED)
         self._release(mark)
         tables = mark.tables if changed is None else changed
         mark.number = self._publish(tables, mark.token, position, mark.owner)
+        if self.teller is not None and not mark.owner:
+            # A mark of another epoch is known to nobody else any more.
+            is_all = not is_void and tables == mark.tables
+            self.teller.counted(mark.token, None if is_all else tables, position)
 
     def rollback(self, mark: Mark) -> None:
         """Note that the server refused a commit or undid it: what was cached is valid again."""
         mark.become(ROLLED_BACK)
         self._release(mark)
+        if self.teller is not None and not mark.owner:
+            self.teller.undone(mark.token)
 
     def lose(self, mark: Mark) -> None:
         """Note that the connection broke under a commit: its tables stay with the primary."""
@@ -220,7 +247,7 @@ class Ledger:
         written = frozenset(tables)
         for state in self._tables.states_of(written):
             state.foreign += 1
-        self._publish(written, token)
+        self._count(written, token)
 
     # Quarantine.
 
@@ -238,7 +265,7 @@ class Ledger:
         self._quarantined |= found
         for state in self._tables.states_of(found):
             state.is_quarantined = True
-        self._publish(found, token)
+        self._count(found, token)
 
     def believe(self, tables: Iterable[Table]) -> None:
         """End the quarantine of some tables."""
@@ -381,6 +408,12 @@ class Ledger:
         for state in self._tables.states_of(mark.tables):
             state.pending.discard(mark.token)
         self._changes += 1
+
+    def _count(self, tables: frozenset[Table], token: Token) -> None:
+        """Count what was never marked."""
+        self._publish(tables, token)
+        if self.teller is not None:
+            self.teller.counted(token, tables, None)
 
     def _publish(
         self,

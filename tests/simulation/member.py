@@ -200,7 +200,7 @@ class Member(Body):
         elif mark.waiting:
             self.marks[mark] = Signal()
         if mark.state is VOID or not self.can_ask() or primary is not self.primary:
-            self.fleet.rollback(mark)
+            self.ledger.rollback(mark)
             self.wake()
             return
         commit = Commit(world.random.getrandbits(64), tables, self.name)
@@ -220,17 +220,17 @@ class Member(Body):
                 self.ledger.lose(mark)
             yield world.short(0.05)
             if self.can_ask():  # else nobody can say what became of it, before an epoch begins
-                self.fleet.resolve(mark)
+                self.ledger.resolve(mark)
         self.wake()
 
     def settle(self, mark: Mark, commit: Commit, primary: Primary) -> None:
         """The primary has answered, perhaps with where in its log that is."""
         if commit not in primary.log:
-            self.fleet.rollback(mark)
+            self.ledger.rollback(mark)
         elif self.world.random.random() < 0.5:
-            self.fleet.commit(mark, position=Position(primary.log.index(commit) + 1))
+            self.ledger.commit(mark, position=Position(primary.log.index(commit) + 1))
         else:
-            self.fleet.commit(mark)
+            self.ledger.commit(mark)
 
     def ask(self) -> Steps:
         """Ask the primary for its position, if anybody wants to know."""

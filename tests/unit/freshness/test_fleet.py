@@ -138,8 +138,8 @@ def test_versions_are_the_same_everywhere_whatever_came_first(two: Two) -> None:
     before = two.a.version
     mine = two.mark()
     theirs = two.b.fleet.mark([ORDERS], next(tokens), two.now)
-    two.a.fleet.commit(mine, position=Position(20))
-    two.b.fleet.commit(theirs, position=Position(30))
+    two.a.ledger.commit(mine, position=Position(20))
+    two.b.ledger.commit(theirs, position=Position(30))
     two.carry(two.a)
     two.carry(two.b)
     assert two.a.version == two.b.version != before
@@ -150,14 +150,14 @@ def test_what_was_undone_changes_nothing(two: Two) -> None:
     before = two.b.version
     mark = two.mark()
     two.carry(two.a)
-    two.a.fleet.rollback(mark)
+    two.a.ledger.rollback(mark)
     two.carry(two.a)
     assert two.b.version == before
     assert two.b.is_fast(two.now)
 
 
 def test_a_position_that_is_not_told_is_asked_for(two: Two) -> None:
-    two.a.fleet.commit(two.mark())
+    two.a.ledger.commit(two.mark())
     two.carry(two.a)
     assert two.b.ledger.need(two.b.read_set) is None
     assert two.b.ledger.position_wanted(two.b.read_set)
@@ -174,7 +174,7 @@ def test_a_gap_voids_grants_until_the_state_is_there(two: Two) -> None:
     two.carry(two.a)
     assert two.b.ledger.is_pending(ORDERS)
     assert two.b.ledger.is_pending(ITEMS)
-    two.a.fleet.commit(mark)
+    two.a.ledger.commit(mark)
     two.carry(two.b)
     assert mark in two.a.fleet.ready
 
@@ -192,8 +192,8 @@ def test_a_mark_that_gets_lost_is_said_again(two: Two) -> None:
 def test_a_state_has_what_is_committed_and_what_was_settled(two: Two) -> None:
     done, undone, open_ = two.mark(), two.mark(), two.mark(ITEMS)
     two.carry(two.a)
-    two.a.fleet.commit(done, position=Position(50))
-    two.a.fleet.rollback(undone)
+    two.a.ledger.commit(done, position=Position(50))
+    two.a.ledger.rollback(undone)
     two.carry(two.a, frames=False)
     two.b.fleet.broken()
     two.carry(two.b)
@@ -205,7 +205,7 @@ def test_a_state_has_what_is_committed_and_what_was_settled(two: Two) -> None:
 
 
 def test_what_is_heard_twice_or_too_late_changes_nothing(two: Two) -> None:
-    two.a.fleet.commit(two.mark())
+    two.a.ledger.commit(two.mark())
     frame, _ = two.says(two.a)
     assert frame is not None
     two.b.fleet.hear(frame, two.now)
@@ -327,6 +327,6 @@ def test_what_is_of_an_older_epoch_is_not_heard(two: Two) -> None:
     two.carry(two.b)
     assert two.a.fleet.epoch.number == 2
     assert two.a.fleet.ready == [mark], "it was acknowledged"
-    two.a.fleet.commit(mark)
+    two.a.ledger.commit(mark)
     two.carry(two.a)
     assert two.a.version == two.b.version
