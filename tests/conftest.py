@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -39,6 +40,12 @@ class SourcesOnly:
 if PURE:
     assert "proxy" not in sys.modules, "too late to choose the sources"
     sys.meta_path.insert(0, SourcesOnly)
+
+WORKER = re.fullmatch(r"gw(\d+)", os.environ.get("PYTEST_XDIST_WORKER", ""))
+if WORKER is not None:
+    from proxy.demo.processes import share_ports  # not before it is settled which build is tested
+
+    share_ports(int(WORKER[1]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 # A shared machine has pauses of its own. In CI a failure must be the change's, so there
 # the examples are the same each time; elsewhere they are new ones.

@@ -68,6 +68,17 @@ def wait_until(condition: Callable[[], bool], what: str, *, timeout: float = 30.
 
 
 _given: set[int] = set()
+_ports = list(range(15_000, 32_000))
+
+
+def share_ports(number: int, of: int) -> None:
+    """Take ports from one part of them only: others who work beside us take from theirs.
+
+    Args:
+        number: Of the part, from 0.
+        of: How many parts there are.
+    """
+    _ports[:] = _ports[number::of]
 
 
 def free_port() -> int:
@@ -78,7 +89,7 @@ def free_port() -> int:
     asks for two before using the first has two.
     """
     for _ in range(1000):
-        port = random.randrange(15_000, 32_000)
+        port = random.choice(_ports)
         if port in _given:
             continue
         with socket.socket() as probe:
