@@ -18,7 +18,8 @@ from proxy.cache.breaker import Breaker
 from proxy.cache.sealed import PREFIX, Realm
 from proxy.cache.second import Lookup, Outcome, Statistics, Write
 from proxy.observe.logs import Logger
-from proxy.runtime.redis_stores import FAILURES, Cluster, OneServer, Store
+from proxy.runtime.redis_clients import FAILURES, reason_of
+from proxy.runtime.redis_stores import Cluster, OneServer, Store
 
 log = Logger("cache")
 
@@ -71,7 +72,7 @@ class RedisShelf:
 
     Args:
         group: The server group's name, for the log.
-        url: As redis-py takes it.
+        url: As the settings have it.
         is_cluster: Whether it is in cluster mode.
         realm: Whose results these are.
         statistics: Where it is counted what has become of results.
@@ -263,7 +264,7 @@ class RedisShelf:
 
     def _has_failed(self, error: Exception) -> None:
         self.breaker.failed(self._clock())
-        self._look_at_breaker(_said(error))
+        self._look_at_breaker(reason_of(error))
 
     def _look_at_breaker(self, why: str) -> None:
         if not self.breaker.allows:
@@ -293,7 +294,7 @@ class RedisShelf:
                 began = self._clock()
                 await self._store.fetch(_PROBES)
         except FAILURES as error:
-            return _said(error)
+            return reason_of(error)
         seconds = self._clock() - began
         if seconds <= self._timeout:
             return ""
@@ -312,12 +313,3 @@ class RedisShelf:
 def _place(name: bytes) -> bytes:
     """Say under which key an entry stands in Redis."""
     return PREFIX + name.hex().encode()
-
-
-def _said(error: Exception) -> str:
-    """Say what went wrong, in one line; a time that is up says nothing of itself.
-
-    Of a pipeline redis-py says in front which command it was, with what was to be written.
-    """
-    text = str(error).rpartition(" caused error: ")[2].strip("(),'\"")
-    return " ".join(text.split()) or type(error).__name__

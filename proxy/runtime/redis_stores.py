@@ -1,21 +1,11 @@
-"""What is asked of Redis, of one server and of a cluster, by redis-py.
-
-Its own repeating is off: whoever asks knows better what a failure is worth.
-"""
+"""What is asked of Redis, of one server and of a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol, cast, final
+from typing import Protocol, cast, final
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError
-
-FAILURES: Final = (RedisError, RedisClusterException, OSError, EOFError, ValueError)
-"""All that redis-py raises where a store is gone, not what it seems, or refuses."""
+from proxy.runtime.redis_clients import close_server, open_cluster, open_server
 
 
 class Store(Protocol):
@@ -36,18 +26,12 @@ class OneServer:
     """A server, or whatever looks like one.
 
     Args:
-        url: As redis-py takes it.
+        url: As the settings have it.
         timeout: Seconds that a command may take.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._client = Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        self._client = open_server(url, timeout)
 
     async def fetch(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Store`."""
@@ -62,29 +46,20 @@ class OneServer:
 
     async def close(self) -> None:
         """See `Store`."""
-        await self._client.aclose()
+        await close_server(self._client)
 
 
 @final
 class Cluster:
     """Servers that have a part of the keys each, and say which.
 
-    They are looked for at the address in the settings each time: all of them may have others since.
-
     Args:
-        url: As redis-py takes it.
+        url: As the settings have it.
         timeout: Seconds that a command may take.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._client = RedisCluster.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            dynamic_startup_nodes=False,
-        )
+        self._client = open_cluster(url, timeout)
 
     async def fetch(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Store`."""

@@ -20,7 +20,7 @@ from proxy.errors import ConfigError
 from proxy.settings.checks import check
 from proxy.settings.model import STREAMS, Settings
 from proxy.settings.problems import Problem, Where, explain, find
-from proxy.settings.stores import password_of
+from proxy.settings.stores import passwords_of
 from proxy.settings.values import Engine
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -81,8 +81,7 @@ def secrets(settings: object) -> Iterator[str]:
     if isinstance(settings, SecretStr):
         secret = settings.get_secret_value()
         yield secret
-        if (password := password_of(secret)) is not None:
-            yield password
+        yield from passwords_of(secret)
     elif isinstance(settings, dict):
         for value in settings.values():
             yield from secrets(value)
