@@ -167,7 +167,11 @@ class Application:
 
 def _differences(running: Settings, wanted: Settings) -> list[str]:
     """Name the settings that another configuration has otherwise, to no effect."""
-    found = [name for name in ("admin", "log") if getattr(running, name) != getattr(wanted, name)]
+    found = [
+        name
+        for name in ("fleet", "admin", "log")
+        if getattr(running, name) != getattr(wanted, name)
+    ]
     groups, others = running.server_groups, wanted.server_groups
     for name in sorted({*groups, *others}):
         if name not in groups or name not in others:

@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from proxy.observe.metrics import Gauges, GroupMetrics, PoolState, ServerState
+from proxy.observe.metrics import BusCounts, Gauges, GroupMetrics, PoolState, ServerState
 from proxy.types import Role
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -27,11 +27,15 @@ Samples: TypeAlias = Iterable[tuple[tuple[str, ...], float]]
 class Exporter(Collector):
     """Everything there is to tell, for any number of server groups.
 
+    Attributes:
+        bus: What went over the bus of the fleet, if the process has one.
+
     Args:
         version: Told as `tidegate_build_info`.
     """
 
     def __init__(self, version: str) -> None:
+        self.bus: BusCounts | None = None
         self._version = version
         self._groups: list[tuple[GroupMetrics, Gauges]] = []
         self._registry = CollectorRegistry(auto_describe=False)
@@ -58,6 +62,8 @@ class Exporter(Collector):
         yield from _cache(groups)
         yield from _second_level(groups)
         yield from _server_counters(groups)
+        if self.bus is not None:
+            yield from _bus(self.bus)
         yield from states
 
     def _states(self) -> Iterator[Metric]:
@@ -294,6 +300,34 @@ def _server_counters(groups: list[GroupMetrics]) -> Iterator[Metric]:
             )
         ),
     )
+
+
+def _bus(bus: BusCounts) -> Iterator[Metric]:
+    """Of the process, and so without a group."""
+    yield _gauge("bus_up", "1 while the fleet's bus is there.", (), [((), int(bus.is_up))])
+    for name, text, label, samples in (
+        (
+            "bus_messages",
+            "Messages of the fleet from others, and to them.",
+            "direction",
+            {"in": bus.messages_in, "out": bus.messages_out},
+        ),
+        (
+            "bus_bytes",
+            "Bytes of those.",
+            "direction",
+            {"in": bus.bytes_in, "out": bus.bytes_out},
+        ),
+        (
+            "bus_lost",
+            "Messages that were not sent because the bus was away, or not understood.",
+            "reason",
+            {"away": bus.unsent, "refused": bus.refused},
+        ),
+    ):
+        yield _counter(name, text, (label,), [((it,), count) for it, count in samples.items()])
+    again = max(0, bus.ups - 1)
+    yield _counter("bus_reconnects", "How often the bus came back.", (), [((), again)])
 
 
 def _servers(servers: list[tuple[str, ServerState]]) -> Iterator[Metric]:

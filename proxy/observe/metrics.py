@@ -47,6 +47,32 @@ class SecondLevelCounts(Protocol):
 
 
 @final
+class BusCounts:
+    """What went over the bus of a fleet, for all server groups of the process."""
+
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "is_up",
+        "messages_in",
+        "messages_out",
+        "refused",
+        "unsent",
+        "ups",
+    )
+
+    def __init__(self) -> None:
+        self.is_up = False
+        self.ups = 0  # how often it came up, the first time included
+        self.messages_in = 0  # of others
+        self.messages_out = 0  # each once, however many hear it
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.unsent = 0  # messages, because it was away
+        self.refused = 0  # messages that make no sense
+
+
+@final
 class GroupMetrics:
     """The counters of one server group."""
 

@@ -1,7 +1,7 @@
 """The TOML file, as one validated model."""
 
 from proxy.settings.load import load, parse, secrets
-from proxy.settings.model import Admin, Log, ServerGroup, Settings, User
+from proxy.settings.model import Admin, Fleet, Log, ServerGroup, Settings, User
 from proxy.settings.values import (
     Address,
     AuthType,
@@ -21,6 +21,7 @@ __all__ = [
     "AuthType",
     "Consistency",
     "Engine",
+    "Fleet",
     "Log",
     "LogFormat",
     "LogLevel",

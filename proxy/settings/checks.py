@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from proxy.settings.function import check_functions
-from proxy.settings.model import STREAMS, Log, ServerGroup, Settings, User, fields_of
+from proxy.settings.model import STREAMS, Fleet, Log, ServerGroup, Settings, User, fields_of
 from proxy.settings.problems import Problem, Where
 from proxy.settings.rule_checks import check_mirrors, check_rules
-from proxy.settings.stores import why_no_store
+from proxy.settings.stores import folder_of, why_no_bus, why_no_store
 from proxy.settings.values import Address, AuthType, Engine, OutOfBand, SslMode, format_duration
 from proxy.types import Consistency
 
@@ -37,6 +37,11 @@ POSTGRES_ONLY: Final = (
 )
 """Settings of a group that mean nothing to MySQL."""
 
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+MEMBER: Final = 21
+"""Bytes that a member's name adds to the path of its folder."""
+
 VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^$:]+\$[^$:]+:[^$:]+|md5[0-9a-f]{32}")
 
 
@@ -52,7 +57,7 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
         yield Problem(("server_groups",), "at least one table [server_groups.NAME] is needed")
     for name, group in settings.server_groups.items():
         where: Where = ("server_groups", name)
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        if not NAME.fullmatch(name):
             yield Problem(where, "a group's name has letters, digits, - and _ only")
         yield from _at(where, _check_group(group), wrong)
         for user, own in group.users.items():
@@ -61,6 +66,7 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
             yield Problem((*where, "functions", *names), what)
         for place, setting, what in (*check_rules(group), *check_mirrors(settings, name)):
             yield from _at((*where, "rules", place), iter([((setting,), what)]), wrong)
+    yield from _at(("fleet",), _check_fleet(settings.fleet), wrong)
     yield from _at(("log",), _check_log(settings.log), wrong)
     yield from _check_listeners(settings, wrong)
 
@@ -205,6 +211,31 @@ def _check_user(user: User, engine: Engine) -> Iterator[Finding]:
         yield ("password", "verifier"), "give a password or a verifier, not both"
     if user.verifier is not None and not VERIFIER.fullmatch(user.verifier.get_secret_value()):
         yield ("verifier",), 'must look like "SCRAM-SHA-256$4096:...$...:..." or "md5..."'
+
+
+def _check_fleet(fleet: Fleet) -> Iterator[Finding]:
+    if not NAME.fullmatch(fleet.name):
+        yield ("name",), "must have letters, digits, - and _ only"
+    if fleet.bus_url is None:
+        return
+    url = fleet.bus_url.get_secret_value()
+    if (what := why_no_bus(url)) is not None:
+        yield ("bus_url",), what
+    elif (folder := folder_of(url)) is not None:
+        what = _why_no_file(Path(folder)) if not Path(folder).is_dir() else None
+        what = what or _why_not_ours(Path(folder)) or _why_too_long(folder + "/" * MEMBER)
+        if what is not None:
+            yield ("bus_url",), what
+
+
+def _why_not_ours(folder: Path) -> str | None:
+    """Say why a folder is not ours alone: who may write there could say anything in our name."""
+    if not folder.is_dir():
+        return f'is no folder: "{folder}"' if folder.exists() else None
+    found = folder.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        return f'"{folder}" must belong to the user who runs this, with mode 0700'
+    return None
 
 
 def _check_log(log: Log) -> Iterator[Finding]:

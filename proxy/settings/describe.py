@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from proxy.settings.function import Function
-from proxy.settings.model import SECTIONS, Admin, Log, ServerGroup, User, fields_of
+from proxy.settings.model import SECTIONS, Admin, Fleet, Log, ServerGroup, User, fields_of
 from proxy.settings.rule import Rule
 from proxy.settings.values import (
     Address,
@@ -97,7 +97,7 @@ def _example() -> Iterator[str]:
     yield from ("", "#[[server_groups.app.rules]]")
     for name, info in fields_of(Rule).items():
         yield from _example_setting(name, info, None)
-    for title, table in (("admin", Admin), ("log", Log)):
+    for title, table in (("fleet", Fleet), ("admin", Admin), ("log", Log)):
         yield from ("", "", f"# {table.__doc__}", f"[{title}]")
         for name, info in fields_of(table).items():
             yield from _example_setting(name, info, None)
@@ -125,6 +125,7 @@ def _reference() -> Iterator[str]:
         ("[server_groups.NAME.users.NAME]", User),
         ('[server_groups.NAME.functions."NAME"]', Function),
         ("[[server_groups.NAME.rules]]", Rule),
+        ("[fleet]", Fleet),
         ("[admin]", Admin),
         ("[log]", Log),
     ):

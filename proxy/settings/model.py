@@ -257,8 +257,9 @@ class ServerGroup:
 
     cache_url: SecretStr | None = None
     """Where results are looked for that are not in memory: Redis, Valkey or ElastiCache, as
-    `redis://user:password@host:6379/0`, `rediss://...` with TLS, or `unix:///path/to/socket`. It is
-    believed nothing: docs/operating.md, "The second level"."""
+    `redis://user:password@host:6379/0`, `rediss://...` with TLS, `unix:///path/to/socket`, or
+    `redis+sentinel://user:password@host:26379,host:26379/NAME/0` for the primary that Sentinels
+    call so. It is believed nothing: docs/operating.md, "The second level"."""
 
     cache_cluster: Switch = False
     """Whether that is in cluster mode, as ElastiCache Serverless always is."""
@@ -347,10 +348,28 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
+class Fleet:
+    """Several proxies in front of the same servers, as one: docs/fleet.md."""
+
+    name: str = "tidegate"
+    """What its members have in common, besides the names of their server groups. Fleets that share
+    a bus need a name each."""
+
+    bus_url: SecretStr | None = None
+    """What carries their words. `redis://user:password@host:6379` for Redis, Valkey or ElastiCache,
+    in cluster mode or not, `rediss://...` with TLS,
+    `redis+sentinel://user:password@host:26379,host:26379/NAME` for the primary that Sentinels call
+    so; `unix:///path/to/folder` for proxies on one host, with nothing to install: the folder is
+    made, and must be their user's alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Settings:
     """The whole file."""
 
     server_groups: dict[str, ServerGroup] = field(default_factory=dict)
+
+    fleet: Fleet = field(default_factory=Fleet)
 
     admin: Admin = field(default_factory=Admin)
 

@@ -16,7 +16,7 @@ from proxy.demo.mysql_programs import Flavour
 from proxy.demo.processes import MissingProgram
 from tests.integration.application import PASSWORD, Application
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
-from tests.integration.redis_under_test import Redis, temporary_redis
+from tests.integration.redis_under_test import Redis, temporary_redis, temporary_redis_cluster
 
 _numbers = itertools.count(1)
 
@@ -220,6 +220,13 @@ def redis(shared_redis: Redis) -> Redis:
     with shared_redis.client() as client:
         client.flushall()
     return shared_redis
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(shared_redis: Redis) -> Iterator[tuple[Redis, Redis]]:
+    """Two Redis servers in cluster mode; a test that kills one brings it back."""
+    with temporary_redis_cluster() as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import quote
 
 import pytest
-from redis import Redis as Client
 
 from proxy.cache.breaker import LATE
 from proxy.cache.sealed import NAME_BYTES, PREFIX, Realm, Sealed
@@ -284,29 +283,10 @@ async def test_what_is_no_redis_is_not_asked() -> None:
     await other.wait_closed()
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[Redis, Redis]]:
-    """Two servers with half of the keys each."""
-    settings = {"cluster-enabled": "yes", "masterauth": PASSWORD}
-    with temporary_redis(**settings) as one, temporary_redis(**settings) as other:
-        with one.client() as first, other.client() as second:
-            first.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-            second.execute_command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-            first.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
-            for client in (first, second):
-                wait_until(lambda client=client: is_whole(client), "the cluster")  # type: ignore[misc]
-        yield one, other
-
-
-def is_whole(client: Client) -> bool:
-    told: dict[str, str] = client.execute_command("CLUSTER INFO")
-    return told["cluster_state"] == "ok"
-
-
 async def test_a_cluster_is_asked_where_it_was_said_to_be_one(
-    cluster: tuple[Redis, Redis],
+    redis_cluster: tuple[Redis, Redis],
 ) -> None:
-    one, other = cluster
+    one, other = redis_cluster
     shelf = Shelf(one.url, is_cluster=True)
     shelf.start()
     await shelf.is_asked()
@@ -331,9 +311,9 @@ async def test_a_cluster_is_asked_where_it_was_said_to_be_one(
 
 
 async def test_a_cluster_of_which_it_knows_nothing_is_not_asked(
-    cluster: tuple[Redis, Redis],
+    redis_cluster: tuple[Redis, Redis],
 ) -> None:
-    for server in cluster:
+    for server in redis_cluster:
         shelf = Shelf(server.url)
         shelf.start()
         await shelf.until(lambda shelf=shelf: shelf.shelf.breaker.wait(0.0) > 0.0)  # type: ignore[misc]

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.cache.second import Outcome, Statistics, Write
 from proxy.observe.export import Exporter
-from proxy.observe.metrics import GroupMetrics, GroupState, PoolState, ServerState
+from proxy.observe.metrics import BusCounts, GroupMetrics, GroupState, PoolState, ServerState
 from proxy.types import Audited, PinReason, Reason, Role
 
 
@@ -28,9 +28,10 @@ class Fixed:
         return [PoolState("a:1", "joe", "app", 1, 2, 3, 4, pinned, maxwait=1.5)]
 
 
-def scrape(metrics: GroupMetrics) -> dict[tuple[str, ...], float]:
+def scrape(metrics: GroupMetrics, bus: BusCounts | None = None) -> dict[tuple[str, ...], float]:
     """Return every sample: (name, label=value, ...) to its number."""
     exporter = Exporter("1.2.3")
+    exporter.bus = bus
     exporter.add(metrics, Fixed())
     return {
         (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))): (
@@ -165,3 +166,20 @@ def test_every_name_is_ours_or_the_process(metrics: GroupMetrics) -> None:
 def test_label_may_hold_any_text(metrics: GroupMetrics) -> None:
     metrics.foreign_writes.count('we"ird\n\\table')
     assert scrape(metrics)["tidegate_foreign_writes_total", "group=app", 'table=we"ird\n\\table']
+
+
+def test_the_bus_is_told_of_where_there_is_one(metrics: GroupMetrics) -> None:
+    assert not any(key[0].startswith("tidegate_bus") for key in scrape(metrics))
+    bus = BusCounts()
+    bus.is_up, bus.ups, bus.refused, bus.unsent = True, 3, 1, 2
+    bus.messages_in, bus.messages_out, bus.bytes_in, bus.bytes_out = 10, 4, 1000, 400
+    told = scrape(metrics, bus)
+    assert told["tidegate_bus_up",] == 1
+    assert told["tidegate_bus_reconnects_total",] == 2
+    for name, label, numbers in (
+        ("messages", "direction", {"in": 10, "out": 4}),
+        ("bytes", "direction", {"in": 1000, "out": 400}),
+        ("lost", "reason", {"away": 2, "refused": 1}),
+    ):
+        for value, number in numbers.items():
+            assert told[f"tidegate_bus_{name}_total", f"{label}={value}"] == number

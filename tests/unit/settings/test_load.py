@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import ConfigError
 from proxy.settings import Address, PoolMode, Settings, load, parse, secrets
+from proxy.settings.stores import sentinels_of
 
 SMALLEST = """
 [server_groups.app]
@@ -258,6 +259,7 @@ def test_the_password_in_an_address_is_a_secret_too() -> None:
         "rediss://cache.internal:6379/0",
         "unix:///run/redis/redis.sock",
         "unix://user:secret@/run/redis/redis.sock?db=1",
+        "redis+sentinel://:secret@10.0.0.9,10.0.0.10:26380/app/2",
     ],
 )
 def test_addresses_of_stores(url: str) -> None:
@@ -278,6 +280,11 @@ def test_addresses_of_stores(url: str) -> None:
         "redis://10.0.0.9?ssl_ca_certs=/secret",
         "unix://secret",
         "unix:",
+        "redis+sentinel://10.0.0.9:26379",
+        "redis+sentinel://10.0.0.9:secret/app",
+        "redis+sentinel://10.0.0.9/app/secret",
+        "redis+sentinel://10.0.0.9,/app",
+        "redis+sentinel://10.0.0.9/app?ssl_ca_certs=/secret",
     ],
 )
 def test_other_addresses_of_stores_are_refused_and_not_repeated(url: str) -> None:
@@ -290,6 +297,84 @@ def test_other_addresses_of_stores_are_refused_and_not_repeated(url: str) -> Non
 def test_a_cluster_has_one_database_and_no_sockets(url: str) -> None:
     (problem,) = problems(group("cache_cluster = true", f'cache_url = "{url}"'))
     assert "with cache_cluster = true" in problem
+
+
+def fleet(*lines: str) -> str:
+    return "\n".join([SMALLEST, "[fleet]", *lines])
+
+
+def test_a_fleet_has_a_name_and_no_bus() -> None:
+    settings = parse(SMALLEST, ENVIRONMENT)
+    assert settings.fleet.name == "tidegate"
+    assert settings.fleet.bus_url is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:secret@[::1]:6379",
+        "rediss://cache.internal:6379?ssl_ca_certs=/etc/ca.pem",
+        "rediss+sentinel://:secret@a:1,b/app?ssl_ca_certs=/ca.pem&sentinel_password=word",
+    ],
+)
+def test_addresses_of_buses(url: str) -> None:
+    assert parse(fleet(f'bus_url = "{url}"'), ENVIRONMENT).fleet.bus_url is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "redis://",
+        "http://secret@10.0.0.9",
+        "redis://10.0.0.9?socket_timeout=secret",
+        "redis+sentinel://10.0.0.9",
+        "unix:",
+        "unix://secret",
+        "unix://user:secret@/run/tidegate",
+        "unix:///run/tidegate?db=secret",
+    ],
+)
+def test_other_addresses_of_buses_are_refused_and_not_repeated(url: str) -> None:
+    (problem,) = problems(fleet(f'bus_url = "{url}"'))
+    assert problem.startswith("fleet.bus_url: ")
+    assert "secret" not in problem
+
+
+def test_the_folder_of_a_bus_must_be_ours_alone(tmp_path: Path) -> None:
+    ours, others, missing = tmp_path / "ours", tmp_path / "others", tmp_path / "a" / "b"
+    ours.mkdir(mode=0o700)
+    others.mkdir(mode=0o755)
+    for good in (ours, tmp_path / "made"):
+        parse(fleet(f'bus_url = "unix://{good}"'), ENVIRONMENT)
+    file = tmp_path / "file"
+    file.touch()
+    for wrong, why in (
+        (others, "mode 0700"),
+        (missing, "no such folder"),
+        (file, "is no folder"),
+        (ours / ("x" * 90), "bytes that a socket may have"),
+    ):
+        (problem,) = problems(fleet(f'bus_url = "unix://{wrong}"'))
+        assert why in problem
+
+
+def test_a_fleets_name_is_part_of_others() -> None:
+    (problem,) = problems(fleet('name = "a:b"'))
+    assert problem == 'fleet.name: must have letters, digits, - and _ only'
+
+
+def test_the_passwords_in_an_address_of_sentinels_are_secrets() -> None:
+    url = "redis+sentinel://user:p%40ss@a:1,b:2/app?sentinel_password=other+word"
+    settings = parse(fleet(f'bus_url = "{url}"'), ENVIRONMENT)
+    assert {url, "p@ss", "other word"} <= set(secrets(settings))
+    assert "p%40ss" not in f"{settings!r} {settings}"
+    place = sentinels_of(url)
+    assert place is not None
+    assert place.addresses == [("a", 1), ("b", 2)]
+    assert (place.service, place.database, place.is_tls) == ("app", 0, False)
+    assert (place.username, place.password) == ("user", "p@ss")
+    assert (place.sentinel_username, place.sentinel_password) == (None, "other word")
 
 
 def test_user_has_a_password_or_a_verifier() -> None:

@@ -1,0 +1,163 @@
+"""Drives one `Fleet` over one channel of a bus.
+
+What the fleet has to say is gathered until the end of a turn of the event loop, and goes out as one
+message to all, besides acknowledgements to some. What comes is handed to the fleet as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from time import monotonic
+from typing import Final, final
+
+from proxy.freshness.codec import Codec, Malformed, TooLong
+from proxy.freshness.fleet import Fleet
+from proxy.freshness.frames import Frame, Note
+from proxy.freshness.mark import Mark
+from proxy.observe.logs import Logger
+from proxy.runtime.bus.seam import Bus, Channel
+
+log = Logger("bus")
+
+LEAST_WAIT: Final = 0.001
+"""Seconds to what is due at the earliest: what is due now was said in this turn."""
+
+
+@final
+class Carrier:
+    """See the module. Made in a running loop; `open`, then `poke` whenever the fleet was told
+    something.
+
+    Args:
+        fleet: Of one server group. Nobody else flushes it, or takes from its `ready`.
+        channel: Of that group.
+        bus: Carries.
+        on_ready: Is given each mark whose COMMIT may be sent now.
+        on_stranger: Is told that somebody has spoken who is not in the view (`Fleet.strangers`).
+        clock: By which grants are counted, in seconds: the ledger's.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        channel: Channel,
+        bus: Bus,
+        on_ready: Callable[[Mark], None],
+        on_stranger: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.fleet = fleet
+        self._channel = channel
+        self._bus = bus
+        self._codec = Codec(*channel)
+        self._on_ready = on_ready
+        self._on_stranger = on_stranger
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._is_open = False
+        self._is_poked = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._has_said: set[str] = set()
+
+    def open(self) -> None:
+        """Begin to listen and to speak."""
+        self._is_open = True
+        self._bus.join(self._channel, self.fleet.name, self)
+        self.poke()
+
+    def close(self) -> None:
+        """Say what there is to say, and then nothing more."""
+        self._flush()
+        self._is_open = False
+        self._bus.leave(self._channel)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def poke(self) -> None:
+        """Have said what the fleet has to say, at the end of this turn."""
+        if not self._is_poked:
+            self._is_poked = True
+            self._loop.call_soon(self._flush)
+
+    # From the bus: see `Listener`.
+
+    def heard(self, message: bytes) -> None:
+        """Take what another member says."""
+        try:
+            said = self._codec.decode(message)
+        except Malformed as error:
+            self._refuse(error)
+            return
+        fleet, now = self.fleet, self._clock()
+        if isinstance(said, Frame):
+            fleet.hear(said, now)
+        else:
+            fleet.hear_note(said, now)
+        if fleet.ready:
+            self._let_go()
+        if fleet.strangers:
+            self._on_stranger()
+        self.poke()
+
+    def broken(self) -> None:
+        """The bus was away: see `Fleet.broken`."""
+        self.fleet.broken()
+        self.poke()
+
+    # To the bus.
+
+    def _flush(self) -> None:
+        self._is_poked = False
+        if not self._is_open:
+            return
+        now = self._clock()
+        frame, notes = self.fleet.flush(now)
+        if frame is not None and (message := self._encoded(frame)) is not None:
+            self._bus.publish(self._channel, message)
+        for note in notes:
+            if (message := self._encoded(note)) is not None:
+                self._bus.tell(self._channel, note.to, message)
+        self._let_go()
+        self._wait(self.fleet.due(now) - now)
+
+    def _encoded(self, said: Frame | Note) -> bytes | None:
+        """Write a message. One that is too long is lost: who misses it reads at the primary."""
+        try:
+            return self._codec.encode(said)
+        except TooLong as error:
+            self._say_once("the fleet has more to say than goes into a message", str(error))
+            return None
+
+    def _let_go(self) -> None:
+        ready, self.fleet.ready = self.fleet.ready, []
+        for mark in ready:
+            self._on_ready(mark)
+
+    def _wait(self, seconds: float) -> None:
+        """Be back by then; earlier does no harm."""
+        loop = self._loop
+        timer = self._timer
+        if timer is not None:
+            if timer.when() <= loop.time() + seconds:
+                return
+            timer.cancel()
+            self._timer = None
+        if seconds < inf:
+            self._timer = loop.call_later(max(LEAST_WAIT, seconds), self._is_due)
+
+    def _is_due(self) -> None:
+        self._timer = None
+        self._flush()
+
+    # What goes wrong.
+
+    def _refuse(self, error: Malformed) -> None:
+        self._bus.counts.refused += 1
+        self._say_once("a message on the fleet's bus makes no sense", str(error))
+
+    def _say_once(self, event: str, why: str) -> None:
+        if event not in self._has_said:
+            self._has_said.add(event)
+            log.warning(event, group=self._channel.group, why=why)
