@@ -2,7 +2,8 @@
 
 Redis is believed nothing but that it hands on what it was given. It is as good as lost when it
 says nothing for a second (`redis_link`); then it is looked for again and again, for as long as it
-takes. A message carries in front who sent it, since Redis gives everybody its own, too.
+takes. A message carries in front who sent it, since Redis gives everybody its own, too. A long one
+goes in parts, each of which is a sign of life: however slow the network, it arrives.
 
 Names are `tidegate:FLEET:GROUP` for all, and with `:MEMBER` behind for one.
 """
@@ -16,6 +17,7 @@ from random import uniform
 from time import monotonic
 from typing import Final, final
 
+from proxy.freshness.codec import LONGEST
 from proxy.observe.logs import Logger
 from proxy.runtime.bus.redis_link import LinkLost, RedisLink
 from proxy.runtime.bus.seam import Bus, Channel, Listener
@@ -37,7 +39,14 @@ SHORTEST_WAIT: Final = 0.05
 LONGEST_WAIT: Final = 0.4
 """Seconds between two tries to connect; it doubles from one to the other."""
 
+PART: Final = 32 * 2**10
+"""Bytes of a message that are sent at once: half a second of 0.5 Mbit/s."""
+
 SENDER_BYTES: Final = 8
+HEAD_BYTES: Final = SENDER_BYTES + 1
+
+FIRST: Final = 1
+LAST: Final = 2
 
 MOST_REASONS: Final = 10
 """Reasons that are logged while it is away, each once."""
@@ -57,6 +66,7 @@ class RedisBus(Bus):
         self._sender = secrets.token_bytes(SENDER_BYTES)
         self._listeners: dict[bytes, Listener] = {}
         self._members: dict[Channel, str] = {}
+        self._parts: dict[tuple[bytes, bytes], list[bytes]] = {}  # by where it is said, and by whom
         self._link: RedisLink | None = None
         self._places: list[tuple[str, int]] = []
         self._turn = 0
@@ -106,20 +116,45 @@ class RedisBus(Bus):
         self._send(_name(channel, member), message)
 
     def _send(self, name: bytes, message: bytes) -> None:
-        if self._link is None:
+        link = self._link
+        if link is None:
             self.counts.unsent += 1
             return
         self.counts.messages_out += 1
         self.counts.bytes_out += len(message)
-        self._link.publish(name, self._sender + message)
+        size = len(message)
+        for place in range(0, max(size, 1), PART):
+            flags = (FIRST if not place else 0) | (LAST if place + PART >= size else 0)
+            head = self._sender + bytes([flags])
+            link.publish(name, head + message[place : place + PART])
 
-    def _heard(self, name: bytes, message: bytes) -> None:
+    def _heard(self, name: bytes, part: bytes) -> None:
+        if len(part) < HEAD_BYTES or part.startswith(self._sender):
+            return
+        message = self._whole(name, part)
         listener = self._listeners.get(name)
-        is_said = len(message) > SENDER_BYTES and not message.startswith(self._sender)
-        if is_said and listener is not None:
+        if message is not None and listener is not None:
             self.counts.messages_in += 1
-            self.counts.bytes_in += len(message) - SENDER_BYTES
-            listener.heard(message[SENDER_BYTES:])
+            self.counts.bytes_in += len(message)
+            listener.heard(message)
+
+    def _whole(self, name: bytes, part: bytes) -> bytes | None:
+        """Put a message together; None: there is more to come, or its beginning was missed."""
+        flags, content = part[SENDER_BYTES], part[HEAD_BYTES:]
+        if flags == FIRST | LAST:
+            return content
+        key = name, part[:SENDER_BYTES]
+        if flags & FIRST:
+            self._parts[key] = []
+        parts = self._parts.get(key)
+        if parts is None:
+            return None
+        parts.append(content)
+        if flags & LAST:
+            return b"".join(self._parts.pop(key))
+        if len(parts) * PART > LONGEST:
+            del self._parts[key]
+        return None
 
     # Whether it is there.
 
@@ -161,6 +196,7 @@ class RedisBus(Bus):
 
     def _has_gone(self) -> None:
         self._link = None
+        self._parts.clear()
         if self.counts.is_up:
             self.counts.is_up = False
             if monotonic() - self._came_at > LONGEST_WAIT:

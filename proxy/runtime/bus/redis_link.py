@@ -21,7 +21,7 @@ INTERVAL: Final = 0.25
 """Seconds after which a connection is asked whether it is there, when nothing else is."""
 
 PATIENCE: Final = 0.6
-"""Seconds in which it has to answer."""
+"""Seconds in which it has to answer, if only to the next of what it was given."""
 
 TICK: Final = 0.1
 """Seconds between two looks at that."""
@@ -60,9 +60,8 @@ class RedisLink:
         self._has_work = asyncio.Event()
         self._has_questions = asyncio.Event()
         self._owed: deque[float] = deque()  # when that was sent which has no answer yet
-        self._asked_at = (
-            inf  # when the connection that listens was asked, and has said nothing since
-        )
+        self._answered_at = 0.0
+        self._asked_at = inf  # when who listens was asked, and has heard nothing since
         self._last_in = self._last_out = monotonic()
         self._lost = ""
 
@@ -177,6 +176,7 @@ class RedisLink:
         while True:
             await read(disable_decoding=True, timeout=inf)
             self._owed.popleft()
+            self._answered_at = monotonic()
 
     async def _listen(self) -> None:
         read = self._in.read_response
@@ -195,7 +195,8 @@ class RedisLink:
             now = monotonic()
             if now - began > 2 * TICK:
                 continue  # we were late ourselves: first those who read
-            if now - min(self._asked_at, self._owed[0] if self._owed else inf) > PATIENCE:
+            waits_since = max(self._owed[0], self._answered_at) if self._owed else inf
+            if now - min(self._asked_at, waits_since) > PATIENCE:
                 raise LinkLost(f"no answer within {PATIENCE} s")
             if not self._owed and now - self._last_out > INTERVAL:
                 self._queue.append((b"PING",))

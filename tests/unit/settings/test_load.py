@@ -361,7 +361,7 @@ def test_the_folder_of_a_bus_must_be_ours_alone(tmp_path: Path) -> None:
 
 def test_a_fleets_name_is_part_of_others() -> None:
     (problem,) = problems(fleet('name = "a:b"'))
-    assert problem == 'fleet.name: must have letters, digits, - and _ only'
+    assert problem == "fleet.name: must have letters, digits, - and _ only"
 
 
 def test_the_passwords_in_an_address_of_sentinels_are_secrets() -> None:
