@@ -7,7 +7,7 @@ knows an engine, a protocol or a setting.
 from __future__ import annotations
 
 from enum import Enum, unique
-from typing import NamedTuple, NewType
+from typing import Final, NamedTuple, NewType
 
 Token = NewType("Token", int)
 """A random 128-bit id for "a commit on these tables"."""
@@ -24,6 +24,17 @@ class Table(NamedTuple):
 
     database: str
     oid: int
+
+
+class Epoch(NamedTuple):
+    """A history of the primary, as a fleet names it: of two, the greater is the later."""
+
+    number: int
+    token: Token  # its versions' base comes from it, the same for all
+
+
+NO_EPOCH: Final = Epoch(0, Token(0))
+"""Of a member that has not heard of any."""
 
 
 SCHEMA_OID = 0

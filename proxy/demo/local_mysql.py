@@ -66,6 +66,10 @@ CONTROL_RIGHTS: Final[dict[Flavour, str]] = {
 }
 
 
+VIEW_RIGHTS: Final = "CREATE, INSERT, UPDATE, DELETE"
+"""What a member of a fleet needs besides, in its schema."""
+
+
 class MySQLCluster(LocalCluster[MySQLServer]):
     """A primary and its replicas; `with` starts and stops them.
 
@@ -209,6 +213,7 @@ class MySQLCluster(LocalCluster[MySQLServer]):
                 f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}';"
                 f" GRANT {rights} ON *.* TO '{user}'@'%'{options}"
             )
+        self.primary.execute(f"GRANT {VIEW_RIGHTS} ON tidegate.* TO '{CONTROL_USER}'@'%'")
 
     def _security(self) -> dict[str, str]:
         if not self._tls:

@@ -20,7 +20,6 @@ from zlib import crc32
 
 from proxy.freshness.frames import (
     Cleared,
-    Epoch,
     Frame,
     Item,
     Marked,
@@ -29,7 +28,7 @@ from proxy.freshness.frames import (
     Turning,
     Undone,
 )
-from proxy.types import Position, Table, Token
+from proxy.types import Epoch, Position, Table, Token
 
 FORMAT: Final = 1
 """Of all messages: to be raised when what a member says can't be told to older ones any more."""

@@ -16,12 +16,12 @@ from typing import Final, final
 
 from mypy_extensions import mypyc_attr
 
-from proxy.freshness.frames import Cleared, Epoch, Frame, Item, Marked, Note, State, Turning, Undone
+from proxy.freshness.frames import Cleared, Frame, Item, Marked, Note, State, Turning, Undone
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.peer import Peer
 from proxy.freshness.shares import US
-from proxy.types import Position, Table, Token
+from proxy.types import NO_EPOCH, Epoch, Position, Table, Token
 
 LEASE: Final = 2.0
 """Seconds for which a grant holds, by its holder's count from when it last spoke."""
@@ -34,10 +34,6 @@ RENEWALS: Final = 3
 
 REPEAT: Final = 0.1
 """Seconds after which what has had no answer is said again."""
-
-
-NO_EPOCH: Final = Epoch(0, Token(0))
-"""Of a member that has not heard of any."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # those that the simulation makes worse
@@ -182,6 +178,10 @@ class Fleet:
         """The others in the view."""
         return list(self._peers)
 
+    def heard_at(self, name: str) -> float:
+        """Tell when another member last said anything, to anybody or to us."""
+        return self._peers[name].heard_at
+
     # Commits of ours.
 
     def mark(self, tables: Iterable[Table], token: Token, now: float) -> Mark:
@@ -260,7 +260,7 @@ class Fleet:
 
     def hear(self, frame: Frame, now: float) -> None:
         """Take what another member says to all."""
-        peer = self._known(frame.sender)
+        peer = self._known(frame.sender, now)
         if peer is None or peer.is_deaf or frame.number <= peer.heard:
             return
         if frame.number > peer.heard + 1:
@@ -286,7 +286,7 @@ class Fleet:
         """Take what another member says to one."""
         if note.to != self.name:
             return
-        peer = self._known(note.sender)
+        peer = self._known(note.sender, now)
         if peer is None:
             return
         if note.heard > peer.acknowledged:
@@ -324,7 +324,7 @@ class Fleet:
         """When there will be something to do, if nothing happens before; `now` or later."""
         if not self._peers:
             return inf
-        first = self._renew_at
+        first = now if self._items else self._renew_at
         for peer in self._peers.values():
             if peer.is_deaf:
                 first = min(first, peer.asked_at + REPEAT)
@@ -429,9 +429,11 @@ class Fleet:
 
     # What is heard.
 
-    def _known(self, name: str) -> Peer | None:
+    def _known(self, name: str, now: float) -> Peer | None:
         peer = self._peers.get(name)
-        if peer is None and name != self.name:
+        if peer is not None:
+            peer.heard_at = now
+        elif name != self.name:
             self.strangers.add(name)
         return peer
 

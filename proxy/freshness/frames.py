@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from proxy.types import Position, Table, Token
-
-
-class Epoch(NamedTuple):
-    """A history of the primary: of two, the greater is the later."""
-
-    number: int
-    token: Token  # its versions' base comes from it, the same for all
+from proxy.types import Epoch, Position, Table, Token
 
 
 class Marked(NamedTuple):

@@ -22,6 +22,7 @@ class Peer:
         is_asked: Whether it wants our state.
         asked_at: When we last asked for its state.
         told_at: When it was last told ours.
+        heard_at: When it last said anything.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class Peer:
         "awaited",
         "granted_until",
         "heard",
+        "heard_at",
         "is_asked",
         "is_deaf",
         "name",
@@ -40,6 +42,7 @@ class Peer:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.heard_at = -inf
         self.heard = 0
         self.is_deaf = True
         self.acknowledged = 0

@@ -109,7 +109,7 @@ async def connect(control: Control, server: Server) -> aiomysql.Connection:
     Raises:
         OSError: It can't be had.
     """
-    async with _failing(control.timeout):
+    async with failing(control.timeout):
         return await aiomysql.connect(
             host=server.host,
             port=server.port,
@@ -279,13 +279,13 @@ class MySQLLink:
         return Source(str(row[words.source_identity]), address)
 
     async def _ask(self, sql: str) -> list[Row]:
-        async with _failing(self._control.timeout), self._connection.cursor() as cursor:
+        async with failing(self._control.timeout), self._connection.cursor() as cursor:
             await cursor.execute(sql)
             return list(await cursor.fetchall())
 
 
 @asynccontextmanager
-async def _failing(seconds: float) -> AsyncIterator[None]:
+async def failing(seconds: float) -> AsyncIterator[None]:
     """Have what fails fail as connections do, but for refusals, which the server survives."""
     try:
         async with asyncio.timeout(seconds):

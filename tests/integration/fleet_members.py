@@ -13,13 +13,12 @@ from time import monotonic
 from typing import Final
 
 from proxy.freshness.fleet import Fleet
-from proxy.freshness.frames import Epoch
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.tables import ReadSet
 from proxy.runtime.bus.carrier import Carrier
 from proxy.runtime.bus.seam import Bus, Channel
-from proxy.types import Table, Token
+from proxy.types import Epoch, Table, Token
 
 LEASE: Final = 0.6
 EPOCH: Final = Epoch(1, Token(1))
@@ -78,11 +77,13 @@ class Member:
         return mark
 
     def commit(self, mark: Mark) -> None:
-        self.fleet.commit(mark)
+        self.ledger.commit(mark)
         self.carrier.poke()
 
-    def _let_go(self, mark: Mark) -> None:
-        self._waiting.pop(mark).set_result(None)
+    def _let_go(self) -> None:
+        ready, self.fleet.ready = self.fleet.ready, []
+        for mark in ready:
+            self._waiting.pop(mark).set_result(None)
 
 
 class Members:

@@ -8,10 +8,10 @@ from math import inf
 from typing import Final
 
 from proxy.freshness.fleet import Fleet
-from proxy.freshness.frames import Epoch, Frame, State
+from proxy.freshness.frames import Frame, State
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.rules import Rules
-from proxy.types import Position, Token
+from proxy.types import Epoch, Position, Token
 from tests.simulation.member import Member
 from tests.simulation.scene import DRIFT, LEASE, Scene
 from tests.simulation.servers import Primary

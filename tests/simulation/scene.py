@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Final
 
 from proxy.freshness.fleet import Fleet
-from proxy.freshness.frames import Epoch, Frame, Note
+from proxy.freshness.frames import Frame, Note
 from proxy.freshness.ledger import ALL_RULES, Ledger
-from proxy.types import Table, Token
+from proxy.types import Epoch, Table, Token
 from tests.simulation.member import READ_SETS, Member
 from tests.simulation.servers import Commit, Content, Primary, Reader, Replica, View, with_commit
 from tests.simulation.world import Steps, World

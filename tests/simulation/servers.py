@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from proxy.freshness.frames import Epoch
-from proxy.types import Table, Token
+from proxy.types import Epoch, Table, Token
 from tests.simulation.world import Signal
 
 DATABASE = "shop"

@@ -15,7 +15,6 @@ from typing import Final, final
 from proxy.freshness.codec import Codec, Malformed, TooLong
 from proxy.freshness.fleet import Fleet
 from proxy.freshness.frames import Frame, Note
-from proxy.freshness.mark import Mark
 from proxy.observe.logs import Logger
 from proxy.runtime.bus.seam import Bus, Channel
 
@@ -31,11 +30,11 @@ class Carrier:
     something.
 
     Args:
-        fleet: Of one server group. Nobody else flushes it, or takes from its `ready`.
+        fleet: Of one server group. Nobody else flushes it.
         channel: Of that group.
         bus: Carries.
-        on_ready: Is given each mark whose COMMIT may be sent now.
-        on_stranger: Is told that somebody has spoken who is not in the view (`Fleet.strangers`).
+        changed: Is told whenever the fleet has heard something, or some time has passed: it may be
+            in another epoch, marks may be `ready`, and there may be `strangers`.
         clock: By which grants are counted, in seconds: the ledger's.
     """
 
@@ -44,16 +43,14 @@ class Carrier:
         fleet: Fleet,
         channel: Channel,
         bus: Bus,
-        on_ready: Callable[[Mark], None],
-        on_stranger: Callable[[], None] = lambda: None,
+        changed: Callable[[], None],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.fleet = fleet
         self._channel = channel
         self._bus = bus
         self._codec = Codec(*channel)
-        self._on_ready = on_ready
-        self._on_stranger = on_stranger
+        self._changed = changed
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._is_open = False
@@ -95,10 +92,7 @@ class Carrier:
             fleet.hear(said, now)
         else:
             fleet.hear_note(said, now)
-        if fleet.ready:
-            self._let_go()
-        if fleet.strangers:
-            self._on_stranger()
+        self._changed()
         self.poke()
 
     def broken(self) -> None:
@@ -119,7 +113,7 @@ class Carrier:
         for note in notes:
             if (message := self._encoded(note)) is not None:
                 self._bus.tell(self._channel, note.to, message)
-        self._let_go()
+        self._changed()
         self._wait(self.fleet.due(now) - now)
 
     def _encoded(self, said: Frame | Note) -> bytes | None:
@@ -129,11 +123,6 @@ class Carrier:
         except TooLong as error:
             self._say_once("the fleet has more to say than goes into a message", str(error))
             return None
-
-    def _let_go(self) -> None:
-        ready, self.fleet.ready = self.fleet.ready, []
-        for mark in ready:
-            self._on_ready(mark)
 
     def _wait(self, seconds: float) -> None:
         """Be back by then; earlier does no harm."""

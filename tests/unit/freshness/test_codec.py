@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from proxy.freshness.codec import FORMAT, LONGEST, Codec, Malformed, TooLong
-from proxy.freshness.fleet import NO_EPOCH
 from proxy.freshness.frames import (
     Cleared,
     Epoch,
@@ -22,7 +21,7 @@ from proxy.freshness.frames import (
     Turning,
     Undone,
 )
-from proxy.types import Position, Table, Token
+from proxy.types import NO_EPOCH, Position, Table, Token
 
 T = TypeVar("T")
 

@@ -8,10 +8,10 @@ from math import inf
 import pytest
 
 from proxy.freshness.fleet import LEASE, RENEWALS, REPEAT, Fleet
-from proxy.freshness.frames import Epoch, Frame, Note
+from proxy.freshness.frames import Frame, Note
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
-from proxy.types import Position, Table, Token
+from proxy.types import Epoch, Position, Table, Token
 
 ORDERS, ITEMS = Table("shop", 1), Table("shop", 2)
 EPOCH = Epoch(1, Token(7))

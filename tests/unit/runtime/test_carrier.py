@@ -9,13 +9,13 @@ from math import inf
 import pytest
 
 from proxy.freshness.codec import LONGEST, Codec
-from proxy.freshness.fleet import NO_EPOCH, Fleet
+from proxy.freshness.fleet import Fleet
 from proxy.freshness.frames import Frame, Note
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.runtime.bus.carrier import Carrier
 from proxy.runtime.bus.seam import Bus, Channel, Listener
-from proxy.types import Table, Token
+from proxy.types import NO_EPOCH, Table, Token
 
 CHANNEL = Channel("f", "g")
 CODEC = Codec("f", "g")
@@ -57,13 +57,13 @@ class Wire(Bus):
 class End:
     def __init__(self, name: str, wire: Wire) -> None:
         self.ready: list[Mark] = []
-        self.strangers = 0
         fleet = Fleet(name, Ledger(Token(1)), NO_EPOCH, lease=LEASE)
-        self.carrier = Carrier(fleet, CHANNEL, wire, self.ready.append, self._stranger)
+        self.carrier = Carrier(fleet, CHANNEL, wire, self._take_ready)
         self.fleet = fleet
 
-    def _stranger(self) -> None:
-        self.strangers += 1
+    def _take_ready(self) -> None:
+        ready, self.fleet.ready = self.fleet.ready, []
+        self.ready += ready
 
     def mark(self, token: int) -> Mark:
         mark = self.fleet.mark(TABLES, Token(token), self.carrier._clock())
@@ -141,7 +141,6 @@ async def test_a_stranger_is_told_of(wire: Wire) -> None:
     one, other = await two(wire)
     note = Note("somebody", "one", 0, True, 0, None)
     wire.tell(CHANNEL, "one", CODEC.encode(note))
-    assert one.strangers == 1
     assert one.fleet.strangers == {"somebody"}
     one.carrier.close()
     other.carrier.close()

@@ -1,0 +1,115 @@
+"""A fleet's view in PostgreSQL: adapter to asyncpg.
+
+What tells one life from the next is a row of an unlogged table: recovery from a crash and the
+promotion of a replica both begin with that table empty (PostgreSQL, "CREATE TABLE", UNLOGGED),
+while a clean restart, which loses nothing, leaves it alone.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final, final
+
+import asyncpg
+
+from proxy.topology.group import Server
+from proxy.topology.views import ViewStore, new_salt
+from proxy.topology.witness import Control, connect
+
+_TABLES: Final = """
+CREATE SCHEMA IF NOT EXISTS tidegate;
+CREATE TABLE IF NOT EXISTS tidegate.epoch (
+    id integer PRIMARY KEY, number bigint NOT NULL, token text NOT NULL, life text NOT NULL,
+    salt text NOT NULL);
+CREATE TABLE IF NOT EXISTS tidegate.member (
+    name text PRIMARY KEY, label text NOT NULL, standing text NOT NULL,
+    entered timestamptz NOT NULL DEFAULT now(), step text NOT NULL, number bigint NOT NULL,
+    token text NOT NULL);
+CREATE UNLOGGED TABLE IF NOT EXISTS tidegate.session (
+    member text NOT NULL, pid integer NOT NULL, start float8 NOT NULL);
+CREATE UNLOGGED TABLE IF NOT EXISTS tidegate.life (
+    id integer PRIMARY KEY, name text NOT NULL);
+"""
+
+_ARE_THERE: Final = """
+SELECT to_regclass('tidegate.life') IS NOT NULL
+       AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = to_regclass('tidegate.epoch'))
+"""
+
+_IS_HELD: Final = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
+               WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+                 AND classid::bigint = ?::bigint AND objid::bigint = ?::bigint
+                 AND database = (SELECT oid FROM pg_catalog.pg_database
+                                 WHERE datname = pg_catalog.current_database()))
+"""
+
+_ALONE: Final = "SELECT pg_advisory_xact_lock(8386106)"
+"""Two that make the same tables at once are in each other's way, IF NOT EXISTS or not."""
+
+
+@final
+class PostgresViews(ViewStore):
+    """See `ViewStore`."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        super().__init__()
+        self._connection = connection
+
+    async def run(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
+        """See the base."""
+        return [tuple(row) for row in await self._connection.fetch(_numbered(sql), *values)]
+
+    async def make(self) -> None:
+        """See the base."""
+        connection = self._connection
+        if not await connection.fetchval(_ARE_THERE):
+            try:
+                async with connection.transaction():
+                    await connection.execute(_ALONE)
+                    await connection.execute(_TABLES)
+            except asyncpg.InsufficientPrivilegeError as error:
+                raise PermissionError(f"schema tidegate can't be made: {error}") from None
+        await self.run(
+            "INSERT INTO tidegate.epoch (id, number, token, life, salt)"
+            " VALUES (1, 0, '0', '', ?) ON CONFLICT DO NOTHING",
+            new_salt(),
+        )
+
+    async def life(self) -> str:
+        """See the base."""
+        while not (rows := await self.run("SELECT name FROM tidegate.life WHERE id = 1")):
+            await self.run(
+                "INSERT INTO tidegate.life (id, name) VALUES (1, ?) ON CONFLICT DO NOTHING",
+                secrets.token_hex(16),
+            )
+        return str(rows[0][0])
+
+    def is_same_life(self, one: str, other: str) -> bool:
+        """See the base."""
+        return one == other
+
+    async def show(self, key: int) -> None:
+        """See the base."""
+        await self.run("SELECT pg_advisory_lock(?)", key)
+
+    async def sees(self, key: int) -> bool:
+        """See the base."""
+        rows = await self.run(_IS_HELD, key >> 32, key & 0xFFFF_FFFF)
+        return bool(rows[0][0])
+
+    def hang_up(self) -> None:
+        """See the base."""
+        self._connection.terminate()
+
+
+async def open_postgres_views(control: Control, server: Server) -> PostgresViews:
+    """Open a connection to the view in a primary."""
+    return PostgresViews(await connect(control, server))
+
+
+def _numbered(sql: str) -> str:
+    pieces = re.split(r"\?", sql)
+    return "".join(f"{piece}${at}" for at, piece in enumerate(pieces[:-1], 1)) + pieces[-1]

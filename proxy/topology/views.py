@@ -1,0 +1,309 @@
+"""What a fleet keeps in its primary: who is a member, in which epoch all are, whose connections
+there are. docs/fleet.md, "Views".
+
+Schema `tidegate`, made by whoever comes first. Everything that changes the view is done under a
+lock of its one row of `epoch`, in a transaction of its own. An engine's part is how its statements
+are run, how the tables are made, and how one life of a server is told from the next: what a crash
+may have lost must not be taken for still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from enum import Enum, unique
+from typing import Any, Final, NamedTuple
+
+from proxy.topology.group import Server
+from proxy.topology.witness import Control
+from proxy.types import Epoch, Token
+
+SCHEMA: Final = "tidegate"
+
+
+@unique
+class Standing(Enum):
+    """What the view says of a member."""
+
+    IN = "in"
+    FENCED = "fenced"  # it must not write any more, and may still be reading
+    GONE = "gone"
+
+
+class Row(NamedTuple):
+    """A member, as the primary has it.
+
+    Attributes:
+        name: Its own.
+        standing: Whether it counts.
+        step: Of its going: see `Fleet.expel`. It means something when it is gone.
+        epoch: In which it went.
+    """
+
+    name: str
+    standing: Standing
+    step: Token
+    epoch: Epoch
+
+
+class View(NamedTuple):
+    """All of them.
+
+    Attributes:
+        epoch: The fleet's.
+        is_over: Whether that epoch was of another life of the server, or of another server.
+        rows: The members.
+        salt: The fleet's: what its second-level cache is sealed with, and its channel is named by.
+    """
+
+    epoch: Epoch
+    is_over: bool
+    rows: tuple[Row, ...]
+    salt: bytes
+
+    def standing(self, name: str) -> Standing | None:
+        """Tell a member's; None: it has no row."""
+        for row in self.rows:
+            if row.name == name:
+                return row.standing
+        return None
+
+
+class Session(NamedTuple):
+    """A server connection of a member: see `Witness.fence`."""
+
+    pid: int
+    start: float
+
+
+class ViewStore(ABC):
+    """One control connection to the primary. What fails, fails as a witness's does.
+
+    Attributes:
+        is_closed: Whether it was let go.
+    """
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self._turn = asyncio.Lock()  # one at a time
+
+    # An engine's part.
+
+    @abstractmethod
+    async def run(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
+        """Run a statement with `?` in the places of values; returns its rows."""
+
+    @abstractmethod
+    async def make(self) -> None:
+        """Make the tables that are not there.
+
+        Raises:
+            PermissionError: We may not.
+        """
+
+    @abstractmethod
+    async def life(self) -> str:
+        """Name this life of the server: a crash, a restart or a failover begin another."""
+
+    @abstractmethod
+    def is_same_life(self, one: str, other: str) -> bool:
+        """Compare two of those."""
+
+    @abstractmethod
+    async def show(self, key: int) -> None:
+        """Have this connection hold a lock of its server for as long as it is there.
+
+        Args:
+            key: Of 63 bits.
+        """
+
+    @abstractmethod
+    async def sees(self, key: int) -> bool:
+        """Tell whether any connection holds that lock."""
+
+    @abstractmethod
+    def hang_up(self) -> None:
+        """Let go, without a farewell."""
+
+    # What all have in common.
+
+    def close(self) -> None:
+        """Let go."""
+        self.is_closed = True
+        self.hang_up()
+
+    async def open(self) -> None:
+        """Make what is not there: once, and first.
+
+        Raises:
+            PermissionError: We may not.
+        """
+        async with self._turn:
+            await self.make()
+
+    async def be_seen(self, name: str) -> None:
+        """Show that a member is there, as long as this connection is."""
+        async with self._turn:
+            await self.show(_key(name))
+
+    async def is_seen(self, name: str) -> bool:
+        """Tell whether a member is there: whether it has such a connection."""
+        async with self._turn:
+            return await self.sees(_key(name))
+
+    async def read(self) -> View:
+        """Read the view."""
+        async with self._turn:
+            return await self._read("")
+
+    async def enter(self, name: str, label: str) -> View:
+        """Become a member; returns the view as it was when we did, ourselves among it.
+
+        Args:
+            name: That nobody ever had.
+            label: For people.
+        """
+        async with self._changing() as view:
+            await self.run(
+                "INSERT INTO tidegate.member (name, label, standing, step, number, token)"
+                " VALUES (?, ?, 'in', '0', 0, '0')",
+                name,
+                label,
+            )
+        mine = Row(name, Standing.IN, Token(0), Epoch(0, Token(0)))
+        return view._replace(rows=(*view.rows, mine))
+
+    async def fence(self, name: str) -> None:
+        """Let no new connection of a member in any more."""
+        async with self._changing():
+            await self.run(
+                "UPDATE tidegate.member SET standing = 'fenced' WHERE name = ? AND standing = 'in'",
+                name,
+            )
+
+    async def expel(self, name: str) -> None:
+        """Have a member be gone, whose connections are, in the epoch that all are in."""
+        async with self._changing() as view:
+            await self.run(
+                "UPDATE tidegate.member SET standing = 'gone', step = ?, number = ?, token = ?"
+                " WHERE name = ? AND standing <> 'gone'",
+                _written(secrets.randbits(127)),
+                view.epoch.number,
+                _written(view.epoch.token),
+                name,
+            )
+            await self.run("DELETE FROM tidegate.session WHERE member = ?", name)
+
+    async def begin(self, behind: Epoch) -> Epoch:
+        """Find the epoch of this life of the server, greater than any that a member was in.
+
+        Args:
+            behind: The one that we are in.
+        """
+        async with self._changing() as view:
+            if not view.is_over and view.epoch >= behind:
+                return view.epoch
+            number = max(view.epoch.number, behind.number) + 1
+            epoch = Epoch(number, Token(secrets.randbits(127)))
+            await self.run(
+                "UPDATE tidegate.epoch SET number = ?, token = ?, life = ? WHERE id = 1",
+                epoch.number,
+                _written(epoch.token),
+                await self.life(),
+            )
+            # Those in earlier epochs changed nothing that counts in this one.
+            await self.run("DELETE FROM tidegate.member WHERE standing = 'gone'")
+            return epoch
+
+    async def admit(self, name: str, session: Session) -> bool:
+        """Write down a connection of ours; False: we are no member, and it must not be used."""
+        async with self._transaction():
+            rows = await self.run(
+                "SELECT standing FROM tidegate.member WHERE name = ? FOR UPDATE", name
+            )
+            if not rows or rows[0][0] != Standing.IN.value:
+                return False
+            await self.run(
+                "INSERT INTO tidegate.session (member, pid, start) VALUES (?, ?, ?)",
+                name,
+                session.pid,
+                session.start,
+            )
+        return True
+
+    async def forget(self, name: str, sessions: Iterable[Session]) -> None:
+        """Strike out connections of ours that are closed."""
+        async with self._transaction():
+            for session in sessions:
+                await self.run(
+                    "DELETE FROM tidegate.session WHERE member = ? AND pid = ? AND start = ?",
+                    name,
+                    session.pid,
+                    session.start,
+                )
+
+    async def sessions(self, name: str) -> list[Session]:
+        """List a member's connections."""
+        async with self._turn:
+            rows = await self.run("SELECT pid, start FROM tidegate.session WHERE member = ?", name)
+        return [Session(int(pid), float(start)) for pid, start in rows]
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[View]:
+        """Change the view in a transaction, while nobody else does."""
+        async with self._transaction():
+            yield await self._read(" FOR UPDATE")
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        """Do all or nothing. Where it breaks off, nobody knows what the connection does yet."""
+        async with self._turn:
+            try:
+                await self.run("BEGIN")
+                yield
+                await self.run("COMMIT")
+            except BaseException:
+                self.close()
+                raise
+
+    async def _read(self, lock: str) -> View:
+        ((number, token, life, salt),) = await self.run(
+            "SELECT number, token, life, salt FROM tidegate.epoch WHERE id = 1" + lock
+        )
+        rows = await self.run(
+            "SELECT name, standing, step, number, token FROM tidegate.member ORDER BY name"
+        )
+        return View(
+            epoch=Epoch(int(number), _token(token)),
+            is_over=not self.is_same_life(life, await self.life()),
+            rows=tuple(
+                Row(name, Standing(standing), _token(step), Epoch(int(of), _token(epoch)))
+                for name, standing, step, of, epoch in rows
+            ),
+            salt=bytes.fromhex(salt),
+        )
+
+
+OpenViews = Callable[[Control, Server], Awaitable[ViewStore]]
+"""Opens a connection to the view in a primary."""
+
+
+def new_salt() -> str:
+    """Make a fleet's salt."""
+    return secrets.token_hex(32)
+
+
+def _key(name: str) -> int:
+    """Number a member, whose name is a random number of 64 bits."""
+    return int(name, 16) >> 1
+
+
+def _written(token: int) -> str:
+    return f"{token:x}"
+
+
+def _token(text: str) -> Token:
+    return Token(int(text, 16))
