@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -20,10 +21,13 @@ from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.rules import Rules
 from proxy.observe.export import Exporter
 from proxy.observe.logs import Logger, configure, reopen
+from proxy.runtime.bus.opening import make_bus
+from proxy.runtime.bus.seam import Bus
 from proxy.runtime.engine import NewEngine
 from proxy.runtime.gauges import ServiceGauges
 from proxy.runtime.listener import bind, bind_local, listen
 from proxy.runtime.local_socket import LocalSocket
+from proxy.runtime.membership import Fellowship
 from proxy.runtime.mysql.engine import MySQLEngine
 from proxy.runtime.postgres.engine import PostgresEngine
 from proxy.runtime.security import make_security
@@ -63,6 +67,7 @@ class Application:
         self._listeners: list[asyncio.Server] = []
         self._admin: uvicorn.Server | None = None
         self._admin_task: asyncio.Task[None] | None = None
+        self._buses: list[tuple[Bus, set[Address]]] = []  # and before which servers
         self._is_stopping = False
 
     async def start(self) -> None:
@@ -76,7 +81,9 @@ class Application:
         security = {name: make_security(group) for name, group in groups.items()}
         readiness = {}
         for name, group in groups.items():
-            service = GroupService(group, security[name], _ENGINES[group.engine], self._rules)
+            service = GroupService(
+                group, security[name], _ENGINES[group.engine], self._rules, await self._join(group)
+            )
             service.mirrors.find = self.services.get
             gauges = ServiceGauges(service)
             self.exporter.add(service.metrics, gauges)
@@ -87,6 +94,22 @@ class Application:
         except BaseException:
             await self.close()
             raise
+
+    async def _join(self, group: ServerGroup) -> Fellowship | None:
+        """Find the bus for a group. Two before the same servers are members who hear each other."""
+        label = f"{socket.gethostname()}:{os.getpid()}"
+        name = self.settings.fleet.name
+        for bus, servers in self._buses:
+            if servers.isdisjoint(group.servers):
+                servers |= set(group.servers)
+                return Fellowship(name, label, bus)
+        new = make_bus(self.settings.fleet)
+        if new is None:
+            return None
+        await new.open()
+        self._buses.append((new, set(group.servers)))
+        self.exporter.buses.append(new.counts)
+        return Fellowship(name, label, new)
 
     async def _open(self, readiness: dict[str, ServiceGauges]) -> None:
         address = self.settings.admin.listen
@@ -159,6 +182,8 @@ class Application:
             service.mirrors.close()
         for service in self.services.values():
             await service.close()
+        for bus, _ in self._buses:
+            await bus.close()
         if self._admin is not None and self._admin_task is not None:
             self._admin.should_exit = True
             await self._admin_task

@@ -75,9 +75,13 @@ class Realm:
     __slots__ = ("_id", "_key", "epoch")
 
     def __init__(self, salt: bytes, epoch: bytes = b"") -> None:
+        self.epoch = epoch
+        self.share(salt)
+
+    def share(self, salt: bytes) -> None:
+        """Share results with those who know this salt, from now on."""
         self._key = blake2b(salt, digest_size=32, person=b"tidegate key").digest()
         self._id = blake2b(salt, digest_size=8, person=b"tidegate salt").digest()
-        self.epoch = epoch
 
     def name(self, shape: Shape, key: Key, tables: frozenset[Table]) -> bytes:
         """Name what was asked, how, and of what.

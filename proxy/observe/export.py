@@ -15,7 +15,14 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from proxy.observe.metrics import BusCounts, Gauges, GroupMetrics, PoolState, ServerState
+from proxy.observe.metrics import (
+    BusCounts,
+    FleetCounts,
+    Gauges,
+    GroupMetrics,
+    PoolState,
+    ServerState,
+)
 from proxy.types import Role
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -28,14 +35,14 @@ class Exporter(Collector):
     """Everything there is to tell, for any number of server groups.
 
     Attributes:
-        bus: What went over the bus of the fleet, if the process has one.
+        buses: What went over each bus of the fleet, if the process is in one.
 
     Args:
         version: Told as `tidegate_build_info`.
     """
 
     def __init__(self, version: str) -> None:
-        self.bus: BusCounts | None = None
+        self.buses: list[BusCounts] = []
         self._version = version
         self._groups: list[tuple[GroupMetrics, Gauges]] = []
         self._registry = CollectorRegistry(auto_describe=False)
@@ -62,8 +69,8 @@ class Exporter(Collector):
         yield from _cache(groups)
         yield from _second_level(groups)
         yield from _server_counters(groups)
-        if self.bus is not None:
-            yield from _bus(self.bus)
+        if self.buses:
+            yield from _bus(self.buses)
         yield from states
 
     def _states(self) -> Iterator[Metric]:
@@ -100,6 +107,9 @@ class Exporter(Collector):
             ("group",),
             [((name,), it.l2_asked) for name, it in states if it.l2_asked is not None],
         )
+        fleets = [(name, it.fleet) for name, it in states if it.fleet is not None]
+        if fleets:
+            yield from _fleets(fleets)
         yield from _servers([(name, it) for name, gauges in asked for it in gauges.servers()])
         yield from _pools([(name, it) for name, gauges in asked for it in gauges.pools()])
 
@@ -302,31 +312,62 @@ def _server_counters(groups: list[GroupMetrics]) -> Iterator[Metric]:
     )
 
 
-def _bus(bus: BusCounts) -> Iterator[Metric]:
+def _fleets(fleets: list[tuple[str, FleetCounts]]) -> Iterator[Metric]:
+    yield _gauge(
+        "fleet_members",
+        "Members of the fleet, this one included; 0 while it is none.",
+        ("group",),
+        [((name,), it.members) for name, it in fleets],
+    )
+    yield _gauge(
+        "fleet_fast",
+        "1 while caches and replicas may answer: all other members and the primary let them.",
+        ("group",),
+        [((name,), int(it.is_fast)) for name, it in fleets],
+    )
+    yield _counter(
+        "fleet_waits",
+        "Commits that were kept back until all members knew of them.",
+        ("group",),
+        [((name,), it.waits) for name, it in fleets],
+    )
+    yield _counter(
+        "fleet_wait_seconds",
+        "For how long, in all.",
+        ("group",),
+        [((name,), it.wait_seconds) for name, it in fleets],
+    )
+
+
+def _bus(buses: list[BusCounts]) -> Iterator[Metric]:
     """Of the process, and so without a group."""
-    yield _gauge("bus_up", "1 while the fleet's bus is there.", (), [((), int(bus.is_up))])
+    is_up = all(bus.is_up for bus in buses)
+    yield _gauge("bus_up", "1 while the fleet's bus is there.", (), [((), int(is_up))])
     for name, text, label, samples in (
         (
             "bus_messages",
             "Messages of the fleet from others, and to them.",
             "direction",
-            {"in": bus.messages_in, "out": bus.messages_out},
+            {
+                "in": sum(it.messages_in for it in buses),
+                "out": sum(it.messages_out for it in buses),
+            },
         ),
         (
             "bus_bytes",
             "Bytes of those.",
             "direction",
-            {"in": bus.bytes_in, "out": bus.bytes_out},
+            {"in": sum(it.bytes_in for it in buses), "out": sum(it.bytes_out for it in buses)},
         ),
         (
             "bus_lost",
             "Messages that were not sent because the bus was away, or not understood.",
             "reason",
-            {"away": bus.unsent, "refused": bus.refused},
+            {"away": sum(it.unsent for it in buses), "refused": sum(it.refused for it in buses)},
         ),
     ):
         yield _counter(name, text, (label,), [((it,), count) for it, count in samples.items()])
-    again = max(0, bus.ups - 1)
+    again = sum(max(0, bus.ups - 1) for bus in buses)
     yield _counter("bus_reconnects", "How often the bus came back.", (), [((), again)])
 
 

@@ -46,6 +46,23 @@ class SecondLevelCounts(Protocol):
         """What it took to ask there."""
 
 
+@dataclass(slots=True)
+class FleetCounts:
+    """What a server group does as a member of a fleet.
+
+    Attributes:
+        members: How many there are, this one included; 0: it is none yet.
+        is_fast: Whether all others and the primary let it answer from caches and replicas.
+        waits: Commits that were kept back until all knew of them.
+        wait_seconds: For how long, in all.
+    """
+
+    members: int = 0
+    is_fast: bool = False
+    waits: int = 0
+    wait_seconds: float = 0.0
+
+
 @final
 class BusCounts:
     """What went over the bus of a fleet, for all server groups of the process."""
@@ -174,6 +191,7 @@ class GroupState:
     quarantined_tables: int = 0
     is_following: Mapping[str, bool] = field(default_factory=dict)
     l2_asked: int | None = None
+    fleet: FleetCounts | None = None
 
 
 class Gauges(Protocol):

@@ -8,7 +8,7 @@ asked of the server afterwards where nobody could tell what would be written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, final
 
 from proxy.freshness.ledger import Ledger
@@ -35,6 +35,19 @@ class Holder(Protocol):
     """Who sends the commit that a mark stands for."""
 
     mark: Mark | None
+
+
+class Announcer(Protocol):
+    """Tells the other members of a fleet."""
+
+    def mark(self, tables: Iterable[Table], token: Token, /) -> Mark:
+        """Announce a commit, which waits until they know; see `Ledger.mark`."""
+
+    def replace(self, mark: Mark, by: Mark, /) -> None:
+        """Have what waits with one mark wait with another."""
+
+    def settled(self) -> None:
+        """The ledger knows what became of one."""
 
 
 class Teller(Protocol):
@@ -106,6 +119,7 @@ class Commits:
     """See the module."""
 
     __slots__ = (
+        "_announcer",
         "_held",
         "_ledger",
         "_new_token",
@@ -124,7 +138,9 @@ class Commits:
         new_token: Callable[[], Token],
         teller: Teller,
         schema_changed: Callable[[], None],
+        announcer: Announcer | None = None,
     ) -> None:
+        self._announcer = announcer
         self._teller = teller
         self._ledger = ledger
         self._planner = planner
@@ -173,6 +189,7 @@ class Commits:
         if not committed:
             self._suspects.pop(mark, None)
             self._ledger.rollback(mark)
+            self._tell()
         elif known is None or mark.state is VOID:
             self.told(mark, mark.tables, is_kept=is_kept, position=position)
         else:
@@ -194,6 +211,7 @@ class Commits:
             kept = self._ledger.mark(changed, self._new_token())
             self._held[kept] = _Kept(kept)  # in every epoch to come
         self._ledger.commit(mark, changed, position)
+        self._tell()
         suspected = self._suspects.pop(mark, None)
         if _SCHEMA not in changed:
             return
@@ -218,7 +236,7 @@ class Commits:
         self._suspects.clear()
         for mark, holder in list(self._held.items()):
             del self._held[mark]
-            renewed = self._mark(holder, mark.tables)
+            renewed = self._mark(holder, mark.tables, mark)
             if isinstance(holder, _Lost):
                 self._ledger.lose(renewed)
 
@@ -228,16 +246,30 @@ class Commits:
         for task in self._tasks:
             task.cancel()
 
+    def has_lost(self) -> bool:
+        """Tell whether there is a commit whose outcome nobody knows."""
+        return any(isinstance(holder, _Lost) for holder in self._held.values())
+
     def close(self) -> None:
         """Stop looking for outcomes."""
         for task in self._tasks:
             task.cancel()
 
-    def _mark(self, holder: Holder, tables: frozenset[Table]) -> Mark:
-        mark = self._ledger.mark(tables, self._new_token())
+    def _mark(self, holder: Holder, tables: frozenset[Table], before: Mark | None = None) -> Mark:
+        announcer = self._announcer
+        if announcer is None:
+            mark = self._ledger.mark(tables, self._new_token())
+        else:
+            mark = announcer.mark(tables, self._new_token())
+            if before is not None:
+                announcer.replace(before, mark)
         self._held[mark] = holder
         holder.mark = mark
         return mark
+
+    def _tell(self) -> None:
+        if self._announcer is not None:
+            self._announcer.settled()
 
     def _widen(self, database: str) -> None:
         """A definition is about to change: commits under way may set off what it adds."""
@@ -245,7 +277,8 @@ class Commits:
             is_under_way = mark.state is not LOST and not isinstance(holder, (_Kept, Asked))
             if is_under_way and _SCHEMA not in mark.tables:
                 del self._held[mark]
-                wider = self._mark(holder, mark.tables | self._planner.any_table(database))
+                tables = mark.tables | self._planner.any_table(database)
+                wider = self._mark(holder, tables, mark)
                 known = self._tallies.pop(mark, None)
                 tally = self._teller.tally(database)
                 if known is not None:
@@ -267,6 +300,7 @@ class Commits:
         if mark is not None and mark in self._held:
             del self._held[mark]
             self._ledger.resolve(mark)
+            self._tell()
             if _SCHEMA in mark.tables:
                 self._planner.distrust()
                 self._schema_changed()

@@ -21,6 +21,7 @@ from proxy.session.traces import Traces
 from proxy.settings.model import ServerGroup
 from proxy.topology.catalogs import Definitions
 from proxy.topology.group import Group
+from proxy.topology.views import OpenViews
 from proxy.topology.witness import Control, OpenLink
 from proxy.types import Position
 from proxy.wire.client import ClientEngine
@@ -120,6 +121,8 @@ class Engine(ABC):
         dialect, grammar, traces: For sessions.
         places: Of its servers' history, for everybody.
         open_link: Opens a witness's connection.
+        open_views: Opens a connection to what a primary keeps of a fleet.
+        tells_positions: Whether positions mean the same to all members of a fleet.
         definitions: Reads catalogs.
     """
 
@@ -129,6 +132,8 @@ class Engine(ABC):
     traces: Traces
     places: Places
     open_link: OpenLink
+    open_views: OpenViews
+    tells_positions: bool
     definitions: Definitions
 
     @abstractmethod

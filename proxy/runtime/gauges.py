@@ -43,6 +43,8 @@ class ServiceGauges:
             metrics.second = None if second is None else second.statistics
         if service.shelf is not None:
             state.l2_asked = int(service.shelf.is_open)
+        if service.member is not None:
+            state.fleet = service.member.counts()
         return state
 
     def servers(self) -> Iterable[ServerState]:
@@ -88,7 +90,8 @@ class ServiceGauges:
         """What is in the way of serving; nothing: the group is ready."""
         service = self._service
         if service.group.primary is None:
-            return ["no primary"]
+            waits = service.member.problem() if service.member is not None else None
+            return [waits or "no primary"]
         return []
 
     def notes(self) -> list[str]:

@@ -24,6 +24,7 @@ from proxy.routing.terms import Policy
 from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
 from proxy.runtime.engine import NewEngine
+from proxy.runtime.membership import Fellowship, Membership, open_member_link
 from proxy.runtime.mirrors import Mirrors
 from proxy.runtime.pool_maker import PoolMaker
 from proxy.runtime.pools import Pool, Pools
@@ -41,7 +42,7 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import Engine, PrimaryReads
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
-from proxy.types import Position, Token
+from proxy.types import Epoch, Position, Token
 
 
 class GroupParts:
@@ -52,6 +53,7 @@ class GroupParts:
         security: TLS both ways.
         new_engine: Makes its engine.
         rules: All on, except in tests.
+        fellowship: Of the fleet that it is a member of; None: it is alone.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class GroupParts:
         security: Security,
         new_engine: NewEngine,
         rules: Rules,
+        fellowship: Fellowship | None,
     ) -> None:
         self.settings = settings
         self.security = security
@@ -70,6 +73,9 @@ class GroupParts:
         self._next_token = secrets.randbits(127)
         self._make_deciders(rules)
         control = self._make_engine(new_engine)
+        self.member: Membership | None = None
+        if fellowship is not None:
+            self._join(fellowship, control)
         self._make_servers(control)
         self._make_keepers()
 
@@ -137,7 +143,9 @@ class GroupParts:
             self.metrics,
             self.clock,
             self._begin_epoch,
-            self.engine.open_link,
+            self.engine.open_link
+            if self.member is None
+            else open_member_link(self.engine.open_link, self.member),
         )
         self.router = self.watcher.router = Router(
             self.group,
@@ -155,6 +163,7 @@ class GroupParts:
             self.engine,
             self.watcher,
             lambda database, oid: self.catalogs.is_meant(database, oid),
+            self.member,
         )
 
     def _make_keepers(self) -> None:
@@ -182,7 +191,12 @@ class GroupParts:
             self.maker.address,
         )
         self.commits = Commits(
-            self.ledger, self.planner, self._new_token, self.catalogs, self.catalogs.check_now
+            self.ledger,
+            self.planner,
+            self._new_token,
+            self.catalogs,
+            self.catalogs.check_now,
+            self.member,
         )
 
     def _take_policy(self, settings: ServerGroup) -> None:
@@ -201,17 +215,20 @@ class GroupParts:
         Before the first statement on it: the ledger begins anew, the catalogs are read again,
         and connections to whoever was the primary before are broken, with what runs on them.
         """
-        epoch = self._new_token()
-        self.ledger.new_epoch(epoch, position)
-        if self.results is not None and self.results.second is not None:
-            self.results.second.realm.epoch = epoch.to_bytes(16, "big")
+        if self.member is None:
+            epoch = Epoch(1, self._new_token())
+            self.ledger.new_epoch(epoch.token, position)
+            self.epoch_begun(epoch)
+        else:
+            self.member.begin(position)
         self.planner.distrust()
         for pool in self.pools:
             if pool.server is not primary:
                 for connection in list(pool.book.busy):
                     if not connection.facts.recovering:
                         connection.abort(f"server {pool.server.name} is not the primary any more")
-        self.commits.carry_over()
+            elif self.member is not None:
+                pool.retire()  # those of a replica are not written down as a member's
         self.engine.forget()
         self.catalogs.restart()
         waiting = self.line.clear()
@@ -223,6 +240,55 @@ class GroupParts:
         ]
         for waiter in waiting:
             waiter.primary_found()
+
+    # Surroundings, of a member
+
+    def replicas(self) -> list[Server]:
+        """See `proxy.runtime.membership.Surroundings`."""
+        return self.group.replicas
+
+    def has_reached(self, replica: Server, position: Position) -> bool:
+        """See `proxy.runtime.membership.Surroundings`."""
+        if self.router.watermark(replica).reaches(position, self.ledger.epoch):
+            return True
+        self.watcher.want_replay(replica, position)
+        return False
+
+    def has_lost(self) -> bool:
+        """See `proxy.runtime.membership.Surroundings`."""
+        return self.commits.has_lost()
+
+    def epoch_begun(self, epoch: Epoch) -> None:
+        """See `proxy.runtime.membership.Surroundings`."""
+        if self.results is not None and self.results.second is not None:
+            self.results.second.realm.epoch = epoch.token.to_bytes(16, "big")
+        self.commits.carry_over()
+
+    def entered(self, salt: bytes) -> None:
+        """See `proxy.runtime.membership.Surroundings`."""
+        if self.results is not None and self.results.second is not None:
+            self.results.second.realm.share(salt)
+
+    def expelled(self) -> None:
+        """See `proxy.runtime.membership.Surroundings`."""
+        for pool in self.pools:
+            pool.retire()
+            for connection in list(pool.book.busy):
+                connection.abort("this member of the fleet was evicted")
+        for witness in self.watcher.witnesses.values():
+            witness.poke()
+
+    def _join(self, fellowship: Fellowship, control: Control) -> None:
+        """Be a member of a fleet."""
+        self.member = Membership(
+            self.ledger,
+            control,
+            self.engine.open_views,
+            fellowship,
+            self.clock,
+            tells_positions=self.engine.tells_positions,
+        )
+        self.member.live_in(self)
 
     def _new_token(self) -> Token:
         self._next_token += 1

@@ -12,6 +12,7 @@ from proxy.pool.book import Limits
 from proxy.routing.bans import BanReason
 from proxy.runtime.engine import Engine
 from proxy.runtime.keepalive import set_keepalive
+from proxy.runtime.membership import Membership
 from proxy.runtime.pools import Pool
 from proxy.runtime.security import Security
 from proxy.runtime.server import Address, ServerConnection
@@ -31,12 +32,14 @@ class PoolMaker:
         engine: Opens connections.
         watcher: Confirms what was opened, and hears of servers that can't be reached.
         is_meant: Tells if a database's name leads to this one (its oid) on the primary.
+        member: Of a fleet, which has connections to the primary written down.
     """
 
     __slots__ = (
         "_engine",
         "_group",
         "_is_meant",
+        "_member",
         "_refusals",
         "_security",
         "_settings",
@@ -51,6 +54,7 @@ class PoolMaker:
         engine: Engine,
         watcher: GroupWatcher,
         is_meant: Callable[[str, int], bool],
+        member: Membership | None,
     ) -> None:
         self._settings = settings
         self._security = security
@@ -58,6 +62,7 @@ class PoolMaker:
         self._engine = engine
         self._watcher = watcher
         self._is_meant = is_meant
+        self._member = member
         self._refusals: dict[str, str] = {}
 
     def address(self, server: Server) -> Address:
@@ -82,6 +87,12 @@ class PoolMaker:
             connection = await self._engine.open(address, user, database, confirm)
             if connection.transport is not None:
                 set_keepalive(connection.transport, self._settings)
+            if self._member is not None and self._may_write(connection):
+                try:
+                    await self._member.admit(connection)
+                except BaseException:
+                    connection.abort("not admitted")
+                    raise
             if server is not self._group.primary:
                 watermark = self._watcher.router.watermark(server)
                 connection.position = ConnectionPosition(watermark, connection.opened_at)
@@ -111,6 +122,9 @@ class PoolMaker:
             self._refusals,
         )
         return pool
+
+    def _may_write(self, connection: ServerConnection) -> bool:
+        return connection.server is self._group.primary or not connection.facts.recovering
 
     def _limits(self, user: str) -> Limits:
         settings = self._settings

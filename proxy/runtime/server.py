@@ -124,6 +124,7 @@ class ServerConnection:
         self.sequences_of: object = None
         self.stained_by: object = None
         self._is_paused = False
+        self._held: list[bytes] | None = None
         self.on_lost: Callable[[ServerConnection], None] | None = None
         self._tls: Tls | None = None
         self._dialogue: _Dialogue | None = None
@@ -195,8 +196,23 @@ class ServerConnection:
         transport = self.transport
         if transport is None or self.is_lost:
             return
+        held = self._held
+        if held is not None:
+            held.append(data)
+            return
         self._metrics.bytes_out += len(data)
         transport.write(data if self._tls is None else self._tls.send(data))
+
+    def hold(self) -> None:
+        """Keep back what is written from now on."""
+        if self._held is None:
+            self._held = []
+
+    def let_go(self) -> None:
+        """Send what was kept back, and all that comes."""
+        held, self._held = self._held, None
+        if held:
+            self.write(b"".join(held))
 
     def pause_reading(self) -> None:
         """Read no more until told: the client is slow."""

@@ -23,6 +23,7 @@ from proxy.observe.logs import Logger
 from proxy.routing.rules import Match
 from proxy.runtime.audits import Audits
 from proxy.runtime.engine import NewEngine
+from proxy.runtime.membership import Fellowship
 from proxy.runtime.parts import GroupParts
 from proxy.runtime.pools import Pool
 from proxy.runtime.security import Security
@@ -65,6 +66,7 @@ class GroupService(GroupParts):
         security: TLS both ways.
         new_engine: Makes its engine.
         rules: All on, except in tests.
+        fellowship: Of the fleet that it is a member of; None: it is alone.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class GroupService(GroupParts):
         security: Security,
         new_engine: NewEngine,
         rules: Rules = ALL_RULES,
+        fellowship: Fellowship | None = None,
     ) -> None:
-        super().__init__(settings, security, new_engine, rules)
+        super().__init__(settings, security, new_engine, rules, fellowship)
         self.max_queued = MAX_QUEUED
         self.is_strict = settings.out_of_band is OutOfBand.STRICT
         if self.is_strict:
@@ -118,6 +121,8 @@ class GroupService(GroupParts):
         self.engine.close()
         await self.catalogs.close()
         await self.pools.close()
+        if self.member is not None:
+            await self.member.leave()
         if self.shelf is not None:
             await self.shelf.close()
 
@@ -178,6 +183,11 @@ class GroupService(GroupParts):
     def tally(self, profile: Profile) -> Tally | None:
         """See `proxy.session.ports.Services`."""
         return self.catalogs.tally(profile.database)
+
+    def hold(self, mark: Mark, link: Link) -> None:
+        """Keep back what is sent until all members know of a commit."""
+        if self.member is not None:
+            self.member.waits.hold(mark, cast(ServerConnection, link))
 
     def settle(
         self,

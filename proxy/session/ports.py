@@ -365,6 +365,9 @@ class Services(Protocol):
     def announce(self, errand: Errand, transaction: Transaction, profile: Profile) -> Mark:
         """Mark what a commit that is about to be sent may change."""
 
+    def hold(self, mark: Mark, link: Link) -> None:
+        """Keep back what is sent on a link from now on, until all members know of a commit."""
+
     def settle(
         self,
         mark: Mark,

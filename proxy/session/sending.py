@@ -102,6 +102,7 @@ def _pass_on(
     errand.attempts += 1
     errand.server = link.server
     services.sent(errand, link)
+    _wait_for_others(session, errand, link)
     link.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
     if session.is_slow:
         link.pause_reading()
@@ -112,6 +113,13 @@ def _pass_on(
     session.shell.resume_reading()
     if request.streams:
         session.intake.pour_into(link)
+
+
+def _wait_for_others(session: Conversation, errand: Errand, link: Link) -> None:
+    """Send nothing that may commit before all members of the fleet know of it."""
+    mark = errand.mark
+    if mark is not None and mark.waiting:
+        session.services.hold(mark, link)
 
 
 def _open(session: Conversation, errand: Errand, link: Link, late: Late) -> None:
@@ -218,6 +226,7 @@ def send_more(session: Conversation, request: Request) -> None:
     if session.transaction.writes and is_commit:
         _announce_more(session, errand)
     exchange.doubt(session.transaction.are_constants_lost or request.is_foreign)
+    _wait_for_others(session, errand, link)
     link.write(exchange.go_on(request))
     said = exchange.say_at_once()
     if said:

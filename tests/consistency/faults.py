@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, unique
 from functools import singledispatch
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.local_postgres import PostgresCluster, Server
@@ -29,6 +29,8 @@ class Fault(Enum):
     CRASH = "one backend killed: crash restart"
     STOP = "stopped and started"
     DELAY = "replays late, on purpose"
+    PAUSE = "stopped for longer than a lease"
+    EMPTY = "emptied"
     SWITCH = "made read-only, waited for, killed, and replaced by a replica"
 
 
@@ -45,6 +47,8 @@ LONGEST: Final = {
     Fault.STOP: 0.7,
     Fault.DELAY: 2.5,
     Fault.SWITCH: 0.0,
+    Fault.PAUSE: 4.0,
+    Fault.EMPTY: 0.0,
 }
 """Seconds that it lasts at most, a server's start not counted."""
 
@@ -75,6 +79,7 @@ def plan(
     faults: Sequence[Fault] = REPLICA_FAULTS,
     *,
     one_at_a_time: bool = False,
+    peace: float = LONGEST_PEACE,
 ) -> list[list[Planned]]:
     """Draw the faults of a run: lists that are carried out side by side, each in order.
 
@@ -85,24 +90,36 @@ def plan(
         faults: What is drawn from.
         one_at_a_time: All other servers are well while one is not, as commits that wait
             for a replica need it.
+        peace: Seconds between two of them at most.
     """
     names = list(servers)
     columns = [names] if one_at_a_time else [[name] for name in names]
-    return [_column(random.Random(f"{seed} {it}"), seconds, it, faults) for it in columns]
+    return [_column(random.Random(f"{seed} {it}"), seconds, it, faults, peace) for it in columns]
 
 
 def _column(
-    draw: random.Random, seconds: float, servers: Sequence[str], faults: Sequence[Fault]
+    draw: random.Random,
+    seconds: float,
+    servers: Sequence[str],
+    faults: Sequence[Fault],
+    peace: float,
 ) -> list[Planned]:
     planned: list[Planned] = []
-    now = draw.uniform(0.2, LONGEST_PEACE)
+    now = draw.uniform(0.2, peace)
     while True:
         fault = draw.choice(faults)
         lasts = draw.uniform(0.3, 1.0) * LONGEST[fault]
         if now + lasts >= seconds:
             return planned
         planned.append(Planned(now, lasts, draw.choice(servers), fault))
-        now += lasts + draw.uniform(0.2, LONGEST_PEACE)
+        now += lasts + draw.uniform(0.2, peace)
+
+
+class Sufferer(Protocol):
+    """Something else that faults may befall."""
+
+    def suffer(self, planned: Planned, /) -> None:
+        """Let it, and be well again."""
 
 
 class Faults:
@@ -112,7 +129,13 @@ class Faults:
         events: What was done, and when.
     """
 
-    def __init__(self, cluster: AnyCluster, plans: Sequence[Sequence[Planned]]) -> None:
+    def __init__(
+        self,
+        cluster: AnyCluster,
+        plans: Sequence[Sequence[Planned]],
+        others: Mapping[str, Sufferer] | None = None,
+    ) -> None:
+        self._others = others or {}
         self.events: list[Event] = []
         self._cluster = cluster
         self._plans = plans
@@ -132,7 +155,13 @@ class Faults:
         servers = {server.name: server for server in self._cluster.servers}
         for it in plan:
             time.sleep(max(0.0, began + it.at - time.monotonic()))
-            self._suffer(servers[it.server], it)
+            if it.server in self._others:
+                start = time.monotonic()
+                self._others[it.server].suffer(it)
+                text = f"{it.server} {it.fault.value}"
+                self.events.append(Event(start, time.monotonic(), text, 0))
+            else:
+                self._suffer(servers[it.server], it)
 
     def _suffer(self, server: AnyServer, planned: Planned) -> None:
         start = time.monotonic()

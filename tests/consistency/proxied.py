@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 SERVE_WITHOUT = (sys.executable, "-m", "tests.consistency.serve")
 
 AUDITED: dict[str, Setting] = {"audit": "20%", "audit_per_second": 1000}
+
+Sections = Mapping[str, Mapping[str, Setting]]
 
 CLIENT = "app"
 """Who logs in to MySQL and MariaDB: nobody who may write where nothing may be written."""
@@ -86,24 +88,65 @@ class Place:
         audited: dict[str, Setting] = {} if without else AUDITED
         switches = [word for rule in without for word in ("--without", rule)]
         access = Access.to(self.cluster)
-        control, password = access.control
-        proxy = ProxyUnderTest(
-            self.folder,
-            servers or [server.address for server in self.cluster.servers],
-            auth_user=control,
-            auth_password=password,
-            group={**access.group, **audited, **group},
-            command=[*SERVE_WITHOUT, *switches] if without else SERVE,
-        )
+        proxy = self._proxy(access, self.folder, servers, switches, {**audited, **group})
         with proxy:
-            user, password = access.client
-            dsn = proxy.dsn(self.database, user=user, password=password, scheme=access.scheme)
-            ground = Ground(self.cluster, self.database, self.processes, dsn, (dsn,), access.engine)
+            dsn = self._dsn(access, proxy)
+            ground = self._ground(access, (dsn,))
             yield ground, proxy
             if audited:
                 found = proxy.metric("tidegate_audit_total", result="different")
                 assert not found, "the audit has found what the judge has not"
                 assert not proxy.metric("tidegate_quarantined_tables")
+
+    @contextmanager
+    def fleet(
+        self, bus_url: str, number: int = 3, switches: Sequence[str] = (), **group: Setting
+    ) -> Iterator[tuple[Ground, list[ProxyUnderTest]]]:
+        """Start several, as one; their logs are judged at the end.
+
+        Args:
+            bus_url: Of their bus.
+            number: How many.
+            switches: Words for `tests.consistency.serve`, where they are not the product.
+            group: Settings of their server group.
+        """
+        access = Access.to(self.cluster)
+        with ExitStack() as running:
+            members = []
+            for place in range(number):
+                folder = self.folder / f"member{place}"
+                folder.mkdir()
+                sections: Sections = {"fleet": {"bus_url": bus_url}}
+                proxy = self._proxy(access, folder, (), switches, group, sections)
+                members.append(running.enter_context(proxy))
+            yield self._ground(access, tuple(self._dsn(access, it) for it in members)), members
+
+    def _proxy(
+        self,
+        access: Access,
+        folder: Path,
+        servers: Sequence[str],
+        switches: Sequence[str],
+        group: Mapping[str, Setting],
+        sections: Sections | None = None,
+    ) -> ProxyUnderTest:
+        control, password = access.control
+        return ProxyUnderTest(
+            folder,
+            servers or [server.address for server in self.cluster.servers],
+            auth_user=control,
+            auth_password=password,
+            group={**access.group, **group},
+            sections=sections,
+            command=[*SERVE_WITHOUT, *switches] if switches else SERVE,
+        )
+
+    def _dsn(self, access: Access, proxy: ProxyUnderTest) -> str:
+        user, password = access.client
+        return proxy.dsn(self.database, user=user, password=password, scheme=access.scheme)
+
+    def _ground(self, access: Access, dsns: tuple[str, ...]) -> Ground:
+        return Ground(self.cluster, self.database, self.processes, dsns, dsns, access.engine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from proxy.demo.local_postgres import Server
 from proxy.demo.processes import wait_until
 from tests.consistency.anomalies import Verdict
 from tests.consistency.engines import ENGINES
-from tests.consistency.faults import AnyCluster, AnyServer, Faults, Planned
+from tests.consistency.faults import AnyCluster, AnyServer, Faults, Planned, Sufferer
 from tests.consistency.history import History, Value, started_with
 from tests.consistency.judge import judge
 from tests.consistency.workload import PATIENCE, Load, read_state, ready, work
@@ -43,7 +43,7 @@ class Ground:
         cluster: The servers that suffer.
         database: Made with `topics.schema`.
         processes: Where the clients live.
-        write_dsn: Where writers connect.
+        write_dsns: Where writers do, one after the other.
         read_dsns: Where readers do, one after the other.
         engine: What the servers are: a name in `ENGINES`.
     """
@@ -51,23 +51,36 @@ class Ground:
     cluster: AnyCluster
     database: str
     processes: Executor
-    write_dsn: str
+    write_dsns: tuple[str, ...]
     read_dsns: tuple[str, ...]
     engine: str = "postgres"
 
-    def run(self, seconds: float, plans: Sequence[Sequence[Planned]] = (), **load: Any) -> Verdict:
+    @property
+    def write_dsn(self) -> str:
+        """Where the first writer connects."""
+        return self.write_dsns[0]
+
+    def run(
+        self,
+        seconds: float,
+        plans: Sequence[Sequence[Planned]] = (),
+        *,
+        others: Mapping[str, Sufferer] | None = None,
+        **load: Any,
+    ) -> Verdict:
         """Let clients work, let faults happen, and judge.
 
         Args:
             seconds: How long.
             plans: The faults, as `faults.plan` draws them.
+            others: Who suffers besides the servers, by the names in the plans.
             load: What is not to be as in `Load`.
         """
         state = read_state(ENGINES[self.engine], self.cluster.primary.dsn(self.database))
         began = time.monotonic()
         loads = [
             Load(
-                write_dsn=self.write_dsn,
+                write_dsns=self.write_dsns,
                 read_dsns=self.read_dsns,
                 began=began,
                 until=began + HEAD_START + seconds,
@@ -81,7 +94,7 @@ class Ground:
             for number in range(PROCESSES)
         ]
         futures = [self.processes.submit(work, it) for it in loads]
-        with Faults(self.cluster, plans) as faults:
+        with Faults(self.cluster, plans, others) as faults:
             histories = [future.result(seconds + 4 * PATIENCE) for future in futures]
         before = History(started_with(_without_lists(state), began), faults.events)
         return judge(History.merge([before, *histories]))

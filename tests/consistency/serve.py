@@ -10,13 +10,22 @@ import asyncio
 import signal
 from dataclasses import fields
 from pathlib import Path
+from typing import Final
 
 import uvloop
 
 from proxy.app import Application
+from proxy.freshness.fleet import Fleet
 from proxy.freshness.rules import Rules
 from proxy.observe.logs import configure
+from proxy.runtime import membership
 from proxy.settings import Settings, load, secrets
+from tests.simulation import mutations
+
+FLEETS: Final[dict[str, type[Fleet]]] = {
+    kind.__name__.lower(): kind
+    for kind in (mutations.Ungranted, mutations.Gapless, mutations.Disorderly, mutations.Unvouched)
+}
 
 
 def main() -> None:
@@ -24,11 +33,21 @@ def main() -> None:
     rules = [field.name for field in fields(Rules)]
     parser = argparse.ArgumentParser()
     parser.add_argument("--without", action="append", choices=rules, default=[])
+    parser.add_argument("--fleet", choices=FLEETS, help="a member as the simulation has it")
+    parser.add_argument("--impatient", action="store_true", help="no commit waits for others")
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()
+    if arguments.fleet is not None:
+        membership.Fleet = FLEETS[arguments.fleet]  # type: ignore[misc]
+    if arguments.impatient:
+        membership.Waits.hold = _wait_for_nobody  # type: ignore[method-assign]
     settings = load(arguments.file)
     configure(settings.log, secrets(settings))
     uvloop.run(_serve(settings, Rules(**dict.fromkeys(arguments.without, False))))
+
+
+def _wait_for_nobody(*_: object) -> None:
+    """A commit is sent at once."""
 
 
 async def _serve(settings: Settings, rules: Rules) -> None:

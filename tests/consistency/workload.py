@@ -37,7 +37,7 @@ class Load:
     """What one process has to do.
 
     Attributes:
-        write_dsn: Where writers connect.
+        write_dsns: Where writers do, one after the other.
         read_dsns: Where readers do, one after the other.
         until: The instant, on the clock of the machine, at which everybody stops.
         began: The instant from which on lists are numbered.
@@ -56,7 +56,7 @@ class Load:
         doors: Names of the ways in, of which each client takes one; of all when none is named.
     """
 
-    write_dsn: str
+    write_dsns: tuple[str, ...]
     read_dsns: tuple[str, ...]
     until: float
     began: float
@@ -97,7 +97,9 @@ def work(load: Load) -> History:
 
 async def _work(load: Load) -> History:
     history = History()
-    crew: list[Client] = [Writer(load, history, topic) for topic in load.chosen_topics]
+    crew: list[Client] = [
+        Writer(load, history, topic, number) for number, topic in enumerate(load.chosen_topics)
+    ]
     crew += [Reader(load, history, number) for number in range(load.readers)]
     async with asyncio.TaskGroup() as group:
         for client in crew:
@@ -242,7 +244,7 @@ class Client:
     def _note(self, error: BaseException) -> None:
         now = time.monotonic()
         text = f"{type(error).__name__} {self._door_type.code(error)}: {error} ({self._doing})"
-        self.history.errors.append(Event(now, now, text))
+        self.history.errors.append(Event(now, now, f"{text} by {self._name}"))
 
 
 class Reader(Client):
@@ -319,9 +321,10 @@ class Reader(Client):
 class Writer(Client):
     """Writes one topic's objects: those that are this process's, and any list."""
 
-    def __init__(self, load: Load, history: History, topic: Topic) -> None:
-        name = f"writer-{load.process}.{topic.name}"
-        super().__init__(load, history, name, load.write_dsn, pause=topic.pause)
+    def __init__(self, load: Load, history: History, topic: Topic, number: int) -> None:
+        place = (number + load.process) % len(load.write_dsns)
+        name = f"writer-{load.process}.{topic.name}@{place}"
+        super().__init__(load, history, name, load.write_dsns[place], pause=topic.pause)
         self._topic = topic
         keys = range(1, topic.keys + 1)
         self._keys = [key for key in keys if key % load.processes == load.process]

@@ -106,17 +106,21 @@ class Ground:
         is_mysql = isinstance(self.application, MySQLApplication)
         return self.application.database if is_mysql else "public"
 
-    def start(self, command: Sequence[str] = SERVE, **group: Setting) -> ProxyUnderTest:
+    def start(
+        self, command: Sequence[str] = SERVE, bus_url: str | None = None, **group: Setting
+    ) -> ProxyUnderTest:
         """Start a proxy in front of the servers.
 
         Args:
             command: What is run, where it is not the product as it is.
+            bus_url: Of the fleet that it is in.
             group: Settings of its server group.
         """
+        sections = None if bus_url is None else {"fleet": {"bus_url": bus_url}}
         folder = self.folder / f"proxy{next(_numbers)}"
         folder.mkdir()
         if isinstance(self.cluster, MySQLCluster):
-            proxy = mysql_proxy(folder, self.cluster, command=command, **group)
+            proxy = mysql_proxy(folder, self.cluster, command=command, sections=sections, **group)
         else:
             proxy = ProxyUnderTest(
                 folder,
@@ -124,6 +128,7 @@ class Ground:
                 auth_user=SUPERUSER,
                 auth_password=self.cluster.password,
                 group=group,
+                sections=sections,
                 command=command,
             )
         return self.running.enter_context(proxy)

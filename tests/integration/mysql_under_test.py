@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,6 +80,7 @@ def mysql_proxy(
     cluster: MySQLCluster,
     servers: Sequence[str] = (),
     command: Sequence[str] = SERVE,
+    sections: Mapping[str, Mapping[str, Setting]] | None = None,
     **group: Setting,
 ) -> ProxyUnderTest:
     """Make a proxy in front of a cluster.
@@ -89,6 +90,7 @@ def mysql_proxy(
         cluster: Its servers.
         servers: Addresses in place of the cluster's own.
         command: What is run.
+        sections: More tables of its configuration.
         group: Settings of its server group.
     """
     return ProxyUnderTest(
@@ -97,5 +99,6 @@ def mysql_proxy(
         auth_user=CONTROL_USER,
         auth_password=cluster.control_password,
         group={"engine": "mysql", "server_tls_sslmode": "disable", **group},
+        sections=sections,
         command=command,
     )

@@ -33,6 +33,7 @@ from proxy.sql.mysql.interpreter import ServerInterpreter
 from proxy.topology.group import Group
 from proxy.topology.gtid_history import GtidHistory
 from proxy.topology.mysql_catalogs import MySQLDefinitions
+from proxy.topology.mysql_views import open_mysql_views
 from proxy.topology.mysql_witness import mysql_opener, reached_in_mariadb, reached_in_mysql
 from proxy.topology.witness import Control
 from proxy.types import Position
@@ -73,6 +74,8 @@ class MySQLEngine(engine.Engine):
         self.traces = MySQLTraces()
         self.places = MySQLPlaces(self._history)
         self.open_link = mysql_opener(self._history)
+        self.open_views = open_mysql_views
+        self.tells_positions = False  # each member numbers generations by itself
         self.accounts = Accounts(settings, control, group, changed)
         self.definitions = MySQLDefinitions(control, ServerInterpreter())
         self.service: GroupService

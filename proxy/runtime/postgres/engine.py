@@ -27,6 +27,7 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import LOCAL
 from proxy.topology.group import Group
 from proxy.topology.postgres_catalogs import PostgresDefinitions, declarations_of
+from proxy.topology.postgres_views import open_postgres_views
 from proxy.topology.witness import Control, open_postgres
 from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.client_engine import ClientEngine
@@ -92,6 +93,8 @@ class PostgresEngine(engine.Engine):
         self.traces = PostgresTraces(self.dialect)
         self.places = PostgresPlaces(group)
         self.open_link = open_postgres
+        self.open_views = open_postgres_views
+        self.tells_positions = True  # places in the log
         self.definitions = PostgresDefinitions(control, declarations_of(settings))
         self.accounts = Accounts(settings, control, group, clock, changed)
         self.service: GroupService

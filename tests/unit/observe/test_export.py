@@ -31,7 +31,7 @@ class Fixed:
 def scrape(metrics: GroupMetrics, bus: BusCounts | None = None) -> dict[tuple[str, ...], float]:
     """Return every sample: (name, label=value, ...) to its number."""
     exporter = Exporter("1.2.3")
-    exporter.bus = bus
+    exporter.buses = [] if bus is None else [bus]
     exporter.add(metrics, Fixed())
     return {
         (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))): (
@@ -183,3 +183,7 @@ def test_the_bus_is_told_of_where_there_is_one(metrics: GroupMetrics) -> None:
     ):
         for value, number in numbers.items():
             assert told[f"tidegate_bus_{name}_total", f"{label}={value}"] == number
+
+
+def test_a_fleet_is_told_of_where_there_is_one(metrics: GroupMetrics) -> None:
+    assert not any(key[0].startswith("tidegate_fleet") for key in scrape(metrics))

@@ -1,0 +1,54 @@
+"""Several members in front of the same servers, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.demo.processes import wait_until
+from tests.integration.grounds import Client, Ground, on_ground
+from tests.integration.test_views import drop
+
+BOOK = "SELECT a FROM book"
+
+
+@pytest.fixture(scope="module", params=["postgres", "mariadb"])
+def standing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ground]:
+    with on_ground(request.param, tmp_path_factory.mktemp("ground"), request) as ground:
+        yield ground
+
+
+@pytest.fixture
+def ground(standing: Ground) -> Iterator[Ground]:
+    drop(standing)
+    standing.make(book=0, other=0)
+    yield standing
+    with standing.connect() as client:
+        client.ask("DROP TABLE book")
+        client.ask("DROP TABLE other")
+    drop(standing)
+
+
+def until_fast(client: Client, sql: str = BOOK) -> None:
+    wait_until(lambda: client.explain(sql)["cache"] == "hit now" or not client.ask(sql), "a hit")
+
+
+def test_a_write_through_one_is_seen_through_the_others(ground: Ground, tmp_path: Path) -> None:
+    url = f"unix://{tmp_path}/bus"
+    members = [ground.start(bus_url=url, out_of_band="none") for _ in range(3)]
+    clients = [ground.connect(member) for member in members]
+    for client in clients:
+        ground.wait_for_replicas(members[0], BOOK)
+        until_fast(client)
+    for number in range(1, 60):
+        clients[number % 3].ask(f"UPDATE book SET a = {number}")
+        assert [client.value(BOOK) for client in clients] == [number] * 3
+    for client in clients:
+        until_fast(client)
+        client.__exit__(None, None, None)
+    for member in members:
+        member.stop()
