@@ -8,14 +8,14 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import fields
+from functools import partial
 from typing import Final, final
 
-import uvicorn
 import uvloop
 
 from proxy import __version__
 from proxy.admin.http import make_app
+from proxy.admin.serving import AdminServer
 from proxy.errors import ConfigError
 from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.rules import Rules
@@ -25,20 +25,20 @@ from proxy.runtime.bus.opening import make_bus
 from proxy.runtime.bus.seam import Bus
 from proxy.runtime.engine import NewEngine
 from proxy.runtime.gauges import ServiceGauges
-from proxy.runtime.listener import bind, bind_local, listen
+from proxy.runtime.listener import listen
 from proxy.runtime.local_socket import LocalSocket
 from proxy.runtime.membership import Fellowship
 from proxy.runtime.mysql.engine import MySQLEngine
+from proxy.runtime.ports import bind, bind_local
 from proxy.runtime.postgres.engine import PostgresEngine
+from proxy.runtime.seat import ALONE, Seat, Words
 from proxy.runtime.security import make_security
 from proxy.runtime.service import GroupService
 from proxy.settings import ServerGroup, Settings, secrets
+from proxy.settings.changes import differences
 from proxy.settings.values import Address, Engine
 
 log = Logger("app")
-
-FOLLOWED: Final = frozenset(("rules", "consistency", "max_staleness", "audit", "audit_per_second"))
-"""Settings of a server group that count as soon as they are read again."""
 
 _ENGINES: Final[dict[Engine, NewEngine]] = {
     Engine.POSTGRES: PostgresEngine,
@@ -55,19 +55,21 @@ class Application:
     Args:
         settings: Validated.
         rules: All on, except in tests.
+        seat: Where this process is one of several: another then answers operators.
     """
 
-    def __init__(self, settings: Settings, rules: Rules = ALL_RULES) -> None:
+    def __init__(self, settings: Settings, rules: Rules = ALL_RULES, seat: Seat = ALONE) -> None:
         self.settings = settings
         self.services: dict[str, GroupService] = {}
         self.exporter = Exporter(__version__)
+        self.readiness: dict[str, ServiceGauges] = {}
         self._rules = rules
+        self._seat = seat
         self._sockets: list[socket.socket] = []
         self._local: list[LocalSocket] = []
         self._listeners: list[asyncio.Server] = []
-        self._admin: uvicorn.Server | None = None
-        self._admin_task: asyncio.Task[None] | None = None
         self._buses: list[tuple[Bus, set[Address]]] = []  # and before which servers
+        self._admin: AdminServer | None = None
         self._is_stopping = False
 
     async def start(self) -> None:
@@ -79,18 +81,19 @@ class Application:
         """
         groups = self.settings.server_groups
         security = {name: make_security(group) for name, group in groups.items()}
-        readiness = {}
         for name, group in groups.items():
             service = GroupService(
                 group, security[name], _ENGINES[group.engine], self._rules, await self._join(group)
             )
             service.mirrors.find = self.services.get
+            service.sit_down(self._seat.number, self._seat.count)
+            service.pass_on = partial(self._seat.pass_on, name)
             gauges = ServiceGauges(service)
             self.exporter.add(service.metrics, gauges)
-            readiness[name] = gauges
+            self.readiness[name] = gauges
             self.services[name] = service
         try:
-            await self._open(readiness)
+            await self._open()
         except BaseException:
             await self.close()
             raise
@@ -111,9 +114,10 @@ class Application:
         self.exporter.buses.append(new.counts)
         return Fellowship(name, label, new)
 
-    async def _open(self, readiness: dict[str, ServiceGauges]) -> None:
+    async def _open(self) -> None:
         address = self.settings.admin.listen
-        admin_sockets = await self._bind("admin.listen", address)
+        is_alone = self._seat.is_alone
+        admin_sockets = await self._bind("admin.listen", address) if is_alone else []
         sockets = {
             service: await self._bind_group(name, service.settings)
             for name, service in self.services.items()
@@ -128,29 +132,23 @@ class Application:
                 address=str(settings.listen),
                 unix_socket=settings.unix_socket,
             )
-        self._admin = uvicorn.Server(
-            uvicorn.Config(
-                make_app(self.exporter.render, readiness, lambda: self._is_stopping),
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-            )
-        )
-        config = self._admin.config
-        config.load()
-        self._admin.lifespan = config.lifespan_class(config)
-        await self._admin.startup(sockets=admin_sockets)
-        self._admin_task = asyncio.get_running_loop().create_task(self._admin.main_loop())
-        log.info("admin listening", address=str(address))
+        if is_alone:
+            app = make_app(self.exporter.render, self.readiness, lambda: self._is_stopping)
+            self._admin = AdminServer(app)
+            await self._admin.start(admin_sockets)
+            log.info("admin listening", address=str(address))
 
     async def _bind(self, setting: str, address: Address) -> list[socket.socket]:
-        taken = await bind(setting, address)
+        taken = await bind(setting, address, is_shared=not self._seat.is_alone)
         self._sockets += taken
         return taken
 
     async def _bind_group(self, name: str, settings: ServerGroup) -> list[socket.socket]:
         where = f"server_groups.{name}"
         taken = await self._bind(f"{where}.listen", settings.listen)
+        if not self._seat.is_alone:
+            shared = self._seat.local.get(name)
+            return taken if shared is None else [*taken, shared]
         if settings.unix_socket is not None:
             local = bind_local(
                 f"{where}.unix_socket_dir", settings.unix_socket, settings.unix_socket_mode
@@ -160,14 +158,18 @@ class Application:
             taken.append(local.socket)
         return taken
 
+    def hear(self, group: str, words: Words) -> None:
+        """Take what another process of this host says of a server group."""
+        service = self.services.get(group)
+        if service is not None:
+            service.engine.hear(words)
+
     def follow(self, settings: Settings) -> None:
         """Take from another configuration what may change while clients are there."""
         for name, group in settings.server_groups.items():
             service = self.services.get(name)
             if service is not None:
                 service.follow(group)
-        others = _differences(self.settings, settings)
-        log.info("the configuration was read again", needs_a_restart=", ".join(others) or None)
 
     async def close(self) -> None:
         """Take no more clients, let go of those there are, and of the servers."""
@@ -184,31 +186,8 @@ class Application:
             await service.close()
         for bus, _ in self._buses:
             await bus.close()
-        if self._admin is not None and self._admin_task is not None:
-            self._admin.should_exit = True
-            await self._admin_task
-            await self._admin.shutdown()
-
-
-def _differences(running: Settings, wanted: Settings) -> list[str]:
-    """Name the settings that another configuration has otherwise, to no effect."""
-    found = [
-        name
-        for name in ("fleet", "admin", "log")
-        if getattr(running, name) != getattr(wanted, name)
-    ]
-    groups, others = running.server_groups, wanted.server_groups
-    for name in sorted({*groups, *others}):
-        if name not in groups or name not in others:
-            found.append(f"server_groups.{name}")
-            continue
-        found += [
-            f"server_groups.{name}.{each.name}"
-            for each in fields(groups[name])
-            if each.name not in FOLLOWED
-            and getattr(groups[name], each.name) != getattr(others[name], each.name)
-        ]
-    return found
+        if self._admin is not None:
+            await self._admin.close()
 
 
 async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> None:
@@ -234,6 +213,8 @@ def _hang_up(application: Application, read_again: Callable[[], Settings]) -> No
             log.error("SIGHUP: the configuration is wrong, and changes nothing", problem=problem)
         return
     application.follow(settings)
+    others = differences(application.settings, settings)
+    log.info("the configuration was read again", needs_a_restart=", ".join(others) or None)
 
 
 def _reopen_log(destination: str) -> None:
@@ -242,7 +223,7 @@ def _reopen_log(destination: str) -> None:
     log.info("SIGUSR1: the log goes on", destination=destination)
 
 
-def _tame_collector() -> None:
+def tame_collector() -> None:
     """Keep the garbage collector from walking what lives as long as the process.
 
     A full collection over a filled cache stops everything for 0.1 s, and finds nothing: entries
@@ -261,6 +242,6 @@ def run(settings: Settings, read_again: Callable[[], Settings]) -> int:
         read_again: Reads them anew when somebody asks for that.
     """
     configure(settings.log, secrets(settings))
-    _tame_collector()
+    tame_collector()
     uvloop.run(_serve(settings, read_again))
     return 0

@@ -21,6 +21,7 @@ from proxy.settings import ServerGroup, Settings, load
 from proxy.settings.rule import label
 from proxy.settings.values import Engine, format_duration, format_size
 from proxy.types import Consistency
+from proxy.workers.shares import divide, rounded_up
 
 MISTAKE: Final = 1
 WRONG_CONFIGURATION: Final = 2
@@ -97,6 +98,10 @@ def serve(file: ConfigurationFile) -> None:
     _raise_file_limit()
     for note in _notes(settings):
         _say(note)
+    if settings.workers > 1:
+        from proxy.workers.supervisor import run as supervise
+
+        raise typer.Exit(supervise(settings, lambda: load(file)))
     from proxy.app import run
 
     raise typer.Exit(run(settings, lambda: load(file)))
@@ -126,6 +131,8 @@ def check(file: ConfigurationFile) -> None:
     for group in settings.server_groups.values():
         for line in _summary(group):
             typer.echo(line)
+    if settings.workers > 1:
+        typer.echo(f"workers   {settings.workers}, which share what is limited here")
     typer.echo(f"admin     http://{settings.admin.listen}")
     log = settings.log
     typer.echo(f"log       {log.level.value}, {log.format.value}, to {log.destination}")
@@ -254,13 +261,16 @@ def _login(group: ServerGroup) -> str:
 
 def _notes(settings: Settings) -> list[str]:
     """Say what is no mistake and still not as it should be."""
-    needed = FILES_BESIDE + sum(_files(group) for group in settings.server_groups.values())
+    notes = list(rounded_up(settings, settings.workers))
+    largest = divide(settings, 1, settings.workers)  # files are counted for each process
+    needed = FILES_BESIDE + sum(_files(group) for group in largest.server_groups.values())
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit in (resource.RLIM_INFINITY, -1) or limit >= needed:
-        return []
+        return notes
     return [
+        *notes,
         f"max_client_conn and one user's pools need {needed} open files, the system allows"
-        f" {limit}: raise it (ulimit -n, LimitNOFILE=) or lower max_client_conn"
+        f" {limit}: raise it (ulimit -n, LimitNOFILE=) or lower max_client_conn",
     ]
 
 

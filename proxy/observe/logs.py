@@ -66,12 +66,13 @@ class Logger:
         self._logger.error(event, exc_info=error, extra={"fields": fields})
 
 
-def configure(log: Log, secrets: Iterable[str] = ()) -> None:
+def configure(log: Log, secrets: Iterable[str] = (), *, worker: int | None = None) -> None:
     """Begin to write logs as the settings say; may be called again.
 
     Args:
         log: Level, format and destination.
         secrets: Texts that no line may hold.
+        worker: The number of this process, which each line has, where there are several.
 
     Raises:
         OSError: The file can't be opened.
@@ -79,7 +80,8 @@ def configure(log: Log, secrets: Iterable[str] = ()) -> None:
     handler = _handler(log.destination)
     redactor = Redactor(secrets)
     is_json = log.format is LogFormat.JSON
-    handler.setFormatter(JsonLines(redactor) if is_json else KeyValues(redactor))
+    lines = JsonLines if is_json else KeyValues
+    handler.setFormatter(lines(redactor, worker))
     root = logging.getLogger()
     for old in root.handlers[:]:
         if isinstance(old, _OURS):
@@ -175,9 +177,10 @@ def _handler(destination: str) -> logging.Handler:
 class _Lines(logging.Formatter):
     """One line for each record, and no secret in it."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, worker: int | None = None) -> None:
         super().__init__()
         self._redactor = redactor
+        self._worker = worker
 
     def fields(self, record: logging.LogRecord) -> dict[str, object]:
         """Return what a line tells, in order, without secrets."""
@@ -188,6 +191,8 @@ class _Lines(logging.Formatter):
             "event": clean("event", record.getMessage()),
             "logger": record.name.removeprefix(f"{NAME}."),
         }
+        if self._worker is not None:
+            fields["worker"] = self._worker
         own: dict[str, object] = getattr(record, "fields", {})
         fields |= {name: clean(name, value) for name, value in own.items() if value is not None}
         if record.exc_info:

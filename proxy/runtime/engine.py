@@ -13,6 +13,7 @@ from proxy.freshness.feed import Snapshot
 from proxy.freshness.handed import Places
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
+from proxy.runtime.seat import Words
 from proxy.runtime.server import Address, ServerConnection, Tongue
 from proxy.session.grammar import Grammar
 from proxy.session.ports import Dialect
@@ -219,6 +220,19 @@ class Engine(ABC):
     @abstractmethod
     def vacate(self, database: str, role: str) -> None:
         """Somebody is about to say what nobody may be connected to a database for."""
+
+    @abstractmethod
+    def sit_down(self, number: int, count: int) -> None:
+        """Be one of several processes of this host: numbers that clients are told must differ.
+
+        Args:
+            number: From 1.
+            count: Of processes.
+        """
+
+    @abstractmethod
+    def hear(self, words: Words) -> None:
+        """Take what another process of this host says: what a client asked it for may be ours."""
 
     @abstractmethod
     def forget(self) -> None:

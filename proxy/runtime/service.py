@@ -26,6 +26,7 @@ from proxy.runtime.engine import NewEngine
 from proxy.runtime.membership import Fellowship
 from proxy.runtime.parts import GroupParts
 from proxy.runtime.pools import Pool
+from proxy.runtime.seat import Words
 from proxy.runtime.security import Security
 from proxy.runtime.served import Client
 from proxy.runtime.server import ServerConnection
@@ -96,6 +97,7 @@ class GroupService(GroupParts):
             self._from_second = self.metrics.server("cache_l2").reads
         self._misread_said_at = -inf
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.pass_on: Callable[[Words], None] = _to_nobody
         self.engine.serve(self)
 
     # Life
@@ -107,6 +109,15 @@ class GroupService(GroupParts):
         self._spawn(self._keep_up())
         if self.shelf is not None:
             self.shelf.start(self._spawn)
+
+    def sit_down(self, number: int, count: int) -> None:
+        """Be one of several processes of this host: what is counted here must differ from theirs.
+
+        Args:
+            number: From 1.
+            count: Of processes.
+        """
+        self.engine.sit_down(number, count)
 
     async def close(self) -> None:
         """Let clients go, then everything else."""
@@ -367,6 +378,10 @@ class GroupService(GroupParts):
         self.clients.discard(client)
         self.metrics.gone_in += client.received
         self.metrics.gone_out += client.sent
+
+
+def _to_nobody(words: Words) -> None:
+    """Say something to the other processes of this host, where there are none."""
 
 
 def _no_answer(answers: dict[bytes, Answer], request: bytes) -> bytes | None:

@@ -52,6 +52,7 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
         settings: With defaults in the places of the wrong ones.
         wrong: Where a mistake was already found.
     """
+    yield from check_workers(settings)
     wrong = {where[:depth] for where in wrong for depth in range(1, len(where) + 1)}
     if not settings.server_groups and ("server_groups",) not in wrong:
         yield Problem(("server_groups",), "at least one table [server_groups.NAME] is needed")
@@ -69,6 +70,16 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
     yield from _at(("fleet",), _check_fleet(settings.fleet), wrong)
     yield from _at(("log",), _check_log(settings.log), wrong)
     yield from _check_listeners(settings, wrong)
+
+
+def check_workers(settings: Settings) -> Iterator[Problem]:
+    """Refuse several workers: they do not hear of each other's writes yet.
+
+    Without a bus between them a worker would answer from its cache what another has changed. This
+    is the one place that keeps `proxy.workers` from being used.
+    """
+    if settings.workers > 1:
+        yield Problem(("workers",), "must be 1: several workers are not served yet")
 
 
 def _at(table: Where, findings: Iterator[Finding], wrong: set[Where]) -> Iterator[Problem]:

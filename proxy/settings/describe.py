@@ -17,7 +17,16 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from proxy.settings.function import Function
-from proxy.settings.model import SECTIONS, Admin, Fleet, Log, ServerGroup, User, fields_of
+from proxy.settings.model import (
+    SECTIONS,
+    Admin,
+    Fleet,
+    Log,
+    ServerGroup,
+    Settings,
+    User,
+    fields_of,
+)
 from proxy.settings.rule import Rule
 from proxy.settings.values import (
     Address,
@@ -44,6 +53,9 @@ KINDS: Final[dict[object, str]] = {
     Path: "file",
     tuple: "list of addresses",
 }
+
+TABLES: Final = ("server_groups", "admin", "log")
+"""Of the whole file, what is a table."""
 
 EXAMPLE_HEAD: Final = """\
 # Tidegate's configuration: what must be set, and everything else at its default.
@@ -78,8 +90,10 @@ def reference() -> str:
 
 
 def _example() -> Iterator[str]:
-    yield EXAMPLE_HEAD
-    yield "[server_groups.app]"
+    yield EXAMPLE_HEAD.rstrip("\n")
+    for name, info in _in_no_table():
+        yield from _example_setting(name, info, None)
+    yield from ("", "", "[server_groups.app]")
     for name, info in fields_of(ServerGroup).items():
         if name in SECTIONS:
             yield from ("", f"# --- {SECTIONS[name]} ---")
@@ -104,6 +118,10 @@ def _example() -> Iterator[str]:
     yield ""
 
 
+def _in_no_table() -> Iterator[tuple[str, FieldInfo]]:
+    return ((name, info) for name, info in fields_of(Settings).items() if name not in TABLES)
+
+
 def _example_setting(name: str, info: FieldInfo, given: str | None) -> Iterator[str]:
     yield ""
     purpose = f"{_purpose(info)} ({_kind(info)})"
@@ -116,6 +134,10 @@ def _example_setting(name: str, info: FieldInfo, given: str | None) -> Iterator[
 
 def _reference() -> Iterator[str]:
     yield REFERENCE_HEAD
+    yield from ("## The whole", "", str(Settings.__doc__), "", *_table_head())
+    for name, info in _in_no_table():
+        yield _row(name, info)
+    yield ""
     yield from ("## `[server_groups.NAME]`", "", str(ServerGroup.__doc__))
     for name, info in fields_of(ServerGroup).items():
         if name in SECTIONS:

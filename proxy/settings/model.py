@@ -12,7 +12,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic.dataclasses import dataclass, is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 
@@ -40,6 +40,7 @@ from proxy.settings.values import (
     SslMode,
     Switch,
     Transactions,
+    parse_count,
 )
 from proxy.types import Consistency
 
@@ -329,6 +330,9 @@ class Admin:
     """Where /metrics, /healthz and /readyz are answered."""
 
 
+MOST_WORKERS: Final = 64
+"""Workers of one host: each has its own connections to the servers, and a part of every limit."""
+
 STREAMS: Final = ("stderr", "stdout")
 """Destinations of the log that are no files."""
 
@@ -365,7 +369,13 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Settings:
-    """The whole file."""
+    """The whole file. What is in no table comes before the first one."""
+
+    workers: Annotated[
+        int, BeforeValidator(parse_count), Field(ge=1, le=MOST_WORKERS), "number"
+    ] = 1
+    """How many processes serve the clients of this host, each on a core of its own. They listen on
+    the same addresses, and what is limited here is divided among them: docs/workers.md."""
 
     server_groups: dict[str, ServerGroup] = field(default_factory=dict)
 

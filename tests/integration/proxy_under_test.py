@@ -39,6 +39,7 @@ class ProxyUnderTest:
         auth_password: Its password.
         group: More settings of the one server group, `app`.
         sections: More tables of the file, as `log={"level": "debug"}`.
+        workers: How many processes; only with a command that serves several.
         command: What is run, with the file's path behind it.
     """
 
@@ -51,6 +52,7 @@ class ProxyUnderTest:
         auth_password: str,
         group: Mapping[str, Setting] | None = None,
         sections: Mapping[str, Mapping[str, Setting]] | None = None,
+        workers: int = 1,
         command: Sequence[str] = SERVE,
     ) -> None:
         self.port = free_port()
@@ -67,7 +69,7 @@ class ProxyUnderTest:
             **(group or {}),
         }
         admin: dict[str, Setting] = {"listen": f"127.0.0.1:{self.admin_port}"}
-        lines = [*_table("server_groups.app", app), *_table("admin", admin)]
+        lines = [f"workers = {workers}", *_table("server_groups.app", app), *_table("admin", admin)]
         for name, table in (sections or {}).items():
             lines += _table(name, table)
         self.file.write_text("\n".join([*lines, ""]))

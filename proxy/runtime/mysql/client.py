@@ -181,16 +181,10 @@ class MySQLClient(ClientConnection):
 
     def _kill(self, wanted: Kill) -> Killed:
         """End another client's connection, or what it runs; of the same user only."""
-        other = self.logins.find(wanted.number)
-        if other is None:
-            return Killed.UNKNOWN
-        if other.user != self.user:
-            return Killed.NOT_OURS
-        if wanted.is_query:
-            other.cancel()
-        else:
-            other.kill()
-        return Killed.DONE
+        if self.logins.is_elsewhere(wanted.number):
+            self.service.pass_on(("kill", wanted.number, wanted.is_query, self.user))
+            return Killed.DONE
+        return self.logins.kill(wanted, self.user)
 
     def kill(self) -> None:
         """Another client has ended this one: what it runs is stopped, and it hears why."""

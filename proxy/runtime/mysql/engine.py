@@ -23,6 +23,7 @@ from proxy.runtime.mysql.client import LARGEST, MySQLClient
 from proxy.runtime.mysql.logins import Logins
 from proxy.runtime.mysql.opening import OURS, MySQLTongue, open_connection, say
 from proxy.runtime.pools import Pool
+from proxy.runtime.seat import Words
 from proxy.runtime.server import Address, ServerConnection
 from proxy.runtime.service import GroupService
 from proxy.session.profile import Profile
@@ -40,6 +41,7 @@ from proxy.types import Position
 from proxy.wire.mysql.client_engine import ClientEngine
 from proxy.wire.mysql.credentials import Credentials
 from proxy.wire.mysql.exchange import Exchange
+from proxy.wire.mysql.killing import Kill
 from proxy.wire.mysql.login import Wish
 from proxy.wire.mysql.ok import read_error
 from proxy.wire.mysql.prepared import Library
@@ -161,6 +163,16 @@ class MySQLEngine(engine.Engine):
 
     def vacate(self, database: str, role: str) -> None:
         """See the base: nobody has to leave a schema."""
+
+    def sit_down(self, number: int, count: int) -> None:
+        """See the base."""
+        self.logins.sit_down(number, count)
+
+    def hear(self, words: Words) -> None:
+        """See the base: a client has said KILL, and the number may be of one of ours."""
+        match words:
+            case ("kill", int(number), bool(is_query), str(user)):
+                self.logins.kill(Kill(number, is_query), user)
 
     def forget(self) -> None:
         """See the base."""

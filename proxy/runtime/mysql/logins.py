@@ -31,6 +31,7 @@ from proxy.wire.mysql.authentication import Means
 from proxy.wire.mysql.credentials import Credentials, Stored
 from proxy.wire.mysql.errors import LoginRefused
 from proxy.wire.mysql.handshake import NONCE_SIZE, Greeting
+from proxy.wire.mysql.killing import Kill, Killed
 from proxy.wire.mysql.login import Welcome, Wish
 from proxy.wire.mysql.ok import read_error
 from proxy.wire.mysql.scramble import NATIVE, SHA2, PasswordKey
@@ -46,6 +47,8 @@ RETRY: Final = 0.2
 """Seconds until servers that did not answer are asked again."""
 
 _KEY_BITS: Final = 2048
+
+_LARGEST_ID: Final = 0xFFFF_FFFF
 
 _COLLATIONS: Final = """
 SELECT id, character_set_name AS charset, collation_name AS collation
@@ -91,8 +94,14 @@ class Logins:
         self._key: PasswordKey | None = None
         self._clients: dict[int, Killable] = {}
         self._last_id = 0
+        self._seat = self._step = 1
         self.tls = security.clients
         self.requires_tls = security.requires_tls
+
+    def sit_down(self, number: int, count: int) -> None:
+        """Give every `count`th connection id only: the others are other processes'."""
+        self._seat, self._step = number, count
+        self._last_id = number - count
 
     def forget(self) -> None:
         """There is a new primary: it may be another version, with other defaults."""
@@ -314,7 +323,9 @@ class Logins:
     def enter(self, client: Killable) -> int:
         """Number a client."""
         while True:
-            self._last_id = self._last_id % 0xFFFF_FFFF + 1
+            self._last_id += self._step
+            if self._last_id > _LARGEST_ID:
+                self._last_id = self._seat
             if self._last_id not in self._clients:
                 self._clients[self._last_id] = client
                 return self._last_id
@@ -323,6 +334,19 @@ class Logins:
         """A client is gone."""
         self._clients.pop(number, None)
 
-    def find(self, number: int) -> Killable | None:
-        """Find who has a connection id."""
-        return self._clients.get(number)
+    def is_elsewhere(self, number: int) -> bool:
+        """Tell if a connection id is of another process on this host, if it is anybody's."""
+        return 0 < number <= _LARGEST_ID and number % self._step != self._seat % self._step
+
+    def kill(self, wanted: Kill, user: str) -> Killed:
+        """End a client's connection, or what it runs, for another client of the same user."""
+        other = self._clients.get(wanted.number)
+        if other is None:
+            return Killed.UNKNOWN
+        if other.user != user:
+            return Killed.NOT_OURS
+        if wanted.is_query:
+            other.cancel()
+        else:
+            other.kill()
+        return Killed.DONE

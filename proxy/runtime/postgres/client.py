@@ -84,7 +84,9 @@ class PostgresClient(ClientConnection):
         """See the base."""
         wish = await self._start()
         if isinstance(wish, CancelRequest):
-            self.logins.cancel_by_key(wish)
+            if not self.logins.cancel_by_key(wish):
+                # Its client may be another process's: they share the port.
+                self.service.pass_on(("cancel", wish.pid, wish.secret))
             self.close("cancel request", Ending.CANCEL_REQUEST)
             return
         service, logins = self.service, self.logins

@@ -20,6 +20,7 @@ from proxy.runtime.postgres.opening import PostgresTongue, open_connection, send
 from proxy.runtime.postgres.stream import PostgresChanges, open_changes
 from proxy.runtime.postgres.vacating import Vacating
 from proxy.runtime.postgres.welcome import Welcomes
+from proxy.runtime.seat import Words
 from proxy.runtime.server import Address, ServerConnection
 from proxy.runtime.service import GroupService
 from proxy.session.profile import Profile
@@ -33,7 +34,7 @@ from proxy.wire.postgres import backend, tags
 from proxy.wire.postgres.client_engine import ClientEngine
 from proxy.wire.postgres.credentials import Credentials
 from proxy.wire.postgres.framer import Framer, watch
-from proxy.wire.postgres.packets import V3_0
+from proxy.wire.postgres.packets import V3_0, CancelRequest
 from proxy.wire.postgres.prepared import Library
 from proxy.wire.postgres.startup import Replication, Startup
 
@@ -201,6 +202,15 @@ class PostgresEngine(engine.Engine):
     def vacate(self, database: str, role: str) -> None:
         """See the base."""
         self._vacating.wanted(database, role)
+
+    def sit_down(self, number: int, count: int) -> None:
+        """See the base: keys are drawn from so many that they differ."""
+
+    def hear(self, words: Words) -> None:
+        """See the base: a cancel request came to another port of the same address."""
+        match words:
+            case ("cancel", int(pid), bytes(secret)):
+                self.logins.cancel_by_key(CancelRequest(pid, secret))
 
     def forget(self) -> None:
         """See the base."""

@@ -173,8 +173,14 @@ class Logins:
         """Its client is gone."""
         self._keys.pop(pid, None)
 
-    def cancel_by_key(self, wish: CancelRequest) -> None:
-        """Cancel what the owner of a key runs; a wrong key is met with silence."""
+    def cancel_by_key(self, wish: CancelRequest) -> bool:
+        """Cancel what the owner of a key runs; a wrong key is met with silence.
+
+        Returns:
+            Whether a key of this process was meant.
+        """
         secret, client = self._keys.get(wish.pid, (b"", None))
-        if client is not None and secrets.compare_digest(secret, wish.secret):
-            client.cancel()
+        if client is None or not secrets.compare_digest(secret, wish.secret):
+            return False
+        client.cancel()
+        return True

@@ -1,0 +1,305 @@
+"""Several workers on one host, as one: what kills one, and what is asked of all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from proxy.demo.console import SUPERUSER
+from proxy.demo.local_postgres import PostgresCluster
+from proxy.demo.processes import children, is_alive, wait_until
+from proxy.wire.postgres.frontend import query
+from proxy.wire.postgres.packets import cancel_request
+from tests.integration.application import Application
+from tests.integration.proxy_under_test import ProxyUnderTest, Setting
+from tests.integration.raw_client import RawClient, sqlstates
+
+WORKERS = 3
+COMMAND = (sys.executable, "-m", "tests.integration.serve_workers")
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def several(
+    folder: Path, cluster: PostgresCluster, workers: int = 2, **group: Setting
+) -> ProxyUnderTest:
+    """Make a proxy of several workers."""
+    return ProxyUnderTest(
+        folder,
+        [cluster.primary.address],
+        auth_user=SUPERUSER,
+        auth_password=cluster.password,
+        group=group,
+        workers=workers,
+        command=COMMAND,
+    )
+
+
+@pytest.fixture(scope="module")
+def shared(
+    shared_cluster: PostgresCluster,
+    direct: Application,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ProxyUnderTest]:
+    folder = tmp_path_factory.mktemp("workers")
+    with several(folder, shared_cluster, WORKERS, unix_socket_dir=str(folder)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(shared: ProxyUnderTest) -> ProxyUnderTest:
+    """Three workers that are all up."""
+    wait_up(shared)
+    return shared
+
+
+def private_folder(proxy: ProxyUnderTest) -> str:
+    """Where the workers of a proxy meet."""
+    return next(
+        word.partition("=")[2]
+        for line in proxy.log.read_text().splitlines()
+        for word in line.split()
+        if word.startswith("folder=")
+    )
+
+
+def up(proxy: ProxyUnderTest) -> float:
+    return proxy.metric("tidegate_workers", state="up")
+
+
+def wait_up(proxy: ProxyUnderTest, workers: int = WORKERS) -> None:
+    wait_until(lambda: up(proxy) == workers, "all workers to be up")
+
+
+def who_serves(client: Connection) -> int:
+    """Which process a client is connected to, of those that are children of a proxy."""
+    port = client.info.pgconn.socket
+    with socket.socket(fileno=os.dup(port)) as ours:
+        mine = ours.getsockname()[1]
+    inodes = {
+        line.split()[9]: int(line.split()[2].rpartition(":")[2], 16)
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+    }
+    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue
+        inode = target.removeprefix("socket:[").removesuffix("]")
+        if inodes.get(inode) == mine:
+            return int(entry.parts[2])
+    raise AssertionError("nobody serves it")
+
+
+class Clients:
+    """Clients of a proxy, by the worker that they have come to."""
+
+    def __init__(self, through: Application, stack: ExitStack, workers: int = WORKERS) -> None:
+        self.by_worker: dict[int, list[Connection]] = {}
+        deadline = time.monotonic() + 20
+        while len(self.by_worker) < workers:
+            assert time.monotonic() < deadline, "a worker gets no clients"
+            client = stack.enter_context(through.connect())
+            self.by_worker.setdefault(who_serves(client), []).append(client)
+
+
+def test_all_workers_get_clients_and_are_told_as_one(
+    direct: Application, proxy: ProxyUnderTest
+) -> None:
+    accepted = proxy.metric("tidegate_client_connections_total")
+    with ExitStack() as stack:
+        clients = Clients(direct.at(proxy.port), stack)
+        assert sorted(clients.by_worker) == sorted(children(proxy.process.pid))
+        every = [client for own in clients.by_worker.values() for client in own]
+        assert proxy.metric("tidegate_clients") == len(every)
+        assert proxy.metric("tidegate_client_connections_total") == accepted + len(every)
+        before = proxy.metric("tidegate_statement_seconds_count")
+        writes = proxy.metric("tidegate_writes_total")
+        every[0].execute("CREATE TABLE IF NOT EXISTS counted (a int)")
+        for number in range(300):
+            every[number % len(every)].execute("INSERT INTO counted VALUES (1)")
+        assert proxy.metric("tidegate_writes_total") == writes + 301
+        assert proxy.metric("tidegate_statement_seconds_count") >= before + 301
+    status, _ = proxy.get("/healthz")
+    assert status == 200
+    status, text = proxy.get("/readyz")
+    assert status == 200
+    assert '"workers":{"1":"up","2":"up","3":"up"}' in text
+
+
+def test_a_cancel_request_finds_its_client_wherever_it_comes(
+    direct: Application, proxy: ProxyUnderTest
+) -> None:
+    through = direct.at(proxy.port)
+    for _ in range(4):
+        with through.raw() as client:
+            client.send(query(b"SELECT pg_sleep(30)"))
+            wait_until(lambda: is_asleep(direct), "the statement to run")
+            with RawClient(proxy.port) as other:
+                other.send(cancel_request(client.welcome.pid, client.welcome.secret))
+                assert other.hear_out() == []
+            assert sqlstates(client.hear()) == ["57014"]
+
+
+def is_asleep(direct: Application) -> bool:
+    with direct.connect() as connection:
+        found = connection.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(30)' AND state = 'active'"
+        ).fetchone()
+    return found is not None
+
+
+def test_a_unix_socket_is_every_workers(
+    direct: Application, proxy: ProxyUnderTest, shared_cluster: PostgresCluster
+) -> None:
+    folder = str(proxy.file.parent)
+    for _ in range(6):
+        with psycopg.connect(direct.at(proxy.port).dsn(), host=folder) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_one_that_is_killed_takes_its_own_clients_and_is_replaced(
+    direct: Application, proxy: ProxyUnderTest
+) -> None:
+    with ExitStack() as stack:
+        clients = Clients(direct.at(proxy.port), stack)
+        writes = proxy.metric("tidegate_writes_total")
+        victim, *others = clients.by_worker
+        os.kill(victim, signal.SIGKILL)
+        for client in clients.by_worker[victim]:
+            with pytest.raises(psycopg.OperationalError):
+                client.execute("SELECT 1")
+        for other in others:
+            for client in clients.by_worker[other]:
+                assert client.execute("SELECT 1").fetchone() == (1,)
+        killed_at = time.monotonic()
+        assert proxy.metric("tidegate_writes_total") == writes, "what it counted is not forgotten"
+        assert proxy.metric("tidegate_worker_ends_total") >= 1
+        wait_up(proxy)
+        assert time.monotonic() - killed_at < 5
+        later = Clients(direct.at(proxy.port), stack)
+        assert victim not in later.by_worker
+    assert "why=SIGKILL" in proxy.log.read_text()
+
+
+def test_one_that_hangs_is_killed(direct: Application, proxy: ProxyUnderTest) -> None:
+    victim = children(proxy.process.pid)[0]
+    os.kill(victim, signal.SIGSTOP)
+    wait_until(lambda: proxy.metric("tidegate_workers", state="silent") == 1, "it to be missed")
+    assert proxy.get("/readyz")[0] == 200
+    wait_until(lambda: not is_alive(victim), "it to be killed")
+    proxy.wait_logged("a worker hangs, and is killed")
+
+
+def test_all_follow_a_configuration_that_is_read_again(
+    direct: Application, proxy: ProxyUnderTest
+) -> None:
+    text = proxy.file.read_text()
+    rule = '[[server_groups.app.rules]]\nname = "no"\nregex = "forbidden"\nreject = "not here"\n'
+    proxy.file.write_text(text + rule)
+    try:
+        proxy.process.send_signal(signal.SIGHUP)
+        for number in range(1, WORKERS + 1):
+            proxy.wait_logged(f"read again logger=worker worker={number}")
+        os.kill(children(proxy.process.pid)[0], signal.SIGTERM)  # who comes later follows too
+        wait_until(lambda: up(proxy) < WORKERS, "one to have ended")
+        wait_up(proxy)
+        with ExitStack() as stack:
+            clients = Clients(direct.at(proxy.port), stack)
+            for own in clients.by_worker.values():
+                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="not here"):
+                    own[0].execute("SELECT 'forbidden' AS forbidden")
+    finally:
+        proxy.file.write_text(text)
+        proxy.process.send_signal(signal.SIGHUP)
+
+
+def has_ended(client: Connection) -> bool:
+    try:
+        client.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
+def test_clients_are_told_that_it_stops_and_nothing_is_left(
+    direct: Application, proxy: ProxyUnderTest
+) -> None:
+    workers = children(proxy.process.pid)
+    with ExitStack() as stack:
+        clients = Clients(direct.at(proxy.port), stack)
+        assert proxy.stop() == 0
+        for own in clients.by_worker.values():
+            for client in own:
+                with pytest.raises(psycopg.errors.AdminShutdown):
+                    client.execute("SELECT 1")
+    assert not any(map(is_alive, workers))
+    assert not list(proxy.file.parent.glob(".s.PGSQL.*"))
+    assert not Path(private_folder(proxy)).exists()
+
+
+def test_when_the_supervisor_is_killed_all_end(
+    direct: Application, cluster: PostgresCluster, tmp_path: Path
+) -> None:
+    proxy = several(tmp_path, cluster)
+    with proxy:
+        wait_up(proxy, 2)
+        workers = children(proxy.process.pid)
+        assert len(workers) == 2
+        with direct.at(proxy.port).connect() as client:
+            proxy.kill()
+            wait_until(lambda: has_ended(client), "the client to hear of it")
+        wait_until(lambda: not any(map(is_alive, workers)), "the workers to end")
+        assert not Path(private_folder(proxy)).exists()
+
+
+def test_a_second_signal_waits_for_nobody(cluster: PostgresCluster, tmp_path: Path) -> None:
+    proxy = several(tmp_path, cluster)
+    with proxy:
+        wait_up(proxy, 2)
+        workers = children(proxy.process.pid)
+        os.kill(workers[0], signal.SIGSTOP)  # and so never ends by itself
+        proxy.process.send_signal(signal.SIGINT)
+        proxy.wait_logged("stopping")
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(5) == 1
+        assert not any(map(is_alive, workers))
+
+
+def test_a_port_that_another_program_has_is_named(cluster: PostgresCluster, tmp_path: Path) -> None:
+    proxy = several(tmp_path, cluster)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as ours
+        other.bind(("127.0.0.1", proxy.port))
+        other.listen()
+        proxy.launch()
+        assert proxy.process.wait(20) == 1
+    text = proxy.log.read_text()
+    assert f"server_groups.app.listen: can't listen on 127.0.0.1:{proxy.port}: " in text
+    assert "worker=" not in text, "none was started"
+
+
+def test_what_no_worker_can_start_with_ends_it_at_once(
+    cluster: PostgresCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "no.pem").write_text("this is no certificate")
+    proxy = several(
+        tmp_path,
+        cluster,
+        client_tls_cert_file=str(tmp_path / "no.pem"),
+        client_tls_key_file=str(tmp_path / "no.pem"),
+    )
+    proxy.launch()
+    assert proxy.process.wait(20) == 2
+    text = proxy.log.read_text()
+    assert "server_groups.app: TLS: " in text
+    assert "no worker came up" in text
