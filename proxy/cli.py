@@ -136,7 +136,7 @@ def check(file: ConfigurationFile) -> None:
     typer.echo(f"admin     http://{settings.admin.listen}")
     log = settings.log
     typer.echo(f"log       {log.level.value}, {log.format.value}, to {log.destination}")
-    for note in _notes(settings):
+    for note in (*rounded_up(settings, settings.workers), *_notes(settings)):
         typer.echo(f"note: {note}")
 
 
@@ -261,14 +261,12 @@ def _login(group: ServerGroup) -> str:
 
 def _notes(settings: Settings) -> list[str]:
     """Say what is no mistake and still not as it should be."""
-    notes = list(rounded_up(settings, settings.workers))
     largest = divide(settings, 1, settings.workers)  # files are counted for each process
     needed = FILES_BESIDE + sum(_files(group) for group in largest.server_groups.values())
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit in (resource.RLIM_INFINITY, -1) or limit >= needed:
-        return notes
+        return []
     return [
-        *notes,
         f"max_client_conn and one user's pools need {needed} open files, the system allows"
         f" {limit}: raise it (ulimit -n, LimitNOFILE=) or lower max_client_conn",
     ]

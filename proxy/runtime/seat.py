@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
-Words: TypeAlias = tuple[str, *tuple[object, ...]]
-"""What one says to the others: what it is about, and plain values."""
+Words: TypeAlias = tuple[object, ...]
+"""What one says to the others: what it is about, as a text, and plain values."""
 
 
 def _to_nobody(group: str, words: Words) -> None:

@@ -123,6 +123,7 @@ class Supervisor:
         self._is_impatient = asyncio.Event()
         self._wake = asyncio.Event()
         self._status = 0
+        self._first_failure = MISTAKE  # the status of a worker that could not start
 
     async def run(self) -> int:
         """Serve until told to stop; returns the exit status.
@@ -188,7 +189,7 @@ class Supervisor:
                 await self._start(number)
             if self._roster.is_hopeless:
                 log.error("no worker came up: giving up")
-                self._status = self._status or MISTAKE
+                self._status = MISTAKE if self._roster.was_ready else self._first_failure
                 return
             try:
                 async with asyncio.timeout(TICK):
@@ -211,7 +212,7 @@ class Supervisor:
             )
         except OSError as error:
             ours.close()
-            log.error("a worker can't be started", number=number, error=error)
+            log.error("a worker can't be started", worker=number, error=error)
             self._roster.ended(number, asyncio.get_running_loop().time())
             return
         finally:
@@ -239,7 +240,33 @@ class Supervisor:
         return divide(settings, number, self._settings.workers)
 
     async def _attend(self, worker: Supervised) -> None:
-        """Hear a worker until its end."""
+        """Hear a worker, and see to what is left when it has ended."""
+        clock, number = asyncio.get_running_loop().time, worker.number
+        try:
+            await self._hear(worker)
+        except Exception as error:
+            log.exception("what a worker said is not understood", error, worker=number)
+            worker.signal(signal.SIGKILL)
+        status = await worker.process.wait()
+        self._roster.ended(number, clock())
+        del self._workers[number]
+        worker.ended()
+        if self._is_stopping:
+            return
+        self._host.ended(number)
+        if status > 0:
+            self._first_failure = status
+        pause = self._roster.slots[number].due - clock()
+        log.warning(
+            "a worker has ended",
+            worker=number,
+            pid=worker.process.pid,
+            why=_why(status),
+            again_in=round(max(0.0, pause), 2),
+        )
+        self._wake.set()
+
+    async def _hear(self, worker: Supervised) -> None:
         clock, number = asyncio.get_running_loop().time, worker.number
         while (message := await worker.channel.receive()) is not None:
             self._roster.heard(number, clock())
@@ -248,31 +275,12 @@ class Supervisor:
                     pass
                 case Ready():
                     self._roster.ready(number, clock())
-                    log.info("a worker is ready", number=number, pid=worker.process.pid)
+                    log.info("a worker is ready", worker=number, pid=worker.process.pid)
                 case Told():
                     worker.told(message)
                 case Elsewhere():
                     for other in self._others(worker):
                         other.channel.send(message)
-        status = await worker.process.wait()
-        was_ready = self._roster.was_ready
-        self._roster.ended(number, clock())
-        del self._workers[number]
-        worker.ended()
-        if self._is_stopping:
-            return
-        self._host.ended(number)
-        if not was_ready:
-            self._status = status if status > 0 else MISTAKE
-        pause = self._roster.slots[number].due - clock()
-        log.warning(
-            "a worker has ended",
-            number=number,
-            pid=worker.process.pid,
-            why=_why(status),
-            again_in=round(max(0.0, pause), 2),
-        )
-        self._wake.set()
 
     def _others(self, worker: Supervised) -> Iterator[Supervised]:
         for number, other in self._workers.items():
@@ -282,7 +290,7 @@ class Supervisor:
     def _kill_hanging(self, number: int) -> None:
         worker = self._workers.get(number)
         if worker is not None:
-            log.error("a worker hangs, and is killed", number=number, pid=worker.process.pid)
+            log.error("a worker hangs, and is killed", worker=number, pid=worker.process.pid)
             worker.signal(signal.SIGKILL)
 
     # The end

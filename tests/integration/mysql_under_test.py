@@ -81,6 +81,7 @@ def mysql_proxy(
     servers: Sequence[str] = (),
     command: Sequence[str] = SERVE,
     sections: Mapping[str, Mapping[str, Setting]] | None = None,
+    workers: int = 1,
     **group: Setting,
 ) -> ProxyUnderTest:
     """Make a proxy in front of a cluster.
@@ -91,6 +92,7 @@ def mysql_proxy(
         servers: Addresses in place of the cluster's own.
         command: What is run.
         sections: More tables of its configuration.
+        workers: How many processes.
         group: Settings of its server group.
     """
     return ProxyUnderTest(
@@ -100,5 +102,6 @@ def mysql_proxy(
         auth_password=cluster.control_password,
         group={"engine": "mysql", "server_tls_sslmode": "disable", **group},
         sections=sections,
+        workers=workers,
         command=command,
     )

@@ -8,18 +8,22 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 
 from proxy.demo.console import SUPERUSER
+from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.local_postgres import PostgresCluster
 from proxy.demo.processes import children, is_alive, wait_until
 from proxy.wire.postgres.frontend import query
 from proxy.wire.postgres.packets import cancel_request
 from tests.integration.application import Application
+from tests.integration.mysql_under_test import application, mysql_proxy
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
 from tests.integration.raw_client import RawClient, sqlstates
 
@@ -286,6 +290,33 @@ def test_a_port_that_another_program_has_is_named(cluster: PostgresCluster, tmp_
     text = proxy.log.read_text()
     assert f"server_groups.app.listen: can't listen on 127.0.0.1:{proxy.port}: " in text
     assert "worker=" not in text, "none was started"
+
+
+def test_kill_finds_its_connection_whatever_worker_has_it(
+    shared_mariadb: MySQLCluster, tmp_path: Path
+) -> None:
+    proxy = mysql_proxy(tmp_path, shared_mariadb, command=COMMAND, workers=2)
+    with proxy, application(shared_mariadb) as direct, ExitStack() as stack:
+        wait_up(proxy, 2)
+        through = direct.at(proxy.port)
+        here: dict[int, list[pymysql.Connection[Any]]] = {0: [], 1: []}
+        while not all(here.values()):
+            client = stack.enter_context(closing(through.connect()))
+            here[client.thread_id() % 2].append(client)
+        (one, *_), (other, *_) = here.values()
+        other.kill(one.thread_id())
+        wait_until(lambda: is_killed(one), "the other worker to hear of it")
+        with pytest.raises(pymysql.err.OperationalError, match="Unknown thread id"):
+            other.kill(2 * 10**9 + other.thread_id() % 2)
+        assert not is_killed(other)
+
+
+def is_killed(client: pymysql.Connection[Any]) -> bool:
+    try:
+        client.ping(reconnect=False)
+    except pymysql.err.Error:
+        return True
+    return False
 
 
 def test_what_no_worker_can_start_with_ends_it_at_once(

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from proxy.errors import NoPrimary
-from proxy.settings import Settings
+from proxy.settings import Settings, checks
 from tests.conftest import Run
 
 GOOD = """
@@ -204,3 +204,34 @@ def test_config_reference_is_printed(run: Run, capsys: pytest.CaptureFixture[str
 def test_unknown_command_is_a_usage_error(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sevre") == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_several_workers_are_refused_for_now(
+    run: Run, good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(good).write_text(f"workers = 2\n{GOOD}")
+    assert run("check", good) == 2
+    assert capsys.readouterr().err == "workers: must be 1: several workers are not served yet\n"
+
+
+def test_check_says_how_limits_are_shared(
+    run: Run, good: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "check_workers", lambda settings: iter(()))
+    Path(good).write_text(f"workers = 3\n{GOOD}audit_per_second = 2")
+    assert run("check", good) == 0
+    output = capsys.readouterr().out
+    assert "\nworkers   3, which share what is limited here\n" in output
+    assert "note: server_groups.app.audit_per_second = 2 is 1 for each of 3 workers" in output
+
+
+def test_serve_with_several_workers_is_the_supervisors(
+    run: Run, good: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "check_workers", lambda settings: iter(()))
+    Path(good).write_text(f"workers = 3\n{GOOD}")
+    install(monkeypatch, "proxy.app", lambda settings, read_again: 7)
+    install(monkeypatch, "proxy.workers.supervisor", lambda settings, read_again: 8)
+    assert run("serve", good) == 8
+    Path(good).write_text(GOOD)
+    assert run("serve", good) == 7

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from proxy.workers.roster import LASTING, LONGEST_PAUSE, SLOW_START, TRIES, Roster, State
+import re
+
+from proxy.workers.roster import (
+    FIRST_PAUSE,
+    HANGS,
+    LASTING,
+    LONGEST_PAUSE,
+    SLOW_START,
+    TRIES,
+    Roster,
+    State,
+)
+from proxy.workers.sums import HOW
+from proxy.workers.supervisor import GOODBYE
+from proxy.workers.worker import ALONE
+from tests.conftest import ROOT
 
 
 def running(count: int = 3) -> Roster:
@@ -111,3 +126,18 @@ def test_nobody_hangs_only_because_we_were_stopped() -> None:
         roster.heard(1, float(now))
         assert roster.hanging(float(now)) == []
     assert roster.hanging(511.0) == [2]
+
+
+def test_the_guide_tells_these_times() -> None:
+    guide = (ROOT / "docs" / "workers.md").read_text()
+    for said in (
+        f"it has not said for {HANGS:g} s",
+        f"A start may take {SLOW_START:g} s",
+        f"from {FIRST_PAUSE:g} s on and doubled each time up to {LONGEST_PAUSE:g} s",
+        f"has lasted for {LASTING:g} s",
+        f"and {TRIES} starts in a row",
+        f"takes longer than {GOODBYE:g} s is killed",
+        f"end, within {ALONE:g} s",
+    ):
+        assert said in guide, said
+    assert set(re.findall(r"`(tidegate_[a-z_]+?)(?:_total)?[`{]", guide)) <= HOW.keys()
