@@ -183,14 +183,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while not self._is_stopping:
             self._wake.clear()
-            for number in self._roster.hanging(loop.time()):
-                self._kill_hanging(number)
-            for number in self._roster.due(loop.time()):
-                await self._start(number)
             if self._roster.is_hopeless:
                 log.error("no worker came up: giving up")
                 self._status = MISTAKE if self._roster.was_ready else self._first_failure
                 return
+            for number in self._roster.hanging(loop.time()):
+                self._kill_hanging(number)
+            for number in self._roster.due(loop.time()):
+                await self._start(number)
             try:
                 async with asyncio.timeout(TICK):
                     await self._wake.wait()

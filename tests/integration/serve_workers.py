@@ -14,7 +14,7 @@ from proxy.settings import Settings, checks
 from proxy.settings.problems import Problem
 from proxy.workers import supervisor
 
-HANGS = 2.5
+HANGS = 4.0
 """Seconds."""
 
 
