@@ -2,6 +2,7 @@
 
 The primary says of every commit, in their order, how many rows of which table it wrote. Those that
 our own commits wrote, as their command tags said, are subtracted; what is left was somebody else.
+Where a commit's id is told both in the log and with its acknowledgement, it is subtracted by that.
 
 - **Ours or not.** A table has a balance: rows credited to us, less those that the log told of.
   Below zero somebody else has written, or one of ours is in the log and not acknowledged yet: a
@@ -21,7 +22,7 @@ our own commits wrote, as their command tags said, are subtracted; what is left 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
@@ -35,11 +36,17 @@ class Commit(NamedTuple):
         xid: Its number.
         rows: Inserted, updated and deleted, by the table that they count for.
         certain: Tables that count as written whatever we have written: emptied ones, for example.
+        gtid: Its id, where its client is told that too.
     """
 
     xid: int
     rows: Mapping[Table, int]
     certain: frozenset[Table] = frozenset()
+    gtid: str = ""
+
+
+MAX_TOLD: Final = 4096
+"""Commits that may turn out to be ours when they are acknowledged, which is milliseconds later."""
 
 
 class Foreign(NamedTuple):
@@ -73,6 +80,13 @@ class _Settling(NamedTuple):
     position: Position
     credits: int
     ended: frozenset[int]
+
+
+class _Claim(NamedTuple):
+    """A commit of ours, which wrote to no other tables. What number the claim has."""
+
+    tables: frozenset[Table]
+    number: int
 
 
 class _Suspicion(NamedTuple):
@@ -110,9 +124,11 @@ class Feed:
         "_heard",
         "_ledger",
         "_new_token",
+        "_ours",
         "_running",
         "_settling",
         "_suspicions",
+        "_told",
         "_unseen",
         "is_following",
     )
@@ -131,6 +147,8 @@ class Feed:
         self._certain: set[Table] = set()
         self._deferred: set[Table] = set()  # perhaps of a commit of ours that is under way
         self._running: set[int] = set()  # since before the beginning
+        self._ours: dict[str, _Claim] = {}  # that may still be told of
+        self._told: dict[str, dict[Table, int]] = {}  # that may still be claimed
         self._settling: _Settling | None = None
 
     def begin(self, snapshot: Snapshot) -> None:
@@ -157,6 +175,19 @@ class Feed:
         if not self.is_following or not rows:
             return
         self._credits += 1
+        self._credit(table, rows)
+
+    def claim(self, gtid: str, tables: frozenset[Table]) -> None:
+        """A commit is ours, and wrote to no other tables: say so before its mark is released."""
+        if not self.is_following:
+            return
+        self._credits += 1
+        self._ours[gtid] = _Claim(tables, self._credits)
+        for table, rows in self._told.pop(gtid, {}).items():
+            if table in tables:
+                self._credit(table, rows)
+
+    def _credit(self, table: Table, rows: int) -> None:
         self._credited[table] = self._credits
         self._add(table, rows)
         suspicion = self._suspicions.get(table)
@@ -173,13 +204,30 @@ class Feed:
         self._heard += 1
         self._unseen.append((self._heard, commit.xid))
         self._running.discard(commit.xid)
+        claim = self._ours.get(commit.gtid)
+        ours = frozenset[Table]() if claim is None else claim.tables
         for table, rows in commit.rows.items():
+            if table in ours:
+                continue
             self._add(table, -rows)
+            self._remember(commit.gtid, table, rows)
             if self._balance.get(table, 0) < 0:
                 self._suspect(table)
         for table in commit.certain:
-            self._certain.add(table)
-            self._suspect(table)
+            if table not in ours:
+                self._certain.add(table)
+                self._suspect(table)
+
+    def _remember(self, gtid: str, table: Table, rows: int) -> None:
+        """Keep in mind what was told of a commit that may be claimed; it may come in parts."""
+        if not gtid:
+            return
+        told = self._told.get(gtid)
+        if told is None:
+            told = self._told[gtid] = {}
+            if len(self._told) > MAX_TOLD:
+                del self._told[next(iter(self._told))]
+        told[table] = told.get(table, 0) + rows
 
     def reached(self, position: Position) -> None:
         """All that is in the log up to a position has been told."""
@@ -187,6 +235,10 @@ class Feed:
         if settling is None or position < settling.position:
             return
         self._settling = None
+        for gtid, claim in list(self._ours.items()):
+            if claim.number > settling.credits:
+                break
+            del self._ours[gtid]
         wrong = [
             table
             for table, rows in self._balance.items()
@@ -302,4 +354,6 @@ class Feed:
         self._certain.clear()
         self._deferred.clear()
         self._running.clear()
+        self._ours.clear()
+        self._told.clear()
         self._settling = None

@@ -177,6 +177,11 @@ class Catalogs:
         if self._following is not None:
             self._following.wrote(table, rows)
 
+    def claim(self, gtid: str, tables: frozenset[Table]) -> None:
+        """A commit is ours, and wrote to no other tables: say so before its mark is released."""
+        if self._following is not None:
+            self._following.claim(gtid, tables)
+
     def confirm(self, database: str, waiter: Throttled) -> Line | None:
         """Have a read wait until it is known what others had committed; None: it can't be."""
         return None if self._following is None else self._following.confirm(database, waiter)
@@ -215,7 +220,8 @@ class Catalogs:
             watch = self._watches.get(table.database)
             catalog = self._known.get(table.database)
             if watch is not None and catalog is not None:
-                watch.wrote(table, rows)
+                if not self._engine.tells_gtids:  # else rows are not what was told
+                    watch.wrote(table, rows)
                 self._metrics.foreign_writes.count(catalog.name_of(table.oid))
 
     # Taker

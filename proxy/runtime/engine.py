@@ -58,12 +58,14 @@ class Written(NamedTuple):
         rows: How many were written, by schema and table.
         emptied: Tables that were.
         is_clear: Whether that is all.
+        gtid: Its id, where its client is told that too.
     """
 
     xid: int
     rows: Mapping[tuple[str, str], int]
     emptied: frozenset[tuple[str, str]]
     is_clear: bool
+    gtid: str = ""
 
 
 class View(NamedTuple):
@@ -125,6 +127,7 @@ class Engine(ABC):
         open_views: Opens a connection to what a primary keeps of a fleet.
         tells_positions: Whether positions mean the same to all members of a fleet.
         definitions: Reads catalogs.
+        tells_gtids: Whether commits are known by their ids in the log, rather than by their rows.
     """
 
     tongue: Tongue
@@ -136,6 +139,7 @@ class Engine(ABC):
     open_views: OpenViews
     tells_positions: bool
     definitions: Definitions
+    tells_gtids = False
 
     @abstractmethod
     def serve(self, service: Any) -> None:

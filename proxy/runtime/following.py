@@ -232,7 +232,7 @@ class _Follower:
             certain |= self._tables(*name)
         if rows.pop(self._everything, 0):
             certain.add(self._everything)
-        self.feed.heard(Commit(written.xid, rows, frozenset(certain)))
+        self.feed.heard(Commit(written.xid, rows, frozenset(certain), written.gtid))
         self._wonder()
 
     def _wonder(self) -> None:
@@ -331,8 +331,13 @@ class Following:
     def wrote(self, table: Table, rows: int) -> None:
         """Credit rows that a commit of ours wrote, before its mark is released."""
         follower = self._followers.get(table.database)
-        if follower is not None:
+        if follower is not None and not self.engine.tells_gtids:
             follower.feed.wrote(table, rows)
+
+    def claim(self, gtid: str, tables: frozenset[Table]) -> None:
+        """A commit is ours, and wrote to no other tables: say so before its mark is released."""
+        for follower in self._followers.values():
+            follower.feed.claim(gtid, tables)
 
     def is_following(self) -> dict[str, bool]:
         """Tell of each database whether its log is read at present."""

@@ -207,12 +207,15 @@ class GroupService(GroupParts):
         committed: bool,
         rows: Mapping[Table, int],
         position: Position | None = None,
+        gtid: str = "",
     ) -> None:
         """Say what became of it."""
         if committed:
             # Before the mark is released: a count that holds them may come right after.
             for table, number in rows.items():
                 self.catalogs.wrote(table, number)
+            if gtid:
+                self.catalogs.claim(gtid, mark.tables)
         self.commits.settle(mark, committed=committed, position=position)
 
     def keep(self, mark: Mark) -> None:

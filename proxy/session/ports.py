@@ -205,6 +205,19 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def committed_as(self, plans: Sequence[Plan], exchange: Exchange) -> str:
+        """By which id the primary's log tells of what a request has just committed.
+
+        Args:
+            plans: Of its statements.
+            exchange: With the answer.
+
+        Returns:
+            Empty: the server did not say it, or not for certain. It may be several; then nothing in
+            the log has it.
+        """
+
+    @abstractmethod
     def shown(self, position: Position) -> str:
         """A position, for people."""
 
@@ -375,6 +388,7 @@ class Services(Protocol):
         committed: bool,
         rows: Mapping[Table, int],
         position: Position | None = None,
+        gtid: str = "",
     ) -> None:
         """Say what became of it.
 
@@ -383,6 +397,7 @@ class Services(Protocol):
             committed: Whether it may have been.
             rows: How many it is known to have written.
             position: Where it is in the primary's log, if that is known.
+            gtid: Its id there, if the server has told that.
         """
 
     def keep(self, mark: Mark) -> None:

@@ -129,8 +129,9 @@ def _settle_mark(session: Conversation, errand: Errand, exchange: Exchange) -> N
         else:
             dialect = session.services.dialect
             position = dialect.committed_at(errand.plans, exchange) if committed else None
+            gtid = dialect.committed_as(errand.plans, exchange) if committed else ""
             session.services.settle(
-                mark, committed=committed, rows=transaction.rows, position=position
+                mark, committed=committed, rows=transaction.rows, position=position, gtid=gtid
             )
         transaction.rows = {}
 

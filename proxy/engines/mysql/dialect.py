@@ -123,13 +123,18 @@ class MySQLDialect(Dialect):
         MySQL tells all that were given since the last answer, MariaDB the last; a statement that
         may switch to another numbering in its middle, or whose error tells nothing, is asked about.
         """
+        gtids = self.committed_as(plans, exchange)
+        return self._history.told(gtids) if gtids else None
+
+    def committed_as(self, plans: Sequence[Plan], exchange: wire.Exchange) -> str:
+        """See the base."""
         assert isinstance(exchange, Exchange)
         gtids = exchange.tracked.gtid
         if not gtids or exchange.error is not None or len(exchange.outcomes) != 1:
-            return None
+            return ""
         if len(plans) != 1 or plans[0].commits or plans[0].statement.kind not in _COMMITTING:
-            return None
-        return self._history.told(gtids.decode("ascii", "replace"))
+            return ""
+        return gtids.decode("ascii", "replace").lower()
 
     def shown(self, position: Position) -> str:
         """See the base."""

@@ -64,6 +64,10 @@ class PostgresDialect(Dialect):
         """See the base: it must be asked."""
         return None
 
+    def committed_as(self, plans: Sequence[Plan], exchange: Exchange) -> str:
+        """See the base: it tells no ids."""
+        return ""
+
     def shown(self, position: Position) -> str:
         """A log sequence number, as PostgreSQL writes it."""
         return f"{position >> 32:X}/{position & 0xFFFF_FFFF:X}"

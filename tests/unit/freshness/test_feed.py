@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from proxy.freshness.feed import Commit, Feed, Foreign, Question
+from proxy.freshness.feed import MAX_TOLD, Commit, Feed, Foreign, Question
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.tables import ReadSet, everything_in
@@ -92,6 +92,63 @@ def test_a_foreign_commit_is_read_at_the_primary_until_it_is_visible(primary: Pr
     assert primary.is_clean
     assert primary.version != before
     assert not primary.feed.wants_snapshot
+
+
+def test_a_commit_that_is_claimed_before_it_is_told_of_is_ours(primary: Primary) -> None:
+    mark = primary.ledger.mark([ORDERS], Token(1 << 62))
+    primary.feed.claim("a:1", frozenset([ORDERS]))
+    primary.ledger.commit(mark)
+    before = primary.version
+    primary.feed.heard(Commit(7, {ORDERS: 2}, frozenset(), "a:1"))
+    primary.feed.heard(Commit(7, {}, frozenset([ORDERS]), "a:1"))
+    assert primary.is_clean
+    assert primary.version == before
+
+
+def test_a_commit_that_is_claimed_when_it_was_told_of_is_ours(primary: Primary) -> None:
+    mark = primary.ledger.mark([ORDERS], Token(1 << 62))
+    primary.feed.heard(Commit(7, {ORDERS: 2}, frozenset(), "a:1"))
+    primary.feed.heard(Commit(7, {ORDERS: 1}, frozenset(), "a:1"))
+    assert not primary.feed.is_urgent
+    primary.feed.claim("a:1", frozenset([ORDERS]))
+    primary.ledger.commit(mark)
+    assert primary.is_clean
+    assert not primary.feed.wants_snapshot
+    primary.feed.heard(Commit(7, {ORDERS: 1}, frozenset(), "a:1"))  # its last part
+    assert primary.is_clean
+
+
+def test_a_claim_hides_no_commit_of_others(primary: Primary) -> None:
+    primary.feed.claim("a:1", frozenset([ORDERS]))
+    primary.feed.heard(Commit(7, {ORDERS: 2}, frozenset(), "a:2"))
+    assert not primary.is_clean
+    primary.feed.heard(Commit(8, {ORDERS: 2}, frozenset(), "a:1"))
+    assert primary.ask() == [Foreign(ORDERS, 2)]
+
+
+def test_what_our_commit_wrote_without_our_knowing_counts(primary: Primary) -> None:
+    primary.feed.claim("a:1", frozenset([ITEMS]))
+    primary.feed.heard(Commit(7, {ORDERS: 1, ITEMS: 1}, frozenset(), "a:1"))
+    assert not primary.is_clean
+    assert primary.ask() == [Foreign(ORDERS, 1)]
+
+
+def test_a_claim_is_forgotten_when_the_log_is_past_it(primary: Primary) -> None:
+    primary.feed.claim("a:1", frozenset([ORDERS]))
+    primary.ask(position=100)
+    primary.feed.claim("a:2", frozenset([ORDERS]))
+    primary.feed.reached(Position(100))
+    primary.feed.heard(Commit(7, {ORDERS: 1}, frozenset(), "a:2"))
+    assert primary.is_clean
+    primary.feed.heard(Commit(8, {ORDERS: 1}, frozenset(), "a:1"))  # there is no such thing
+    assert not primary.is_clean
+
+
+def test_what_nobody_claims_is_not_kept_for_ever(primary: Primary) -> None:
+    for number in range(MAX_TOLD + 1):
+        primary.feed.heard(Commit(number, {ITEMS: 1}, frozenset(), f"a:{number}"))
+    primary.feed.claim("a:0", frozenset([ITEMS]))
+    assert primary.ask() == [Foreign(ITEMS, MAX_TOLD + 1)]
 
 
 def test_a_snapshot_asked_for_before_says_nothing(primary: Primary) -> None:

@@ -102,6 +102,8 @@ class Reader:
 class World:
     """One followed database of one server."""
 
+    tells_gtids = False
+
     def __init__(self) -> None:
         numbers = count(1)
         server = Server("db", 5432)
@@ -204,6 +206,22 @@ async def test_ours_is_not_asked_about_when_its_acknowledgement_comes_soon() -> 
         assert world.log.looks == looks
         assert world.is_clean
         assert not world.found
+
+
+async def test_a_commit_with_an_id_is_ours_by_that_and_not_by_its_rows() -> None:
+    async with world_at_work() as world:
+        world.tells_gtids = True
+        mark = world.ledger.mark([ORDERS], Token(1 << 62))
+        world.following.wrote(ORDERS, 1)
+        world.following.claim("a:1", frozenset([ORDERS]))
+        world.ledger.commit(mark)
+        rows = {("public", "orders"): 1}
+        world.log.hearer.heard(Written(7, rows, frozenset(), True, "a:1"))
+        assert world.is_clean
+        world.log.hearer.heard(Written(8, rows, frozenset(), True, "a:2"))
+        assert not world.is_clean
+        await world.until(lambda: world.is_clean)
+        assert world.found == [Foreign(ORDERS, 1)]
 
 
 async def test_a_read_waits_until_the_log_is_read_up_to_where_it_was() -> None:

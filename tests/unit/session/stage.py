@@ -560,6 +560,7 @@ class Stage:
         committed: bool,
         rows: Mapping[Table, int],
         position: Position | None = None,
+        gtid: str = "",
     ) -> None:
         if committed:
             self.ledger.commit(mark, position=position)

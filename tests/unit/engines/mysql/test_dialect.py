@@ -228,6 +228,14 @@ def test_commit_is_where_the_server_says(sql: bytes) -> None:
     assert position_after(sql, OF_LAST) == len("0-101-7")
 
 
+def test_commit_is_called_in_the_log_what_the_server_says() -> None:
+    side = Side()
+    side.runs(query(UPDATE), ok_packet(1, Ok(changes=[LAST]), NEW))
+    plans = [Plan(it, 0) for it in Reader(language=MySQLLanguage()).read(UPDATE).statements]
+    assert DIALECT.committed_as(plans, side.exchange) == "0-101-7"
+    assert DIALECT.committed_as([], side.exchange) == ""
+
+
 def test_commit_without_a_number_is_asked_about() -> None:
     assert position_after(UPDATE, ok_packet(1, Ok(), NEW)) is None
     other = variable_change(b"autocommit", b"ON")
