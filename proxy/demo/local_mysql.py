@@ -65,6 +65,12 @@ CONTROL_RIGHTS: Final[dict[Flavour, str]] = {
     " CONNECTION_ADMIN",
 }
 
+LOG_RIGHTS: Final[dict[Flavour, str]] = {
+    "mariadb": "REPLICATION SLAVE, BINLOG MONITOR",
+    "mysql": "REPLICATION SLAVE",
+}
+"""What it takes besides to read the primary's log."""
+
 
 VIEW_RIGHTS: Final = "CREATE, INSERT, UPDATE, DELETE"
 """What a member of a fleet needs besides, in its schema."""

@@ -17,7 +17,7 @@ from proxy.settings.model import STREAMS, Fleet, Log, ServerGroup, Settings, Use
 from proxy.settings.problems import Problem, Where
 from proxy.settings.rule_checks import check_mirrors, check_rules
 from proxy.settings.stores import folder_of, why_no_bus, why_no_store
-from proxy.settings.values import Address, AuthType, Engine, OutOfBand, SslMode, format_duration
+from proxy.settings.values import Address, AuthType, Engine, SslMode, format_duration
 from proxy.types import Consistency
 
 Finding: TypeAlias = tuple[tuple[str, ...], str]
@@ -33,7 +33,7 @@ ONLY_POSTGRES: Final = 'is for engine = "postgres" only: take it out'
 
 POSTGRES_ONLY: Final = (
     *("unix_socket_dir", "unix_socket_mode", "auth_database", "auth_query", "auth_type"),
-    "functions",
+    *("functions", "out_of_band_log_bytes"),
 )
 """Settings of a group that mean nothing to MySQL."""
 
@@ -52,7 +52,6 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
         settings: With defaults in the places of the wrong ones.
         wrong: Where a mistake was already found.
     """
-    yield from check_workers(settings)
     wrong = {where[:depth] for where in wrong for depth in range(1, len(where) + 1)}
     if not settings.server_groups and ("server_groups",) not in wrong:
         yield Problem(("server_groups",), "at least one table [server_groups.NAME] is needed")
@@ -70,16 +69,6 @@ def check(settings: Settings, wrong: set[Where]) -> Iterator[Problem]:
     yield from _at(("fleet",), _check_fleet(settings.fleet), wrong)
     yield from _at(("log",), _check_log(settings.log), wrong)
     yield from _check_listeners(settings, wrong)
-
-
-def check_workers(settings: Settings) -> Iterator[Problem]:
-    """Refuse several workers: they do not hear of each other's writes yet.
-
-    Without a bus between them a worker would answer from its cache what another has changed. This
-    is the one place that keeps `proxy.workers` from being used.
-    """
-    if settings.workers > 1:
-        yield Problem(("workers",), "must be 1: several workers are not served yet")
 
 
 def _at(table: Where, findings: Iterator[Finding], wrong: set[Where]) -> Iterator[Problem]:
@@ -147,8 +136,6 @@ def _check_mysql(group: ServerGroup) -> Iterator[Finding]:
         default = fields[name].get_default(call_default_factory=True, validated_data={})
         if getattr(group, name) != default:
             yield (name, "engine"), ONLY_POSTGRES
-    if group.out_of_band in (OutOfBand.CDC, OutOfBand.STRICT):
-        yield ("out_of_band", "engine"), ONLY_POSTGRES
     for address in group.servers:
         if address.unix_socket is not None:
             yield ("servers", "engine"), f'"{address}" must be "host:port" with engine = "mysql"'

@@ -221,16 +221,17 @@ class ServerGroup:
     out_of_band: OutOfBand = OutOfBand.WATCH
     """Writes that do not pass through the proxy. `watch`: the servers' own counters for each table
     are compared, and a change is treated as a commit; `cdc`: the primary's log is read besides,
-    which tells of them within milliseconds (PostgreSQL with `wal_level = logical`); `strict`: each
-    read waits until the log has been read up to where it was then; `none`: the promise that there
-    are none. docs/freshness.md, "Writes that do not pass through the proxy"."""
+    which tells of them within milliseconds (PostgreSQL with `wal_level = logical`; MariaDB and
+    MySQL with `binlog_format = ROW`, MySQL with `gtid_mode = ON` too); `strict`: each read waits
+    until the log has been read up to where it was then; `none`: the promise that there are none.
+    docs/freshness.md, "Writes that do not pass through the proxy"."""
 
     out_of_band_interval: Seconds = 1.0
     """How often they are compared. PostgreSQL itself counts a write late: within a second on a busy
     connection, up to ten on an idle one, not at all while it stays inside its next transaction."""
 
     out_of_band_log_bytes: Size = 2**30
-    """With `cdc` and `strict`: how much of its log the primary may keep for us, for each database.
+    """With `cdc` and `strict`: how much of its log PostgreSQL may keep for us, for each database.
     Beyond that, as behind a transaction that stays open for hours, reading it is given up for a
     while."""
 

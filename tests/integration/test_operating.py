@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.local_mysql import CONTROL_RIGHTS
+from proxy.demo.local_mysql import CONTROL_RIGHTS, LOG_RIGHTS
 from proxy.demo.local_postgres import PostgresCluster
 from proxy.demo.processes import wait_until
 from proxy.errors import Fault
@@ -19,7 +19,9 @@ from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ROOT, ProxyUnderTest
 
 GUIDE = (Path(ROOT) / "docs" / "operating.md").read_text()
-RIGHTS, FOR_THE_LOG, FUNCTION, *OF_MYSQL = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
+RIGHTS, FOR_THE_LOG, FUNCTION, *OF_MYSQL, FOR_BINARY_LOGS = re.findall(
+    r"```sql\n(.*?)```", GUIDE, re.DOTALL
+)
 AUTH_QUERY = re.findall(r'^auth_query = "(.*)"$', GUIDE, re.MULTILINE)[0]
 OF_PASSWORDS = re.findall(r"GRANT SELECT ON .*", RIGHTS)[0]
 
@@ -84,6 +86,8 @@ def test_reasons_and_sqlstates_of_the_guide_are_all_there_are() -> None:
 def test_mysql_control_users_get_the_rights_that_all_our_own_ones_have() -> None:
     for sql, rights in zip(OF_MYSQL, CONTROL_RIGHTS.values(), strict=True):
         assert f"GRANT {rights} ON *.* TO" in sql
+    for rights in LOG_RIGHTS.values():
+        assert f"GRANT {rights} ON *.* TO" in FOR_BINARY_LOGS
 
 
 FROM_A_SERVER = (Fault.UNKNOWN_DATABASE,)

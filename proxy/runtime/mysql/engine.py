@@ -12,7 +12,7 @@ from proxy.engines.mysql.grammar import MySQLGrammar
 from proxy.engines.mysql.places import MySQLPlaces
 from proxy.engines.mysql.settings import NOWHERE
 from proxy.engines.mysql.traces import MySQLTraces
-from proxy.errors import ClientVisibleError, ServerLost
+from proxy.errors import ClientVisibleError
 from proxy.routing.reading import Reader
 from proxy.routing.terms import Policy
 from proxy.runtime import engine
@@ -22,6 +22,7 @@ from proxy.runtime.mysql.answers import Answers
 from proxy.runtime.mysql.client import LARGEST, MySQLClient
 from proxy.runtime.mysql.logins import Logins
 from proxy.runtime.mysql.opening import OURS, MySQLTongue, open_connection, say
+from proxy.runtime.mysql.stream import open_changes
 from proxy.runtime.pools import Pool
 from proxy.runtime.seat import Words
 from proxy.runtime.server import Address, ServerConnection
@@ -57,6 +58,8 @@ _NEVER: Final = b"SELECT 1 FROM DUAL WHERE FALSE"
 @final
 class MySQLEngine(engine.Engine):
     """See the base, and `engine.NewEngine`."""
+
+    tells_gtids = True
 
     def __init__(
         self,
@@ -132,8 +135,16 @@ class MySQLEngine(engine.Engine):
     async def follow(
         self, address: Address, database: str, hearer: Hearer, *, limit: int
     ) -> Changes:
-        """See the base."""
-        raise ServerLost("binary logs are not read yet")
+        """See the base. A log is kept for nobody, so there is no limit to be held."""
+        settings = self._settings
+        password = settings.auth_password
+        secret = b"" if password is None else password.get_secret_value().encode()
+        wish = Wish(
+            user=settings.auth_user.encode("utf-8", "surrogateescape"),
+            capabilities=OURS,
+            attributes={b"program_name": self._name},
+        )
+        return await open_changes(address, wish, Credentials(secret), hearer)
 
     async def cancel(self, connection: ServerConnection, within: float) -> None:
         """See the base: in the user's own name, who may end what is theirs, whatever they are.

@@ -58,9 +58,12 @@ class Catalog(BaseCatalog):
         return frozenset((Table(self.database, oid),))
 
     def named(self, schema: str, name: str) -> frozenset[Table] | None:
-        """Find the tables that a change of what has this name counts for; None: nothing has it."""
+        """Find the tables that a change of what has this name counts for; None: nothing has it.
+
+        What InnoDB's cascades do is told of nowhere else.
+        """
         found = self.find(schema, name)
-        return None if found is None else frozenset((found,))
+        return None if found is None else self.followers(found) | {found}
 
     def knows(self, oid: int) -> bool:
         """Tell whether there is a relation of this number."""
