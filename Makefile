@@ -7,6 +7,7 @@ ENGINE := postgres
 SECONDS := 60
 CAP := 1000000
 SEEDS := 0-500
+SIDE_BY_SIDE := 2
 
 .PHONY: help demo test model simulate soak suites lint bench build setup-servers clean packages checked apart
 .SILENT:
@@ -32,10 +33,11 @@ demo: build
 	$(BIN)/tidegate demo --engine $(ENGINE) $(if $(filter-out 0,$(EXIT)),--exit)
 
 # The compiler has one core; what needs nothing compiled is done on the other meanwhile. The whole
-# suite on the compiled build is last, so that its summary ends the output.
+# suite on the compiled build is last, so that its summary ends the output. Most of its time it waits
+# for servers: so two processes share its files, each with servers of its own.
 test: packages
 	$(MAKE) --no-print-directory -j 2 build apart
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile
 
 apart: checked
 	$(SETUP_SERVERS) postgres mariadb redis

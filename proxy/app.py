@@ -106,7 +106,7 @@ class Application:
             if servers.isdisjoint(group.servers):
                 servers |= set(group.servers)
                 return Fellowship(name, label, bus)
-        new = make_bus(self.settings.fleet)
+        new = make_bus(self.settings.fleet, self._seat.bus_url)
         if new is None:
             return None
         await new.open()

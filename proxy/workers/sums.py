@@ -62,6 +62,16 @@ HOW: Final[Mapping[str, How]] = {
     "tidegate_ledger_pending": _MOST,
     "tidegate_quarantined_tables": _MOST,
     "tidegate_changes_followed": _LEAST,
+    # The fleet, of which each worker is a member.
+    "tidegate_fleet_members": _MOST,
+    "tidegate_fleet_fast": _LEAST,
+    "tidegate_fleet_waits": _SUM,
+    "tidegate_fleet_wait_seconds": _SUM,
+    "tidegate_bus_up": _LEAST,
+    "tidegate_bus_reconnects": _SUM,
+    "tidegate_bus_messages": _SUM,
+    "tidegate_bus_bytes": _SUM,
+    "tidegate_bus_lost": _SUM,
     # The servers: as whoever thinks the worst of them sees them.
     "tidegate_bans": _SUM,
     "tidegate_server_bytes": _SUM,

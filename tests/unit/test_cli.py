@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from proxy.errors import NoPrimary
-from proxy.settings import Settings, checks
+from proxy.settings import Settings
 from tests.conftest import Run
 
 GOOD = """
@@ -206,18 +206,9 @@ def test_unknown_command_is_a_usage_error(run: Run, capsys: pytest.CaptureFixtur
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_several_workers_are_refused_for_now(
+def test_check_says_how_limits_are_shared(
     run: Run, good: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path(good).write_text(f"workers = 2\n{GOOD}")
-    assert run("check", good) == 2
-    assert capsys.readouterr().err == "workers: must be 1: several workers are not served yet\n"
-
-
-def test_check_says_how_limits_are_shared(
-    run: Run, good: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checks, "check_workers", lambda settings: iter(()))
     Path(good).write_text(f"workers = 3\n{GOOD}audit_per_second = 2")
     assert run("check", good) == 0
     output = capsys.readouterr().out
@@ -228,7 +219,6 @@ def test_check_says_how_limits_are_shared(
 def test_serve_with_several_workers_is_the_supervisors(
     run: Run, good: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "check_workers", lambda settings: iter(()))
     Path(good).write_text(f"workers = 3\n{GOOD}")
     install(monkeypatch, "proxy.app", lambda settings, read_again: 7)
     install(monkeypatch, "proxy.workers.supervisor", lambda settings, read_again: 8)

@@ -11,10 +11,15 @@ from proxy.settings import Fleet
 from proxy.settings.stores import folder_of
 
 
-def make_bus(settings: Fleet) -> Bus | None:
-    """Make the bus that the settings want; None: a member stays alone. In a running loop."""
-    if settings.bus_url is None:
+def make_bus(settings: Fleet, otherwise: str) -> Bus | None:
+    """Make the bus of a member; None: it stays alone. In a running loop.
+
+    Args:
+        settings: May name one.
+        otherwise: The one to take when they do not; empty: none.
+    """
+    url = otherwise if settings.bus_url is None else settings.bus_url.get_secret_value()
+    if not url:
         return None
-    url = settings.bus_url.get_secret_value()
     folder = folder_of(url)
     return RedisBus(url) if folder is None else SocketBus(Path(folder))

@@ -10,7 +10,14 @@ from proxy.cache.second import Statistics
 from proxy.observe.counters import Count, Counters
 from proxy.observe.export import Exporter
 from proxy.observe.families import Family, families, render
-from proxy.observe.metrics import GroupMetrics, GroupState, PoolState, ServerState
+from proxy.observe.metrics import (
+    BusCounts,
+    FleetCounts,
+    GroupMetrics,
+    GroupState,
+    PoolState,
+    ServerState,
+)
 from proxy.types import Audited, Mirrored, PinReason, Reason, Role
 from proxy.workers.host import Host
 from proxy.workers.roster import Roster
@@ -26,7 +33,11 @@ class State:
 
     def group(self) -> GroupState:
         return GroupState(
-            clients=self._clients, ledger_tables=5, is_following={"app": True}, l2_asked=1
+            clients=self._clients,
+            ledger_tables=5,
+            is_following={"app": True},
+            fleet=FleetCounts(),
+            l2_asked=1,
         )
 
     def servers(self) -> list[ServerState]:
@@ -48,6 +59,7 @@ def told(writes: int, clients: int = 1, lag: float = 0.5) -> list[Family]:
     metrics.audited.count(Audited.SAME)
     metrics.second = Statistics()
     exporter = Exporter("1.2.3")
+    exporter.buses = [BusCounts()]
     exporter.add(metrics, State(clients, lag))
     # As it comes from another process.
     found: list[Family] = pickle.loads(pickle.dumps(exporter.families()))
@@ -87,6 +99,7 @@ def test_what_one_tells_comes_out_as_it_would_by_itself() -> None:
     metrics.writes = 3
     metrics.server("b:1").latency.record(0.0002)
     exporter = Exporter("1.2.3")
+    exporter.buses = [BusCounts()]
     exporter.add(metrics, State(1, 0.5))
     ours = [line for line in render(exporter.families()).splitlines() if b"process_" not in line]
     alone = [line for line in exporter.render().splitlines() if b"process_" not in line]

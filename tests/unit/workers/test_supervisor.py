@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxy.demo.processes import children, free_port, is_alive
-from proxy.settings import Settings, checks, parse
+from proxy.settings import Settings, parse
 from proxy.workers import roster, supervisor
 from proxy.workers.messages import Ready
 from proxy.workers.roster import State
@@ -45,7 +45,6 @@ def _children_are_gone() -> Iterator[None]:
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Two workers."""
-    monkeypatch.setattr(checks, "check_workers", lambda settings: iter(()))
     text = f"""
     workers = 2
     [server_groups.app]
