@@ -27,6 +27,7 @@ from proxy.freshness.frames import (
     State,
     Turning,
     Undone,
+    Wrote,
 )
 from proxy.types import Epoch, Position, Table, Token
 
@@ -45,6 +46,7 @@ _NOTE: Final = 2
 _MARKED: Final = 1
 _CLEARED: Final = 2
 _UNDONE: Final = 3
+_WROTE: Final = 5
 _TURNING: Final = 4
 
 _HAS_CHANGED: Final = 1
@@ -178,6 +180,12 @@ class _Writer:
         elif isinstance(item, Undone):
             self.out.append(_UNDONE)
             self._whole(item.token)
+        elif isinstance(item, Wrote):
+            self.out.append(_WROTE)
+            self._number(len(item.rows))
+            for table, rows in item.rows:
+                self._table(table)
+                self._number(rows)
         else:
             self.out.append(_TURNING)
             self._epoch(item.epoch)
@@ -288,9 +296,15 @@ class _Reader:
             return self._cleared()
         if kind == _UNDONE:
             return Undone(Token(self._whole()))
+        if kind == _WROTE:
+            return Wrote(tuple([self._rows() for _ in range(self._count(3))]))
         if kind == _TURNING:
             return Turning(self._epoch())
         raise Malformed(f"an item of kind {kind}")
+
+    def _rows(self) -> tuple[Table, int]:
+        table = self._table()
+        return table, self._number()
 
     def _cleared(self) -> Cleared:
         token = Token(self._whole())

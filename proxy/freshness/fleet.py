@@ -16,7 +16,7 @@ from typing import Final, final
 
 from mypy_extensions import mypyc_attr
 
-from proxy.freshness.frames import Cleared, Frame, Item, Marked, Note, State, Turning, Undone
+from proxy.freshness.frames import Cleared, Frame, Item, Marked, Note, State, Turning, Undone, Wrote
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.peer import Peer
@@ -44,6 +44,7 @@ class Fleet:
         name: Ours, that no other member has ever had.
         epoch: The one we are in.
         ready: Marks whose COMMIT may be sent; whoever sends them takes them out.
+        written: Rows that others have written, by table; whoever counts them takes them out.
         strangers: Who has spoken and is not in the view: it may have changed.
 
     Args:
@@ -76,6 +77,7 @@ class Fleet:
         "name",
         "ready",
         "strangers",
+        "written",
     )
 
     def __init__(
@@ -92,6 +94,7 @@ class Fleet:
         self.epoch = epoch
         self.ready: list[Mark] = []
         self.strangers: set[str] = set()
+        self.written: list[tuple[Table, int]] = []
         self._ledger = ledger
         ledger.shares.are_told = True
         ledger.teller = self
@@ -206,6 +209,12 @@ class Fleet:
     ) -> None:
         """Tell of one that is done, or that was never announced."""
         self._say(Cleared(token, changed, position if self._tells_positions else None))
+
+    def wrote(self, rows: Iterable[tuple[Table, int]]) -> None:
+        """Tell how many rows a commit has written, which is to be settled now."""
+        told = tuple(rows)
+        if told:
+            self._say(Wrote(told))
 
     def undone(self, token: Token) -> None:
         """Tell of one that never was."""
@@ -445,6 +454,9 @@ class Fleet:
                 ledger.mark(item.tables, item.token, peer.name)
             return
         if isinstance(item, Turning):
+            return
+        if isinstance(item, Wrote):
+            self.written += item.rows
             return
         mark = ledger.marked(item.token)
         if isinstance(item, Undone):

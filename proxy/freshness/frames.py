@@ -39,13 +39,22 @@ class Undone(NamedTuple):
     token: Token
 
 
+class Wrote(NamedTuple):
+    """How many rows a commit has written; in front of its `Cleared`.
+
+    Whoever watches the servers' counters for what is written past the fleet takes them off.
+    """
+
+    rows: tuple[tuple[Table, int], ...]
+
+
 class Turning(NamedTuple):
     """There is a new primary: nothing is read fast any more before its epoch has begun."""
 
     epoch: Epoch
 
 
-Item = Marked | Cleared | Undone | Turning
+Item = Marked | Cleared | Undone | Wrote | Turning
 
 
 class Frame(NamedTuple):

@@ -171,11 +171,15 @@ class Catalogs:
 
     def wrote(self, table: Table, rows: int) -> None:
         """Credit rows that a commit of ours wrote, before its mark is released."""
+        self.others_wrote(table, rows)
+        if self._following is not None:
+            self._following.wrote(table, rows)
+
+    def others_wrote(self, table: Table, rows: int) -> None:
+        """Credit rows that another member's commit wrote: the counters have them, too."""
         watch = self._watches.get(table.database)
         if watch is not None:
             watch.wrote(table, rows)
-        if self._following is not None:
-            self._following.wrote(table, rows)
 
     def claim(self, gtid: str, tables: frozenset[Table]) -> None:
         """A commit is ours, and wrote to no other tables: say so before its mark is released."""

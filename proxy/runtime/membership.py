@@ -48,6 +48,9 @@ class Surroundings(Neighbours, Protocol):
     def epoch_begun(self, epoch: Epoch, /) -> None:
         """Another epoch has begun: what was under way is to be announced again."""
 
+    def others_wrote(self, rows: Iterable[tuple[Table, int]], /) -> None:
+        """Other members have written so many rows."""
+
     def entered(self, salt: bytes, /) -> None:
         """We are a member of the fleet with this salt."""
 
@@ -191,6 +194,9 @@ class Membership:
         if fleet.epoch != self._epoch:
             self._epoch = fleet.epoch
             self._surroundings.epoch_begun(fleet.epoch)
+        if fleet.written:
+            written, fleet.written = fleet.written, []
+            self._surroundings.others_wrote(written)
         if fleet.ready:
             ready, fleet.ready = fleet.ready, []
             for mark in ready:

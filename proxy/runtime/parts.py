@@ -7,6 +7,7 @@ change of the primary, is told here too.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from time import monotonic
 
 from proxy.cache.sealed import Realm
@@ -42,7 +43,7 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import Engine, PrimaryReads
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
-from proxy.types import Epoch, Position, Token
+from proxy.types import Epoch, Position, Table, Token
 
 
 class GroupParts:
@@ -263,6 +264,11 @@ class GroupParts:
         if self.results is not None and self.results.second is not None:
             self.results.second.realm.epoch = epoch.token.to_bytes(16, "big")
         self.commits.carry_over()
+
+    def others_wrote(self, rows: Iterable[tuple[Table, int]]) -> None:
+        """See `proxy.runtime.membership.Surroundings`."""
+        for table, number in rows:
+            self.catalogs.others_wrote(table, number)
 
     def entered(self, salt: bytes) -> None:
         """See `proxy.runtime.membership.Surroundings`."""

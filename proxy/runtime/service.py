@@ -214,6 +214,8 @@ class GroupService(GroupParts):
             # Before the mark is released: a count that holds them may come right after.
             for table, number in rows.items():
                 self.catalogs.wrote(table, number)
+            if self.member is not None:
+                self.member.fleet.wrote(rows.items())
             if gtid:
                 self.catalogs.claim(gtid, mark.tables)
         self.commits.settle(mark, committed=committed, position=position)

@@ -20,6 +20,7 @@ from proxy.freshness.frames import (
     State,
     Turning,
     Undone,
+    Wrote,
 )
 from proxy.types import NO_EPOCH, Position, Table, Token
 
@@ -41,6 +42,7 @@ ITEMS = (
     st.builds(Marked, WHOLE.map(Token), TABLES)
     | st.builds(Cleared, WHOLE.map(Token), optional(TABLES), optional(POSITIONS))
     | st.builds(Undone, WHOLE.map(Token))
+    | st.builds(Wrote, st.lists(st.tuples(st.builds(Table, NAMES, NUMBERS), NUMBERS)).map(tuple))
     | st.builds(Turning, EPOCHS)
 )
 FRAMES = st.builds(
