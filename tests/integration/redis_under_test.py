@@ -96,12 +96,16 @@ def temporary_redis(**settings: str) -> Iterator[Redis]:
 @contextmanager
 def temporary_redis_cluster() -> Iterator[tuple[Redis, Redis]]:
     """Run two servers with half of the keys each."""
+    ports = [str(free_port()) for _ in range(2)]  # else their own and 10,000, which may be taken
     settings = {"cluster-enabled": "yes", "masterauth": PASSWORD}
-    with temporary_redis(**settings) as one, temporary_redis(**settings) as other:
+    with (
+        temporary_redis(**settings, **{"cluster-port": ports[0]}) as one,
+        temporary_redis(**settings, **{"cluster-port": ports[1]}) as other,
+    ):
         with one.client() as first, other.client() as second:
             first.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
             second.execute_command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-            first.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
+            first.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, ports[1])
             for client in (first, second):
                 wait_until(lambda client=client: _is_whole(client), "the cluster")  # type: ignore[misc]
         yield one, other

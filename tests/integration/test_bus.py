@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from urllib.parse import quote
 
 import pytest
@@ -20,6 +21,7 @@ from proxy.demo.programs import find_account
 from proxy.errors import CannotListen
 from proxy.freshness.codec import LONGEST
 from proxy.runtime.bus.redis_bus import RedisBus
+from proxy.runtime.bus.redis_link import PATIENCE
 from proxy.runtime.bus.seam import Bus, Channel
 from proxy.runtime.bus.socket_bus import SocketBus
 from proxy.runtime.redis_stores import OneServer
@@ -30,6 +32,7 @@ from tests.integration.redis_under_test import (
     temporary_redis,
     temporary_sentinel,
 )
+from tests.integration.relay import Relay
 
 NOTICED = (
     2.0  # seconds in which it is noticed that a bus says nothing; half of that, if all is well
@@ -232,6 +235,45 @@ async def test_the_largest_message_arrives(redis: Redis, folder: Path) -> None:
         assert recorders[1].told[-1] == message
         for bus in buses:
             await bus.close()
+
+
+async def test_a_slow_network_is_no_dead_server(redis: Redis) -> None:
+    async with Relay(redis.port) as relay:
+        url = redis.url.replace(str(redis.port), str(relay.port))
+        buses, recorder = [RedisBus(url), RedisBus(url)], Recorder()
+        buses[1].join(CHANNEL, "member", recorder)
+        for bus in buses:
+            await bus.open()
+        await until_heard(buses[0], recorder)
+        for direction in (relay.to_server, relay.to_client):
+            direction.delay = 0.04  # for up to 64 kB
+        began = monotonic()
+        buses[0].publish(CHANNEL, bytes(2**20))
+        await until(lambda: len(recorder.told[-1]) == 2**20)
+        assert monotonic() - began > PATIENCE
+        assert [bus.counts.ups for bus in buses] == [1, 1]
+        for bus in buses:
+            await bus.close()
+
+
+@pytest.mark.parametrize("way", ["to_server", "to_client"])
+async def test_what_a_network_loses_is_noticed(redis: Redis, way: str) -> None:
+    """One member is cut off, and nothing is closed: all stop, and go on when it is back."""
+    async with Relay(redis.port) as relay:
+        url = redis.url.replace(str(redis.port), str(relay.port))
+        async with started([RedisBus(it) for it in (url, redis.url, redis.url)]) as members:
+
+            async def happens() -> None:
+                direction = getattr(relay, way)
+                direction.loses = True
+                await until(lambda: not members.all[0].bus.counts.is_up, NOTICED)
+                await members.are_slow(NOTICED)
+                direction.loses = False
+                await relay.cut()  # what has lost something in between is no connection any more
+
+            await while_writing(members, happens)
+            await members.are_fast(BACK)
+            assert [it.bus.counts.ups for it in members.all] == [2, 1, 1]
 
 
 async def until_heard(bus: Bus, recorder: Recorder) -> None:
