@@ -40,6 +40,9 @@ NOTICED = (
 BACK = 3.0  # seconds in which all are fast again once it is there
 
 
+in_soak = pytest.mark.skipif("TIDEGATE_SOAK_SECONDS" not in os.environ, reason="in make soak")
+
+
 class Recorder:
     """Listens to a channel, and writes down what comes."""
 
@@ -237,6 +240,7 @@ async def test_the_largest_message_arrives(redis: Redis, folder: Path) -> None:
             await bus.close()
 
 
+@in_soak
 async def test_a_slow_network_is_no_dead_server(redis: Redis) -> None:
     async with Relay(redis.port) as relay:
         url = redis.url.replace(str(redis.port), str(relay.port))
@@ -256,7 +260,7 @@ async def test_a_slow_network_is_no_dead_server(redis: Redis) -> None:
             await bus.close()
 
 
-@pytest.mark.parametrize("way", ["to_server", "to_client"])
+@pytest.mark.parametrize("way", [pytest.param("to_server", marks=in_soak), "to_client"])
 async def test_what_a_network_loses_is_noticed(redis: Redis, way: str) -> None:
     """One member is cut off, and nothing is closed: all stop, and go on when it is back."""
     async with Relay(redis.port) as relay:
@@ -395,6 +399,7 @@ async def until_done(try_it: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(0.05)
 
 
+@in_soak
 async def test_sentinels_name_another_primary(caplog: pytest.LogCaptureFixture) -> None:
     with temporary_sentinel() as (sentinel, primary):
         async with started([RedisBus(sentinel.url) for _ in range(3)]) as members:
