@@ -46,7 +46,7 @@ apart: checked
 soak: build
 	$(SETUP_SERVERS) postgres mariadb redis
 	TIDEGATE_SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/consistency tests/integration/test_mysql_witness.py \
-		tests/integration/test_audit.py
+		tests/integration/test_audit.py tests/integration/test_bus.py
 
 # Of the real ledger and the real fleet, over virtual time.
 simulate: build
