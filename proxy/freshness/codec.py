@@ -259,7 +259,7 @@ class _Reader:
         sender = self._text()
         number = self._number()
         epoch = self._epoch()
-        items = tuple([self._item() for _ in range(self._count(_TOKEN_BYTES))])
+        items = tuple([self._item() for _ in range(self._count(2))])
         grants: dict[str, int] = {}
         for _ in range(self._count(2)):
             name = self._text()

@@ -300,6 +300,7 @@ class Fleet:
             return
         if note.heard > peer.acknowledged:
             peer.acknowledged = note.heard
+            peer.answered_at = now
             self._release(peer)
         if note.is_deaf:
             peer.is_asked = True
@@ -345,8 +346,11 @@ class Fleet:
         grants: dict[str, int] = {}
         if self._peers and now >= self._renew_at:
             self._renew_at = now + self._lease / RENEWALS
+            recently = now - self._lease / RENEWALS
             for peer in self._peers.values():
-                if not peer.awaited and not peer.is_deaf:
+                # Who acknowledges nothing while we wait for it has what it was promised, no more.
+                is_silent = peer.awaited and peer.answered_at < recently
+                if not is_silent and not peer.is_deaf:
                     grants[peer.name] = peer.heard
                     until = now + self._lease * (1 + self._drift)
                     peer.promised_until = max(peer.promised_until, until)

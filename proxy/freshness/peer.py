@@ -18,6 +18,7 @@ class Peer:
         granted_until: When its promise to us ends, by our count.
         promised_until: When ours to it ends, by our count, which is the later one.
         awaited: How many of our marks wait for it.
+        answered_at: When it last acknowledged what it had not.
         owes: Whether we have heard a mark of it that we have not acknowledged.
         is_asked: Whether it wants our state.
         asked_at: When we last asked for its state.
@@ -27,6 +28,7 @@ class Peer:
 
     __slots__ = (
         "acknowledged",
+        "answered_at",
         "asked_at",
         "awaited",
         "granted_until",
@@ -49,6 +51,7 @@ class Peer:
         self.granted_until = -inf
         self.promised_until = -inf
         self.awaited = 0
+        self.answered_at = -inf
         self.owes = False
         self.is_asked = False
         self.asked_at = -inf

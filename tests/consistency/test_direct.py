@@ -21,6 +21,10 @@ def ground(cluster: PostgresCluster, database: str, processes: Executor) -> Grou
     return Ground(cluster, database, processes, dsn, (dsn,))
 
 
+ROUNDS = 5
+"""In each of which what is looked for comes about, unless the machine has something else to do."""
+
+
 def test_primary_is_consistent(ground: Ground) -> None:
     verdict = ground.run(3.0)
     assert verdict, verdict.report()
@@ -54,7 +58,10 @@ def test_replica_that_is_ahead_is_found_out_at_the_primary(ground: Ground) -> No
     places = tuple(server.dsn(ground.database) for server in (ground.cluster.primary, first))
     commit_with(ground.cluster.primary, "remote_apply", "FIRST 2 (replica1, replica2)")
     lag = Planned(0.5, 1.0, second.name, Fault.LAG)
-    verdict = replace(ground, read_dsns=places).run(2.0, [[lag]])
-    at_primary = [it for it in verdict.anomalies if "@0" in it.operation.client]
+    for seed in range(ROUNDS):
+        verdict = replace(ground, read_dsns=places).run(2.0, [[lag]], seed=seed)
+        at_primary = [it for it in verdict.anomalies if "@0" in it.operation.client]
+        if at_primary:
+            break
     assert at_primary, verdict.report()
     assert {it.kind for it in at_primary} <= {Kind.WENT_BACK, Kind.FORK}, verdict.report()

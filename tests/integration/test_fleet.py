@@ -9,6 +9,7 @@ import pytest
 
 from proxy.demo.processes import wait_until
 from tests.integration.grounds import Client, Ground, on_ground
+from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.test_views import drop
 
 BOOK = "SELECT a FROM book"
@@ -52,3 +53,53 @@ def test_a_write_through_one_is_seen_through_the_others(ground: Ground, tmp_path
         client.__exit__(None, None, None)
     for member in members:
         member.stop()
+
+
+def members_of(member: ProxyUnderTest) -> float:
+    return member.metric("tidegate_fleet_members")
+
+
+def until_members(member: ProxyUnderTest, number: int) -> None:
+    wait_until(lambda: members_of(member) == number, f"a fleet of {number}")
+
+
+def test_who_leaves_and_who_is_killed_is_waited_for_no_longer(
+    ground: Ground, tmp_path: Path
+) -> None:
+    """Others are fast again, and write meanwhile."""
+    url = f"unix://{tmp_path}/bus"
+    stays, leaves, dies = (ground.start(bus_url=url, out_of_band="none") for _ in range(3))
+    with ground.connect(stays) as client:
+        until_members(stays, 3)
+        leaves.stop()
+        until_members(stays, 2)
+        ground.wait_for_replicas(stays, BOOK)
+        dies.kill()
+        client.ask("UPDATE book SET a = 7")
+        assert client.value(BOOK) == 7
+        until_members(stays, 1)
+        ground.wait_for_replicas(stays, BOOK)
+        until_fast(client)
+        assert client.value(BOOK) == 7
+    stays.stop()
+
+
+def test_who_is_evicted_begins_anew(ground: Ground, tmp_path: Path) -> None:
+    """Who has nothing under way notices nothing, and what is written then is seen by everybody."""
+    url = f"unix://{tmp_path}/bus"
+    stays, evicted = (ground.start(bus_url=url, out_of_band="none") for _ in range(2))
+    until_members(stays, 2)
+    with ground.connect(evicted) as client, ground.connect(stays) as other:
+        until_fast(client)
+        ground.cluster.primary.execute(
+            "UPDATE tidegate.member SET standing = 'fenced'"
+            f" WHERE label LIKE '%:{evicted.process.pid}'"
+        )
+        evicted.wait_logged("this member was evicted")
+        wait_until(lambda: evicted.get("/readyz")[0] == 200, "it to be a member again")
+        client.ask("UPDATE book SET a = 8")
+        assert other.value(BOOK) == 8
+        until_members(stays, 2)
+        ground.wait_for_replicas(stays, BOOK)
+    stays.stop()
+    evicted.stop()
