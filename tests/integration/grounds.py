@@ -107,20 +107,27 @@ class Ground:
         return self.application.database if is_mysql else "public"
 
     def start(
-        self, command: Sequence[str] = SERVE, bus_url: str | None = None, **group: Setting
+        self,
+        command: Sequence[str] = SERVE,
+        bus_url: str | None = None,
+        workers: int = 1,
+        **group: Setting,
     ) -> ProxyUnderTest:
         """Start a proxy in front of the servers.
 
         Args:
             command: What is run, where it is not the product as it is.
             bus_url: Of the fleet that it is in.
+            workers: How many processes.
             group: Settings of its server group.
         """
         sections = None if bus_url is None else {"fleet": {"bus_url": bus_url}}
         folder = self.folder / f"proxy{next(_numbers)}"
         folder.mkdir()
         if isinstance(self.cluster, MySQLCluster):
-            proxy = mysql_proxy(folder, self.cluster, command=command, sections=sections, **group)
+            proxy = mysql_proxy(
+                folder, self.cluster, command=command, sections=sections, workers=workers, **group
+            )
         else:
             proxy = ProxyUnderTest(
                 folder,
@@ -130,6 +137,7 @@ class Ground:
                 group=group,
                 sections=sections,
                 command=command,
+                workers=workers,
             )
         return self.running.enter_context(proxy)
 

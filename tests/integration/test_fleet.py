@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,19 @@ def test_a_write_through_one_is_seen_through_the_others(ground: Ground, tmp_path
         client.__exit__(None, None, None)
     for member in members:
         member.stop()
+
+
+def test_workers_of_one_host_see_each_others_writes(ground: Ground) -> None:
+    """Whichever they are that the kernel has given a client to."""
+    proxy = ground.start(workers=3, out_of_band="none")
+    with ExitStack() as leaving:
+        clients = [leaving.enter_context(ground.connect(proxy)) for _ in range(9)]
+        ground.wait_for_replicas(proxy, BOOK)
+        for number in range(1, 30):
+            clients[number % 9].ask(f"UPDATE book SET a = {number}")
+            assert [client.value(BOOK) for client in clients] == [number] * 9
+        assert members_of(proxy) == 3
+    proxy.stop()
 
 
 def members_of(member: ProxyUnderTest) -> float:
