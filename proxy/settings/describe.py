@@ -54,7 +54,7 @@ KINDS: Final[dict[object, str]] = {
     tuple: "list of addresses",
 }
 
-TABLES: Final = ("server_groups", "admin", "log")
+TABLES: Final = ("server_groups", "fleet", "admin", "log")
 """Of the whole file, what is a table."""
 
 EXAMPLE_HEAD: Final = """\
