@@ -73,6 +73,7 @@ class Fleet:
         "_turn",
         "_turning",
         "_waiting",
+        "_withheld",
         "epoch",
         "name",
         "ready",
@@ -108,6 +109,7 @@ class Fleet:
         self._renew_at = -inf
         self._steps: dict[Epoch, list[Token]] = {}  # by which versions changed as members went
         self._waiting: list[_Announced] = []
+        self._withheld: list[Mark] = []
         self._member_until = -inf
         self._is_outside = True
         self._is_welcome = False
@@ -180,6 +182,13 @@ class Fleet:
     def members(self) -> list[str]:
         """The others in the view."""
         return list(self._peers)
+
+    def withhold(self, marks: Iterable[Mark]) -> None:
+        """Acknowledge nothing before all know of these marks of ours, or can't be reading fast.
+
+        What was heard has changed what they may write: nobody is to find that out from its outcome.
+        """
+        self._withheld += [mark for mark in marks if mark.waiting]
 
     def heard_at(self, name: str) -> float:
         """Tell when another member last said anything, to anybody or to us."""
@@ -366,12 +375,18 @@ class Fleet:
     def _notes(self, now: float) -> list[Note]:
         notes: list[Note] = []
         state: State | None = None
+        if self._withheld:
+            self._withheld = [mark for mark in self._withheld if mark.waiting]
+        withholds = bool(self._withheld)
         for peer in self._peers.values():
             asks = peer.is_deaf and now >= peer.asked_at + REPEAT
             if peer.awaited and now >= peer.told_at + REPEAT:
                 peer.is_asked = True
-            if not (asks or peer.owes or peer.is_asked):
+            if not (asks or peer.is_asked or (peer.owes and not withholds)):
                 continue
+            if not withholds:
+                peer.told_heard = peer.heard
+                peer.owes = False
             if asks:
                 peer.asked_at = now
             told: State | None = None
@@ -380,8 +395,8 @@ class Fleet:
                     state = self._state()
                 told = state
                 peer.told_at = now
-            notes.append(Note(self.name, peer.name, peer.heard, asks, self._number, told))
-            peer.owes = peer.is_asked = False
+            notes.append(Note(self.name, peer.name, peer.told_heard, asks, self._number, told))
+            peer.is_asked = False
         return notes
 
     def _state(self) -> State:

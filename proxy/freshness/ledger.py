@@ -296,6 +296,22 @@ class Ledger:
         """Find what is under way, or lost, by its token."""
         return self._marks.get(token)
 
+    def is_marked_by_others(self, table: Table) -> bool:
+        """Tell whether another member's commit on a table may be under way."""
+        state = self._tables.find(table)
+        if state is None:
+            return False
+        for token in state.pending:
+            mark = self._marks.get(token)
+            if mark is not None and mark.owner:
+                return True
+        return False
+
+    def version_of(self, table: Table) -> int:
+        """Name the content of one table; 0: nothing is known of it."""
+        state = self._tables.find(table)
+        return 0 if state is None else state.version
+
     def heard_commit(self, owner: str, tables: Iterable[Table], token: Token) -> None:
         """Count a commit of another member, whose mark was of an epoch that has ended."""
         self._publish(frozenset(tables), token, None, owner)

@@ -23,6 +23,7 @@ class Peer:
         is_asked: Whether it wants our state.
         asked_at: When we last asked for its state.
         told_at: When it was last told ours.
+        told_heard: Up to which of its frames we have acknowledged.
         heard_at: When it last said anything.
     """
 
@@ -40,6 +41,7 @@ class Peer:
         "owes",
         "promised_until",
         "told_at",
+        "told_heard",
     )
 
     def __init__(self, name: str) -> None:
@@ -56,6 +58,7 @@ class Peer:
         self.is_asked = False
         self.asked_at = -inf
         self.told_at = -inf
+        self.told_heard = 0
 
     def lose_track(self) -> None:
         """Something that it said is missing: nothing that it promised over it counts any more."""

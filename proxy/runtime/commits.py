@@ -13,7 +13,7 @@ from typing import Final, Protocol, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import LOST, VOID, Mark
-from proxy.freshness.tables import EVERY_DATABASE, schema_of
+from proxy.freshness.tables import EVERY_DATABASE, everything_in, schema_of
 from proxy.freshness.tally import Tally, tell
 from proxy.observe.logs import Logger
 from proxy.routing.plan import Plan, Planner
@@ -48,6 +48,9 @@ class Announcer(Protocol):
 
     def settled(self) -> None:
         """The ledger knows what became of one."""
+
+    def others_define(self) -> bool:
+        """Tell whether another member may be changing definitions right now."""
 
 
 class Teller(Protocol):
@@ -120,6 +123,7 @@ class Commits:
 
     __slots__ = (
         "_announcer",
+        "_defining",
         "_held",
         "_ledger",
         "_new_token",
@@ -149,17 +153,21 @@ class Commits:
         self._held: dict[Mark, Holder] = {}
         self._tallies: dict[Mark, tuple[str, Tally]] = {}  # of what will be asked about
         self._suspects: dict[Mark, tuple[str, Sequence[Plan]]] = {}
+        self._defining: dict[Mark, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def announce(self, holder: Holder, transaction: Transaction, database: str) -> Mark:
         """Mark what a commit may change, just before it is sent."""
         tables = transaction.writes
-        if transaction.generation != self._planner.generation:
-            # Planned by a catalog that has changed since: it may have missed a trigger.
+        is_outdated = transaction.generation != self._planner.generation
+        if is_outdated or (self._announcer is not None and self._announcer.others_define()):
+            # Planned by a catalog that has changed since, or is about to: it may miss a trigger.
             tables |= self._planner.any_table(database)
         if _SCHEMA in tables:
-            self._widen(database)
+            self._widen(self._planner.any_table(database), database)
         mark = self._mark(holder, tables)
+        if _SCHEMA in tables:
+            self._defining[mark] = database
         if transaction.suspects:
             self._suspects[mark] = (database, transaction.suspects)
         if transaction.tally is not None and not tables.isdisjoint(
@@ -188,6 +196,7 @@ class Commits:
         known = self._tallies.pop(mark, None)
         if not committed:
             self._suspects.pop(mark, None)
+            self._defining.pop(mark, None)
             self._ledger.rollback(mark)
             self._tell()
         elif known is None or mark.state is VOID:
@@ -207,15 +216,24 @@ class Commits:
     ) -> None:
         """Say what a commit has changed."""
         self._held.pop(mark, None)
+        suspected = self._suspects.pop(mark, None)
+        database = self._defining.pop(mark, None)
+        redefines = _SCHEMA in changed and (
+            suspected is None or self._planner.may_have_redefined(*suspected)
+        )
+        if redefines:
+            # What was announced since may have set off what is there now, and be behind it.
+            if database is None:
+                self.widen()
+            else:
+                self._widen(self._planner.any_table(database), database)
+            position = None
         if is_kept and changed:
             kept = self._ledger.mark(changed, self._new_token())
             self._held[kept] = _Kept(kept)  # in every epoch to come
         self._ledger.commit(mark, changed, position)
         self._tell()
-        suspected = self._suspects.pop(mark, None)
-        if _SCHEMA not in changed:
-            return
-        if suspected is None or self._planner.may_have_redefined(*suspected):
+        if redefines:
             self._planner.distrust()
             self._schema_changed()
 
@@ -224,6 +242,7 @@ class Commits:
         self._ledger.lose(mark)
         self._tallies.pop(mark, None)
         self._suspects.pop(mark, None)
+        self._defining.pop(mark, None)
         holder = _Lost(mark)
         self._held[mark] = holder
         task = asyncio.get_running_loop().create_task(self._resolve(holder, connection, witness))
@@ -234,6 +253,7 @@ class Commits:
         """A new epoch dropped what was pending: what may still commit is announced again."""
         self._tallies.clear()
         self._suspects.clear()
+        self._defining.clear()
         for mark, holder in list(self._held.items()):
             del self._held[mark]
             renewed = self._mark(holder, mark.tables, mark)
@@ -271,21 +291,31 @@ class Commits:
         if self._announcer is not None:
             self._announcer.settled()
 
-    def _widen(self, database: str) -> None:
+    def widen(self) -> list[Mark]:
+        """A definition changes, of whatever database: commits under way may change anything.
+
+        Returns:
+            What they are announced with now.
+        """
+        return self._widen(frozenset((everything_in(EVERY_DATABASE),)), None)
+
+    def _widen(self, anything: frozenset[Table], database: str | None) -> list[Mark]:
         """A definition is about to change: commits under way may set off what it adds."""
+        widened: list[Mark] = []
         for mark, holder in list(self._held.items()):
             is_under_way = mark.state is not LOST and not isinstance(holder, (_Kept, Asked))
-            if is_under_way and _SCHEMA not in mark.tables:
+            if is_under_way and _SCHEMA not in mark.tables and not anything <= mark.tables:
                 del self._held[mark]
-                tables = mark.tables | self._planner.any_table(database)
-                wider = self._mark(holder, tables, mark)
+                wider = self._mark(holder, mark.tables | anything, mark)
+                widened.append(wider)
                 known = self._tallies.pop(mark, None)
-                tally = self._teller.tally(database)
+                tally = None if database is None else self._teller.tally(database)
                 if known is not None:
                     self._tallies[wider] = known
-                elif tally is not None:
+                elif database is not None and tally is not None:
                     self._tallies[wider] = (database, tally)
                 self._ledger.rollback(mark)
+        return widened
 
     async def _resolve(self, holder: _Lost, connection: ServerConnection, witness: Witness) -> None:
         """End the server process that had the commit, and see it gone; then it counts."""

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol, final
 from proxy.freshness.fleet import LEASE, Fleet
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
+from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import FleetCounts
 from proxy.runtime.bus.carrier import Carrier
@@ -35,6 +36,8 @@ LOOK: Final = LEASE / 3
 LEAST: Final = 0.02
 """Seconds between two looks that somebody unknown has caused, or an epoch that is to begin."""
 
+_SCHEMA: Final = schema_of(EVERY_DATABASE)
+
 POLL: Final = 0.005
 """Seconds between two looks at whether all have heard of an epoch, or a server process is gone."""
 
@@ -47,6 +50,12 @@ class Surroundings(Neighbours, Protocol):
 
     def epoch_begun(self, epoch: Epoch, /) -> None:
         """Another epoch has begun: what was under way is to be announced again."""
+
+    def definitions_change(self) -> list[Mark]:
+        """Another member is about to change definitions; returns what is announced anew."""
+
+    def definitions_changed(self) -> None:
+        """Another member has changed definitions."""
 
     def others_wrote(self, rows: Iterable[tuple[Table, int]], /) -> None:
         """Other members have written so many rows."""
@@ -170,6 +179,8 @@ class Membership:
         self.agreed = NO_EPOCH
         self._epoch = NO_EPOCH
         self._is_in = False
+        self._are_changing = False  # definitions, by another member
+        self._definitions = 0  # their version
         self._stepped: set[str] = set()
 
     # Commits
@@ -182,7 +193,23 @@ class Membership:
 
     def settled(self) -> None:
         """A commit's end is known to the ledger: the others are told."""
+        self._definitions = self._ledger.version_of(_SCHEMA)  # if it was ours that changed them
         self._poke()
+
+    def others_define(self) -> bool:
+        """See `proxy.runtime.commits.Announcer`."""
+        return self._are_changing
+
+    def _follow_definitions(self) -> None:
+        """See whether another member changes definitions, or has: plans and triggers are others."""
+        are_changing = self._ledger.is_marked_by_others(_SCHEMA)
+        if are_changing and not self._are_changing:
+            self.fleet.withhold(self._surroundings.definitions_change())
+        self._are_changing = are_changing
+        version = self._ledger.version_of(_SCHEMA)
+        if version != self._definitions:
+            self._definitions = version
+            self._surroundings.definitions_changed()
 
     def replace(self, mark: Mark, by: Mark) -> None:
         """Have what waits with one mark wait with another."""
@@ -194,6 +221,7 @@ class Membership:
         if fleet.epoch != self._epoch:
             self._epoch = fleet.epoch
             self._surroundings.epoch_begun(fleet.epoch)
+        self._follow_definitions()
         if fleet.written:
             written, fleet.written = fleet.written, []
             self._surroundings.others_wrote(written)

@@ -15,6 +15,7 @@ from proxy.cache.second import SecondLevel, Statistics
 from proxy.cache.store import Store
 from proxy.freshness.contracts import Contract
 from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.balancer import Balancer
@@ -264,6 +265,16 @@ class GroupParts:
         if self.results is not None and self.results.second is not None:
             self.results.second.realm.epoch = epoch.token.to_bytes(16, "big")
         self.commits.carry_over()
+
+    def definitions_change(self) -> list[Mark]:
+        """See `proxy.runtime.membership.Surroundings`."""
+        return self.commits.widen()
+
+    def definitions_changed(self) -> None:
+        """See `proxy.runtime.membership.Surroundings`."""
+        self.commits.widen()
+        self.planner.distrust()
+        self.catalogs.check_now()
 
     def others_wrote(self, rows: Iterable[tuple[Table, int]]) -> None:
         """See `proxy.runtime.membership.Surroundings`."""

@@ -56,6 +56,28 @@ def test_a_write_through_one_is_seen_through_the_others(ground: Ground, tmp_path
         member.stop()
 
 
+def test_definitions_that_one_changes_count_for_the_others(ground: Ground, tmp_path: Path) -> None:
+    """A view is read from other tables at once, and kept as long as those are what they were."""
+    url = f"unix://{tmp_path}/bus"
+    defines, reads = (ground.start(bus_url=url, out_of_band="none") for _ in range(2))
+    with ground.connect(defines) as here, ground.connect(reads) as there:
+        here.ask("CREATE VIEW shown AS SELECT a FROM book")
+        try:
+            ground.wait_for_replicas(reads, "SELECT a FROM shown")
+            for number in range(1, 20):
+                table = ("book", "other")[number % 2]
+                until_fast(there, "SELECT a FROM shown")
+                here.ask(f"CREATE OR REPLACE VIEW shown AS SELECT a FROM {table}")
+                for _ in range(3):
+                    there.ask("SELECT a FROM shown")
+                here.ask(f"UPDATE {table} SET a = {number}")
+                assert there.value("SELECT a FROM shown") == number
+        finally:
+            here.ask("DROP VIEW shown")
+    defines.stop()
+    reads.stop()
+
+
 def test_workers_of_one_host_see_each_others_writes(ground: Ground) -> None:
     """Whichever they are that the kernel has given a client to."""
     proxy = ground.start(workers=3, out_of_band="none")

@@ -178,6 +178,30 @@ def test_commits_under_way_are_asked_about_when_definitions_may_change(stage: St
     assert stage.changed(before) == {T}
 
 
+def test_a_commit_behind_new_definitions_may_change_anything(stage: Stage) -> None:
+    """Announced while they were about to change, and run behind that: a trigger sees to it."""
+    defines = stage.announce()
+    later = stage.announce(T, anything=False)
+    assert defines.mark is not None
+    stage.now = None
+    stage.commits.settle(defines.mark, committed=True)
+    stage.asked.pop().give_up()
+    assert stage.blocked() == {T, U, V}
+    before = stage.versions()
+    assert later.mark is not None
+    stage.commits.settle(later.mark, committed=True)
+    assert stage.changed(before) == {T, U, V}
+
+
+def test_others_that_define_may_add_to_every_commit(stage: Stage) -> None:
+    """One under way is announced anew, and what comes while they do, for everything at once."""
+    before = stage.announce(T, anything=False)
+    (widened,) = stage.commits.widen()
+    assert before.mark is widened
+    assert stage.blocked() == {T, U, V}
+    assert stage.commits.widen() == []
+
+
 def test_what_no_replica_hears_of_is_kept_and_nothing_else(stage: Stage) -> None:
     stage.commit(is_kept=True).answer([tally(2, 1)], frozenset())
     assert stage.blocked() == {T}

@@ -1,0 +1,134 @@
+"""What a member does about definitions that others change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import pytest
+
+from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import Mark
+from proxy.freshness.tables import EVERY_DATABASE, schema_of
+from proxy.runtime.bus.seam import Bus
+from proxy.runtime.membership import Fellowship, Membership
+from proxy.topology.group import Server
+from proxy.topology.views import ViewStore
+from proxy.topology.witness import Control
+from proxy.types import Epoch, Position, Table, Token
+
+SCHEMA = schema_of(EVERY_DATABASE)
+CONTROL = Control("", "", "", "", False, 1.0, 1.0)
+
+
+class Group:
+    """Surroundings that take down what they are told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.widened: list[Mark] = []
+
+    def replicas(self) -> Sequence[Server]:
+        return ()
+
+    def has_reached(self, replica: Server, position: Position) -> bool:
+        return True
+
+    def has_lost(self) -> bool:
+        return False
+
+    def epoch_begun(self, epoch: Epoch) -> None: ...
+
+    def definitions_change(self) -> list[Mark]:
+        self.told.append("change")
+        return self.widened
+
+    def definitions_changed(self) -> None:
+        self.told.append("changed")
+
+    def others_wrote(self, rows: Iterable[tuple[Table, int]]) -> None: ...
+
+    def entered(self, salt: bytes) -> None: ...
+
+    def expelled(self) -> None: ...
+
+
+async def no_store(control: Control, server: Server) -> ViewStore:
+    raise ConnectionError
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    ledger = Ledger(Token(1))
+    ledger.read_set("app", [])
+    return ledger
+
+
+@pytest.fixture
+def group() -> Group:
+    return Group()
+
+
+@pytest.fixture
+def member(ledger: Ledger, group: Group) -> Membership:
+    fellowship = Fellowship("f", "here", cast(Bus, None))
+    member = Membership(ledger, CONTROL, no_store, fellowship, lambda: 0.0, tells_positions=True)
+    member.live_in(group)
+    member.settled()
+    return member
+
+
+def test_commits_are_announced_anew_while_another_member_defines(
+    member: Membership, ledger: Ledger, group: Group
+) -> None:
+    """Once, however much is heard meanwhile; and read anew when it has."""
+    member.heard()
+    assert group.told == []
+    assert not member.others_define()
+    mark = ledger.mark([SCHEMA], Token(2), "other")
+    member.heard()
+    member.heard()
+    assert group.told == ["change"]
+    assert member.others_define()
+    ledger.commit(mark)
+    member.heard()
+    member.heard()
+    assert group.told == ["change", "changed"]
+    assert not member.others_define()
+
+
+def test_what_never_was_changes_nothing(member: Membership, ledger: Ledger, group: Group) -> None:
+    mark = ledger.mark([SCHEMA], Token(2), "other")
+    member.heard()
+    ledger.rollback(mark)
+    member.heard()
+    assert group.told == ["change"]
+    assert not member.others_define()
+
+
+def test_own_definitions_are_no_others(member: Membership, ledger: Ledger, group: Group) -> None:
+    mark = ledger.mark([SCHEMA], Token(2))
+    member.heard()
+    ledger.commit(mark)
+    member.settled()
+    member.heard()
+    assert group.told == []
+
+
+def test_nothing_is_acknowledged_before_all_know_what_was_widened(
+    member: Membership, ledger: Ledger, group: Group
+) -> None:
+    """Who defines waits for us: what we had under way may set off what is defined."""
+    fleet = member.fleet
+    widened = Mark(Token(9), frozenset({Table("app", 5)}))
+    widened.waiting.add("a third")
+    group.widened = [widened]
+    fleet.enter(["other"])
+    peer = fleet._peers["other"]
+    peer.is_deaf, peer.heard, peer.owes = False, 4, True
+    ledger.mark([SCHEMA], Token(2), "other")
+    member.heard()
+    assert [note for note in fleet.flush(0.0)[1] if note.heard] == []
+    widened.waiting.clear()
+    (note,) = fleet.flush(0.0)[1]
+    assert note.heard == 4
