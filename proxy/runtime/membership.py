@@ -447,6 +447,7 @@ class Membership:
                 self._stepped.add(name)
                 self._evictions.is_gone(name)
                 log.info("a member is gone", member=name)
+            self.heard()  # before anything of ours is settled: its last commit may have been DDL
         for row in view.rows:
             if row.standing is Standing.GONE:
                 self._step(row)
