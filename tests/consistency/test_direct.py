@@ -18,7 +18,7 @@ from tests.consistency.run import Ground, commit_with
 def ground(cluster: PostgresCluster, database: str, processes: Executor) -> Ground:
     """Readers and writers at the primary itself."""
     dsn = cluster.primary.dsn(database)
-    return Ground(cluster, database, processes, dsn, (dsn,))
+    return Ground(cluster, database, processes, (dsn,), (dsn,))
 
 
 ROUNDS = 5

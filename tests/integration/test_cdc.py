@@ -5,6 +5,7 @@ Counters are compared once a minute here, so that it is the log that tells, and 
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -214,6 +215,14 @@ def test_strict_reads_miss_nothing(
     print(proxy.metric("tidegate_reads_total", reason="unconfirmed"), len(taken))
 
 
+def waits(cluster: PostgresCluster) -> bool:
+    """Whether any commit waits for a replica."""
+    found = cluster.primary.fetch_value(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"
+    )
+    return bool(found)
+
+
 def test_what_waits_for_a_replica_is_not_taken_for_visible(
     client: Client, other: Client, proxy: ProxyUnderTest, cluster: PostgresCluster
 ) -> None:
@@ -226,10 +235,16 @@ def test_what_waits_for_a_replica_is_not_taken_for_visible(
     try:
         other.execute("SET synchronous_commit = remote_apply")
         wait_until(lambda: rows(other, "SHOW synchronous_standby_names") == [("*",)], "the setting")
-        writer = threading.Thread(
-            target=other.execute, args=(b"UPDATE plain SET v = 1 WHERE id = 3",)
-        )
-        writer.start()
+        # One process of the server tells the others of the setting, perhaps later than it is shown.
+        for value in itertools.count(1):
+            write = f"UPDATE plain SET v = {value} WHERE id = 3"
+            writer = threading.Thread(target=other.execute, args=(write.encode(),))
+            writer.start()
+            wait_until(lambda: not writer.is_alive() or waits(cluster), "a commit to wait")  # noqa: B023
+            if writer.is_alive():
+                break
+            before = [(value,)]
+            seconds_until(client, read, before)
         wait_until(lambda: proxy.metric("tidegate_ledger_pending") > 0, "it to be told of")
         for _ in range(20):
             assert rows(client, read) == before
@@ -238,7 +253,7 @@ def test_what_waits_for_a_replica_is_not_taken_for_visible(
         for replica in cluster.replicas:
             replica.resume_replay()
         writer.join()
-        assert seconds_until(client, read, [(1,)]) < BOUND
+        assert seconds_until(client, read, [(value,)]) < BOUND
     finally:
         cluster.primary.execute("ALTER SYSTEM RESET synchronous_standby_names")
         cluster.primary.execute("SELECT pg_reload_conf()")
