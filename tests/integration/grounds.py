@@ -22,6 +22,7 @@ from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster
 from proxy.demo.processes import wait_until
 from tests.integration.application import Application
+from tests.integration.conftest import heal, heal_mysql
 from tests.integration.mysql_under_test import MySQLApplication, application, mysql_proxy
 from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 
@@ -169,6 +170,13 @@ class Ground:
             wait_until(
                 lambda: client.explain(sql)["reason"] == "replica", "reads to leave the primary"
             )
+
+    def heal(self) -> None:
+        """Have all servers up and in step."""
+        if isinstance(self.cluster, MySQLCluster):
+            heal_mysql(self.cluster)
+        else:
+            heal(self.cluster)
 
     def stand_still(self) -> None:
         """Have the replicas replay nothing from now on."""

@@ -11,9 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.processes import wait_until
-from tests.integration.conftest import heal, heal_mysql
 from tests.integration.grounds import Client, Ground, on_ground
 from tests.integration.proxy_under_test import ProxyUnderTest
 
@@ -35,10 +33,7 @@ def ground(standing: Ground) -> Iterator[Ground]:
     """Tables as they were made, all servers up and in step, before and after."""
     standing.make(book=0, other=0)
     yield standing
-    if isinstance(standing.cluster, MySQLCluster):
-        heal_mysql(standing.cluster)
-    else:
-        heal(standing.cluster)
+    standing.heal()
     with standing.connect() as client:
         client.ask("DROP TABLE book")
         client.ask("DROP TABLE other")

@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 
-from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.processes import wait_until
-from tests.integration.conftest import heal, heal_mysql
 from tests.integration.grounds import ERRORS, Client, Ground, on_ground
 from tests.integration.proxy_under_test import ProxyUnderTest
 
@@ -41,10 +39,7 @@ def standing(
 def ground(standing: Ground) -> Iterator[Ground]:
     """All servers up and in step, and brought back to that afterwards."""
     yield standing
-    if isinstance(standing.cluster, MySQLCluster):
-        heal_mysql(standing.cluster)
-    else:
-        heal(standing.cluster)
+    standing.heal()
 
 
 # Weaker contracts, with replicas that stand still.

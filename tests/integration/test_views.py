@@ -16,7 +16,6 @@ from proxy.topology.postgres_views import open_postgres_views
 from proxy.topology.views import Session, Standing, ViewStore
 from proxy.topology.witness import Control
 from proxy.types import NO_EPOCH, Epoch, Token
-from tests.integration.conftest import heal, heal_mysql
 from tests.integration.grounds import Ground, on_ground
 
 
@@ -33,10 +32,7 @@ def ground(standing: Ground) -> Iterator[Ground]:
     """Servers on which nobody has been a member, and will not have been."""
     drop(standing)
     yield standing
-    if isinstance(standing.cluster, MySQLCluster):
-        heal_mysql(standing.cluster)
-    else:
-        heal(standing.cluster)
+    standing.heal()
     drop(standing)
 
 
