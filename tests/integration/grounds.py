@@ -202,3 +202,20 @@ def on_ground(engine: str, folder: Path, request: pytest.FixtureRequest) -> Iter
             ground = Ground(engine, cluster, stack.enter_context(application(cluster)), folder)
         stack.enter_context(ground.running)
         yield ground
+
+
+def standing_on(*engines: Any) -> Any:
+    """Make the fixture of a file whose tests stand on each of these engines, one after the other.
+
+    Args:
+        engines: Names of `Ground`'s, or such parameters with marks.
+    """
+
+    @pytest.fixture(scope="module", params=engines)
+    def standing(
+        request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Ground]:
+        with on_ground(request.param, tmp_path_factory.mktemp("ground"), request) as ground:
+            yield ground
+
+    return standing

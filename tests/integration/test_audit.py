@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.demo.processes import wait_until
-from tests.integration.grounds import Client, Ground, on_ground
+from tests.integration.grounds import Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
 
 WITHOUT_NEED = (sys.executable, "-m", "tests.consistency.serve", "--without", "need")
@@ -20,12 +20,7 @@ ALL = {"audit": "100%", "audit_per_second": 1000, "out_of_band": "none"}
 BOOK = "SELECT a FROM book"
 
 
-@pytest.fixture(scope="module", params=["postgres", "mariadb"])
-def standing(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
-    with on_ground(request.param, tmp_path_factory.mktemp("ground"), request) as ground:
-        yield ground
+standing = standing_on("postgres", "mariadb")
 
 
 @pytest.fixture

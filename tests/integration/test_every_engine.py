@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from proxy.demo.processes import wait_until
-from tests.integration.grounds import ERRORS, Client, Ground, on_ground
+from tests.integration.grounds import ERRORS, Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
 
 ENGINES = ["postgres", "mariadb"]
@@ -27,12 +27,7 @@ BOUND = 1.0
 """Seconds by which what a bounded reader sees may be old."""
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def standing(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
-    with on_ground(request.param, tmp_path_factory.mktemp("ground"), request) as ground:
-        yield ground
+standing = standing_on(*ENGINES)
 
 
 @pytest.fixture

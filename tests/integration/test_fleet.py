@@ -9,19 +9,14 @@ from pathlib import Path
 import pytest
 
 from proxy.demo.processes import wait_until
-from tests.integration.grounds import Client, Ground, on_ground
+from tests.integration.grounds import Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.test_views import drop
 
 BOOK = "SELECT a FROM book"
 
 
-@pytest.fixture(scope="module", params=["postgres", "mariadb"])
-def standing(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
-    with on_ground(request.param, tmp_path_factory.mktemp("ground"), request) as ground:
-        yield ground
+standing = standing_on("postgres", "mariadb")
 
 
 @pytest.fixture

@@ -16,15 +16,9 @@ from proxy.topology.postgres_views import open_postgres_views
 from proxy.topology.views import Session, Standing, ViewStore
 from proxy.topology.witness import Control
 from proxy.types import NO_EPOCH, Epoch, Token
-from tests.integration.grounds import Ground, on_ground
+from tests.integration.grounds import Ground, standing_on
 
-
-@pytest.fixture(scope="module", params=["postgres", "mariadb"])
-def standing(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
-    with on_ground(request.param, tmp_path_factory.mktemp("ground"), request) as ground:
-        yield ground
+standing = standing_on("postgres", "mariadb")
 
 
 @pytest.fixture
