@@ -13,7 +13,7 @@ LEB128: DWARF Debugging Information Format 5, section 7.6, https://dwarfstd.org/
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from struct import Struct
 from typing import Final, final
 from zlib import crc32
@@ -24,6 +24,7 @@ from proxy.freshness.frames import (
     Item,
     Marked,
     Note,
+    Rode,
     State,
     Turning,
     Undone,
@@ -31,7 +32,7 @@ from proxy.freshness.frames import (
 )
 from proxy.types import Epoch, Position, Table, Token
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of all messages: to be raised when what a member says can't be told to older ones any more."""
 
 LONGEST: Final = 16 * 2**20
@@ -46,11 +47,10 @@ _NOTE: Final = 2
 _MARKED: Final = 1
 _CLEARED: Final = 2
 _UNDONE: Final = 3
-_WROTE: Final = 5
 _TURNING: Final = 4
+_WROTE: Final = 5
+_RODE: Final = 6
 
-_HAS_CHANGED: Final = 1
-_HAS_POSITION: Final = 2
 _IS_DEAF: Final = 1
 _HAS_STATE: Final = 2
 
@@ -165,10 +165,7 @@ class _Writer:
         for token, tables in state.pending.items():
             self._whole(token)
             self._tables(tables)
-        self._number(len(state.sums))
-        for table, total in state.sums.items():
-            self._table(table)
-            self._whole(total)
+        self._sums(state.sums)
 
     def _item(self, item: Item) -> None:
         if isinstance(item, Marked):
@@ -177,6 +174,11 @@ class _Writer:
             self._tables(item.tables)
         elif isinstance(item, Cleared):
             self._cleared(item)
+        elif isinstance(item, Rode):
+            self.out.append(_RODE)
+            self._whole(item.token)
+            self._sums(item.steps)
+            self._position(item.position)
         elif isinstance(item, Undone):
             self.out.append(_UNDONE)
             self._whole(item.token)
@@ -191,19 +193,22 @@ class _Writer:
             self._epoch(item.epoch)
 
     def _cleared(self, item: Cleared) -> None:
-        changed, position = item.changed, item.position
-        flags = 0
-        if changed is not None:
-            flags |= _HAS_CHANGED
-        if position is not None:
-            flags |= _HAS_POSITION
+        changed = item.changed
         self.out.append(_CLEARED)
         self._whole(item.token)
-        self.out.append(flags)
+        self.out.append(0 if changed is None else 1)
         if changed is not None:
             self._tables(changed)
-        if position is not None:
-            self._number(position)
+        self._position(item.position)
+
+    def _position(self, position: Position | None) -> None:
+        self._number(0 if position is None else position + 1)
+
+    def _sums(self, sums: Mapping[Table, int]) -> None:
+        self._number(len(sums))
+        for table, total in sums.items():
+            self._table(table)
+            self._whole(total)
 
     def _tables(self, tables: Collection[Table]) -> None:
         self._number(len(tables))
@@ -281,11 +286,14 @@ class _Reader:
         for _ in range(self._count(_TOKEN_BYTES)):
             token = Token(self._whole())
             pending[token] = self._tables()
+        return State(epoch, pending, self._sums())
+
+    def _sums(self) -> dict[Table, int]:
         sums: dict[Table, int] = {}
         for _ in range(self._count(_TOKEN_BYTES)):
             table = self._table()
             sums[table] = self._whole()
-        return State(epoch, pending, sums)
+        return sums
 
     def _item(self) -> Item:
         kind = self._octet()
@@ -294,6 +302,10 @@ class _Reader:
             return Marked(token, self._tables())
         if kind == _CLEARED:
             return self._cleared()
+        if kind == _RODE:
+            token = Token(self._whole())
+            steps = self._sums()
+            return Rode(token, steps, self._position())
         if kind == _UNDONE:
             return Undone(Token(self._whole()))
         if kind == _WROTE:
@@ -308,10 +320,12 @@ class _Reader:
 
     def _cleared(self) -> Cleared:
         token = Token(self._whole())
-        flags = self._octet()
-        changed = self._tables() if flags & _HAS_CHANGED else None
-        position = Position(self._number()) if flags & _HAS_POSITION else None
-        return Cleared(token, changed, position)
+        changed = self._tables() if self._octet() else None
+        return Cleared(token, changed, self._position())
+
+    def _position(self) -> Position | None:
+        number = self._number()
+        return Position(number - 1) if number else None
 
     def _tables(self) -> frozenset[Table]:
         return frozenset([self._table() for _ in range(self._count(_TABLE_BYTES))])

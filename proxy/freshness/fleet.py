@@ -12,12 +12,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from math import inf
-from typing import Final, final
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from proxy.freshness.frames import Cleared, Frame, Item, Marked, Note, State, Turning, Undone, Wrote
+from proxy.freshness.awaiting import Awaiting
+from proxy.freshness.frames import (
+    Cleared,
+    Frame,
+    Item,
+    Marked,
+    Note,
+    Rode,
+    State,
+    Turning,
+    Undone,
+    Wrote,
+)
 from proxy.freshness.ledger import Ledger
+from proxy.freshness.lingering import Hot
 from proxy.freshness.mark import Mark
 from proxy.freshness.peer import Peer
 from proxy.freshness.shares import US
@@ -43,7 +56,7 @@ class Fleet:
     Attributes:
         name: Ours, that no other member has ever had.
         epoch: The one we are in.
-        ready: Marks whose COMMIT may be sent; whoever sends them takes them out.
+        hot: Our tokens that linger.
         written: Rows that others have written, by table; whoever counts them takes them out.
         strangers: Who has spoken and is not in the view: it may have changed.
 
@@ -54,9 +67,11 @@ class Fleet:
         lease: Seconds for which grants hold.
         drift: By how much clocks may run at different speeds.
         tells_positions: Whether a position means the same to every member.
+        patience: See `Hot`.
     """
 
     __slots__ = (
+        "_awaiting",
         "_drift",
         "_is_outside",
         "_is_welcome",
@@ -70,13 +85,11 @@ class Fleet:
         "_sent",
         "_steps",
         "_tells_positions",
-        "_turn",
         "_turning",
-        "_waiting",
         "_withheld",
         "epoch",
+        "hot",
         "name",
-        "ready",
         "strangers",
         "written",
     )
@@ -90,10 +103,11 @@ class Fleet:
         lease: float = LEASE,
         drift: float = DRIFT,
         tells_positions: bool = True,
+        patience: float = 1.0,
     ) -> None:
         self.name = name
         self.epoch = epoch
-        self.ready: list[Mark] = []
+        self.hot = Hot(lease / 8, patience)
         self.strangers: set[str] = set()
         self.written: list[tuple[Table, int]] = []
         self._ledger = ledger
@@ -108,13 +122,12 @@ class Fleet:
         self._sent: deque[float] = deque()  # when our last frames were, those of one lease
         self._renew_at = -inf
         self._steps: dict[Epoch, list[Token]] = {}  # by which versions changed as members went
-        self._waiting: list[_Announced] = []
+        self._awaiting = Awaiting(self._peers)
         self._withheld: list[Mark] = []
         self._member_until = -inf
         self._is_outside = True
         self._is_welcome = False
         self._turning: Epoch | None = None
-        self._turn: _Announced | None = None
         self._count_grants()
 
     # The view.
@@ -147,7 +160,7 @@ class Fleet:
             position: Of the primary, read when the processes were gone.
         """
         peer = self._peers.pop(name)
-        self._wait_no_more_for(peer)
+        self._awaiting.give_up(peer)
         self._ledger.expel(name, position)
         self.remember(step, epoch)
         self._count_grants()
@@ -202,32 +215,45 @@ class Fleet:
         unless nobody is in its `waiting` from the beginning. What becomes of it is told the ledger.
         """
         mark = self._ledger.mark(tables, token)
-        announced = self._announce(mark, now)
-        if mark.waiting:
-            self._waiting.append(announced)
+        if not self.hot.begun(mark, now):
+            self._awaiting.announce(mark, self._number + 1, now)
         return mark
+
+    def take_ready(self) -> list[Mark]:
+        """Take out the marks whose COMMIT may be sent by now."""
+        ready, self._awaiting.ready = self._awaiting.ready, []
+        return ready
 
     # Teller, for the ledger.
 
     def marked(self, mark: Mark) -> None:
         """Tell of a commit that is on its way."""
-        self._say(Marked(mark.token, mark.tables))
+        if not self.hot.carries(mark):
+            self._say(Marked(mark.token, mark.tables))
 
-    def counted(
-        self, token: Token, changed: frozenset[Table] | None, position: Position | None
+    def committed(
+        self, mark: Mark, changed: frozenset[Table] | None, position: Position | None
     ) -> None:
-        """Tell of one that is done, or that was never announced."""
-        self._say(Cleared(token, changed, position if self._tells_positions else None))
+        """Tell of one that is done."""
+        if not self._tells_positions:
+            position = None
+        if not self.hot.committed(mark, mark.tables if changed is None else changed, position):
+            self._say(Cleared(mark.token, changed, position))
+
+    def counted(self, token: Token, tables: frozenset[Table]) -> None:
+        """Tell of one that was never announced."""
+        self._say(Cleared(token, tables, None))
 
     def wrote(self, rows: Iterable[tuple[Table, int]]) -> None:
         """Tell how many rows a commit has written, which is to be settled now."""
-        told = tuple(rows)
+        told = self.hot.wrote(rows)
         if told:
-            self._say(Wrote(told))
+            self._say(Wrote(tuple(told)))
 
     def undone(self, token: Token) -> None:
         """Tell of one that never was."""
-        self._say(Undone(token))
+        if not self.hot.undone(token):
+            self._say(Undone(token))
 
     # A new primary.
 
@@ -245,14 +271,13 @@ class Fleet:
             return True
         if not self.is_welcome:
             return False
-        if self._turn is None or self._turn.epoch != epoch:
+        turn = self._awaiting.turn
+        if turn is None or turn.epoch != epoch:
             self._turning = epoch
-            self._stop_turning()
             self._say(Turning(epoch))
-            self._turn = self._announce(Mark(epoch.token, frozenset()), now)
-            self._turn.epoch = epoch
+            turn = self._awaiting.start_turning(epoch, self._number + 1, now)
             self._count_grants()
-        return not self._turn.mark.waiting
+        return not turn.mark.waiting
 
     def begin(self, epoch: Epoch, position: Position | None = None) -> None:
         """Begin an epoch: see `Ledger.new_epoch`.
@@ -264,13 +289,14 @@ class Fleet:
         if epoch <= self.epoch:
             return
         self.epoch = epoch
+        self.hot.clear()
         self._ledger.new_epoch(epoch.token, position)
         self._steps = {of: steps for of, steps in self._steps.items() if of >= epoch}
         for step in self._steps.get(epoch, ()):
             self._ledger.step(step)
         if self._turning is not None and self._turning <= epoch:
             self._turning = None
-            self._stop_turning()
+            self._awaiting.stop_turning()
         self._renew_at = -inf  # so that the others hear of it
         self._count_grants()
 
@@ -310,7 +336,7 @@ class Fleet:
         if note.heard > peer.acknowledged:
             peer.acknowledged = note.heard
             peer.answered_at = now
-            self._release(peer)
+            self._awaiting.acknowledged(peer)
         if note.is_deaf:
             peer.is_asked = True
         state = note.state
@@ -335,7 +361,13 @@ class Fleet:
 
     def flush(self, now: float) -> tuple[Frame | None, list[Note]]:
         """Say what is to be said by now: once in each turn of the event loop, and at `due`."""
-        self._expire(now)
+        self._awaiting.expire(now)
+        if not self._peers:
+            self.hot.clear()
+        for ended in self.hot.ended(now):
+            if ended.rows:
+                self._say(Wrote(tuple(ended.rows.items())))
+            self._say(Rode(ended.token, ended.steps, ended.position))
         frame = self._frame(now)
         return frame, self._notes(now)
 
@@ -343,7 +375,7 @@ class Fleet:
         """When there will be something to do, if nothing happens before; `now` or later."""
         if not self._peers:
             return inf
-        first = now if self._items else self._renew_at
+        first = now if self._items else min(self._renew_at, self.hot.due())
         for peer in self._peers.values():
             if peer.is_deaf:
                 first = min(first, peer.asked_at + REPEAT)
@@ -400,60 +432,15 @@ class Fleet:
         return notes
 
     def _state(self) -> State:
-        pending = {mark.token: mark.tables for mark in self._ledger.unsettled()}
-        return State(self.epoch, pending, dict(self._ledger.shares.of(US)))
+        pending = {it.token: it.tables for it in self.hot.tokens()}
+        for mark in self._ledger.unsettled():
+            if not self.hot.is_riding(mark.token):
+                pending[mark.token] = mark.tables
+        return State(self.epoch, pending, self.hot.told_of(self._ledger.shares.of(US)))
 
     def _say(self, item: Item) -> None:
         if self._peers:
             self._items.append(item)
-
-    # What is waited for.
-
-    def _announce(self, mark: Mark, now: float) -> _Announced:
-        """Wait for everybody who may be reading fast to hear our next frame."""
-        announced = _Announced(mark, self._number + 1)
-        for peer in self._peers.values():
-            if peer.promised_until > now:
-                mark.waiting.add(peer.name)
-                peer.awaited += 1
-                peer.told_at = max(peer.told_at, now)  # it is told now: again only after a while
-        return announced
-
-    def _release(self, peer: Peer) -> None:
-        """It has acknowledged something."""
-        for announced in self._all_waiting():
-            if announced.number <= peer.acknowledged:
-                self._wait_no_more(announced, peer)
-        self._find_ready()
-
-    def _expire(self, now: float) -> None:
-        """Wait no longer for those who can't be reading fast any more."""
-        for peer in self._peers.values():
-            if peer.awaited and peer.promised_until <= now:
-                self._wait_no_more_for(peer)
-
-    def _all_waiting(self) -> list[_Announced]:
-        return self._waiting if self._turn is None else [*self._waiting, self._turn]
-
-    def _stop_turning(self) -> None:
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            for name in turn.mark.waiting:
-                self._peers[name].awaited -= 1
-
-    def _wait_no_more_for(self, peer: Peer) -> None:
-        for announced in self._all_waiting():
-            self._wait_no_more(announced, peer)
-        self._find_ready()
-
-    def _wait_no_more(self, announced: _Announced, peer: Peer) -> None:
-        if peer.name in announced.mark.waiting:
-            announced.mark.waiting.discard(peer.name)
-            peer.awaited -= 1
-
-    def _find_ready(self) -> None:
-        self.ready += [it.mark for it in self._waiting if not it.mark.waiting]
-        self._waiting = [it for it in self._waiting if it.mark.waiting]
 
     # What is heard.
 
@@ -476,6 +463,9 @@ class Fleet:
             return
         if isinstance(item, Wrote):
             self.written += item.rows
+            return
+        if isinstance(item, Rode):
+            ledger.heard_rides(peer.name, item.token, item.steps, item.position)
             return
         mark = ledger.marked(item.token)
         if isinstance(item, Undone):
@@ -505,15 +495,3 @@ class Fleet:
             if peer.granted_until < until:
                 until = peer.granted_until
         self._ledger.granted_until = -inf if self._turning is not None else until
-
-
-@final
-class _Announced:
-    """What must be known to all who may be reading fast: that they have heard a frame."""
-
-    __slots__ = ("epoch", "mark", "number")
-
-    def __init__(self, mark: Mark, number: int) -> None:
-        self.mark = mark
-        self.number = number
-        self.epoch: Epoch | None = None

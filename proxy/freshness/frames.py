@@ -33,6 +33,20 @@ class Cleared(NamedTuple):
     position: Position | None
 
 
+class Rode(NamedTuple):
+    """A token that lingered is cleared: all commits that it stood for are done.
+
+    Attributes:
+        token: Its own.
+        steps: The sums of their hashed tokens, of each table that they have changed.
+        position: Behind all of them; None: the hearer may ask.
+    """
+
+    token: Token
+    steps: Mapping[Table, int]
+    position: Position | None
+
+
 class Undone(NamedTuple):
     """A commit never was: what was cached is good again."""
 
@@ -40,7 +54,7 @@ class Undone(NamedTuple):
 
 
 class Wrote(NamedTuple):
-    """How many rows a commit has written; in front of its `Cleared`.
+    """How many rows a commit has written; in front of its `Cleared` or `Rode`.
 
     Whoever watches the servers' counters for what is written past the fleet takes them off.
     """
@@ -54,7 +68,7 @@ class Turning(NamedTuple):
     epoch: Epoch
 
 
-Item = Marked | Cleared | Undone | Wrote | Turning
+Item = Marked | Cleared | Rode | Undone | Wrote | Turning
 
 
 class Frame(NamedTuple):

@@ -30,10 +30,13 @@ class Teller(Protocol):
     def marked(self, mark: Mark, /) -> None:
         """One is announced."""
 
-    def counted(
-        self, token: Token, changed: frozenset[Table] | None, position: Position | None, /
+    def committed(
+        self, mark: Mark, changed: frozenset[Table] | None, position: Position | None, /
     ) -> None:
         """One has changed these tables; None: all that its mark names."""
+
+    def counted(self, token: Token, tables: frozenset[Table], /) -> None:
+        """One that was never announced has changed these."""
 
     def undone(self, token: Token, /) -> None:
         """One never was."""
@@ -219,7 +222,7 @@ class Ledger:
         if self.teller is not None and not mark.owner:
             # A mark of another epoch is known to nobody else any more.
             is_all = not is_void and tables == mark.tables
-            self.teller.counted(mark.token, None if is_all else tables, position)
+            self.teller.committed(mark, None if is_all else tables, position)
 
     def rollback(self, mark: Mark) -> None:
         """Note that the server refused a commit or undid it: what was cached is valid again."""
@@ -315,6 +318,23 @@ class Ledger:
     def heard_commit(self, owner: str, tables: Iterable[Table], token: Token) -> None:
         """Count a commit of another member, whose mark was of an epoch that has ended."""
         self._publish(frozenset(tables), token, None, owner)
+
+    def heard_rides(
+        self, owner: str, token: Token, steps: Mapping[Table, int], position: Position | None
+    ) -> None:
+        """Count all commits of another member that one token stood for, which lingers no longer.
+
+        Args:
+            owner: The member.
+            token: Of the first of them.
+            steps: The sums of their hashed tokens.
+            position: Behind the last of them; None: it is asked for when somebody wants to know.
+        """
+        mark = self._marks.get(token)
+        if mark is not None:
+            mark.become(COMMITTED)
+            self._release(mark)
+        self._add(steps, position, owner)
 
     def take_state(
         self,
@@ -429,7 +449,7 @@ class Ledger:
         """Count what was never marked."""
         self._publish(tables, token)
         if self.teller is not None:
-            self.teller.counted(token, tables, None)
+            self.teller.counted(token, tables)
 
     def _publish(
         self,
@@ -438,9 +458,12 @@ class Ledger:
         position: Position | None = None,
         owner: str = US,
     ) -> int:
-        states = self._tables.states_of(tables)
-        step = hash_token(token)
+        return self._add(dict.fromkeys(tables, hash_token(token)), position, owner)
+
+    def _add(self, steps: Mapping[Table, int], position: Position | None, owner: str) -> int:
+        states = self._tables.states_of(frozenset(steps))
         for state in states:
+            step = steps[state.table]
             state.version = (state.version + step) & VERSION_MASK
             self.shares.add(owner, state.table, step)
         self._changes += 1

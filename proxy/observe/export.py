@@ -342,6 +342,12 @@ def _fleets(fleets: list[tuple[str, FleetCounts]]) -> Iterator[Metric]:
         ("group",),
         [((name,), it.wait_seconds) for name, it in fleets],
     )
+    yield _counter(
+        "fleet_rides",
+        "Commits that no member had to be told of: their tables are written all the time.",
+        ("group",),
+        [((name,), it.rides) for name, it in fleets],
+    )
 
 
 def _bus(buses: list[BusCounts]) -> Iterator[Metric]:

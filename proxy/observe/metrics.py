@@ -55,12 +55,14 @@ class FleetCounts:
         is_fast: Whether all others and the primary let it answer from caches and replicas.
         waits: Commits that were kept back until all knew of them.
         wait_seconds: For how long, in all.
+        rides: Commits that needed no announcement: their tables' tokens linger.
     """
 
     members: int = 0
     is_fast: bool = False
     waits: int = 0
     wait_seconds: float = 0.0
+    rides: int = 0
 
 
 @final

@@ -188,6 +188,7 @@ class Membership:
     def mark(self, tables: Iterable[Table], token: Token) -> Mark:
         """Announce a commit: see `Ledger.mark`. Its COMMIT waits while the mark is `waiting`."""
         mark = self.fleet.mark(tables, token, self._clock())
+        self._counts.rides += self.fleet.hot.is_riding(mark.token)
         self._poke()
         return mark
 
@@ -225,10 +226,8 @@ class Membership:
         if fleet.written:
             written, fleet.written = fleet.written, []
             self._surroundings.others_wrote(written)
-        if fleet.ready:
-            ready, fleet.ready = fleet.ready, []
-            for mark in ready:
-                self.waits.let_go(mark)
+        for mark in fleet.take_ready():
+            self.waits.let_go(mark)
         if fleet.strangers:
             self._wake.set()
 

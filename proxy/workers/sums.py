@@ -67,6 +67,7 @@ HOW: Final[Mapping[str, How]] = {
     "tidegate_fleet_fast": _LEAST,
     "tidegate_fleet_waits": _SUM,
     "tidegate_fleet_wait_seconds": _SUM,
+    "tidegate_fleet_rides": _SUM,
     "tidegate_bus_up": _LEAST,
     "tidegate_bus_reconnects": _SUM,
     "tidegate_bus_messages": _SUM,

@@ -81,8 +81,7 @@ class Member:
         self.carrier.poke()
 
     def _let_go(self) -> None:
-        ready, self.fleet.ready = self.fleet.ready, []
-        for mark in ready:
+        for mark in self.fleet.take_ready():
             self._waiting.pop(mark).set_result(None)
 
 

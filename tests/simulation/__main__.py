@@ -8,7 +8,7 @@ from collections import Counter
 
 from tests.simulation.member import StaleRead
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.scene import ALL_FAULTS, Scene
+from tests.simulation.scene import ALL_FAULTS, PATIENCE, Scene
 
 SEARCHED = 400
 
@@ -29,10 +29,11 @@ def main() -> int:
 def simulate(seeds: range, seconds: float) -> int:
     """Run histories of 2 to 7 members, with all that can go wrong."""
     served: Counter[str] = Counter()
-    messages = stale = 0
+    messages = rides = stale = 0
     began = time.monotonic()
     for seed in seeds:
-        scene = Scene(seed, 2 + seed % 6, ALL_FAULTS)
+        patience = PATIENCE if seed % 4 else 1.0
+        scene = Scene(seed, 2 + seed % 6, ALL_FAULTS, patience=patience)
         try:
             scene.run(seconds)
         except StaleRead as error:
@@ -40,11 +41,13 @@ def simulate(seeds: range, seconds: float) -> int:
             print(f"seed {seed}: a stale read, {error}")
         served.update(scene.finished)
         messages += scene.bus.messages
+        rides += scene.rides
     took = time.monotonic() - began
     reads = served.total() - served["redone"]
     print(f"{len(seeds)} histories of {seconds:g} s: {stale} stale reads")
     print(", ".join(f"{count} {name}" for name, count in served.most_common()))
-    print(f"{messages} messages; {(reads + messages) / took:.0f} reads and messages a second")
+    print(f"{messages} messages, {rides} commits without", end="; ")
+    print(f"{(reads + messages) / took:.0f} reads and messages a second")
     return 1 if stale else 0
 
 
@@ -53,7 +56,7 @@ def find(seconds: float) -> int:
     for name, it in MUTATIONS.items():
         for seed in range(SEARCHED):
             try:
-                it.scene(seed, it.members, it.faults, it.drift).run(seconds)
+                it.scene(seed, it.members, it.faults, it.drift, it.patience).run(seconds)
             except StaleRead as error:
                 print(f'    "{name}": {seed},  # {error}', flush=True)
                 break

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.freshness.frames import Frame, Note
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.mark import VOID, Mark
+from proxy.freshness.mark import LOST, VOID, Mark
 from proxy.freshness.replica import ConnectionPosition, Watermark
 from proxy.freshness.tables import ReadSet
 from proxy.types import Position, Table, Token
@@ -72,7 +72,6 @@ class Member(Body):
         self.marks: dict[Mark, Signal] = {}
         self.is_welcome = False
         self.is_cut = False
-        self.is_writing = True
         self._is_flushing = False
 
     def clock(self) -> float:
@@ -120,8 +119,7 @@ class Member(Body):
             self.scene.bus.publish(self, frame)
         for note in notes:
             self.scene.bus.send(self, note)
-        ready, self.fleet.ready = self.fleet.ready, []
-        for mark in ready:
+        for mark in self.fleet.take_ready():
             self.marks.pop(mark).give()
 
     def hear(self, said: Frame | Note) -> None:
@@ -188,11 +186,12 @@ class Member(Body):
     def commit(self) -> Steps:
         """Write, as docs/freshness.md wants it."""
         world = self.world
-        if not self.can_ask() or not self.is_writing:
+        if not self.can_ask() or not self.scene.is_writing:
             return
         tables = world.random.choice(self.scene.writes)
         primary = self.primary
         mark = self.fleet.mark(tables, self.scene.token(), self.clock())
+        self.scene.rides += self.fleet.hot.is_riding(mark.token)
         self.wake()
         if mark.waiting and self.scene.waits:
             self.marks[mark] = Signal()
@@ -219,8 +218,9 @@ class Member(Body):
             if not is_lost:
                 self.ledger.lose(mark)
             yield world.short(0.05)
-            if self.can_ask():  # else nobody can say what became of it, before an epoch begins
-                self.ledger.resolve(mark)
+            while not self.can_ask() and mark.state is LOST:
+                yield world.short(0.05)  # nobody can say what became of it, or an epoch begins
+            self.ledger.resolve(mark)
         self.wake()
 
     def settle(self, mark: Mark, commit: Commit, primary: Primary) -> None:

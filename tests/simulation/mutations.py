@@ -8,12 +8,12 @@ from math import inf
 from typing import Final
 
 from proxy.freshness.fleet import Fleet
-from proxy.freshness.frames import Frame, State
+from proxy.freshness.frames import Frame, Note, State
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.rules import Rules
 from proxy.types import Epoch, Position, Token
 from tests.simulation.member import Member
-from tests.simulation.scene import DRIFT, LEASE, Scene
+from tests.simulation.scene import DRIFT, LEASE, PATIENCE, Scene
 from tests.simulation.servers import Primary
 from tests.simulation.world import Steps
 
@@ -24,7 +24,7 @@ class Without(Scene):
     fleet_type: type[Fleet] = Fleet
 
     def make_fleet(self, name: str, ledger: Ledger) -> Fleet:
-        return self.fleet_type(name, ledger, lease=LEASE, drift=2 * DRIFT)
+        return self.fleet_type(name, ledger, lease=LEASE, drift=2 * DRIFT, patience=self.patience)
 
 
 class Impatient(Scene):
@@ -73,6 +73,31 @@ class Stateless(Fleet):
 
     def _state(self) -> State:
         return State(self.epoch, {}, {})
+
+
+class Riderless(Fleet):
+    """A token that lingers is cleared while commits ride on it."""
+
+    __slots__ = ()
+
+    def flush(self, now: float) -> tuple[Frame | None, list[Note]]:
+        for token in self.hot.tokens():
+            if token.riders:
+                token.riders = 0
+                token.stays = -inf
+        return super().flush(now)
+
+
+class Forgetful(Fleet):
+    """Newcomers, and who has missed something, are not told of tokens that linger."""
+
+    __slots__ = ()
+
+    def _state(self) -> State:
+        state = super()._state()
+        lingering = {it.token for it in self.hot.tokens()}
+        pending = {of: tables for of, tables in state.pending.items() if of not in lingering}
+        return state._replace(pending=pending)
 
 
 class Unvouched(Fleet):
@@ -161,6 +186,7 @@ class Mutation:
     faults: tuple[str, ...] = ()
     drift: float = DRIFT
     members: int = 3
+    patience: float = 1.0
 
 
 _LOSS: Final = ("lose_words", "mix_words_up", "split", "lose_notes")
@@ -173,6 +199,8 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "GAP": Mutation(without(Gapless), _LOSS),
     "GRANT_IN_ORDER": Mutation(without(Disorderly), _LOSS),
     "STATE": Mutation(without(Stateless), _LOSS),
+    "LINGERING": Mutation(without(Riderless), ("lag",), patience=PATIENCE),
+    "LINGERING_STATE": Mutation(without(Forgetful, 0.01), ("break_bus",), patience=PATIENCE),
     "GRANTOR_LAST": Mutation(without(Overgranting), _SLOW),
     "clocks": Mutation(Scene, ("split", "pause_member"), drift=1.6),
     "VOUCHED": Mutation(without(Unvouched), ("evict_member", "split"), members=2),

@@ -19,6 +19,9 @@ LEASE: Final = 0.5
 DRIFT: Final = 0.02
 """By how much clocks may run at different speeds, and do."""
 
+PATIENCE: Final = 5.0
+"""Of who has many tokens linger, though several write the same tables in turn."""
+
 QUICK: Final = (0.0005, 0.002)
 """Seconds that servers take, when they are well: `read_time` and `show_time`."""
 
@@ -96,6 +99,8 @@ class Scene:
         finished: How many reads were served from where.
         shared: What is kept where all members find it, old things too.
         official: The primary that everybody reads as of now: the new one as soon as it is asked.
+        is_writing: Whether anybody writes.
+        rides: How many commits were not announced.
         waits: Whether a commit waits for who may be reading fast.
         pause: Seconds between two things that a client does, on average.
         write_pause: Seconds between two writes of one.
@@ -108,6 +113,7 @@ class Scene:
         members: How many there are at the beginning.
         faults: What goes wrong: names of methods.
         drift: By how much clocks run at different speeds.
+        patience: For how long tables stay hot: see `proxy.freshness.lingering.Hot`.
     """
 
     rules = ALL_RULES
@@ -123,11 +129,15 @@ class Scene:
         members: int = 3,
         faults: tuple[str, ...] = (),
         drift: float = DRIFT,
+        patience: float = 1.0,
     ) -> None:
         self.world = World(seed)
         self.draw = self.world.random
         self.faults = faults
         self.drift = drift
+        self.patience = patience
+        self.is_writing = True
+        self.rides = 0
         self.view = View()
         self.bus = Bus(self.world)
         self.replicas = [Replica(), Replica()]
@@ -155,8 +165,7 @@ class Scene:
     def be_well(self) -> None:
         """Let nothing go wrong any more, nothing be written, and all come to rest."""
         self.faults = ()
-        for member in self.members:
-            member.is_writing = False
+        self.is_writing = False
         self.world.run(self.world.now + 20 * LEASE)
 
     def token(self) -> Token:
@@ -165,7 +174,7 @@ class Scene:
 
     def make_fleet(self, name: str, ledger: Ledger) -> Fleet:
         """Make a member's part."""
-        return Fleet(name, ledger, lease=LEASE, drift=2 * DRIFT)
+        return Fleet(name, ledger, lease=LEASE, drift=2 * DRIFT, patience=self.patience)
 
     @property
     def members(self) -> list[Member]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.member import StaleRead
 from tests.simulation.mutations import MUTATIONS, Mutation
-from tests.simulation.scene import ALL_FAULTS, Scene
+from tests.simulation.scene import ALL_FAULTS, PATIENCE, Scene
 
 SECONDS = 5.0
 
@@ -21,15 +21,17 @@ def test_no_strong_read_is_stale(members: int) -> None:
     served: Counter[str] = Counter()
     happened: Counter[str] = Counter()
     for seed in range(6):
-        scene = Scene(seed, members, ALL_FAULTS)
+        scene = Scene(seed, members, ALL_FAULTS, patience=PATIENCE if seed % 2 else 1.0)
         scene.run(SECONDS)
         served.update(scene.finished)
         happened.update(scene.happened)
+        served["rode"] += scene.rides
     # A judge who never sees a fast read would be content with anything.
     assert served["hit"] > 100
     assert served["replica"] > 20
     assert served["shared"] > 20
     assert served["redone"] > 20
+    assert served["rode"] > 20
     assert set(happened) == set(ALL_FAULTS)
 
 
@@ -43,7 +45,8 @@ def test_a_fleet_that_is_well_reads_fast() -> None:
 def test_members_that_are_well_agree_on_versions() -> None:
     """Whoever came and went, and whatever was lost: what one keeps, the others find."""
     for seed in range(12):
-        scene = Scene(seed, 3, ("lose_words", "evict_member", "fail_over", "split"))
+        faults = "lose_words", "evict_member", "fail_over", "split"
+        scene = Scene(seed, 3, faults, patience=PATIENCE)
         scene.run(SECONDS)
         scene.be_well()
         versions = {
@@ -60,4 +63,4 @@ def test_without_a_rule_some_read_is_stale(rule: str) -> None:
 
 def look_for_a_stale_read(it: Mutation) -> None:
     for seed in range(SEARCHED):
-        it.scene(seed, it.members, it.faults, it.drift).run(6.0)
+        it.scene(seed, it.members, it.faults, it.drift, it.patience).run(6.0)

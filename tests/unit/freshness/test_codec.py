@@ -17,6 +17,7 @@ from proxy.freshness.frames import (
     Frame,
     Marked,
     Note,
+    Rode,
     State,
     Turning,
     Undone,
@@ -33,6 +34,8 @@ TABLES = st.frozensets(st.builds(Table, st.sampled_from(["app", "", "müller"]),
 EPOCHS = st.builds(Epoch, NUMBERS, WHOLE.map(Token))
 POSITIONS = st.integers(0, 2**80).map(Position)
 
+SUMS = st.dictionaries(st.builds(Table, NAMES, NUMBERS), WHOLE, max_size=8)
+
 
 def optional(of: SearchStrategy[T]) -> SearchStrategy[T | None]:
     return st.none() | of
@@ -41,6 +44,7 @@ def optional(of: SearchStrategy[T]) -> SearchStrategy[T | None]:
 ITEMS = (
     st.builds(Marked, WHOLE.map(Token), TABLES)
     | st.builds(Cleared, WHOLE.map(Token), optional(TABLES), optional(POSITIONS))
+    | st.builds(Rode, WHOLE.map(Token), SUMS, optional(POSITIONS))
     | st.builds(Undone, WHOLE.map(Token))
     | st.builds(Wrote, st.lists(st.tuples(st.builds(Table, NAMES, NUMBERS), NUMBERS)).map(tuple))
     | st.builds(Turning, EPOCHS)
@@ -57,7 +61,7 @@ STATES = st.builds(
     State,
     EPOCHS,
     st.dictionaries(WHOLE.map(Token), TABLES, max_size=4),
-    st.dictionaries(st.builds(Table, NAMES, NUMBERS), WHOLE, max_size=8),
+    SUMS,
 )
 NOTES = st.builds(Note, NAMES, NAMES, NUMBERS, st.booleans(), NUMBERS, optional(STATES))
 SAID = FRAMES | NOTES
@@ -109,8 +113,8 @@ def sealed(body: bytes, kind: int, format: int = FORMAT) -> bytes:
 
 def test_another_format_or_kind_is_named() -> None:
     message = CODEC.encode(SMALL)
-    with pytest.raises(Malformed, match="format 2, and 1 is known"):
-        CODEC.decode(b"\2" + message[1:])
+    with pytest.raises(Malformed, match="format 1, and 2 is known"):
+        CODEC.decode(b"\1" + message[1:])
     with pytest.raises(Malformed, match="kind 9"):
         CODEC.decode(sealed(b"", 9))
 

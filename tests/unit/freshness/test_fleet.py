@@ -2,77 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import count
 from math import inf
 
 import pytest
 
 from proxy.freshness.fleet import LEASE, RENEWALS, REPEAT, Fleet
-from proxy.freshness.frames import Frame, Note
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.mark import Mark
-from proxy.types import Epoch, Position, Table, Token
-
-ORDERS, ITEMS = Table("shop", 1), Table("shop", 2)
-EPOCH = Epoch(1, Token(7))
-tokens = map(Token, count(100))
-
-
-class Member:
-    """A member whose words are delivered by hand."""
-
-    def __init__(self, name: str) -> None:
-        self.ledger = Ledger(Token(1))
-        self.ledger.new_epoch(EPOCH.token, Position(10))
-        self.fleet = Fleet(name, self.ledger, EPOCH)
-        self.fleet.vouched(inf)
-        if name == "alone":
-            self.fleet.enter([])
-        self.read_set = self.ledger.read_set("shop", [ORDERS])
-
-    def is_fast(self, now: float) -> bool:
-        return self.ledger.is_clean(self.read_set, now)
-
-    @property
-    def version(self) -> int:
-        return self.ledger.version(self.read_set)
-
-
-class Two:
-    """Two members that have each other in their views, and a bus between them."""
-
-    def __init__(self) -> None:
-        self.a, self.b = Member("a"), Member("b")
-        self.now = 100.0
-        self.a.fleet.enter(["b"])
-        self.b.fleet.enter(["a"])
-
-    def says(self, who: Member) -> tuple[Frame | None, list[Note]]:
-        return who.fleet.flush(self.now)
-
-    def carry(self, who: Member, *, frames: bool = True, notes: bool = True) -> None:
-        """What one has to say reaches the other."""
-        other = self.b if who is self.a else self.a
-        frame, said = self.says(who)
-        if frame is not None and frames:
-            other.fleet.hear(frame, self.now)
-        for note in said:
-            if notes:
-                other.fleet.hear_note(note, self.now)
-
-    def settle(self) -> None:
-        """They talk until both read fast, in no time."""
-        for _ in range(4):
-            self.now += LEASE / RENEWALS
-            for who in (self.a, self.b):
-                self.carry(who)
-            for who in (self.a, self.b):
-                self.carry(who)
-        assert self.a.is_fast(self.now)
-        assert self.b.is_fast(self.now)
-
-    def mark(self, *tables: Table) -> Mark:
-        return self.a.fleet.mark(tables or (ORDERS,), next(tokens), self.now)
+from proxy.types import Epoch, Position, Token
+from tests.unit.freshness.two_members import EPOCH, ITEMS, ORDERS, Member, Two, tokens
 
 
 @pytest.fixture
@@ -104,9 +41,9 @@ def test_a_commit_waits_for_who_may_read_fast(two: Two) -> None:
     assert mark.waiting == {"b"}
     two.carry(two.a)
     assert not two.b.is_fast(two.now)
-    assert two.a.fleet.ready == []
+    assert two.a.fleet.take_ready() == []
     two.carry(two.b)
-    assert two.a.fleet.ready == [mark]
+    assert two.a.fleet.take_ready() == [mark]
 
 
 def test_and_for_nobody_who_may_not(two: Two) -> None:
@@ -118,11 +55,11 @@ def test_it_waits_no_longer_than_a_grant_lasts(two: Two) -> None:
     mark = two.mark()
     two.now += LEASE
     two.says(two.a)
-    assert two.a.fleet.ready == []
+    assert two.a.fleet.take_ready() == []
     assert not two.b.is_fast(two.now)
     two.now += LEASE
     two.says(two.a)
-    assert two.a.fleet.ready == [mark]
+    assert two.a.fleet.take_ready() == [mark]
 
 
 def test_who_is_waited_for_is_granted_nothing(two: Two) -> None:
@@ -176,7 +113,7 @@ def test_a_gap_voids_grants_until_the_state_is_there(two: Two) -> None:
     assert two.b.ledger.is_pending(ITEMS)
     two.a.ledger.commit(mark)
     two.carry(two.b)
-    assert mark in two.a.fleet.ready
+    assert mark in two.a.fleet.take_ready()
 
 
 def test_a_mark_that_gets_lost_is_said_again(two: Two) -> None:
@@ -186,7 +123,7 @@ def test_a_mark_that_gets_lost_is_said_again(two: Two) -> None:
     two.now += REPEAT
     two.carry(two.a)
     two.carry(two.b)
-    assert two.a.fleet.ready == [mark]
+    assert two.a.fleet.take_ready() == [mark]
 
 
 def test_a_state_has_what_is_committed_and_what_was_settled(two: Two) -> None:
@@ -257,7 +194,7 @@ def test_nobody_waits_for_who_is_expelled(two: Two) -> None:
     two.carry(two.b)
     waiting = two.mark(ITEMS)
     two.a.fleet.expel("b", Token(5), EPOCH, Position(70))
-    assert two.a.fleet.ready == [waiting]
+    assert two.a.fleet.take_ready() == [waiting]
     assert two.a.is_fast(two.now), "nobody else is left"
     assert two.a.ledger.marked(theirs.token) is None
     assert two.a.ledger.need(two.a.read_set) == 70
@@ -326,7 +263,7 @@ def test_what_is_of_an_older_epoch_is_not_heard(two: Two) -> None:
     assert not two.b.ledger.is_pending(ORDERS)
     two.carry(two.b)
     assert two.a.fleet.epoch.number == 2
-    assert two.a.fleet.ready == [mark], "it was acknowledged"
+    assert two.a.fleet.take_ready() == [mark], "it was acknowledged"
     two.a.ledger.commit(mark)
     two.carry(two.a)
     assert two.a.version == two.b.version

@@ -62,8 +62,7 @@ class End:
         self.fleet = fleet
 
     def _take_ready(self) -> None:
-        ready, self.fleet.ready = self.fleet.ready, []
-        self.ready += ready
+        self.ready += self.fleet.take_ready()
 
     def mark(self, token: int) -> Mark:
         mark = self.fleet.mark(TABLES, Token(token), self.carrier._clock())
