@@ -34,7 +34,7 @@ DRIVERS: Final = {
     "pymysql": ("PyMySQL==1.2.4", "cryptography"),
     "mysqldb": ("mysqlclient==2.3.2",),
     "aiomysql": ("aiomysql==0.3.2", "cryptography"),
-    "asyncmy": ("asyncmy==0.2.18",),
+    "asyncmy": ("asyncmy==0.2.18", "cryptography"),
     "mysqlconnector": ("mysql-connector-python==26.10.0",),
 }
 
