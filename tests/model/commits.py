@@ -38,14 +38,12 @@ def mark(fleet: Fleet, scene: Scene, number: int) -> Steps:
 def ride(fleet: Fleet, scene: Scene, number: int) -> Steps:
     """A commit goes out under a token that lingers: without a message, without a wait."""
     owner, tables = scene.commits[number].owner, scene.commits[number].tables
-    lingers = any(
-        write.stage is Stage.LINGERING and set(tables) <= set(scene.commits[other].tables)
-        for other, write in enumerate(fleet.writes)
-        if scene.commits[other].owner == owner
-    )
+    member = fleet.members[owner]
+    lingers = set(tables) <= set(scene.written(member.lingering))
     if lingers and can_reach_primary(fleet, owner):
         riding = Write(Stage.SENT, riding=True)
         sent = fleet.in_its_history().with_write(number, riding)
+        sent = sent.with_member(owner, member._replace(pending=member.pending | 1 << number))
         yield f"member {owner} sends COMMIT {number} on the token", sent
 
 
@@ -79,8 +77,7 @@ def refuse(fleet: Fleet, scene: Scene, number: int) -> Steps:
     write = fleet.writes[number]
     if scene.refused and not write.lost:
         refused = _at(fleet, number, Stage.ABORTED)
-        if not write.riding:
-            refused = _settled_as_undone(refused, scene.commits[number].owner, number)
+        refused = _settled_as_undone(refused, scene.commits[number].owner, number)
         yield f"the primary rolls {number} back", refused
 
 
@@ -104,32 +101,30 @@ def acknowledge(fleet: Fleet, scene: Scene, number: int) -> Steps:
     if write.lost or fleet.members[owner].standing is Standing.OUTSIDE:
         return
     told = fleet._replace(known=fleet.known | 1 << number)
-    if write.riding:
-        done = _at(told, number, Stage.DONE)
-        yield f"member {owner} acknowledges {number}, and its token stays", done
-        return
     if fleet.members[owner].pending & 1 << number or not scene.holds(Rule.MARK):
         done = _settled(_at(told, number, Stage.DONE), scene, owner, number)
     else:
         done = _at(told, number, Stage.DONE)
-    yield f"member {owner} clears {number} and acknowledges it", done
-    if scene.lingering:
-        lingers = _at(told, number, Stage.LINGERING)
+    yield f"member {owner} counts {number} and acknowledges it", done
+    if scene.lingering and not write.riding:
+        lingers = _settled(_at(told, number, Stage.DONE), scene, owner, number, lingers=True)
         yield f"member {owner} acknowledges {number}, and its token lingers", lingers
 
 
 def stop_lingering(fleet: Fleet, scene: Scene, number: int) -> Steps:
-    """The token is cleared, with a position that covers all who rode on it.
-
-    A lost rider's process must be gone; its client has been told that nobody knows.
-    """
+    """The token is cleared, for all who rode on it, with a position that covers them."""
     owner = scene.commits[number].owner
-    if not can_reach_primary(fleet, owner):
+    member = fleet.members[owner]
+    if not member.lingering >> number & 1:
         return
     if scene.holds(Rule.LINGERING) and _has_riders(fleet, scene, owner):
         return
-    done = _settled(_at(fleet, number, Stage.DONE), scene, owner, number, len(fleet.log))
-    yield f"member {owner} clears the token of {number}", done
+    position = max(member.need)
+    tokens = member.untold
+    stopped = member._replace(lingering=member.lingering & ~(1 << number), untold=0)
+    cleared = fleet.with_member(owner, stopped)
+    cleared = tell(cleared, owner, Kind.CLEAR, tokens=tokens, need=(position,))
+    yield f"member {owner} clears the token of {number}", cleared
 
 
 def lose_connection(fleet: Fleet, scene: Scene, number: int) -> Steps:
@@ -216,12 +211,8 @@ def _at(fleet: Fleet, number: int, stage: Stage) -> Fleet:
 
 def _has_riders(fleet: Fleet, scene: Scene, owner: int) -> bool:
     """Tell whether commits that ride on an owner's tokens may still change what is seen."""
-    return any(
-        write.riding
-        and (write.stage in UNDER_WAY or (write.stage is Stage.VISIBLE and not write.lost))
-        for write, commit in zip(fleet.writes, scene.commits, strict=True)
-        if commit.owner == owner
-    )
+    pending = fleet.members[owner].pending & scene.own[owner]
+    return any(it.riding and pending >> number & 1 for number, it in enumerate(fleet.writes))
 
 
 def _connection(fleet: Fleet, scene: Scene, owner: int) -> str | None:
@@ -238,9 +229,15 @@ def _connection(fleet: Fleet, scene: Scene, owner: int) -> str | None:
 
 
 def _settled(
-    fleet: Fleet, scene: Scene, owner: int, number: int, position: int | None = None
+    fleet: Fleet,
+    scene: Scene,
+    owner: int,
+    number: int,
+    position: int | None = None,
+    *,
+    lingers: bool = False,
 ) -> Fleet:
-    """Count a commit as done at its owner, and tell the other."""
+    """Count a commit as done at its owner, and tell the other, unless the token is to linger."""
     if position is None:
         position = fleet.log.index(number) + scene.holds(Rule.POSITION)
     token = 1 << number
@@ -249,6 +246,11 @@ def _settled(
     settled = member._replace(
         pending=member.pending & ~token, version=member.version | token, need=need
     )
+    if lingers or fleet.writes[number].riding:
+        settled = settled._replace(
+            lingering=member.lingering | (token if lingers else 0), untold=member.untold | token
+        )
+        return fleet.with_member(owner, settled)
     return tell(
         fleet.with_member(owner, settled), owner, Kind.CLEAR, tokens=token, need=(position,)
     )
@@ -258,6 +260,8 @@ def _settled_as_undone(fleet: Fleet, owner: int, number: int) -> Fleet:
     token = 1 << number
     member = fleet.members[owner]
     settled = fleet.with_member(owner, member._replace(pending=member.pending & ~token))
+    if fleet.writes[number].riding:
+        return settled
     return tell(settled, owner, Kind.ROLLED_BACK, tokens=token)
 
 
@@ -277,7 +281,6 @@ _BY_STAGE: Final = {
     Stage.SENT: (log, refuse, lose_connection, end, resolve),
     Stage.LOGGED: (show, settle_early, lose_connection, resolve),
     Stage.VISIBLE: (acknowledge, lose_connection, resolve),
-    Stage.LINGERING: (stop_lingering,),
-    Stage.DONE: (),
+    Stage.DONE: (stop_lingering,),
     Stage.ABORTED: (resolve,),
 }

@@ -86,7 +86,8 @@ def adopt(
     if not scene.holds(Rule.EPOCH_BASE):
         version = member.version | version & ~EPOCH
     begun = member._replace(pending=pending, version=version, need=need, epoch=fleet.epoch)
-    return fleet.with_member(number, begun._replace(epoch_acknowledged=False))
+    begun = begun._replace(lingering=0, untold=0, epoch_acknowledged=False)
+    return fleet.with_member(number, begun)
 
 
 def _is_late(fleet: Fleet, scene: Scene, number: int) -> bool:
@@ -100,4 +101,4 @@ def _survivor(write: Write, is_kept: bool) -> Write:
     """What a commit is in the new history; whose client was not told yet never will be."""
     if write.stage is Stage.IDLE:
         return write
-    return Write(Stage.DONE if is_kept else Stage.ABORTED)
+    return Write(Stage.DONE if is_kept else Stage.ABORTED, riding=write.riding)

@@ -129,6 +129,10 @@ class Scene:
             streams=(Stream(), Stream()),
         )
 
+    def written(self, tokens: int) -> tuple[int, ...]:
+        """What some commits change."""
+        return tuple({t for k, it in enumerate(self.commits) if tokens >> k & 1 for t in it.tables})
+
     def _tokens_by(self, owner: int) -> int:
         return sum(1 << k for k, commit in enumerate(self.commits) if commit.owner == owner)
 

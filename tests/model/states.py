@@ -29,9 +29,8 @@ class Stage(IntEnum):
     SENT = 2
     LOGGED = 3  # in the primary's log: replicas may show it already
     VISIBLE = 4  # and to the primary's own readers
-    LINGERING = 5  # its client was told; its token stays pending
-    DONE = 6
-    ABORTED = 7
+    DONE = 5  # its client was told; its token may linger
+    ABORTED = 6
 
 
 class Write(NamedTuple):
@@ -68,6 +67,8 @@ class Member(NamedTuple):
         pending: Tokens of commits that may be under way, its own and the other's.
         version: Tokens of commits that it counts as done.
         need: For each table, what a replica must have replayed.
+        lingering: Tokens of its own that are pending at the other, though their commits are done.
+        untold: What it counts as done, and the other has not been told.
         epoch: The history that it is in.
         requires: The other is in its view.
         holds: It holds a grant of the other's that it takes for valid.
@@ -79,6 +80,8 @@ class Member(NamedTuple):
     pending: int
     version: int
     need: tuple[int, ...]
+    lingering: int = 0
+    untold: int = 0
     epoch: int = 0
     requires: bool = True
     holds: bool = True
@@ -104,7 +107,7 @@ class Message(NamedTuple):
 
     Attributes:
         epoch: The epoch that it speaks of.
-        tokens: The commit that it is about; in a STATE, the sender's own pending ones.
+        tokens: The commits that it is about; in a STATE, the sender's own pending ones.
         version: In a STATE and in an epoch's CLEAR, the sender's.
         need: In a CLEAR, the commit's position; in a STATE and in an epoch's CLEAR, the sender's
             need of each table.

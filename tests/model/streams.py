@@ -49,8 +49,10 @@ def opening(fleet: Fleet, scene: Scene, sender: int) -> Stream:
     if not scene.holds(Rule.STATE):
         return Stream()
     member = fleet.members[sender]
-    own = member.pending & (scene.own[sender] | ALL)
-    return Stream((Message(Kind.STATE, member.epoch, own, member.version, member.need),))
+    riding = sum(1 << number for number, write in enumerate(fleet.writes) if write.riding)
+    own = (member.pending | member.lingering) & (scene.own[sender] | ALL) & ~riding
+    told = member.version & ~member.untold
+    return Stream((Message(Kind.STATE, member.epoch, own, told, member.need),))
 
 
 def deliver(fleet: Fleet, scene: Scene, sender: int) -> tuple[str, Fleet]:
@@ -83,8 +85,7 @@ def _taken_in(member: Member, scene: Scene, sender: int, message: Message) -> Me
         case Kind.MARK:
             return member._replace(pending=member.pending | tokens)
         case Kind.CLEAR:
-            number = tokens.bit_length() - 1
-            need = higher(member.need, scene.commits[number].tables, message.need[0])
+            need = higher(member.need, scene.written(tokens), message.need[0])
             return member._replace(
                 pending=member.pending & ~tokens, version=member.version | tokens, need=need
             )

@@ -102,8 +102,7 @@ def _orphaned(write: Write) -> Write:
     """A commit of a process that has ended: nobody will ever be told of it."""
     if write.stage is Stage.IDLE or write.stage is Stage.DONE:
         return write
-    is_done = write.stage is Stage.VISIBLE or write.stage is Stage.LINGERING
-    return Write(Stage.DONE if is_done else Stage.ABORTED)
+    return Write(Stage.DONE if write.stage is Stage.VISIBLE else Stage.ABORTED)
 
 
 def _was_evicted(fleet: Fleet) -> bool:

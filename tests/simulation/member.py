@@ -73,6 +73,7 @@ class Member(Body):
         self.is_welcome = False
         self.is_cut = False
         self._is_flushing = False
+        self._stepped: set[str] = set()  # who are known to be gone
 
     def clock(self) -> float:
         """What time it is, by its own clock."""
@@ -85,8 +86,8 @@ class Member(Body):
         view = self.scene.view
         yield self.world.short(0.001)
         self.fleet.enter([name for name in view.members if name not in view.gone])
-        for step, epoch in view.gone.values():
-            self.fleet.remember(step, epoch)
+        for name in view.gone:
+            self._remember(name)
         view.members.append(self.name)
         self.wake()
         self.world.start(self.follow(), self)
@@ -150,11 +151,19 @@ class Member(Body):
                 if name in view.gone and self.can_ask():
                     step, epoch = view.gone[name]
                     self.fleet.expel(name, step, epoch, self.position())
+                    self._stepped.add(name)
+            for name in view.gone:
+                self._remember(name)  # who went before it was met
             if self.name in view.gone:
                 self.is_dead = True
             if self.scene.primary is not self.primary:
                 self.turn(self.scene.primary)
             self.wake()
+
+    def _remember(self, name: str) -> None:
+        if name not in self._stepped and name not in self.fleet.members:
+            self._stepped.add(name)
+            self.fleet.remember(*self.scene.view.gone[name])
 
     def turn(self, primary: Primary) -> None:
         """There is another primary: nobody may read fast any more before it is asked anything."""
