@@ -93,6 +93,8 @@ class Awaiting:
         for peer in self._peers.values():
             if peer.promised_until > now:
                 mark.waiting.add(peer.name)
+                if not peer.awaited:
+                    peer.awaited_at = now
                 peer.awaited += 1
                 peer.told_at = max(peer.told_at, now)  # it is told now: again only after a while
 

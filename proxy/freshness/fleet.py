@@ -390,7 +390,9 @@ class Fleet:
             recently = now - self._lease / RENEWALS
             for peer in self._peers.values():
                 # Who acknowledges nothing while we wait for it has what it was promised, no more.
-                is_silent = peer.awaited and peer.answered_at < recently
+                is_silent = peer.heard_at < now - self._lease or (
+                    bool(peer.awaited) and max(peer.answered_at, peer.awaited_at) < recently
+                )
                 if not is_silent and not peer.is_deaf:
                     grants[peer.name] = peer.heard
                     until = now + self._lease * (1 + self._drift)

@@ -18,6 +18,7 @@ class Peer:
         granted_until: When its promise to us ends, by our count.
         promised_until: When ours to it ends, by our count, which is the later one.
         awaited: How many of our marks wait for it.
+        awaited_at: Since when there are any.
         answered_at: When it last acknowledged what it had not.
         owes: Whether we have heard a mark of it that we have not acknowledged.
         is_asked: Whether it wants our state.
@@ -32,6 +33,7 @@ class Peer:
         "answered_at",
         "asked_at",
         "awaited",
+        "awaited_at",
         "granted_until",
         "heard",
         "heard_at",
@@ -53,6 +55,7 @@ class Peer:
         self.granted_until = -inf
         self.promised_until = -inf
         self.awaited = 0
+        self.awaited_at = -inf
         self.answered_at = -inf
         self.owes = False
         self.is_asked = False

@@ -19,7 +19,7 @@ from proxy.demo.certificates import Authority
 from proxy.demo.processes import free_port, temporary_folder
 from proxy.demo.programs import find_account
 from proxy.errors import CannotListen
-from proxy.freshness.codec import LONGEST
+from proxy.freshness.codec import FORMAT, LONGEST
 from proxy.runtime.bus.redis_bus import RedisBus
 from proxy.runtime.bus.redis_link import PATIENCE
 from proxy.runtime.bus.seam import Bus, Channel
@@ -317,7 +317,7 @@ async def test_what_is_no_message_of_the_fleet_is_counted_and_said_once(
     for _ in range(3):
         first.bus.publish(CHANNEL, b"\x09nonsense")
     await until(lambda: second.bus.counts.refused == 3)
-    assert said(caplog).count("9, and 1 is known") == len(members.all) - 1
+    assert said(caplog).count(f"9, and {FORMAT} is known") == len(members.all) - 1
     await members.are_fast()
 
 
