@@ -9,7 +9,7 @@ CAP := 1000000
 SEEDS := 0-500
 SIDE_BY_SIDE := 2
 
-.PHONY: help demo test model simulate soak suites lint bench build setup-servers clean packages checked apart
+.PHONY: help demo test model simulate fleet-costs soak suites lint bench build setup-servers clean packages checked apart
 .SILENT:
 
 help:
@@ -20,6 +20,7 @@ help:
 	echo "make soak           the judge of reads for longer, and on MySQL all that MariaDB has (SECONDS=60)"
 	echo "make model          the fleet protocol (docs/fleet.md), explored exhaustively (CAP=1000000 states each)"
 	echo "make simulate       a fleet's real ledgers over virtual time, while all goes wrong (SEEDS=0-500)"
+	echo "make fleet-costs    messages, bytes and waits of fleets, over virtual time (ARGS=\"--members 2,16 --trips 1\")"
 	echo "make lint           ruff, mypy, the import contracts"
 	echo "make bench          direct, PgBouncer and Tidegate, interleaved (ARGS=... for the runner);"
 	echo "                    ENGINE=mariadb, ENGINE=mysql: HAProxy and MySQL Router in PgBouncer's place"
@@ -51,6 +52,11 @@ soak: build
 # Of the real ledger and the real fleet, over virtual time.
 simulate: build
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+# docs/fleet-sizing.md has what it says; all of it takes an hour.
+fleet-costs: build
+	$(BIN)/python -m tests.simulation.costs $(ARGS)
+	$(BIN)/python -m tests.simulation.leaving
 
 # The model imports nothing of the proxy.
 model: packages
