@@ -53,7 +53,7 @@ soak: build
 simulate: build
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
-# docs/fleet-sizing.md has what it says; all of it takes an hour.
+# docs/fleet-sizing.md has what it says. From 128 members on it takes hours.
 fleet-costs: build
 	$(BIN)/python -m tests.simulation.costs $(ARGS)
 	$(BIN)/python -m tests.simulation.leaving

@@ -134,6 +134,20 @@ def paper(members: int, load: Load) -> Traffic:
     )
 
 
+def row_on_paper(members: int) -> str:
+    """Write what docs/fleet-sizing.md says of a fleet: idle, and what a commit adds."""
+    idle, busy = paper(members, Load(0)), paper(members, Load(1))
+    cells = [str(members), f"{idle.carried:.0f}", _short(idle.bytes_carried / 1e6)]
+    cells += [f"{idle.carried / members:.1f}", _short(idle.bytes_carried / members / 1000)]
+    cells += [f"{busy.said - idle.said:.0f}", f"{busy.carried - idle.carried:.0f}"]
+    cells.append(f"{(busy.bytes_carried - idle.bytes_carried) / 1000:.1f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def _short(number: float) -> str:
+    return f"{float(f'{number:.2g}'):g}"
+
+
 # By simulation.
 
 
@@ -213,7 +227,7 @@ class Costs:
         """Wait until all may read fast, and what came of the beginning is over."""
         while not all(member.is_fast for member in self.members):  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(RENEWAL)
-        await asyncio.sleep(2 * RENEWAL)
+        await asyncio.sleep(RENEWAL)
 
     async def measure(self, load: Load, seconds: float) -> Measured:
         """Write for some seconds, a multiple of `RENEWAL`."""
@@ -234,7 +248,7 @@ class Costs:
             carried / seconds,
             self._hub.bytes_carried.total() / seconds,
         )
-        await asyncio.sleep(RENEWAL)
+        await asyncio.sleep(RENEWAL if load.rate else 0)
         delays = sorted(delay for member in self.members for delay in member.delays)
         was = load._replace(rate=commits / seconds)
         return Measured(traffic, was, delays, looks[True] / looks.total(), cpu / max(1, carried))

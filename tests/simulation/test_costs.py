@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 
-from proxy.freshness.fleet import DRIFT, LEASE
-from tests.simulation.costs import REGIONS, RENEWAL, Load, measure, paper, percentile
+from proxy.freshness.fleet import DRIFT, LEASE, REPEAT
+from proxy.runtime.evictions import ABSENT_AFTER, LEASE_OVER, SILENT_AFTER
+from tests.simulation.costs import (
+    CLEARED,
+    FRAME,
+    GRANT,
+    MARKED,
+    MEMBERS,
+    NOTE,
+    REGIONS,
+    RENEWAL,
+    Load,
+    measure,
+    paper,
+    percentile,
+    row_on_paper,
+)
 from tests.simulation.leaving import EARLIEST, LATEST, leave
+
+ROOT: Final = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("members", [2, 5, 9])
@@ -39,3 +59,21 @@ def test_who_is_killed_is_waited_for_as_long_as_on_paper() -> None:
             assert took.commit <= LEASE * (1 + DRIFT) + 0.05
             assert EARLIEST <= took.gone <= LATEST + 0.1
             assert took.fast == pytest.approx(took.gone, abs=0.1)
+
+
+def test_the_guide_tells_what_is_on_paper() -> None:
+    guide = (ROOT / "docs" / "fleet-sizing.md").read_text()
+    others = 2 * FRAME + MARKED + CLEARED + NOTE
+    for said in (
+        *map(row_on_paper, MEMBERS),
+        f"in {RENEWAL:.2f} s, of {FRAME} bytes and {GRANT} for each",
+        f"They are {FRAME + MARKED}, {FRAME + CLEARED} and {NOTE} bytes",
+        f"(n - 1) (1.5 n ({FRAME} + {GRANT} (n - 1)) + {others} w) bytes",
+        f"waits for {LEASE * (1 + DRIFT):.2f} s at most",
+        f"nothing for {ABSENT_AFTER:g} s",
+        f"it is gone {LEASE_OVER:.2f} s later",
+        f"{EARLIEST:.1f} to {LATEST:.1f} s",
+        f"after {SILENT_AFTER:g} s of silence",
+        f"no answer after {REPEAT:g} s",
+    ):
+        assert said in guide, said

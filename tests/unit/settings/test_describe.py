@@ -27,6 +27,18 @@ def test_example_works_as_it_stands() -> None:
     assert len(app.servers) == 3
 
 
+def test_examples_in_the_guide_to_regions_are_valid() -> None:
+    guide = (ROOT / "docs/fleet-sizing.md").read_text()
+    files = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    environment = {**ENVIRONMENT, "BUS_PASSWORD": "x", "CACHE_PASSWORD": "x"}
+    member, alone = (parse(file, environment) for file in files)
+    assert member.fleet.bus_url is not None
+    assert alone.fleet.bus_url is None
+    for settings in (member, alone):
+        for rule in settings.server_groups["app"].rules:
+            assert rule.route is not None, "the first rule that matches decides alone"
+
+
 def test_defaults_in_the_example_are_the_defaults() -> None:
     written_out = re.sub(r"(?m)^#(\w+ = (?!\.\.\.))", r"\1", example())
     assert written_out.count("\n#") < example().count("\n#")
