@@ -45,9 +45,6 @@ DRIFT: Final = 0.01
 RENEWALS: Final = 3
 """How often within its time a grant is renewed."""
 
-REPEAT: Final = 0.1
-"""Seconds after which what has had no answer is said again."""
-
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # those that the simulation makes worse
 class Fleet:
@@ -336,6 +333,9 @@ class Fleet:
         if note.heard > peer.acknowledged:
             peer.acknowledged = note.heard
             peer.answered_at = now
+            sent_at = self._sent_at(note.heard)
+            if sent_at is not None:
+                peer.took(now - sent_at)
             self._awaiting.acknowledged(peer)
         if note.is_deaf:
             peer.is_asked = True
@@ -378,20 +378,20 @@ class Fleet:
         first = now if self._items else min(self._renew_at, self.hot.due())
         for peer in self._peers.values():
             if peer.is_deaf:
-                first = min(first, peer.asked_at + REPEAT)
+                first = min(first, peer.asked_at + peer.patience)
             if peer.awaited:
-                first = min(first, peer.promised_until, peer.told_at + REPEAT)
+                first = min(first, peer.promised_until, peer.told_at + peer.patience)
         return max(first, now)
 
     def _frame(self, now: float) -> Frame | None:
         grants: dict[str, int] = {}
         if self._peers and now >= self._renew_at:
             self._renew_at = now + self._lease / RENEWALS
-            recently = now - self._lease / RENEWALS
             for peer in self._peers.values():
                 # Who acknowledges nothing while we wait for it has what it was promised, no more.
                 is_silent = peer.heard_at < now - self._lease or (
-                    bool(peer.awaited) and max(peer.answered_at, peer.awaited_at) < recently
+                    peer.awaited > 0
+                    and max(peer.answered_at, peer.awaited_at) < now - peer.patience
                 )
                 if not is_silent and not peer.is_deaf:
                     grants[peer.name] = peer.heard
@@ -413,8 +413,8 @@ class Fleet:
             self._withheld = [mark for mark in self._withheld if mark.waiting]
         withholds = bool(self._withheld)
         for peer in self._peers.values():
-            asks = peer.is_deaf and now >= peer.asked_at + REPEAT
-            if peer.awaited and now >= peer.told_at + REPEAT:
+            asks = peer.is_deaf and now >= peer.asked_at + peer.patience
+            if peer.awaited and now >= peer.told_at + peer.patience:
                 peer.is_asked = True
             if not (asks or peer.is_asked or (peer.owes and not withholds)):
                 continue
@@ -485,10 +485,15 @@ class Fleet:
 
     def _take_grant(self, peer: Peer, heard: int) -> None:
         """A grant holds from when the frame was sent that its grantor had heard last."""
-        place = heard - (self._number - len(self._sent) + 1)  # they are numbered without a gap
-        if 0 <= place < len(self._sent):
-            peer.granted_until = max(peer.granted_until, self._sent[place] + self._lease)
+        sent_at = self._sent_at(heard)
+        if sent_at is not None:
+            peer.granted_until = max(peer.granted_until, sent_at + self._lease)
             self._count_grants()
+
+    def _sent_at(self, number: int) -> float | None:
+        """When we sent a frame, if that is not long ago."""
+        place = number - (self._number - len(self._sent) + 1)  # they are numbered without a gap
+        return self._sent[place] if 0 <= place < len(self._sent) else None
 
     def _count_grants(self) -> None:
         """The first grant that runs out is where fast reads end."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from math import inf
-from typing import final
+from typing import Final, final
+
+REPEAT: Final = 0.1
+"""Seconds after which what has had no answer is said again, unless it is on its way for longer."""
 
 
 @final
@@ -24,6 +27,7 @@ class Peer:
         is_asked: Whether it wants our state.
         asked_at: When we last asked for its state.
         told_at: When it was last told ours.
+        trip: Seconds from a frame of ours to its acknowledgement, as of late.
         told_heard: Up to which of its frames we have acknowledged.
         heard_at: When it last said anything.
     """
@@ -44,6 +48,7 @@ class Peer:
         "promised_until",
         "told_at",
         "told_heard",
+        "trip",
     )
 
     def __init__(self, name: str) -> None:
@@ -62,6 +67,16 @@ class Peer:
         self.asked_at = -inf
         self.told_at = -inf
         self.told_heard = 0
+        self.trip = 0.0
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which what has had no answer of it is said again."""
+        return max(REPEAT, 2 * self.trip)
+
+    def took(self, seconds: float) -> None:
+        """It has acknowledged a frame so long behind it."""
+        self.trip += (seconds - self.trip) / 4
 
     def lose_track(self) -> None:
         """Something that it said is missing: nothing that it promised over it counts any more."""

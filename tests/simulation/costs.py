@@ -191,8 +191,7 @@ class Costed:
             self._send(mark)
 
     def _changed(self) -> None:
-        ready, self._fleet.ready = self._fleet.ready, []
-        for mark in ready:
+        for mark in self._fleet.take_ready():
             self._send(mark)
 
     def _send(self, mark: Mark) -> None:

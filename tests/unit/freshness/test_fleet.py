@@ -6,8 +6,9 @@ from math import inf
 
 import pytest
 
-from proxy.freshness.fleet import LEASE, RENEWALS, REPEAT, Fleet
+from proxy.freshness.fleet import LEASE, RENEWALS, Fleet
 from proxy.freshness.ledger import Ledger
+from proxy.freshness.peer import REPEAT
 from proxy.types import Epoch, Position, Token
 from tests.unit.freshness.two_members import EPOCH, ITEMS, ORDERS, Member, Two, tokens
 
@@ -267,3 +268,23 @@ def test_what_is_of_an_older_epoch_is_not_heard(two: Two) -> None:
     two.a.ledger.commit(mark)
     two.carry(two.a)
     assert two.a.version == two.b.version
+
+
+def test_what_is_on_its_way_for_longer_is_said_again_later(two: Two) -> None:
+    for _ in range(8):
+        mark = two.mark()
+        frame, notes = two.says(two.a)
+        assert frame is not None
+        two.now += 0.2
+        two.b.fleet.hear(frame, two.now)
+        assert any(note.state for note in notes) is False
+        two.carry(two.b)
+        two.a.fleet.take_ready()
+        two.a.ledger.rollback(mark)
+        two.carry(two.a)
+    two.mark()
+    two.says(two.a)
+    two.now += 0.2
+    assert not two.says(two.a)[1]
+    two.now += 0.2
+    assert any(note.state for note in two.says(two.a)[1])
