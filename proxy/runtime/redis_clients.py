@@ -5,6 +5,7 @@ Its own repeating is off: whoever asks knows better what a failure is worth.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, cast
@@ -50,6 +51,13 @@ class Connection(Protocol):
     ) -> Any: ...
 
 
+class _Connected(Protocol):
+    """What redis-py (8) has below a connection, and does not show: the streams of asyncio."""
+
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+
+
 def open_server(url: str, timeout: float) -> Redis:
     """Make a client of one server, or of whatever looks like one. It connects when it is used.
 
@@ -83,6 +91,23 @@ def make_connection(client: Redis, place: tuple[str, int] | None = None) -> Conn
     if place is not None:
         options = options | {"host": place[0], "port": place[1]}
     return cast(Connection, pool.connection_class(**options))
+
+
+def take_over(connection: Connection, protocol: asyncio.Protocol) -> None:
+    """Have all that a connection says told to somebody else from now on, who writes to it as well.
+
+    It has to be connected, and everything answered that it was asked. It is still its own
+    `disconnect` that hangs up.
+
+    Raises:
+        ConnectionError: It has ended.
+    """
+    connected = cast(_Connected, connection)
+    transport = connected._writer.transport
+    if connected._reader.at_eof() or transport.is_closing():
+        raise ConnectionError("Redis has hung up")
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
 
 
 async def close_server(client: Redis) -> None:

@@ -13,6 +13,7 @@ from time import monotonic
 from urllib.parse import quote
 
 import pytest
+import redis as redis_py
 from redis.exceptions import RedisError
 
 from proxy.demo.certificates import Authority
@@ -238,6 +239,25 @@ async def test_the_largest_message_arrives(redis: Redis, folder: Path) -> None:
         assert recorders[1].told[-1] == message
         for bus in buses:
             await bus.close()
+
+
+async def test_most_of_what_is_published_gets_no_answer(redis: Redis) -> None:
+    bus = RedisBus(redis.url)
+    bus.join(CHANNEL, "me", Recorder())
+    await bus.open()
+    await until(lambda: bus.counts.is_up)
+    with redis.client() as client:
+        client.config_resetstat()
+        for _ in range(100):
+            bus.publish(CHANNEL, b"?")
+        await until(lambda: skipped(client) > 90)
+    await bus.close()
+
+
+def skipped(client: redis_py.Redis) -> int:
+    stats = client.info("commandstats")
+    calls: int = stats.get("cmdstat_client|reply", {"calls": 0})["calls"]
+    return calls
 
 
 @in_soak

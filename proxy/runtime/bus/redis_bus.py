@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import suppress
 from random import uniform
 from time import monotonic
 from typing import Final, final
 
 from proxy.freshness.codec import LONGEST
 from proxy.observe.logs import Logger
-from proxy.runtime.bus.redis_link import LinkLost, RedisLink
+from proxy.runtime.bus.redis_lane import LinkLost
+from proxy.runtime.bus.redis_link import RedisLink
 from proxy.runtime.bus.seam import Bus, Channel, Listener
 from proxy.runtime.redis_clients import (
     FAILURES,
@@ -64,6 +64,7 @@ class RedisBus(Bus):
         super().__init__()
         self._client = open_server(url, TIMEOUT)
         self._sender = secrets.token_bytes(SENDER_BYTES)
+        self._only = self._sender + bytes([FIRST | LAST])  # the head of a message in one part
         self._listeners: dict[bytes, Listener] = {}
         self._members: dict[Channel, str] = {}
         self._parts: dict[tuple[bytes, bytes], list[bytes]] = {}  # by where it is said, and by whom
@@ -81,10 +82,6 @@ class RedisBus(Bus):
 
     async def close(self) -> None:
         """See `Bus`."""
-        if self._link is not None:
-            with suppress(*FAILURES, TimeoutError):
-                async with asyncio.timeout(TIMEOUT):
-                    await self._link.flush()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -123,10 +120,13 @@ class RedisBus(Bus):
         self.counts.messages_out += 1
         self.counts.bytes_out += len(message)
         size = len(message)
-        for place in range(0, max(size, 1), PART):
+        if size <= PART:
+            link.publish(name, self._only + message)
+            return
+        for place in range(0, size, PART):
             flags = (FIRST if not place else 0) | (LAST if place + PART >= size else 0)
             head = self._sender + bytes([flags])
-            link.publish(name, head + message[place : place + PART])
+            link.publish(name, head + message[place : place + PART], is_part=True)
 
     def _heard(self, name: bytes, part: bytes) -> None:
         if len(part) < HEAD_BYTES or part.startswith(self._sender):
@@ -164,7 +164,7 @@ class RedisBus(Bus):
             names = set(self._listeners)
             try:
                 await link.open(names)
-                self._places = await link.places() or self._places
+                self._places = link.places or self._places
                 self._has_come(link, names)
                 await link.run()
             except (*FAILURES, LinkLost) as error:

@@ -1,7 +1,11 @@
 """One life of the bus in Redis: a connection that listens, and one that publishes.
 
-Both count: when one ends, or says nothing for `PATIENCE`, the other is hung up, too. What is
-published is not waited for; answers are read as they come, in the order of what was asked.
+redis-py connects and logs in; then each has a `Lane`. Both count: when one ends, or says nothing
+for `PATIENCE`, the other is hung up, too. What is published is not waited for; answers are counted
+as they come, in the order of what was asked.
+
+Most of what is published gets no answer, where Redis lets us say so (CLIENT REPLY SKIP, 3.2): it
+would be sent before the message is, and wake us while others are to be woken.
 """
 
 from __future__ import annotations
@@ -11,17 +15,21 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from math import inf
 from time import monotonic
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from redis.exceptions import ResponseError
 
-from proxy.runtime.redis_clients import Connection
+from proxy.runtime.bus.redis_lane import Lane, LinkLost, NotRedis, Reply, command
+from proxy.runtime.redis_clients import Connection, take_over
 
 INTERVAL: Final = 0.25
 """Seconds after which a connection is asked whether it is there, when nothing else is."""
 
 PATIENCE: Final = 0.6
 """Seconds in which it has to answer, if only to the next of what it was given."""
+
+ANSWERED: Final = 0.1
+"""Seconds in which one message at least is answered: whether it still may be, and all is there."""
 
 TICK: Final = 0.1
 """Seconds between two looks at that."""
@@ -32,9 +40,9 @@ OPENING: Final = 3.0
 MOST_BYTES: Final = 32 * 2**20
 """What may wait to be sent: two messages of the largest kind. Beyond that the link is broken."""
 
-
-class LinkLost(Exception):
-    """It is of no use any more. Says why."""
+_PING: Final = command((b"PING",))
+_SKIP: Final = (b"CLIENT", b"REPLY", b"SKIP")
+_SKIP_NEXT: Final = command(_SKIP)
 
 
 @final
@@ -43,7 +51,11 @@ class RedisLink:
 
     Args:
         make_connection: Makes one that is not connected.
-        heard: Is given what comes: where it was said, and what.
+        heard: Is given what comes, from `run` on: where it was said, and what. What came before is
+            as good as lost.
+
+    Attributes:
+        places: The other servers of a cluster, any of which would do; none: it is no cluster.
     """
 
     def __init__(
@@ -51,157 +63,175 @@ class RedisLink:
         make_connection: Callable[[], Connection],
         heard: Callable[[bytes, bytes], None],
     ) -> None:
-        self._out = make_connection()
-        self._in = make_connection()
+        self.places: list[tuple[str, int]] = []
+        self._connections = (make_connection(), make_connection())
+        self._out = Lane(self._is_answered, self._ended)
+        self._in = Lane(self._told, self._ended)
         self._heard = heard
-        self._queue: list[tuple[bytes, ...]] = []
-        self._queued = 0  # bytes
-        self._questions: list[tuple[bytes, ...]] = []  # of the connection that listens
-        self._has_work = asyncio.Event()
-        self._has_questions = asyncio.Event()
+        self._is_running = False
+        self._can_skip = False
+        self._wanted: set[bytes] = set()  # names that are not listened to yet
+        self._loop = asyncio.get_running_loop()
+        self._listens: asyncio.Future[None] = self._loop.create_future()
+        self._lost: asyncio.Future[None] = self._loop.create_future()
         self._owed: deque[float] = deque()  # when that was sent which has no answer yet
         self._answered_at = 0.0
         self._asked_at = inf  # when who listens was asked, and has heard nothing since
         self._last_in = self._last_out = monotonic()
-        self._lost = ""
 
     async def open(self, names: Iterable[bytes]) -> None:
         """Connect both, and listen to some names.
 
         Raises:
             FAILURES: It can't be.
+            LinkLost: It has ended already, or something was refused.
         """
+        self._wanted = set(names)
+        publishing, listening = self._connections
         async with asyncio.timeout(OPENING):
-            await self._out.connect()
-            await self._in.connect()
-            wanted = set(names)
-            for name in wanted:
-                await self._ask(self._out, b"PUBLISH", name, b"")  # whether it may be
-            if wanted:
-                command = self._in.pack_commands([(b"SUBSCRIBE", *wanted)])
-                await self._in.send_packed_command(command, check_health=False)
-            while wanted:
-                told = await self._in.read_response(disable_decoding=True)
-                if told[0] == b"subscribe":
-                    wanted.discard(told[1])
-        for connection in (self._out, self._in):
-            connection.socket_timeout = None  # a task for each message; `_watch` is enough
+            await publishing.connect()
+            await listening.connect()
+            for name in self._wanted:
+                await _ask(publishing, b"PUBLISH", name, b"")  # whether it may be
+            self.places = await _places(publishing)
+            self._can_skip = await _can_skip(publishing)
+            take_over(publishing, cast(asyncio.Protocol, self._out))
+            take_over(listening, cast(asyncio.Protocol, self._in))
+            if self._wanted:
+                self.listen_to(*self._wanted)
+                await asyncio.wait([self._listens, self._lost], return_when=asyncio.FIRST_COMPLETED)
+        if self._lost.done():
+            self._lost.result()
         self._last_in = self._last_out = monotonic()
-
-    async def places(self) -> list[tuple[str, int]]:
-        """List the other servers of a cluster, any of which would do; none: it is no cluster."""
-        try:
-            slots = await self._ask(self._out, b"CLUSTER", b"SLOTS")
-        except ResponseError:
-            return []
-        found = {(node[0].decode(), node[1]) for slot in slots for node in slot[2:] if node[0]}
-        return sorted(found)
-
-    async def _ask(self, connection: Connection, *command: bytes) -> Any:
-        await connection.send_packed_command(connection.pack_commands([command]), False)
-        return await connection.read_response(disable_decoding=True)
 
     async def run(self) -> None:
         """Carry.
 
         Raises:
-            LinkLost: It says nothing, or takes too little.
-            FAILURES: A connection has ended, or something was refused.
+            LinkLost: A connection has ended, says nothing, or takes too little, or something was
+                refused.
         """
-        steps = (self._send, self._question, self._read_answers, self._listen, self._watch)
-        tasks = [asyncio.create_task(step()) for step in steps]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            await task
+        self._is_running = True
+        while True:
+            began = monotonic()
+            await asyncio.wait([self._lost], timeout=TICK)
+            if self._lost.done():
+                self._lost.result()
+            if monotonic() - began <= 2 * TICK:  # else we were late ourselves: first what has come
+                self._look()
 
     async def close(self) -> None:
-        """Hang up."""
-        for connection in (self._out, self._in):
+        """Hang up. What was published goes out, if nothing is wrong."""
+        if not self._lost.done():
+            self._lost.cancel()
+        elif not self._lost.cancelled() and self._lost.exception():
+            self._out.abort()
+            self._in.abort()
+        for connection in self._connections:
             await connection.disconnect(nowait=True)
 
     # What is to be sent.
 
-    def publish(self, name: bytes, message: bytes) -> None:
-        """Send to all who listen to a name, in order."""
-        if self._queued + len(message) > MOST_BYTES:
-            self._lost = f"more than {MOST_BYTES} bytes wait to be sent"
+    def publish(self, name: bytes, message: bytes, is_part: bool = False) -> None:
+        """Send to all who listen to a name, in order.
+
+        Args:
+            name: Where.
+            message: A whole message, or a part of one.
+            is_part: The others may be long in coming: have it answered, as a sign of life.
+        """
+        said = command((b"PUBLISH", name, message))
+        if self._out.waiting + len(said) > MOST_BYTES:
+            self._lose(LinkLost(f"more than {MOST_BYTES} bytes wait to be sent"))
+        elif is_part or not self._can_skip or monotonic() - self._last_out > ANSWERED:
+            self._send(said)
         else:
-            self._queue.append((b"PUBLISH", name, message))
-            self._queued += len(message)
-        self._has_work.set()
+            self._out.write(_SKIP_NEXT + said)
 
     def listen_to(self, *names: bytes) -> None:
         """Listen to some more names, from soon on."""
-        self._questions.append((b"SUBSCRIBE", *names))
-        self._has_questions.set()
+        self._question(command((b"SUBSCRIBE", *names)))
 
     def ignore(self, *names: bytes) -> None:
         """Listen to some names no more, from soon on."""
-        self._questions.append((b"UNSUBSCRIBE", *names))
-        self._has_questions.set()
+        self._question(command((b"UNSUBSCRIBE", *names)))
 
-    async def flush(self) -> None:
-        """Send what waits, and wait for no answer."""
-        commands, self._queue, self._queued = self._queue, [], 0
+    def _send(self, data: bytes) -> None:
+        """Send what is answered."""
         now = self._last_out = monotonic()
-        self._owed.extend([now] * len(commands))
-        await self._out.send_packed_command(self._out.pack_commands(commands), check_health=False)
+        self._owed.append(now)
+        self._out.write(data)
 
-    async def _send(self) -> None:
-        while True:
-            await self._has_work.wait()
-            self._has_work.clear()
-            if self._queue:
-                await self.flush()
-
-    async def _question(self) -> None:
-        while True:
-            await self._has_questions.wait()
-            self._has_questions.clear()
-            questions, self._questions = self._questions, []
-            self._asked_at = min(self._asked_at, monotonic())
-            await self._in.send_packed_command(
-                self._in.pack_commands(questions), check_health=False
-            )
+    def _question(self, data: bytes) -> None:
+        self._asked_at = min(self._asked_at, monotonic())
+        self._in.write(data)
 
     # What comes.
 
-    async def _read_answers(self) -> None:
-        read = self._out.read_response
-        while True:
-            await read(disable_decoding=True, timeout=inf)
-            self._owed.popleft()
-            self._answered_at = monotonic()
+    def _is_answered(self, reply: Reply) -> None:
+        if not self._owed:
+            raise NotRedis("an answer to nothing")
+        self._owed.popleft()
+        self._answered_at = monotonic()
 
-    async def _listen(self) -> None:
-        read = self._in.read_response
-        while True:
-            told = await read(disable_decoding=True, timeout=inf)
-            self._last_in, self._asked_at = monotonic(), inf
-            if told[0] == b"message":
-                self._heard(told[1], told[2])
+    def _told(self, reply: Reply) -> None:
+        self._last_in, self._asked_at = monotonic(), inf
+        if not isinstance(reply, list) or len(reply) < 2:
+            return
+        what, name, last = reply[0], reply[1], reply[-1]
+        if not isinstance(name, bytes):
+            return
+        if what == b"message":
+            if self._is_running and isinstance(last, bytes):
+                self._heard(name, last)
+        elif what == b"subscribe" and self._wanted:
+            self._wanted.discard(name)
+            if not self._wanted and not self._listens.done():
+                self._listens.set_result(None)
 
     # Whether it is there.
 
-    async def _watch(self) -> None:
-        while not self._lost:
-            began = monotonic()
-            await asyncio.sleep(TICK)
-            now = monotonic()
-            if now - began > 2 * TICK:
-                continue  # we were late ourselves: first those who read
-            waits_since = max(self._owed[0], self._answered_at) if self._owed else inf
-            if now - min(self._asked_at, waits_since) > PATIENCE:
-                raise LinkLost(f"no answer within {PATIENCE} s")
-            if not self._owed and now - self._last_out > INTERVAL:
-                self._queue.append((b"PING",))
-                self._has_work.set()
-            if self._asked_at == inf and now - self._last_in > INTERVAL:
-                self._questions.append((b"PING",))
-                self._has_questions.set()
-        raise LinkLost(self._lost)
+    def _ended(self, error: Exception | None) -> None:
+        self._lose(error or LinkLost("Redis has hung up"))
+
+    def _lose(self, error: Exception) -> None:
+        if not self._lost.done():
+            self._lost.set_exception(error)
+
+    def _look(self) -> None:
+        now = monotonic()
+        waits_since = max(self._owed[0], self._answered_at) if self._owed else inf
+        if now - min(self._asked_at, waits_since) > PATIENCE:
+            raise LinkLost(f"no answer within {PATIENCE} s")
+        if not self._owed and now - self._last_out > INTERVAL:
+            self._send(_PING)
+        if self._asked_at == inf and now - self._last_in > INTERVAL:
+            self._question(_PING)
+
+
+async def _places(connection: Connection) -> list[tuple[str, int]]:
+    try:
+        slots = await _ask(connection, b"CLUSTER", b"SLOTS")
+    except ResponseError:
+        return []
+    return sorted({(node[0].decode(), node[1]) for slot in slots for node in slot[2:] if node[0]})
+
+
+async def _can_skip(connection: Connection) -> bool:
+    """Ask whether answers can be left out, which may be forbidden, or nothing that it knows."""
+    ping = (b"PING",)
+    await connection.send_packed_command(connection.pack_commands([_SKIP, ping, ping]), False)
+    try:
+        answer = await connection.read_response(disable_decoding=True)
+        if answer == b"PONG":
+            return True
+    except ResponseError:
+        pass
+    for _ in range(2):
+        await connection.read_response(disable_decoding=True)
+    return False
+
+
+async def _ask(connection: Connection, *words: bytes) -> Any:
+    await connection.send_packed_command(connection.pack_commands([words]), False)
+    return await connection.read_response(disable_decoding=True)
