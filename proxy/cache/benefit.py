@@ -6,6 +6,9 @@ Elsewhere it is asked now and then, as the workload may have changed: the more o
 fetch is beside what a server takes.
 
 To keep a result there pays where a fetch is quicker than a server: others may ask for it.
+
+To wait for a result that another member is getting from a server pays where a server takes far
+longer than a fetch, and where such results have come lately.
 """
 
 from __future__ import annotations
@@ -21,6 +24,13 @@ SPENT: Final = 1 / 32
 MOST: Final = 2.0
 """Times the usual that a fetch counts at most: a moment's stall must not outweigh a day."""
 
+WORTH_A_WAIT: Final = 32.0
+"""Times what a fetch takes that a server must take. Then to say who asks it costs a 32nd of that,
+and the store is asked each time anyway (`SPENT`)."""
+
+MOST_PASSED: Final = 63
+"""Misses that nobody waits at, at most, before it is tried again."""
+
 _SMOOTHING: Final = 0.125
 
 
@@ -33,13 +43,15 @@ class Benefit:
         share: Of the fetches that find something that still holds, lately.
     """
 
-    __slots__ = ("_asked", "_spare", "seconds", "share")
+    __slots__ = ("_asked", "_passes", "_spare", "_vain", "seconds", "share")
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.share = 0.0
         self._asked = 0
         self._spare = 0.0
+        self._vain = 0
+        self._passes = 0  # misses to come that nobody waits at
 
     def asks(self, saved: float) -> bool:
         """Decide whether to ask for the next result.
@@ -58,6 +70,25 @@ class Benefit:
     def keeps(self, saved: float) -> bool:
         """Decide whether to keep a result there."""
         return self._asked < TRIAL or saved > self.seconds
+
+    def waits(self, saved: float, seconds: float) -> bool:
+        """Decide whether one member asks a server, and the others wait for what it keeps.
+
+        Args:
+            saved: Seconds that a server takes, lately.
+            seconds: What the fetch has taken that found nothing.
+        """
+        if saved < WORTH_A_WAIT * max(self.seconds, seconds):
+            return False
+        if self._passes:
+            self._passes -= 1
+            return False
+        return True
+
+    def waited(self, *, is_hit: bool) -> None:
+        """Learn from a wait: after each in vain, twice as many misses are passed."""
+        self._vain = 0 if is_hit else min(2 * self._vain + 1, MOST_PASSED)
+        self._passes = self._vain
 
     def answered(self, seconds: float, *, is_hit: bool) -> None:
         """Learn from a fetch; one that was given up has taken as long as it was waited for."""

@@ -277,6 +277,7 @@ def _second_level(groups: list[GroupMetrics]) -> Iterator[Metric]:
     for name, text, attribute in (
         ("cache_l2_reads", "Misses in memory, by what the second level had.", "reads"),
         ("cache_l2_writes", "Results, by whether the second level got them.", "writes"),
+        ("cache_l2_turns", "Slow misses there too, by whether we or others asked.", "turns"),
     ):
         samples = [
             ((group, outcome), number)

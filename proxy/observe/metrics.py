@@ -42,6 +42,10 @@ class SecondLevelCounts(Protocol):
         """Results, by whether they were kept there."""
 
     @property
+    def turns(self) -> Counters[Any]:
+        """Misses there too, by how it was settled which member asks a server."""
+
+    @property
     def seconds(self) -> Histogram:
         """What it took to ask there."""
 

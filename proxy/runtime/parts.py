@@ -285,6 +285,7 @@ class GroupParts:
         """See `proxy.runtime.membership.Surroundings`."""
         if self.results is not None and self.results.second is not None:
             self.results.second.realm.share(salt)
+            self.results.second.is_shared = self.settings.single_flight
 
     def expelled(self) -> None:
         """See `proxy.runtime.membership.Surroundings`."""

@@ -3,7 +3,8 @@
 Everything that is asked for in one turn of the loop goes in one MGET. Whoever waits does so for
 `l2_timeout` at most, however long Redis takes; and while it fails, nobody asks (`cache.breaker`):
 that it is back is found out by a task of its own. Results are written by another task, which is
-handed them and told of none; where too many wait they are dropped.
+handed them and told of none; where too many wait they are dropped. Claims (`cache.second`) are set
+and looked for as results are, and those that are ours are renewed by a third.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple, final
 
 from proxy.cache.breaker import Breaker
 from proxy.cache.sealed import PREFIX, Realm
-from proxy.cache.second import Lookup, Outcome, Statistics, Write
+from proxy.cache.second import LIFE, Lookup, Outcome, Stage, Statistics, Write
 from proxy.observe.logs import Logger
 from proxy.runtime.redis_clients import FAILURES, reason_of
 from proxy.runtime.redis_stores import Cluster, OneServer, Store
@@ -40,8 +41,13 @@ MOST_BYTES: Final = 16 * 2**20
 PIPELINED: Final = 32
 """Results written at a time."""
 
+RENEWED: Final = LIFE / 3
+"""Seconds after which claims are renewed."""
+
 IN_THREAD: Final = 16 * 2**10
 """Bytes above which a result is packed by a thread: 64 kB would hold up everything for 0.8 ms."""
+
+_LIFE: Final = round(LIFE * 1000)
 
 _PROBES: Final = (PREFIX + b"probe", PREFIX + b"sonde")
 """Where it is tried. One server of a cluster, asked as if it were alone, refuses two that have not
@@ -59,10 +65,11 @@ class _Result(NamedTuple):
 class _Batch:
     """What was asked for in one turn of the loop."""
 
-    __slots__ = ("lookups", "timer")
+    __slots__ = ("is_over", "lookups", "timer")
 
     def __init__(self) -> None:
         self.lookups: list[Lookup] = []
+        self.is_over = False  # its lookups may be about something else since
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -108,6 +115,8 @@ class RedisShelf:
         self._results: deque[_Result] = deque()
         self._bytes = 0
         self._has_results = asyncio.Event()
+        self._claims: dict[bytes, float] = {}  # ours, and until when
+        self._has_claims = asyncio.Event()
         self._is_down = asyncio.Event()
         self._is_down.set()
         self._has_said = False
@@ -117,6 +126,7 @@ class RedisShelf:
         """Begin to try it, and to write to it."""
         spawn(self._keep_trying())
         spawn(self._keep_writing())
+        spawn(self._keep_claims())
 
     async def close(self) -> None:
         """Hang up. What is asked for then is late."""
@@ -145,6 +155,14 @@ class RedisShelf:
         batch.lookups.append(lookup)
         return True
 
+    def get_later(self, lookup: Lookup, seconds: float) -> None:
+        """See `Shelf`."""
+        asyncio.get_running_loop().call_later(seconds, self._get_now, lookup)
+
+    def _get_now(self, lookup: Lookup) -> None:
+        if not lookup.is_over and not self.get(lookup):
+            lookup.give_up(Outcome.SKIPPED, self._clock())
+
     def _turn_is_over(self) -> None:
         if self._forming is not None:
             self._waiting.append(self._forming)
@@ -168,8 +186,9 @@ class RedisShelf:
                     lookup.give_up(Outcome.SKIPPED, began)
             elif lookups:
                 async with asyncio.timeout(GIVE_UP):
-                    found = await self._store.fetch([_place(each.name) for each in lookups])
-                self._has_come(batches, lookups, found, began)
+                    found, claimed = await self._ask(lookups)
+                self._has_come(batches, began)
+                _tell(lookups, found, claimed, self._clock())
         except FAILURES as error:
             self._has_failed(error)
             for lookup in lookups:
@@ -178,24 +197,39 @@ class RedisShelf:
             self._busy -= 1
             self._send()
 
-    def _has_come(
-        self,
-        batches: list[_Batch],
-        lookups: list[Lookup],
-        found: list[bytes | None],
-        began: float,
-    ) -> None:
-        now = self._clock()
-        if now - began <= self._timeout:
+    async def _ask(
+        self, lookups: list[Lookup]
+    ) -> tuple[dict[bytes, bytes | None], dict[bytes, bool]]:
+        """Ask for what they want: what stands under each key, and which claims are ours now."""
+        keys: dict[bytes, None] = {}
+        claims: dict[bytes, None] = {}
+        for lookup in lookups:
+            if lookup.stage is Stage.CLAIM:
+                claims[lookup.claim] = None
+                continue
+            keys[lookup.name] = None
+            if lookup.stage is Stage.BOTH:
+                keys[lookup.claim] = None
+        found: list[bytes | None] = []
+        claimed: list[bool] = []
+        if claims:
+            claimed = await self._store.claim([_place(it) for it in claims], _LIFE)
+        if keys:
+            found = await self._store.fetch([_place(it) for it in keys])
+        return dict(zip(keys, found, strict=True)), dict(zip(claims, claimed, strict=True))
+
+    def _has_come(self, batches: list[_Batch], began: float) -> None:
+        if self._clock() - began <= self._timeout:
             self.breaker.answered()
         for batch in batches:
+            batch.is_over = True
             if batch.timer is not None:
                 batch.timer.cancel()
-        for lookup, data in zip(lookups, found, strict=True):
-            lookup.answered(data, now)
 
     def _too_late(self, batch: _Batch, turns: int) -> None:
         """Nobody waits for a batch any longer."""
+        if batch.is_over:
+            return
         overdue = [lookup for lookup in batch.lookups if not lookup.is_over]
         now = self._clock()
         if overdue and turns:
@@ -260,6 +294,35 @@ class RedisShelf:
         for _ in range(times):
             self._writes.count(outcome)
 
+    # Claims.
+
+    def hold(self, claim: bytes, until: float) -> None:
+        """See `Shelf`."""
+        self._claims[claim] = until
+        self._has_claims.set()
+
+    def let_go(self, claim: bytes) -> None:
+        """See `Shelf`."""
+        self._claims.pop(claim, None)
+
+    async def _keep_claims(self) -> None:
+        while True:
+            await self._has_claims.wait()
+            await asyncio.sleep(RENEWED)
+            now = self._clock()
+            self._claims = {claim: until for claim, until in self._claims.items() if until > now}
+            if not self._claims:
+                self._has_claims.clear()
+            elif self.breaker.allows:
+                await self._renew([_place(claim) for claim in self._claims])
+
+    async def _renew(self, keys: list[bytes]) -> None:
+        try:
+            async with asyncio.timeout(GIVE_UP):
+                await self._store.renew(keys, _LIFE)
+        except FAILURES as error:
+            self._has_failed(error)
+
     # Whether it works.
 
     def _has_failed(self, error: Exception) -> None:
@@ -308,6 +371,22 @@ class RedisShelf:
     def _say_asked(self) -> None:
         log.info("the second level of the cache is asked", group=self._group)
         self._has_said = False
+
+
+def _tell(
+    lookups: list[Lookup],
+    found: dict[bytes, bytes | None],
+    claimed: dict[bytes, bool],
+    now: float,
+) -> None:
+    """Tell those who have asked. Of two who want the same claim one gets it."""
+    for lookup in lookups:
+        if lookup.stage is Stage.CLAIM:
+            lookup.claimed(now, is_ours=claimed.get(lookup.claim, False))
+            claimed[lookup.claim] = False
+        else:
+            is_claimed = found.get(lookup.claim) is not None
+            lookup.answered(found[lookup.name], now, is_claimed=is_claimed)
 
 
 def _place(name: bytes) -> bytes:

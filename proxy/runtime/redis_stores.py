@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, cast, final
+from typing import Final, Protocol, cast, final
 
 from proxy.runtime.redis_clients import close_server, open_cluster, open_server
+
+_CLAIMED: Final = b"1"
 
 
 class Store(Protocol):
@@ -16,6 +18,12 @@ class Store(Protocol):
 
     async def keep(self, values: Sequence[tuple[bytes, bytes]], lifetime: int) -> None:
         """Set keys to values, for so many milliseconds."""
+
+    async def claim(self, keys: Sequence[bytes], lifetime: int) -> list[bool]:
+        """Set keys that are not there, for so many milliseconds; which were not?"""
+
+    async def renew(self, keys: Sequence[bytes], lifetime: int) -> None:
+        """Set keys that are there."""
 
     async def close(self) -> None:
         """Hang up."""
@@ -44,6 +52,20 @@ class OneServer:
             pipeline.set(key, value, px=lifetime)
         await pipeline.execute()
 
+    async def claim(self, keys: Sequence[bytes], lifetime: int) -> list[bool]:
+        """See `Store`."""
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.set(key, _CLAIMED, px=lifetime, nx=True)
+        return [answer is not None for answer in await pipeline.execute()]
+
+    async def renew(self, keys: Sequence[bytes], lifetime: int) -> None:
+        """See `Store`."""
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.set(key, _CLAIMED, px=lifetime, xx=True)
+        await pipeline.execute()
+
     async def close(self) -> None:
         """See `Store`."""
         await close_server(self._client)
@@ -70,6 +92,20 @@ class Cluster:
         pipeline = self._client.pipeline()
         for key, value in values:
             pipeline.set(key, value, px=lifetime)
+        await pipeline.execute()
+
+    async def claim(self, keys: Sequence[bytes], lifetime: int) -> list[bool]:
+        """See `Store`."""
+        pipeline = self._client.pipeline()
+        for key in keys:
+            pipeline.set(key, _CLAIMED, px=lifetime, nx=True)
+        return [answer is not None for answer in await pipeline.execute()]
+
+    async def renew(self, keys: Sequence[bytes], lifetime: int) -> None:
+        """See `Store`."""
+        pipeline = self._client.pipeline()
+        for key in keys:
+            pipeline.set(key, _CLAIMED, px=lifetime, xx=True)
         await pipeline.execute()
 
     async def close(self) -> None:

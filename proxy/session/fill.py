@@ -15,9 +15,10 @@ class Fill:
 
     Attributes:
         flight: What others wait for by: nobody waits for less than it may be given.
+        claim: By which other members wait for it; empty: none does.
     """
 
-    __slots__ = ("context", "flight", "generation", "key", "pieces", "room", "worth")
+    __slots__ = ("claim", "context", "flight", "generation", "key", "pieces", "room", "worth")
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Fill:
         self.worth = worth
         self.generation = generation
         self.flight = (context, key, contract)
+        self.claim = b""
         self.room = room
         self.pieces: list[bytes] = []
 

@@ -11,7 +11,7 @@ from proxy.cache.entry import Answer, Context, Contexts, Entry
 from proxy.cache.flight import FAILED, NOT_STORED, STORED, Flights, Landing
 from proxy.cache.key import Key, Shape
 from proxy.cache.sealed import Sealed
-from proxy.cache.second import SecondLevel, Waiter
+from proxy.cache.second import Lookup, SecondLevel, Waiter
 from proxy.cache.store import Store, Use
 from proxy.freshness.floor import Floor
 from proxy.freshness.ledger import Ledger
@@ -179,6 +179,14 @@ class Results:
         errand.lookup = second.ask(fill.context, fill.key, plan.read_set, fill.worth, waiter, now)
         return errand.lookup is not None
 
+    def fetched(self, errand: Errand, lookup: Lookup) -> None:
+        """Note that the second level has answered: it may be ours to ask a server, for all."""
+        errand.lookup = None
+        second, fill = self.second, errand.fill
+        if lookup.leads and second is not None and fill is not None:
+            fill.claim = lookup.claim
+            second.shelf.hold(lookup.claim, lookup.held_until)
+
     def promote(self, errand: Errand, found: Sealed, now: float) -> bytes | None:
         """Keep in memory what the second level had, as it holds now; None: it is of no use.
 
@@ -256,7 +264,11 @@ class Results:
     def land(self, errand: Errand, landing: Landing = FAILED) -> None:
         """End a flight, whatever came of it."""
         fill, errand.fill = errand.fill, None
-        if not errand.leads or fill is None:
+        if fill is None:
+            return
+        if fill.claim and self.second is not None:
+            self.second.shelf.let_go(fill.claim)
+        if not errand.leads:
             return
         errand.leads = False
         for follower in self._flights.land(fill.flight):

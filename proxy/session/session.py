@@ -178,7 +178,8 @@ class Session(Conversation):
         errand = self.errand
         if errand is None or errand.lookup is not lookup or self.phase is not WAITING:
             return
-        errand.lookup = None
+        if self.results is not None:
+            self.results.fetched(errand, lookup)
         self.phase = FREE
         read_fetched(self, errand, lookup.found)
         pump(self)

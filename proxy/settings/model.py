@@ -255,7 +255,8 @@ class ServerGroup:
     """The largest result that is kept."""
 
     single_flight: Switch = True
-    """Whether identical reads that miss at the same time share one trip to a server."""
+    """Whether identical reads that miss at the same time share one trip to a server: in the whole
+    fleet, where it has a second level and the server takes long."""
 
     cache_url: SecretStr | None = None
     """Where results are looked for that are not in memory: Redis, Valkey or ElastiCache, as

@@ -55,6 +55,7 @@ HOW: Final[Mapping[str, How]] = {
     "tidegate_cache_entries": _SUM,
     "tidegate_cache_l2_reads": _SUM,
     "tidegate_cache_l2_writes": _SUM,
+    "tidegate_cache_l2_turns": _SUM,
     "tidegate_cache_l2_seconds": _SUM,
     "tidegate_cache_l2_asked": _LEAST,
     # The ledger: all workers know of the same tables, and of each other's commits.

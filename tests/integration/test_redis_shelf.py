@@ -12,7 +12,7 @@ import pytest
 
 from proxy.cache.breaker import LATE
 from proxy.cache.sealed import NAME_BYTES, PREFIX, Realm, Sealed
-from proxy.cache.second import Lookup, Outcome, SecondLevel, Statistics, Write
+from proxy.cache.second import LIFE, Lookup, Outcome, SecondLevel, Statistics, Turn, Write
 from proxy.demo.certificates import Authority
 from proxy.demo.processes import free_port, temporary_folder, wait_until
 from proxy.demo.programs import find_account
@@ -41,6 +41,7 @@ class Shelf:
             compress_above=4096,
         )
         level = SecondLevel(self.realm, self.shelf, self.statistics, max_bytes=1 << 20)
+        level.is_shared = True
         self.asker = Asker(level)
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -76,6 +77,15 @@ class Shelf:
         lookup = self.asker.lookup(name)
         assert self.shelf.get(lookup)
         return lookup
+
+    def misses(self, name: bytes, saved: float) -> Lookup:
+        """Ask for what takes a server so many seconds."""
+        lookup = self.asker.lookup(name, time.monotonic(), saved)
+        assert self.shelf.get(lookup)
+        return lookup
+
+    def turns(self, turn: Turn) -> int:
+        return self.statistics.turns.counts[turn]
 
     def has(self, outcome: Outcome) -> int:
         return self.statistics.reads.counts[outcome]
@@ -141,6 +151,62 @@ async def test_too_much_to_be_written_at_once_is_dropped(shelf: Shelf) -> None:
     writes = shelf.statistics.writes.counts
     assert writes[Write.DROPPED] == 50
     await shelf.until(lambda: writes[Write.STORED] == MOST_WAITING)
+
+
+async def test_of_those_who_miss_at_once_one_asks_and_the_others_get_its_result(
+    redis: Redis, shelf: Shelf
+) -> None:
+    """A claim is renewed for as long as it is held, and an entry is found behind it."""
+    others = [Shelf(redis.url), Shelf(redis.url)]
+    for other in others:
+        other.start()
+        await other.is_asked()
+    all_of_them = [shelf, *others]
+    lookups = [each.misses(name_of(11), 2.0) for each in all_of_them]
+    await shelf.until(lambda: any(it.leads for it in lookups))
+    (leader,) = [each for each, lookup in zip(all_of_them, lookups, strict=True) if lookup.leads]
+    (lead,) = [lookup for lookup in lookups if lookup.leads]
+    leader.shelf.hold(lead.claim, lead.held_until)
+    await asyncio.sleep(2 * LIFE)
+    assert [lookup.is_over for lookup in lookups].count(True) == 1
+    await leader.keeps(name_of(11), b"", b"rows")
+    leader.shelf.let_go(lead.claim)
+    await shelf.until(lambda: all(it.is_over for it in lookups))
+    assert [lookup.found is not None for lookup in lookups].count(True) == 2
+    for other in others:
+        await other.close()
+
+
+async def test_who_asks_and_is_gone_costs_the_others_a_moment(redis: Redis, shelf: Shelf) -> None:
+    other = Shelf(redis.url)
+    other.start()
+    await other.is_asked()
+    dies = other.misses(name_of(12), 60.0)
+    await other.until(lambda: dies.leads)
+    other.shelf.hold(dies.claim, dies.held_until)
+    waits = shelf.misses(name_of(12), 60.0)
+    await asyncio.sleep(2 * LIFE)
+    assert not waits.is_over
+    await other.close()
+    began = time.monotonic()
+    await shelf.until(lambda: waits.is_over)
+    assert time.monotonic() - began < LIFE + SLACK
+    assert shelf.turns(Turn.GONE) == 1
+
+
+async def test_nobody_waits_for_another_while_the_store_is_dead(redis: Redis, shelf: Shelf) -> None:
+    first = shelf.misses(name_of(13), 60.0)
+    await shelf.until(lambda: first.leads)
+    second = shelf.misses(name_of(13), 60.0)
+    await asyncio.sleep(TIMEOUT)
+    assert not second.is_over
+    redis.kill()
+    began = time.monotonic()
+    await shelf.until(lambda: second.is_over)
+    assert time.monotonic() - began < TIMEOUT + SLACK
+    assert shelf.turns(Turn.FAILED) == 1
+    redis.start()
+    await shelf.is_asked()
 
 
 async def test_a_paused_store_is_waited_for_once_or_twice_and_then_skipped(

@@ -37,6 +37,6 @@ class Asker:
     def fetched(self, lookup: Lookup) -> None:
         self.over.append(lookup)
 
-    def lookup(self, name: bytes, now: float = 0.0) -> Lookup:
-        """Ask for what stands under a name."""
-        return Lookup(self.level, name, self.context, self.read_set, Benefit(), self, now)
+    def lookup(self, name: bytes, now: float = 0.0, saved: float = 0.0) -> Lookup:
+        """Ask for what stands under a name, and takes a server so many seconds."""
+        return Lookup(self.level, name, self.context, self.read_set, Benefit(), self, now, saved)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.cache.benefit import SPENT, TRIAL, Benefit
+from proxy.cache.benefit import MOST_PASSED, SPENT, TRIAL, WORTH_A_WAIT, Benefit
 
 
 def judged(seconds: float, found: int, of: int = 64) -> Benefit:
@@ -77,3 +77,21 @@ def test_a_store_that_has_become_slow_is_not_asked_any_more() -> None:
     for _ in range(8):
         benefit.answered(0.005, is_hit=False)
     assert not benefit.asks(0.001)
+
+
+def test_what_takes_a_server_far_longer_than_a_fetch_is_waited_for() -> None:
+    benefit = judged(0.001, found=8)
+    assert not benefit.waits(0.9 * WORTH_A_WAIT * 0.001, 0.001)
+    assert benefit.waits(1.1 * WORTH_A_WAIT * 0.001, 0.001)
+    assert not benefit.waits(1.1 * WORTH_A_WAIT * 0.001, 0.002)
+
+
+def test_after_each_wait_in_vain_more_misses_are_passed() -> None:
+    benefit = judged(0.001, found=8)
+    for passed in (1, 3, 7, 15, 31, MOST_PASSED, MOST_PASSED):
+        assert benefit.waits(1.0, 0.001)
+        benefit.waited(is_hit=False)
+        assert [benefit.waits(1.0, 0.001) for _ in range(passed)] == [False] * passed
+    assert benefit.waits(1.0, 0.001)
+    benefit.waited(is_hit=True)
+    assert benefit.waits(1.0, 0.001)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.cache.second import Outcome, Statistics, Write
+from proxy.cache.second import Outcome, Statistics, Turn, Write
 from proxy.observe.export import Exporter
 from proxy.observe.metrics import BusCounts, GroupMetrics, GroupState, PoolState, ServerState
 from proxy.types import Audited, PinReason, Reason, Role
@@ -72,10 +72,12 @@ def test_a_second_level_is_told_of_where_there_is_one(metrics: GroupMetrics) -> 
     metrics.second = Statistics()
     metrics.second.reads.count(Outcome.HIT)
     metrics.second.writes.count(Write.STORED)
+    metrics.second.turns.count(Turn.LED)
     metrics.second.seconds.record(0.001)
     told = scrape(metrics)
     assert told["tidegate_cache_l2_reads_total", "group=app", "outcome=hit"] == 1
     assert told["tidegate_cache_l2_writes_total", "group=app", "outcome=stored"] == 1
+    assert told["tidegate_cache_l2_turns_total", "group=app", "outcome=led"] == 1
     assert told["tidegate_cache_l2_seconds_count", "group=app"] == 1
 
 

@@ -10,6 +10,8 @@ from tests.unit.session.stage import Event, Stage
 
 FETCHES = ("fetches",)
 KEEPS = ("keeps",)
+HOLDS = ("holds",)
+LETS_GO = ("lets go",)
 
 
 class Shelf:
@@ -18,6 +20,7 @@ class Shelf:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.entries: dict[bytes, bytes] = {}
+        self.away: dict[bytes, bytes] = {}  # for a test to put back
         self.lookups: deque[Lookup] = deque()
         self.is_open = True
         self.statistics = Statistics()
@@ -34,6 +37,16 @@ class Shelf:
     def put(self, name: bytes, version: int, pieces: tuple[bytes, ...]) -> None:
         self.stage.did("keeps")
         self.entries[name] = self.realm.seal(name, version, pieces, 1 << 20)
+
+    def get_later(self, lookup: Lookup, seconds: float) -> None:
+        self.stage.did("fetches")
+        self.lookups.append(lookup)
+
+    def hold(self, claim: bytes, until: float) -> None:
+        self.stage.did("holds")
+
+    def let_go(self, claim: bytes) -> None:
+        self.stage.did("lets go")
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -53,6 +66,10 @@ class Shelf:
             lookup.answered(self.entries.get(lookup.name), stage.now)
 
         return happen
+
+    def claims(self, *, is_ours: bool) -> Event:
+        """What was wanted first is ours to ask a server for, or another's."""
+        return lambda stage: self.lookups.popleft().claimed(stage.now, is_ours=is_ours)
 
     def gives_up(self, outcome: Outcome = Outcome.LATE) -> Event:
         """What was asked first is not waited for any longer."""

@@ -9,7 +9,7 @@ from proxy.settings.rule import Rule
 from proxy.types import Reason
 from tests.unit.session.every_engine.steps import INSERT, SELECT, runs
 from tests.unit.session.every_engine.test_flights import redefine
-from tests.unit.session.shelf import FETCHES, KEEPS, Shelf
+from tests.unit.session.shelf import FETCHES, HOLDS, KEEPS, LETS_GO, Shelf
 from tests.unit.session.stage import (
     GONE,
     Stage,
@@ -25,7 +25,7 @@ from tests.unit.session.stage import (
     told,
     writes,
 )
-from tests.unit.session.words import Words
+from tests.unit.session.words import SYNTAX, Words
 
 
 @pytest.fixture
@@ -258,3 +258,65 @@ def test_what_never_pays_is_not_asked_for(shelf: Shelf, words: Words) -> None:
     select = words.query("SELECT a FROM orders WHERE a = 99")
     stage >> client(select) << asks("replica", select)
     assert shelf.outcomes == {"late": TRIAL, "not_worth": 1}
+
+
+@pytest.fixture
+def missing(shelf: Shelf, words: Words) -> Stage:
+    """A fleet's: the result takes a server long, and is nowhere any more."""
+    stage = shelf.stage
+    select = words.query(SELECT)
+    assert stage.results is not None
+    assert stage.results.second is not None
+    stage.results.second.is_shared = True
+    stage >> client(select) << FETCHES
+    stage >> shelf.answers() << asks("replica", select)
+    stage.now += 0.1
+    reads_on(stage, words, "replica", "1", kept=True)
+    shelf.forget_memory()
+    shelf.away, shelf.entries = shelf.entries, {}
+    return stage
+
+
+def test_whose_turn_it_is_asks_and_holds_the_claim_until_that_is_over(
+    missing: Stage, shelf: Shelf, words: Words
+) -> None:
+    select, result = words.query(SELECT), words.result("1")
+    missing >> client(select) << FETCHES
+    missing >> shelf.answers() << FETCHES
+    missing >> shelf.claims(is_ours=True) << HOLDS << asks("replica", select)
+    missing >> answers("replica", result) << told(result) << KEEPS << LETS_GO << released("replica")
+    missing >> client(select) << at_once(result)
+
+
+def test_whose_turn_it_is_lets_go_when_nothing_comes_of_it(
+    missing: Stage, shelf: Shelf, words: Words
+) -> None:
+    select, error = words.query(SELECT), words.error(SYNTAX)
+    missing >> client(select) << FETCHES
+    missing >> shelf.answers() << FETCHES
+    missing >> shelf.claims(is_ours=True) << HOLDS << asks("replica", select)
+    missing >> answers("replica", error) << released("replica") << asks("primary", select)
+    missing >> answers("primary", error) << told(error) << LETS_GO
+
+
+def test_the_others_wait_and_answer_with_what_it_kept(
+    missing: Stage, shelf: Shelf, words: Words
+) -> None:
+    select, result = words.query(SELECT), words.result("1")
+    missing >> client(select) << FETCHES
+    missing >> shelf.answers() << FETCHES
+    missing >> shelf.claims(is_ours=False) << FETCHES
+    shelf.entries = shelf.away
+    missing >> shelf.answers() << told(result)
+    missing >> client(select) << at_once(result)
+
+
+def test_the_others_ask_themselves_where_nothing_comes(
+    missing: Stage, shelf: Shelf, words: Words
+) -> None:
+    select = words.query(SELECT)
+    missing >> client(select) << FETCHES
+    missing >> shelf.answers() << FETCHES
+    missing >> shelf.claims(is_ours=False) << FETCHES
+    missing >> shelf.answers() << asks("replica", select)
+    reads_on(missing, words, "replica", "1", kept=True)
