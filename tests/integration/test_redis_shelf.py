@@ -362,6 +362,16 @@ async def test_a_cluster_is_asked_where_it_was_said_to_be_one(
     await shelf.until(lambda: shelf.statistics.writes.counts[Write.STORED] == len(names))
     found = await shelf.finds(*names, name_of(99))
     assert [each and each.pieces[1] for each in found] == [*names, None]
+    missed = [shelf.misses(name_of(number), 60.0) for number in range(100, 120)]
+    await shelf.until(lambda: all(lookup.leads for lookup in missed))
+    shelf.shelf.hold(missed[0].claim, missed[0].held_until)
+    await asyncio.sleep(1.5 * LIFE)
+    waits = shelf.misses(name_of(100), 60.0)
+    assert await shelf.finds(name_of(1)) != [None]
+    assert not waits.is_over
+    shelf.shelf.let_go(missed[0].claim)
+    await shelf.until(lambda: waits.is_over)
+    assert shelf.turns(Turn.GONE) == 1
     other.kill()
     assert await shelf.finds(*names) == [None] * len(names)
     assert not shelf.shelf.breaker.allows
