@@ -24,10 +24,10 @@ from proxy.observe.logs import Logger, configure, reopen
 from proxy.runtime.bus.opening import make_bus
 from proxy.runtime.bus.seam import Bus
 from proxy.runtime.engine import NewEngine
+from proxy.runtime.fellowship import Fellowship
 from proxy.runtime.gauges import ServiceGauges
 from proxy.runtime.listener import listen
 from proxy.runtime.local_socket import LocalSocket
-from proxy.runtime.membership import Fellowship
 from proxy.runtime.mysql.engine import MySQLEngine
 from proxy.runtime.ports import bind, bind_local
 from proxy.runtime.postgres.engine import PostgresEngine

@@ -9,117 +9,33 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol, final
+from typing import Final, final
 
-from proxy.freshness.fleet import LEASE, Fleet
+from proxy.freshness.fleet import Fleet
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
-from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import FleetCounts
 from proxy.runtime.bus.carrier import Carrier
-from proxy.runtime.bus.seam import Bus, Channel
+from proxy.runtime.bus.seam import Channel
 from proxy.runtime.connections import Connections, NoMember
-from proxy.runtime.evictions import Evictions, Neighbours
+from proxy.runtime.definitions import Definitions
+from proxy.runtime.evictions import Evictions
+from proxy.runtime.fellowship import Fellowship, Surroundings
+from proxy.runtime.lookout import Lookout
+from proxy.runtime.member_link import MemberLink
+from proxy.runtime.roll import Roll
 from proxy.runtime.server import ServerConnection
 from proxy.runtime.waits import Waits
 from proxy.topology.group import Server
-from proxy.topology.views import OpenViews, Row, Standing, View, ViewStore
-from proxy.topology.witness import FAILURES, Control, Link, OpenLink, Sight, describe
-from proxy.types import NO_EPOCH, Epoch, Position, Role, Table, Token
+from proxy.topology.views import OpenViews, Standing, View, ViewStore
+from proxy.topology.witness import FAILURES, Control, describe
+from proxy.types import NO_EPOCH, Epoch, Position, Table, Token
 
 log = Logger("fleet")
 
-LOOK: Final = LEASE / 3
-"""Seconds between two looks at the view."""
-
-LEAST: Final = 0.02
-"""Seconds between two looks that somebody unknown has caused, or an epoch that is to begin."""
-
-_SCHEMA: Final = schema_of(EVERY_DATABASE)
-
 POLL: Final = 0.005
 """Seconds between two looks at whether all have heard of an epoch, or a server process is gone."""
-
-
-class Surroundings(Neighbours, Protocol):
-    """The server group around a member."""
-
-    def has_lost(self) -> bool:
-        """Tell whether there is a commit of ours whose outcome nobody knows."""
-
-    def epoch_begun(self, epoch: Epoch, /) -> None:
-        """Another epoch has begun: what was under way is to be announced again."""
-
-    def definitions_change(self) -> list[Mark]:
-        """Another member is about to change definitions; returns what is announced anew."""
-
-    def definitions_changed(self) -> None:
-        """Another member has changed definitions."""
-
-    def others_wrote(self, rows: Iterable[tuple[Table, int]], /) -> None:
-        """Other members have written so many rows."""
-
-    def entered(self, salt: bytes, /) -> None:
-        """We are a member of the fleet with this salt."""
-
-    def expelled(self) -> None:
-        """We are a member no more: hang up on the primary."""
-
-
-class Fellowship(NamedTuple):
-    """What all groups of a process have in common as members of fleets.
-
-    Attributes:
-        name: The fleet's.
-        label: The process's, for people.
-        bus: Carries their words.
-    """
-
-    name: str
-    label: str
-    bus: Bus
-
-
-class MemberLink:
-    """A witness's connection. A primary is not told of before the fleet agrees on its epoch."""
-
-    def __init__(self, link: Link, server: Server, member: Membership) -> None:
-        self._link = link
-        self._turn = asyncio.Lock()  # a look, or the end of a session
-        self._server = server
-        self._member = member
-        self._life: object = None
-
-    async def look(self) -> Sight:
-        """Ask the server what it is and how far it is."""
-        async with self._turn:
-            sight = await self._link.look()
-        if sight.role is not Role.PRIMARY:
-            self._life = None
-            self._member.lost(self)
-            return sight
-        life = await self._member.agree(self._server, self, self._life)
-        if life is not self._life:
-            self._life = life
-            async with self._turn:
-                sight = await self._link.look()
-        return sight
-
-    async def position(self) -> Position:
-        """Ask how far it is."""
-        async with self._turn:
-            return (await self._link.look()).position
-
-    async def fence(self, pid: int, start: float) -> bool:
-        """End a session of a client's: see `Witness.fence`."""
-        async with self._turn:
-            return await self._link.fence(pid, start)
-
-    def close(self) -> None:
-        """Let go, without a farewell."""
-        self._member.lost(self)
-        self._link.close()
 
 
 @final
@@ -160,10 +76,9 @@ class Membership:
         self._connections = Connections()
         self._counts = FleetCounts()
         self.waits = Waits(self._counts, clock)
-        self._wake = asyncio.Event()
-        self._evictions = Evictions(clock, self._wake.set, self._is_bus_up)
+        self._lookout = Lookout(self._look, self._stop_reading)
+        self._evictions = Evictions(clock, self._lookout.wake, self._is_bus_up)
         self._carrier: Carrier | None = None
-        self._looking: asyncio.Task[None] | None = None
         self._begin_anew()
 
     def live_in(self, surroundings: Surroundings) -> None:
@@ -179,9 +94,8 @@ class Membership:
         self.agreed = NO_EPOCH
         self._epoch = NO_EPOCH
         self._is_in = False
-        self._are_changing = False  # definitions, by another member
-        self._definitions = 0  # their version
-        self._stepped: set[str] = set()
+        self._definitions = Definitions(self._ledger)
+        self._roll = Roll(self.fleet, self._evictions)
 
     # Commits
 
@@ -194,23 +108,12 @@ class Membership:
 
     def settled(self) -> None:
         """A commit's end is known to the ledger: the others are told."""
-        self._definitions = self._ledger.version_of(_SCHEMA)  # if it was ours that changed them
+        self._definitions.changed_here()
         self._poke()
 
     def others_define(self) -> bool:
         """See `proxy.runtime.commits.Announcer`."""
-        return self._are_changing
-
-    def _follow_definitions(self) -> None:
-        """See whether another member changes definitions, or has: plans and triggers are others."""
-        are_changing = self._ledger.is_marked_by_others(_SCHEMA)
-        if are_changing and not self._are_changing:
-            self.fleet.withhold(self._surroundings.definitions_change())
-        self._are_changing = are_changing
-        version = self._ledger.version_of(_SCHEMA)
-        if version != self._definitions:
-            self._definitions = version
-            self._surroundings.definitions_changed()
+        return self._definitions.are_changing
 
     def replace(self, mark: Mark, by: Mark) -> None:
         """Have what waits with one mark wait with another."""
@@ -222,14 +125,14 @@ class Membership:
         if fleet.epoch != self._epoch:
             self._epoch = fleet.epoch
             self._surroundings.epoch_begun(fleet.epoch)
-        self._follow_definitions()
+        self._definitions.follow(fleet, self._surroundings)
         if fleet.written:
             written, fleet.written = fleet.written, []
             self._surroundings.others_wrote(written)
         for mark in fleet.take_ready():
             self.waits.let_go(mark)
         if fleet.strangers:
-            self._wake.set()
+            self._lookout.wake()
 
     def _poke(self) -> None:
         if self._carrier is not None:
@@ -264,7 +167,7 @@ class Membership:
         try:
             await self._connections.admit(self.fleet.name, connection, self._store)
         except NoMember:
-            self._wake.set()
+            self._lookout.wake()
             raise
 
     # The primary
@@ -318,8 +221,7 @@ class Membership:
 
     async def _reach(self, server: Server) -> ViewStore:
         """Have a connection to a server's view."""
-        if self._store is not None:
-            self._store.close()
+        self._stop_reading()
         store = await self._open_views(self._control, server)
         try:
             await store.open()
@@ -339,51 +241,20 @@ class Membership:
         fleet = self.fleet
         await store.be_seen(fleet.name)
         view = await store.enter(fleet.name, self._fellowship.label)
-        others = [row for row in view.rows if row.name != fleet.name]
-        fleet.enter(row.name for row in others if row.standing is not Standing.GONE)
-        for row in others:
-            if row.standing is Standing.GONE:
-                self._step(row)
-            else:
-                self._evictions.met(row.name)
+        self._roll.enter(view)
         self._is_in = True
         self._surroundings.entered(view.salt)
         channel = Channel(self._fellowship.name, view.salt[:8].hex())
         self._carrier = Carrier(fleet, channel, self._fellowship.bus, self.heard, self._clock)
         self._carrier.open()
         log.info("fleet entered", member=fleet.name, others=len(fleet.members))
-        if self._looking is None:
-            self._looking = asyncio.get_running_loop().create_task(self._keep_looking())
-
-    def _step(self, row: Row) -> None:
-        if row.name not in self._stepped:
-            self._stepped.add(row.name)
-            self.fleet.remember(row.step, row.epoch)
+        self._lookout.open()
 
     # The view
 
-    async def _keep_looking(self) -> None:
-        while True:
-            try:
-                await self._look()
-            except FAILURES as error:
-                if self._store is not None:
-                    self._store.close()
-                log.warning("the view can't be read", error=describe(error))
-                await asyncio.sleep(LEAST * 5)
-            except Exception as error:
-                log.exception("a member met a bug", error)
-                await asyncio.sleep(LOOK)
-            await self._rest()
-
-    async def _rest(self) -> None:
-        await asyncio.sleep(LEAST)
-        try:
-            async with asyncio.timeout(LOOK - LEAST):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
+    def _stop_reading(self) -> None:
+        if self._store is not None:
+            self._store.close()
 
     async def _look(self) -> None:
         if self._primary is None or not self._is_in:
@@ -404,11 +275,11 @@ class Membership:
             return  # the witness will find out, too
         fleet.vouched(asked_at)
         if not self._follow_epoch(view.epoch):
-            self._wake.set()
+            self._lookout.wake()
             return
         await self._follow_view(view, link, store)
         if await self._evictions.look_for_absent(fleet, store):
-            self._wake.set()
+            self._lookout.wake()
         if not self._surroundings.has_lost():  # or others must be able to end what is under way
             await self._connections.forget_closed(fleet.name, store)
         self._poke()
@@ -427,30 +298,15 @@ class Membership:
         return True
 
     async def _follow_view(self, view: View, link: MemberLink, store: ViewStore) -> None:
-        fleet = self.fleet
-        names = {row.name for row in view.rows if row.standing is not Standing.GONE}
-        for name in names.difference(fleet.members, [fleet.name]):
-            log.info("another member", member=name)
-            self._evictions.met(name)
-            fleet.admit(name)
-        fleet.strangers.clear()
-        gone = [name for name in fleet.members if name not in names]
+        roll = self._roll
+        roll.admit(view)
+        gone = roll.gone(view)
         if gone:
-            position = await link.position()
-            rows = {row.name: row for row in view.rows}
-            for name in gone:
-                row = rows.get(name)
-                if row is None:  # in an epoch before this one
-                    row = Row(name, Standing.GONE, Token(0), NO_EPOCH)
-                fleet.expel(name, row.step, row.epoch, position)
-                self._stepped.add(name)
-                self._evictions.is_gone(name)
-                log.info("a member is gone", member=name)
+            roll.expel(gone, await link.position())
             self.heard()  # before anything of ours is settled: its last commit may have been DDL
-        for row in view.rows:
-            if row.standing is Standing.GONE:
-                self._step(row)
-            elif row.standing is Standing.FENCED:
+        roll.remember(view)
+        for row in view.rows.values():
+            if row.standing is Standing.FENCED:
                 self._evictions.see_to(row.name, link, store)
 
     def _lose_membership(self) -> None:
@@ -468,9 +324,7 @@ class Membership:
 
     async def leave(self) -> None:
         """Hand everything over; all server connections are closed."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        await self._lookout.close()
         await self._evictions.close()
         if self._carrier is not None:
             self._carrier.close()
@@ -486,12 +340,3 @@ class Membership:
             log.warning("left without a word", error=describe(error))
         finally:
             store.close()
-
-
-def open_member_link(open_link: OpenLink, member: Membership) -> OpenLink:
-    """Return what opens a witness's connections for a member."""
-
-    async def open_one(control: Control, server: Server, broken: Callable[[], None]) -> MemberLink:
-        return MemberLink(await open_link(control, server, broken), server, member)
-
-    return open_one

@@ -26,7 +26,9 @@ from proxy.routing.terms import Policy
 from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
 from proxy.runtime.engine import NewEngine
-from proxy.runtime.membership import Fellowship, Membership, open_member_link
+from proxy.runtime.fellowship import Fellowship
+from proxy.runtime.member_link import open_member_link
+from proxy.runtime.membership import Membership
 from proxy.runtime.mirrors import Mirrors
 from proxy.runtime.pool_maker import PoolMaker
 from proxy.runtime.pools import Pool, Pools
@@ -246,49 +248,49 @@ class GroupParts:
     # Surroundings, of a member
 
     def replicas(self) -> list[Server]:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         return self.group.replicas
 
     def has_reached(self, replica: Server, position: Position) -> bool:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         if self.router.watermark(replica).reaches(position, self.ledger.epoch):
             return True
         self.watcher.want_replay(replica, position)
         return False
 
     def has_lost(self) -> bool:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         return self.commits.has_lost()
 
     def epoch_begun(self, epoch: Epoch) -> None:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         if self.results is not None and self.results.second is not None:
             self.results.second.realm.epoch = epoch.token.to_bytes(16, "big")
         self.commits.carry_over()
 
     def definitions_change(self) -> list[Mark]:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         return self.commits.widen()
 
     def definitions_changed(self) -> None:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         self.commits.widen()
         self.planner.distrust()
         self.catalogs.check_now()
 
     def others_wrote(self, rows: Iterable[tuple[Table, int]]) -> None:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         for table, number in rows:
             self.catalogs.others_wrote(table, number)
 
     def entered(self, salt: bytes) -> None:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         if self.results is not None and self.results.second is not None:
             self.results.second.realm.share(salt)
             self.results.second.is_shared = self.settings.single_flight
 
     def expelled(self) -> None:
-        """See `proxy.runtime.membership.Surroundings`."""
+        """See `proxy.runtime.fellowship.Surroundings`."""
         for pool in self.pools:
             pool.retire()
             for connection in list(pool.book.busy):

@@ -23,7 +23,7 @@ from proxy.observe.logs import Logger
 from proxy.routing.rules import Match
 from proxy.runtime.audits import Audits
 from proxy.runtime.engine import NewEngine
-from proxy.runtime.membership import Fellowship
+from proxy.runtime.fellowship import Fellowship
 from proxy.runtime.parts import GroupParts
 from proxy.runtime.pools import Pool
 from proxy.runtime.seat import Words

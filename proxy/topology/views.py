@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum, unique
 from typing import Any, Final, NamedTuple
@@ -55,21 +55,19 @@ class View(NamedTuple):
     Attributes:
         epoch: The fleet's.
         is_over: Whether that epoch was of another life of the server, or of another server.
-        rows: The members.
+        rows: The members, by name.
         salt: The fleet's: what its second-level cache is sealed with, and its channel is named by.
     """
 
     epoch: Epoch
     is_over: bool
-    rows: tuple[Row, ...]
+    rows: Mapping[str, Row]
     salt: bytes
 
     def standing(self, name: str) -> Standing | None:
         """Tell a member's; None: it has no row."""
-        for row in self.rows:
-            if row.name == name:
-                return row.standing
-        return None
+        row = self.rows.get(name)
+        return None if row is None else row.standing
 
 
 class Session(NamedTuple):
@@ -174,7 +172,7 @@ class ViewStore(ABC):
                 label,
             )
         mine = Row(name, Standing.IN, Token(0), Epoch(0, Token(0)))
-        return view._replace(rows=(*view.rows, mine))
+        return view._replace(rows={**view.rows, name: mine})
 
     async def fence(self, name: str) -> None:
         """Let no new connection of a member in any more."""
@@ -279,10 +277,10 @@ class ViewStore(ABC):
         return View(
             epoch=Epoch(int(number), _token(token)),
             is_over=not self.is_same_life(life, await self.life()),
-            rows=tuple(
-                Row(name, Standing(standing), _token(step), Epoch(int(of), _token(epoch)))
+            rows={
+                name: Row(name, Standing(standing), _token(step), Epoch(int(of), _token(epoch)))
                 for name, standing, step, of, epoch in rows
-            ),
+            },
             salt=bytes.fromhex(salt),
         )
 

@@ -80,9 +80,12 @@ async def test_members_come_and_go(stores: Stores) -> None:
     first, second = await asyncio.gather(stores.open(), stores.open())  # both make the tables
     a, b = new_name(), new_name()
     assert (await first.read()).salt == (await second.read()).salt != b""
-    assert [row.name for row in (await first.enter(a, "a host")).rows] == [a]
+    assert list((await first.enter(a, "a host")).rows) == [a]
     view = await second.enter(b, "b's")
-    assert {row.name: row.standing for row in view.rows} == {a: Standing.IN, b: Standing.IN}
+    assert {name: row.standing for name, row in view.rows.items()} == {
+        a: Standing.IN,
+        b: Standing.IN,
+    }
 
     epoch = await first.begin(NO_EPOCH)
     assert await second.begin(NO_EPOCH) == epoch == (await second.read()).epoch
@@ -101,7 +104,7 @@ async def test_members_come_and_go(stores: Stores) -> None:
     once = (await second.read()).rows
     await second.expel(b)  # the other one of those who wait for it
     assert (await second.read()).rows == once
-    (row,) = [row for row in once if row.name == b]
+    row = once[b]
     assert row.standing is Standing.GONE
     assert row.epoch == epoch
     assert row.step > 0
@@ -121,7 +124,7 @@ async def test_an_epoch_is_never_less_than_one_that_somebody_was_in(stores: Stor
     later = await store.begin(behind)
     assert later > behind
     assert await store.begin(first) == later
-    assert (await store.read()).rows == ()
+    assert not (await store.read()).rows
 
 
 async def test_who_is_there_is_seen(stores: Stores) -> None:

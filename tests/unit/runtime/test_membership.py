@@ -11,7 +11,8 @@ from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.runtime.bus.seam import Bus
-from proxy.runtime.membership import Fellowship, Membership
+from proxy.runtime.fellowship import Fellowship
+from proxy.runtime.membership import Membership
 from proxy.topology.group import Server
 from proxy.topology.views import ViewStore
 from proxy.topology.witness import Control

@@ -1,0 +1,44 @@
+"""What a member of a fleet is given: the fleet, and the server group around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from proxy.runtime.bus.seam import Bus
+from proxy.runtime.definitions import Planning
+from proxy.runtime.evictions import Neighbours
+from proxy.types import Epoch, Table
+
+
+class Surroundings(Neighbours, Planning, Protocol):
+    """The server group around a member."""
+
+    def has_lost(self) -> bool:
+        """Tell whether there is a commit of ours whose outcome nobody knows."""
+
+    def epoch_begun(self, epoch: Epoch, /) -> None:
+        """Another epoch has begun: what was under way is to be announced again."""
+
+    def others_wrote(self, rows: Iterable[tuple[Table, int]], /) -> None:
+        """Other members have written so many rows."""
+
+    def entered(self, salt: bytes, /) -> None:
+        """We are a member of the fleet with this salt."""
+
+    def expelled(self) -> None:
+        """We are a member no more: hang up on the primary."""
+
+
+class Fellowship(NamedTuple):
+    """What all groups of a process have in common as members of fleets.
+
+    Attributes:
+        name: The fleet's.
+        label: The process's, for people.
+        bus: Carries their words.
+    """
+
+    name: str
+    label: str
+    bus: Bus
