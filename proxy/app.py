@@ -102,17 +102,18 @@ class Application:
         """Find the bus for a group. Two before the same servers are members who hear each other."""
         label = f"{socket.gethostname()}:{os.getpid()}"
         name = self.settings.fleet.name
+        named = partial(self._seat.named, group.name)
         for bus, servers in self._buses:
             if servers.isdisjoint(group.servers):
                 servers |= set(group.servers)
-                return Fellowship(name, label, bus)
+                return Fellowship(name, label, bus, named)
         new = make_bus(self.settings.fleet, self._seat.bus_url)
         if new is None:
             return None
         await new.open()
         self._buses.append((new, set(group.servers)))
         self.exporter.buses.append(new.counts)
-        return Fellowship(name, label, new)
+        return Fellowship(name, label, new, named)
 
     async def _open(self) -> None:
         address = self.settings.admin.listen
@@ -163,6 +164,12 @@ class Application:
         service = self.services.get(group)
         if service is not None:
             service.engine.hear(words)
+
+    def bury(self, group: str, member: str) -> None:
+        """Take it that another process of this host has ended, which was a member of a fleet."""
+        service = self.services.get(group)
+        if service is not None and service.member is not None:
+            service.member.bury(member)
 
     def follow(self, settings: Settings) -> None:
         """Take from another configuration what may change while clients are there."""

@@ -162,6 +162,17 @@ class Fleet:
         self.remember(step, epoch)
         self._count_grants()
 
+    def bury(self, name: str) -> None:
+        """Wait no more for a member whose process is known to have ended: it reads nothing.
+
+        What it has sent may still come about: it counts as before until it is expelled.
+        """
+        peer = self._peers.get(name)
+        if peer is not None:
+            peer.is_dead = True
+            peer.promised_until = -inf
+            self._wait_no_more_for(peer)
+
     def remember(self, step: Token, epoch: Epoch) -> None:
         """Have the versions of an epoch be as behind somebody's going, of whom we know nothing."""
         if epoch >= self.epoch:
@@ -393,7 +404,7 @@ class Fleet:
                     peer.awaited > 0
                     and max(peer.answered_at, peer.awaited_at) < now - peer.patience
                 )
-                if not is_silent and not peer.is_deaf:
+                if not (is_silent or peer.is_deaf or peer.is_dead):
                     grants[peer.name] = peer.heard
                     until = now + self._lease * (1 + self._drift)
                     peer.promised_until = max(peer.promised_until, until)

@@ -17,6 +17,7 @@ class Peer:
         name: Its own.
         heard: Up to which of its frames we have heard, without a gap.
         is_deaf: We hear no more of it before it has told its state.
+        is_dead: Its process is known to have ended: nothing is promised to it any more.
         acknowledged: Up to which of our frames it has heard.
         granted_until: When its promise to us ends, by our count.
         promised_until: When ours to it ends, by our count, which is the later one.
@@ -42,6 +43,7 @@ class Peer:
         "heard",
         "heard_at",
         "is_asked",
+        "is_dead",
         "is_deaf",
         "name",
         "owes",
@@ -56,6 +58,7 @@ class Peer:
         self.heard_at = -inf
         self.heard = 0
         self.is_deaf = True
+        self.is_dead = False
         self.acknowledged = 0
         self.granted_until = -inf
         self.promised_until = -inf

@@ -1,7 +1,8 @@
 """Members that are gone: who is given up, and what must be over before nobody waits for them.
 
 The steps are those of docs/fleet.md, "Views", and every member takes them for each that it finds
-fenced: whoever has begun may be gone, too. The first to be through says so in the view.
+fenced: whoever has begun may be gone, too. The first to be through says so in the view. Whose
+process is known to have ended is fenced at once, and no lease of its is waited for.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Evictions:
         self._changed = changed
         self._met_at: dict[str, float] = {}
         self._absent: set[str] = set()  # when last looked for
+        self._dead: set[str] = set()
         self._fenced_at: dict[str, float] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
@@ -90,6 +92,11 @@ class Evictions:
         self._met_at.pop(name, None)
         self._absent.discard(name)
         self._fenced_at.pop(name, None)
+        self._dead.discard(name)
+
+    def bury(self, name: str) -> None:
+        """The process of somebody who may be a member is known to have ended."""
+        self._dead.add(name)
 
     async def look_for_absent(self, fleet: Fleet, store: ViewStore) -> bool:
         """Give up who says nothing, and is not there, or says nothing for long.
@@ -99,19 +106,24 @@ class Evictions:
         """
         now = self._clock()
         has_changed = False
+        self._dead.intersection_update(fleet.members)
         for name in fleet.members:
             silent_for = now - max(fleet.heard_at(name), self._met_at.get(name, now))
-            if silent_for < ABSENT_AFTER or name in self._under_way:
+            is_dead = name in self._dead
+            if name in self._under_way or (silent_for < ABSENT_AFTER and not is_dead):
                 self._absent.discard(name)
                 continue
-            if await store.is_seen(name):
+            if is_dead:
+                is_over = True
+            elif await store.is_seen(name):
                 self._absent.discard(name)
                 is_over = silent_for >= SILENT_AFTER and self._is_bus_up()
             else:
                 is_over = name in self._absent  # twice: it may be about to connect anew
                 self._absent.add(name)
             if is_over:
-                log.warning("a member is given up", member=name, silent_for=f"{silent_for:.1f} s")
+                why = "its process has ended" if is_dead else f"silent for {silent_for:.1f} s"
+                log.warning("a member is given up", member=name, why=why)
                 await store.fence(name)
                 has_changed = True
         return has_changed
@@ -143,7 +155,10 @@ class Evictions:
             if self._is_everywhere(position):
                 break
             await asyncio.sleep(POLL)
-        await asyncio.sleep(max(0.0, fenced_at + LEASE_OVER - self._clock()))
+        while True:
+            if name in self._dead or self._clock() >= fenced_at + LEASE_OVER:
+                break
+            await asyncio.sleep(POLL)
         await store.expel(name)
 
     def _is_everywhere(self, position: Position) -> bool:

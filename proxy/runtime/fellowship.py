@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from proxy.runtime.bus.seam import Bus
@@ -30,6 +30,10 @@ class Surroundings(Neighbours, Planning, Protocol):
         """We are a member no more: hang up on the primary."""
 
 
+def _to_nobody(name: str) -> None:
+    """Be called something where nobody asks."""
+
+
 class Fellowship(NamedTuple):
     """What all groups of a process have in common as members of fleets.
 
@@ -37,8 +41,10 @@ class Fellowship(NamedTuple):
         name: The fleet's.
         label: The process's, for people.
         bus: Carries their words.
+        named: Is told what a member is called, before it is one.
     """
 
     name: str
     label: str
     bus: Bus
+    named: Callable[[str], None] = _to_nobody

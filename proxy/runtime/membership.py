@@ -240,6 +240,7 @@ class Membership:
     async def _enter(self, store: ViewStore) -> None:
         fleet = self.fleet
         await store.be_seen(fleet.name)
+        self._fellowship.named(fleet.name)
         view = await store.enter(fleet.name, self._fellowship.label)
         self._roll.enter(view)
         self._is_in = True
@@ -308,6 +309,13 @@ class Membership:
         for row in view.rows.values():
             if row.standing is Standing.FENCED:
                 self._evictions.see_to(row.name, link, store)
+
+    def bury(self, name: str) -> None:
+        """The process of another, who may be a member, is known to have ended."""
+        self._evictions.bury(name)
+        self.fleet.bury(name)
+        self.heard()
+        self._lookout.wake()
 
     def _lose_membership(self) -> None:
         log.error("this member was evicted: it begins anew", member=self.fleet.name)

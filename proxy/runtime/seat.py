@@ -15,6 +15,10 @@ def _to_nobody(group: str, words: Words) -> None:
     """Say something where nobody else is."""
 
 
+def _unasked(group: str, member: str) -> None:
+    """Be called something where nobody asks."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Seat:
@@ -27,6 +31,8 @@ class Seat:
     """Unix sockets for clients, by server group: all accept from one, as there is one file."""
     pass_on: Callable[[str, Words], None] = _to_nobody
     """Says something to all others, of a server group; nobody answers."""
+    named: Callable[[str, str], None] = _unasked
+    """Says what this process is called as a member of a fleet, of a server group."""
 
     @property
     def is_alone(self) -> bool:

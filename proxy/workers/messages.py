@@ -34,6 +34,7 @@ class Orders:
     folder: str  # of this host's workers, only readable by them; the last ones remove it
     bus_url: str  # where they hear each other, unless the settings name another bus
     local: Mapping[str, int]  # Unix sockets for clients: open files, by server group
+    dead: tuple[Named, ...]  # who it must not wait for
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,21 @@ class Elsewhere:
 
     group: str
     words: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """From a worker: what it is called as a member of a fleet, before it is one."""
+
+    group: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """To a worker: the process of another has ended."""
+
+    members: tuple[Named, ...]
 
 
 @final

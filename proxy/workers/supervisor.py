@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Final, final
@@ -34,8 +35,10 @@ from proxy.workers.messages import (
     Ask,
     Beat,
     Channel,
+    Dead,
     Elsewhere,
     Follow,
+    Named,
     Orders,
     Ready,
     ReopenLog,
@@ -52,6 +55,9 @@ TICK: Final = 0.25
 GOODBYE: Final = 10.0
 """Seconds that workers have to end, once they are told to."""
 
+DEAD: Final = 64
+"""Of how many members that were workers it is told to new workers that they are dead."""
+
 MISTAKE: Final = 1
 
 
@@ -63,6 +69,7 @@ class Supervised:
         self.number = number
         self.process = process
         self.channel = channel
+        self.members: list[Named] = []  # that it has been, of fleets
         self._questions = count(1)
         self._asked: dict[int, asyncio.Future[Told | None]] = {}
 
@@ -114,6 +121,7 @@ class Supervisor:
         self._read_again = read_again
         self._roster = Roster(settings.workers, hangs)
         self._workers: dict[int, Supervised] = {}
+        self._dead: deque[Named] = deque(maxlen=DEAD)
         self._attending: set[asyncio.Task[None]] = set()
         self._host = Host(self._roster, self._workers, lambda: self._is_stopping)
         self._held: list[socket.socket] = []
@@ -234,6 +242,7 @@ class Supervisor:
             folder=self._folder,
             bus_url=f"unix://{self._folder}",
             local=local,
+            dead=tuple(self._dead),
         )
 
     def _share(self, settings: Settings, number: int) -> Settings:
@@ -254,6 +263,9 @@ class Supervisor:
         if self._is_stopping:
             return
         self._host.ended(number)
+        self._dead += worker.members
+        for other in self._workers.values():
+            other.channel.send(Dead(tuple(worker.members)))
         if status > 0:
             self._first_failure = status
         pause = self._roster.slots[number].due - clock()
@@ -278,6 +290,8 @@ class Supervisor:
                     log.info("a worker is ready", worker=number, pid=worker.process.pid)
                 case Told():
                     worker.told(message)
+                case Named():
+                    worker.members.append(message)
                 case Elsewhere():
                     for other in self._others(worker):
                         other.channel.send(message)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from typing import Final, final
 
 import uvloop
@@ -20,7 +21,18 @@ from proxy.errors import ConfigError, ProxyError
 from proxy.observe.logs import Logger, configure, reopen
 from proxy.runtime.seat import Seat
 from proxy.settings import secrets
-from proxy.workers.messages import Ask, Beat, Channel, Elsewhere, Follow, Orders, Ready, ReopenLog
+from proxy.workers.messages import (
+    Ask,
+    Beat,
+    Channel,
+    Dead,
+    Elsewhere,
+    Follow,
+    Named,
+    Orders,
+    Ready,
+    ReopenLog,
+)
 from proxy.workers.messages import Told as Answer
 from proxy.workers.readiness import Readiness
 
@@ -56,6 +68,7 @@ class Worker:
             bus_url=orders.bus_url,
             local={name: socket.socket(fileno=file) for name, file in orders.local.items()},
             pass_on=lambda group, words: channel.send(Elsewhere(group, words)),
+            named=lambda group, member: channel.send(Named(group, member)),
         )
         self.application = Application(orders.settings, seat=seat)
 
@@ -69,6 +82,7 @@ class Worker:
         tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
         try:
             await self.application.start()
+            self._bury(self._orders.dead)
             if self._orders.followed is not None:
                 self.application.follow(self._orders.followed)
             self._channel.send(Ready())
@@ -97,6 +111,8 @@ class Worker:
                     )
                 case Elsewhere(group, words):
                     application.hear(group, words)
+                case Dead(members):
+                    self._bury(members)
                 case Follow(settings):
                     application.follow(settings)
                     log.info("the configuration was read again")
@@ -107,6 +123,10 @@ class Worker:
         self._is_left_alone = True
         self._stop.set()
         asyncio.get_running_loop().call_later(ALONE, os._exit, MISTAKE)
+
+    def _bury(self, members: Iterable[Named]) -> None:
+        for each in members:
+            self.application.bury(each.group, each.member)
 
     def _readiness(self) -> Readiness:
         groups = self.application.readiness

@@ -23,6 +23,7 @@ from proxy.demo.processes import children, is_alive, wait_until
 from proxy.wire.postgres.frontend import query
 from proxy.wire.postgres.packets import cancel_request
 from tests.integration.application import Application
+from tests.integration.grounds import Client
 from tests.integration.mysql_under_test import application, mysql_proxy
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
 from tests.integration.raw_client import RawClient, sqlstates
@@ -193,6 +194,41 @@ def test_one_that_is_killed_takes_its_own_clients_and_is_replaced(
     assert "why=SIGKILL" in proxy.log.read_text()
 
 
+def test_nobody_waits_for_one_that_is_killed(direct: Application, proxy: ProxyUnderTest) -> None:
+    """Its supervisor knows that it is dead: no grant of its need run out, nor any silence last."""
+    with ExitStack() as stack:
+        clients = Clients(direct.at(proxy.port), stack)
+        victim, survivor, *_ = clients.by_worker
+        client = Client(clients.by_worker[survivor][0])
+        client.ask("DROP TABLE IF EXISTS kept")
+        client.ask("CREATE TABLE kept (a int)")
+        client.ask("INSERT INTO kept VALUES (1)")
+        until_kept(client)
+        given_up = said(proxy, "a member is gone")
+        began = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        client.ask("UPDATE kept SET a = 2")
+        committed = time.monotonic() - began
+        wait_until(lambda: said(proxy, "a member is gone") >= given_up + WORKERS - 1, "its end")
+        without = time.monotonic() - began
+        until_kept(client)
+        assert client.value("SELECT a FROM kept") == 2
+    assert committed < 1.0  # some 2 s, if a grant must run out
+    assert without < 2.5  # 5 s and more, if it must have been silent and a lease must pass
+    wait_up(proxy)
+
+
+def said(proxy: ProxyUnderTest, text: str) -> int:
+    """How often it has."""
+    return proxy.log.read_text().count(text)
+
+
+def until_kept(client: Client) -> None:
+    """Read until it is answered from the cache."""
+    sql = "SELECT a FROM kept"
+    wait_until(lambda: client.explain(sql)["cache"] == "hit now" or not client.ask(sql), "a hit")
+
+
 def test_one_that_hangs_is_replaced_and_who_is_new_follows_as_all_do(
     direct: Application, proxy: ProxyUnderTest
 ) -> None:
@@ -225,7 +261,7 @@ def test_one_that_hangs_is_replaced_and_who_is_new_follows_as_all_do(
 
 def said_by_workers(proxy: ProxyUnderTest) -> int:
     """How often workers have said that they follow a configuration."""
-    return proxy.log.read_text().count("the configuration was read again logger=worker")
+    return said(proxy, "the configuration was read again logger=worker")
 
 
 def has_ended(client: Connection) -> bool:

@@ -33,6 +33,12 @@ class Impatient(Scene):
     waits = False
 
 
+class Rash(Scene):
+    """A worker that hangs is said to be dead."""
+
+    are_killed = False
+
+
 class Ungranted(Fleet):
     """Fast reads need no grants."""
 
@@ -161,7 +167,7 @@ class Unmarked(Scene):
 class Hasty(Scene):
     """A member counts as gone while it still may read fast, and its commits may come."""
 
-    def evict(self, member: Member) -> Steps:
+    def evict(self, member: Member, *, is_dead: bool = False) -> Steps:
         if member.name in self.view.members and member.name not in self.view.fenced:
             self.view.fenced.add(member.name)
             self.view.gone[member.name] = self.token(), self.primary.epoch
@@ -204,6 +210,7 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "GRANTOR_LAST": Mutation(without(Overgranting), _SLOW),
     "clocks": Mutation(Scene, ("split", "pause_member"), drift=1.6),
     "VOUCHED": Mutation(without(Unvouched), ("evict_member", "split"), members=2),
+    "dead": Mutation(Rash, ("kill_worker",)),
     "EVICTED_GONE": Mutation(Hasty, _GOING),
     "EVICTED_NEED": Mutation(without(Needless, 2.0), ("isolate_member", "lag")),
     "EVICTED_BASE": Mutation(without(Baseless, 0.5), ("isolate_member", "slow_reads")),

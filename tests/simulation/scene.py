@@ -102,6 +102,7 @@ class Scene:
         is_writing: Whether anybody writes.
         rides: How many commits were not announced.
         waits: Whether a commit waits for who may be reading fast.
+        are_killed: Whether workers are that are said to be.
         pause: Seconds between two things that a client does, on average.
         write_pause: Seconds between two writes of one.
         look: Seconds between two looks at the primary, on average.
@@ -118,6 +119,7 @@ class Scene:
 
     rules = ALL_RULES
     waits = True
+    are_killed = True
     pause = 0.03
     write_pause = 0.03
     look = LEASE / 6
@@ -306,6 +308,19 @@ class Scene:
             yield self.world.short(LEASE)
             yield from self.evict(member)
 
+    def kill_worker(self) -> Steps:
+        """Somebody ends, and those of its host are told so at once; others find out."""
+        if len(self.members) > 1:
+            member = self.draw.choice(self.members)
+            member.is_dead = self.are_killed
+            told = [it for it in self.members if it is not member and self.draw.random() < 0.7]
+            for other in told:
+                yield self.world.short(0.001)
+                other.fleet.bury(member.name)
+                other.wake()
+            yield from self.evict(member, is_dead=bool(told))
+            self.enter()
+
     def evict_member(self) -> Steps:
         """Somebody is evicted who is well, but does not know it for a while."""
         if len(self.members) > 1:
@@ -323,7 +338,7 @@ class Scene:
             yield from self.evict(member)
             self.enter()
 
-    def evict(self, member: Member) -> Steps:
+    def evict(self, member: Member, *, is_dead: bool = False) -> Steps:
         """docs/fleet.md, "Views": fenced, then seen gone, then all go on without."""
         name = member.name
         if name in self.view.fenced or name not in self.view.members:
@@ -331,7 +346,8 @@ class Scene:
         self.view.fenced.add(name)
         while any(commit.owner == name for commit in self.primary.under_way):
             yield 0.005
-        yield LEASE * (1 + DRIFT)
+        if not is_dead:
+            yield LEASE * (1 + DRIFT)
         self.view.gone[name] = self.token(), self.primary.epoch
 
     def cut_off(self) -> Steps:
@@ -382,6 +398,7 @@ ALL_FAULTS: Final = (
     "break_bus",
     "pause_member",
     "kill_member",
+    "kill_worker",
     "evict_member",
     "isolate_member",
     "cut_off",

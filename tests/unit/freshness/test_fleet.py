@@ -202,6 +202,28 @@ def test_nobody_waits_for_who_is_expelled(two: Two) -> None:
     assert not two.mark().waiting
 
 
+def test_nobody_waits_for_who_is_dead_but_its_commits_count(two: Two) -> None:
+    """Its grants need not run out, and it gets none; nobody reads fast before it is expelled."""
+    two.b.fleet.mark((ITEMS,), next(tokens), two.now)
+    two.carry(two.b)
+    mark = two.mark()
+    assert mark.waiting == {"b"}
+    two.a.fleet.bury("b")
+    assert two.a.fleet.ready == [mark]
+    assert not two.mark().waiting
+    two.now += LEASE / RENEWALS
+    frame, _ = two.says(two.a)
+    assert frame is not None
+    assert not frame.grants
+    two.carry(two.b)  # what it had said before
+    assert not two.mark().waiting
+    assert two.a.ledger.is_pending(ITEMS)
+    two.now += LEASE
+    assert not two.a.is_fast(two.now)
+    two.a.fleet.expel("b", Token(5), EPOCH, Position(20))
+    assert not two.a.ledger.is_pending(ITEMS)
+
+
 def test_a_new_primary_stops_everybody_before_its_epoch_begins(two: Two) -> None:
     later = Epoch(2, Token(8))
     assert not two.a.fleet.turn(later, two.now)
