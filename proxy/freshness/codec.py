@@ -166,6 +166,10 @@ class _Writer:
             self._whole(token)
             self._tables(tables)
         self._sums(state.sums)
+        self._number(len(state.legacies))
+        for name, sums in state.legacies.items():
+            self._text(name)
+            self._sums(sums)
 
     def _item(self, item: Item) -> None:
         if isinstance(item, Marked):
@@ -286,7 +290,12 @@ class _Reader:
         for _ in range(self._count(_TOKEN_BYTES)):
             token = Token(self._whole())
             pending[token] = self._tables()
-        return State(epoch, pending, self._sums())
+        sums = self._sums()
+        legacies: dict[str, dict[Table, int]] = {}
+        for _ in range(self._count(2)):
+            name = self._text()
+            legacies[name] = self._sums()
+        return State(epoch, pending, sums, legacies)
 
     def _sums(self) -> dict[Table, int]:
         sums: dict[Table, int] = {}

@@ -10,7 +10,7 @@ code in tests/simulation.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final
 
@@ -55,7 +55,7 @@ class Fleet:
         epoch: The one we are in.
         hot: Our tokens that linger.
         written: Rows that others have written, by table; whoever counts them takes them out.
-        strangers: Who has spoken and is not in the view: it may have changed.
+        strangers: Who has spoken and is not in the view, or will not be: it may have changed.
 
     Args:
         name: Ours.
@@ -73,11 +73,14 @@ class Fleet:
         "_is_outside",
         "_is_welcome",
         "_items",
+        "_last",
         "_lease",
         "_ledger",
+        "_legacies",
         "_member_until",
         "_number",
         "_peers",
+        "_refused",
         "_renew_at",
         "_sent",
         "_steps",
@@ -120,6 +123,9 @@ class Fleet:
         self._renew_at = -inf
         self._steps: dict[Epoch, list[Token]] = {}  # by which versions changed as members went
         self._awaiting = Awaiting(self._peers)
+        self._legacies: set[str] = set()  # of whom, in this epoch
+        self._refused: set[str] = set()  # whose are none
+        self._last = 0
         self._withheld: list[Mark] = []
         self._member_until = -inf
         self._is_outside = True
@@ -159,7 +165,21 @@ class Fleet:
         peer = self._peers.pop(name)
         self._awaiting.give_up(peer)
         self._ledger.expel(name, position)
-        self.remember(step, epoch)
+        self.remember(name, step, epoch)
+        self._count_grants()
+
+    def inherit(self, name: str) -> None:
+        """Go on without a member that has left, whose every word all have heard who are there.
+
+        Its sums are what they will be, and versions stay what they are. Whoever comes later is told
+        of them by all, by its name: who has a member's last sums can't have another's.
+        """
+        peer = self._peers.pop(name)
+        self._awaiting.give_up(peer)
+        sums = self._ledger.shares.of(name)
+        self._ledger.take_state(name, {}, sums)
+        if sums:
+            self._legacies.add(name)
         self._count_grants()
 
     def bury(self, name: str) -> None:
@@ -171,10 +191,17 @@ class Fleet:
         if peer is not None:
             peer.is_dead = True
             peer.promised_until = -inf
-            self._wait_no_more_for(peer)
+            self._awaiting.give_up(peer)
 
-    def remember(self, step: Token, epoch: Epoch) -> None:
-        """Have the versions of an epoch be as behind somebody's going, of whom we know nothing."""
+    def remember(self, name: str, step: Token, epoch: Epoch) -> None:
+        """Have the versions of an epoch be as behind somebody's going, of whom we know nothing.
+
+        If there was a legacy, there is none any more: the step stands for all that it was.
+        """
+        self._refused.add(name)
+        if name in self._legacies:
+            self._legacies.discard(name)
+            self._ledger.take_state(name, {}, {})
         if epoch >= self.epoch:
             self._steps.setdefault(epoch, []).append(step)
         if epoch == self.epoch:
@@ -214,6 +241,20 @@ class Fleet:
     def heard_at(self, name: str) -> float:
         """Tell when another member last said anything, to anybody or to us."""
         return self._peers[name].heard_at
+
+    def farewell(self) -> None:
+        """Say that nothing more will come, and have that acknowledged: see `is_heard_out`.
+
+        Who hears it looks at the view: said once more when it has changed, nobody waits for us.
+        """
+        self.hot.stop()
+        self._say(Turning(self.epoch))  # which is no news, but is acknowledged
+        self._last = self._number + 1
+
+    @property
+    def is_heard_out(self) -> bool:
+        """Whether all others have heard all that we had said before our farewell."""
+        return all(peer.acknowledged >= self._last for peer in self._peers.values())
 
     # Commits of ours.
 
@@ -299,6 +340,7 @@ class Fleet:
         self.epoch = epoch
         self.hot.clear()
         self._ledger.new_epoch(epoch.token, position)
+        self._legacies.clear()
         self._steps = {of: steps for of, steps in self._steps.items() if of >= epoch}
         for step in self._steps.get(epoch, ()):
             self._ledger.step(step)
@@ -325,7 +367,7 @@ class Fleet:
         for item in frame.items:
             if isinstance(item, Turning):
                 peer.owes = True
-                self._hear_turning(item.epoch)
+                self._hear_turning(peer.name, item.epoch)
             elif frame.epoch == self.epoch:
                 self._take(peer, item)
             elif isinstance(item, Marked):
@@ -361,6 +403,7 @@ class Fleet:
                 self.begin(state.epoch)
             if state.epoch == self.epoch:
                 self._ledger.take_state(peer.name, state.pending, state.sums)
+                self._take_legacies(state.legacies)
 
     def broken(self) -> None:
         """The bus was away, for whatever time: nobody knows what was missed."""
@@ -449,7 +492,9 @@ class Fleet:
         for mark in self._ledger.unsettled():
             if not self.hot.is_riding(mark.token):
                 pending[mark.token] = mark.tables
-        return State(self.epoch, pending, self.hot.told_of(self._ledger.shares.of(US)))
+        shares = self._ledger.shares
+        legacies = {name: dict(shares.of(name)) for name in self._legacies}
+        return State(self.epoch, pending, self.hot.told_of(shares.of(US)), legacies)
 
     def _say(self, item: Item) -> None:
         if self._peers:
@@ -489,8 +534,17 @@ class Fleet:
         elif item.changed is not None:
             ledger.heard_commit(peer.name, item.changed, item.token)
 
-    def _hear_turning(self, epoch: Epoch) -> None:
-        if epoch > self.epoch and (self._turning is None or epoch > self._turning):
+    def _take_legacies(self, legacies: Mapping[str, Mapping[Table, int]]) -> None:
+        for name, sums in legacies.items():
+            # Who is a member yet, as far as we know, has told us all that is in them.
+            if name not in self._peers and name not in self._refused:
+                self._legacies.add(name)
+                self._ledger.take_state(name, {}, sums)
+
+    def _hear_turning(self, name: str, epoch: Epoch) -> None:
+        if epoch == self.epoch:
+            self.strangers.add(name)  # a farewell
+        elif epoch > self.epoch and (self._turning is None or epoch > self._turning):
             self._turning = epoch
             self._count_grants()
 

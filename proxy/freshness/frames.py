@@ -63,7 +63,10 @@ class Wrote(NamedTuple):
 
 
 class Turning(NamedTuple):
-    """There is a new primary: nothing is read fast any more before its epoch has begun."""
+    """There is a new primary: nothing is read fast any more before its epoch has begun.
+
+    Of the epoch that there is already it says nothing, and is acknowledged all the same.
+    """
 
     epoch: Epoch
 
@@ -92,11 +95,19 @@ class Frame(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that a member has under way and has committed in its epoch, up to one of its frames."""
+    """All that a member has under way and has committed in its epoch, up to one of its frames.
+
+    Attributes:
+        epoch: The sender's.
+        pending: What is under way.
+        sums: Of what it has committed.
+        legacies: The same of those who have left and had told all: see `Fleet.inherit`.
+    """
 
     epoch: Epoch
     pending: Mapping[Token, frozenset[Table]]
     sums: Mapping[Table, int]
+    legacies: Mapping[str, Mapping[Table, int]]
 
 
 class Note(NamedTuple):

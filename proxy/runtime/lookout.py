@@ -18,6 +18,9 @@ LOOK: Final = LEASE / 3
 LEAST: Final = 0.02
 """Seconds between two looks that somebody unknown has caused, or an epoch that is to begin."""
 
+PATIENCE: Final = 1.0
+"""Seconds that a look may take yet when no other is to follow."""
+
 
 @final
 class Lookout:
@@ -33,6 +36,7 @@ class Lookout:
         self._failed = failed
         self._reason = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def open(self) -> None:
         """Begin; again, in vain."""
@@ -44,13 +48,20 @@ class Lookout:
         self._reason.set()
 
     async def close(self) -> None:
-        """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """Look no more.
+
+        A look that has begun may come to its end: one that breaks off takes its connection along.
+        """
+        task = self._task
+        if task is not None:
+            self._is_closed = True
+            self._reason.set()
+            await asyncio.wait((task,), timeout=PATIENCE)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_looking(self) -> None:
-        while True:
+        while not self._is_closed:
             try:
                 await self._look()
             except FAILURES as error:

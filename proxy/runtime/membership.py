@@ -21,6 +21,7 @@ from proxy.runtime.bus.seam import Channel
 from proxy.runtime.connections import Connections, NoMember
 from proxy.runtime.definitions import Definitions
 from proxy.runtime.evictions import Evictions
+from proxy.runtime.farewell import say_farewell
 from proxy.runtime.fellowship import Fellowship, Surroundings
 from proxy.runtime.lookout import Lookout
 from proxy.runtime.member_link import MemberLink
@@ -301,7 +302,7 @@ class Membership:
     async def _follow_view(self, view: View, link: MemberLink, store: ViewStore) -> None:
         roll = self._roll
         roll.admit(view)
-        gone = roll.gone(view)
+        gone = roll.part(view)
         if gone:
             roll.expel(gone, await link.position())
             self.heard()  # before anything of ours is settled: its last commit may have been DDL
@@ -331,11 +332,19 @@ class Membership:
     # The end
 
     async def leave(self) -> None:
-        """Hand everything over; all server connections are closed."""
+        """Hand everything over; all server connections are closed, and nothing is written."""
         await self._lookout.close()
         await self._evictions.close()
+        told: list[str] = []
+        if self._is_in and not self._ledger.unsettled():
+            told = await say_farewell(self.fleet, self._poke, self._clock)
+        await self._go(told)
         if self._carrier is not None:
+            self.fleet.farewell()  # so that the others see at once that we are gone
             self._carrier.close()
+
+    async def _go(self, told: list[str]) -> None:
+        """Say so in the view."""
         store = self._store
         if store is None or store.is_closed or not self._is_in:
             return
@@ -343,7 +352,8 @@ class Membership:
             if self._surroundings.has_lost():
                 await store.fence(self.fleet.name)  # the others see to the rest
             else:
-                await store.expel(self.fleet.name)
+                goes_on = await store.leave(self.fleet.name, told, self.fleet.epoch)
+                log.info("fleet left", member=self.fleet.name, versions_go_on=goes_on)
         except FAILURES as error:
             log.warning("left without a word", error=describe(error))
         finally:

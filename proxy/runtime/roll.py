@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import final
+from typing import Final, final
 
 from proxy.freshness.fleet import Fleet
 from proxy.observe.logs import Logger
@@ -45,11 +45,27 @@ class Roll:
                 fleet.admit(name)
         fleet.strangers.clear()
 
-    def gone(self, view: View) -> list[Row]:
-        """Who is a member no more, and still is for us. Such a one is to be expelled."""
+    def part(self, view: View) -> list[Row]:
+        """Go on without those who have left and had told all.
+
+        Before whoever came after them is answered anything: it is to be told of their sums.
+
+        Returns:
+            Who else is a member no more, and still is for us. Such a one is to be expelled.
+        """
+        fleet = self._fleet
         there = set(self._there(view))
-        gone = [name for name in self._fleet.members if name not in there]
-        return [view.rows.get(name, _long_gone(name)) for name in gone]
+        gone: list[Row] = []
+        for name in fleet.members:
+            row = view.rows.get(name, _LONG_GONE._replace(name=name))
+            if name in there:
+                continue
+            if row.has_told and row.epoch == fleet.epoch:
+                fleet.inherit(name)
+                self._forget(name)
+            else:
+                gone.append(row)
+        return gone
 
     def expel(self, rows: Iterable[Row], position: Position) -> None:
         """Go on without some.
@@ -61,15 +77,19 @@ class Roll:
         for row in rows:
             self._fleet.expel(row.name, row.step, row.epoch, position)
             self._stepped.add(row.name)
-            self._evictions.is_gone(row.name)
-            log.info("a member is gone", member=row.name)
+            self._forget(row.name)
 
     def remember(self, view: View) -> None:
-        """Take note of those who are gone and whom we have never met."""
+        """Take note of those who are gone, and whom we have not expelled."""
         for row in view.rows.values():
-            if row.standing is Standing.GONE and row.name not in self._stepped:
+            is_gone = row.standing is Standing.GONE and not row.has_told
+            if is_gone and row.name not in self._stepped:
                 self._stepped.add(row.name)
-                self._fleet.remember(row.step, row.epoch)
+                self._fleet.remember(row.name, row.step, row.epoch)
+
+    def _forget(self, name: str) -> None:
+        self._evictions.is_gone(name)
+        log.info("a member is gone", member=name)
 
     def _there(self, view: View) -> list[str]:
         """List the others in a view."""
@@ -80,6 +100,5 @@ class Roll:
         ]
 
 
-def _long_gone(name: str) -> Row:
-    """Make a row of somebody who went in an epoch before this one."""
-    return Row(name, Standing.GONE, Token(0), NO_EPOCH)
+_LONG_GONE: Final = Row("", Standing.GONE, Token(0), NO_EPOCH)
+"""The row of somebody who went in an epoch before this one."""

@@ -12,7 +12,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from enum import Enum, unique
 from typing import Any, Final, NamedTuple
@@ -22,6 +30,10 @@ from proxy.topology.witness import Control
 from proxy.types import Epoch, Token
 
 SCHEMA: Final = "tidegate"
+
+MOST_LEGACIES: Final = 32
+"""Who left after having told all, before one who leaves changes all versions, so that what is kept
+of them may be forgotten: each member keeps it, and tells it to each that comes."""
 
 
 @unique
@@ -39,7 +51,8 @@ class Row(NamedTuple):
     Attributes:
         name: Its own.
         standing: Whether it counts.
-        step: Of its going: see `Fleet.expel`. It means something when it is gone.
+        step: Of its going: see `Fleet.expel`. It means something when it is gone, and is 0 if all
+            had heard by then what it had to say: see `Fleet.inherit`.
         epoch: In which it went.
     """
 
@@ -47,6 +60,11 @@ class Row(NamedTuple):
     standing: Standing
     step: Token
     epoch: Epoch
+
+    @property
+    def has_told(self) -> bool:
+        """Whether it has left, and all had heard what it had to say."""
+        return self.standing is Standing.GONE and not self.step
 
 
 class View(NamedTuple):
@@ -185,15 +203,52 @@ class ViewStore(ABC):
     async def expel(self, name: str) -> None:
         """Have a member be gone, whose connections are, in the epoch that all are in."""
         async with self._changing() as view:
-            await self.run(
-                "UPDATE tidegate.member SET standing = 'gone', step = ?, number = ?, token = ?"
-                " WHERE name = ? AND standing <> 'gone'",
-                _written(secrets.randbits(127)),
-                view.epoch.number,
-                _written(view.epoch.token),
-                name,
-            )
-            await self.run("DELETE FROM tidegate.session WHERE member = ?", name)
+            await self._expel(name, view)
+
+    async def leave(self, name: str, told: Collection[str], epoch: Epoch) -> bool:
+        """Be gone; all our connections are.
+
+        Args:
+            name: Ours.
+            told: Who has heard all that we had to say.
+            epoch: In which they have.
+
+        Returns:
+            Whether that is everybody who stays, and one at least: then versions go on.
+        """
+        async with self._changing() as view:
+            stay = {row.name for row in view.rows.values() if row.standing is not Standing.GONE}
+            is_in = view.standing(name) is Standing.IN
+            stay.discard(name)
+            legacies = sum(row.has_told for row in view.rows.values())
+            is_told = bool(stay) and stay.issubset(told)
+            is_now = view.epoch == epoch and not view.is_over
+            goes_on = is_in and is_told and is_now and legacies < MOST_LEGACIES
+            if goes_on:
+                await self._go(name, Token(0), view.epoch)
+            else:
+                await self._expel(name, view)
+        return goes_on
+
+    async def _expel(self, name: str, view: View) -> None:
+        """Have somebody be gone with a step, which those take part in who had told all before."""
+        if view.standing(name) is Standing.GONE:
+            return
+        for row in view.rows.values():
+            if row.has_told:
+                await self._go(row.name, Token(secrets.randbits(127)), row.epoch)
+        await self._go(name, Token(secrets.randbits(127)), view.epoch)
+
+    async def _go(self, name: str, step: Token, epoch: Epoch) -> None:
+        await self.run(
+            "UPDATE tidegate.member SET standing = 'gone', step = ?, number = ?, token = ?"
+            " WHERE name = ?",
+            _written(step),
+            epoch.number,
+            _written(epoch.token),
+            name,
+        )
+        await self.run("DELETE FROM tidegate.session WHERE member = ?", name)
 
     async def begin(self, behind: Epoch) -> Epoch:
         """Find the epoch of this life of the server, greater than any that a member was in.

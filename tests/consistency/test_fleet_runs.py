@@ -21,7 +21,7 @@ from tests.integration.redis_under_test import Redis, temporary_redis
 
 ROUNDS = 5
 
-MEMBER_FAULTS = (Fault.KILL, Fault.PAUSE)
+MEMBER_FAULTS = (Fault.KILL, Fault.PAUSE, Fault.STOP)
 BUS_FAULTS = (Fault.KILL, Fault.PAUSE, Fault.EMPTY)
 
 
@@ -39,13 +39,16 @@ class Member:
         self._proxy = proxy
 
     def suffer(self, planned: Planned) -> None:
-        """Be killed, or stand still."""
+        """Be killed, stand still, or be restarted."""
         if planned.fault is Fault.PAUSE:
             self._proxy.process.send_signal(signal.SIGSTOP)
             time.sleep(planned.lasts)
             self._proxy.process.send_signal(signal.SIGCONT)
         else:
-            self._proxy.kill()
+            if planned.fault is Fault.STOP:
+                self._proxy.stop()
+            else:
+                self._proxy.kill()
             time.sleep(planned.lasts)
             self._proxy.start()
 

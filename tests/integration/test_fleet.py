@@ -115,6 +115,34 @@ def test_who_leaves_and_who_is_killed_is_waited_for_no_longer(
     stays.stop()
 
 
+def test_who_leaves_leaves_the_others_their_caches(ground: Ground, tmp_path: Path) -> None:
+    """Though it has written; and who comes later is as good a member as any."""
+    url = f"unix://{tmp_path}/bus"
+    stays, leaves = (ground.start(bus_url=url, out_of_band="none") for _ in range(2))
+    until_members(stays, 2)
+    with ground.connect(stays) as client, ground.connect(leaves) as other:
+        for number in range(1, 4):
+            other.ask(f"UPDATE book SET a = {number}")
+        until_fast(client)
+        leaves.stop()
+        leaves.wait_logged("versions_go_on=true")
+        until_members(stays, 1)
+        asked = reads(stays) - reads(stays, server="cache")
+        assert client.value(BOOK) == 3
+        assert reads(stays) - reads(stays, server="cache") == asked
+        comes = ground.start(bus_url=url, out_of_band="none")
+        with ground.connect(comes) as newcomer:
+            until_fast(newcomer)
+            client.ask("UPDATE book SET a = 9")
+            assert newcomer.value(BOOK) == 9
+        comes.stop()
+    stays.stop()
+
+
+def reads(member: ProxyUnderTest, **labels: str) -> float:
+    return member.metric("tidegate_reads_total", **labels)
+
+
 def test_who_is_evicted_begins_anew(ground: Ground, tmp_path: Path) -> None:
     """Who has nothing under way notices nothing, and what is written then is seen by everybody."""
     url = f"unix://{tmp_path}/bus"

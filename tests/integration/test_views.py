@@ -113,6 +113,28 @@ async def test_members_come_and_go(stores: Stores) -> None:
     assert not await second.admit(new_name(), Session(15, 3.5))
 
 
+async def test_who_leaves_and_has_told_all_goes_without_a_step(stores: Stores) -> None:
+    """Until somebody goes who has not: his step is for all of them."""
+    store = await stores.open()
+    a, b, c, d = (new_name() for _ in range(4))
+    for name in (a, b, c, d):
+        await store.enter(name, "")
+    epoch = await store.begin(NO_EPOCH)
+    assert await store.leave(a, [b, c, d], epoch)
+    first = await store.read()
+    assert first.rows[a].has_told
+    assert first.rows[a].epoch == epoch
+    assert not first.rows[b].has_told
+    assert not await store.leave(b, [c], epoch)  # and not d
+    second = await store.read()
+    assert second.rows[a].step > 0
+    assert second.rows[b].step > 0
+    await store.fence(c)
+    assert not await store.leave(c, [d], epoch)
+    assert not await store.leave(d, [], epoch)  # nobody stays
+    assert {row.standing for row in (await store.read()).rows.values()} == {Standing.GONE}
+
+
 async def test_an_epoch_is_never_less_than_one_that_somebody_was_in(stores: Stores) -> None:
     """A failover may lose the row that told of it. Whoever was gone by then is nobody any more."""
     store = await stores.open()

@@ -16,7 +16,10 @@ from proxy.freshness.fleet import DRIFT, LEASE
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.runtime.evictions import ABSENT_AFTER, LEASE_OVER
-from proxy.runtime.membership import LOOK, Fellowship, MemberLink, Membership
+from proxy.runtime.fellowship import Fellowship
+from proxy.runtime.lookout import LOOK
+from proxy.runtime.member_link import MemberLink
+from proxy.runtime.membership import Membership
 from proxy.topology.group import Server
 from proxy.topology.views import Row, Session, Standing, View, ViewStore
 from proxy.topology.witness import Control
@@ -116,13 +119,13 @@ class KeptViews(ViewStore):
     async def read(self) -> View:
         """See the base."""
         kept = await self._trips()
-        return View(kept.epoch, False, tuple(kept.rows.values()), b"\0" * 16)
+        return View(kept.epoch, False, dict(kept.rows), b"\0" * 16)
 
     async def enter(self, name: str, label: str) -> View:
         """See the base."""
         kept = await self._trips(4)
         kept.rows[name] = Row(name, Standing.IN, Token(0), NO_EPOCH)
-        return View(kept.epoch, False, tuple(kept.rows.values()), b"\0" * 16)
+        return View(kept.epoch, False, dict(kept.rows), b"\0" * 16)
 
     async def fence(self, name: str) -> None:
         """See the base."""

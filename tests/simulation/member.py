@@ -70,10 +70,11 @@ class Member(Body):
         self.connections: dict[int, Connection] = {}
         self.cache: dict[ReadSet, tuple[Content, int]] = {}
         self.marks: dict[Mark, Signal] = {}
+        self.stepped: set[str] = set()
         self.is_welcome = False
         self.is_cut = False
+        self.is_writing = scene.is_writing
         self._is_flushing = False
-        self._stepped: set[str] = set()  # who are known to be gone
 
     def clock(self) -> float:
         """What time it is, by its own clock."""
@@ -86,8 +87,7 @@ class Member(Body):
         view = self.scene.view
         yield self.world.short(0.001)
         self.fleet.enter([name for name in view.members if name not in view.gone])
-        for name in view.gone:
-            self._remember(name)
+        self.remember()
         view.members.append(self.name)
         self.wake()
         self.world.start(self.follow(), self)
@@ -149,21 +149,29 @@ class Member(Body):
                     self.fleet.admit(name)
             for name in self.fleet.members:
                 if name in view.gone and self.can_ask():
-                    step, epoch = view.gone[name]
-                    self.fleet.expel(name, step, epoch, self.position())
-                    self._stepped.add(name)
-            for name in view.gone:
-                self._remember(name)  # who went before it was met
+                    self.part(name)
+            self.remember()
             if self.name in view.gone:
                 self.is_dead = True
             if self.scene.primary is not self.primary:
                 self.turn(self.scene.primary)
             self.wake()
 
-    def _remember(self, name: str) -> None:
-        if name not in self._stepped and name not in self.fleet.members:
-            self._stepped.add(name)
-            self.fleet.remember(*self.scene.view.gone[name])
+    def part(self, name: str) -> None:
+        """Go on without somebody."""
+        step, epoch = self.scene.view.gone[name]
+        if not step and epoch == self.fleet.epoch:
+            self.fleet.inherit(name)
+        else:
+            self.stepped.add(name)
+            self.fleet.expel(name, step, epoch, self.position())
+
+    def remember(self) -> None:
+        """Take note of those who are gone otherwise."""
+        for name, (step, epoch) in self.scene.view.gone.items():
+            if step and name not in self.stepped and name not in self.fleet.members:
+                self.stepped.add(name)
+                self.fleet.remember(name, step, epoch)
 
     def turn(self, primary: Primary) -> None:
         """There is another primary: nobody may read fast any more before it is asked anything."""
@@ -173,6 +181,11 @@ class Member(Body):
         self.scene.asked(primary)
         is_read = self.world.random.random() < 0.5
         self.fleet.begin(primary.epoch, self.position() if is_read else None)
+
+    @property
+    def is_writing_nothing(self) -> bool:
+        """Whether nothing of it is under way, nor will be."""
+        return not self.is_writing and not self.ledger.unsettled()
 
     def can_ask(self) -> bool:
         """Whether the primary answers this member, in the epoch that the member is in."""
@@ -195,7 +208,7 @@ class Member(Body):
     def commit(self) -> Steps:
         """Write, as docs/freshness.md wants it."""
         world = self.world
-        if not self.can_ask() or not self.scene.is_writing:
+        if not self.can_ask() or not self.is_writing:
             return
         tables = world.random.choice(self.scene.writes)
         primary = self.primary
@@ -354,7 +367,7 @@ class Member(Body):
             self.cache[read_set] = content, stamp
             kept = self.scene.shared.setdefault((self.fleet.epoch, tables), [])
             kept.append((content, stamp))
-            del kept[:-3]
+            del kept[: -self.scene.kept]
 
     def finish(self, reader: Reader, content: Content, source: str) -> None:
         """Answer, and be judged."""

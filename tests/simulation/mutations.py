@@ -78,7 +78,7 @@ class Stateless(Fleet):
     __slots__ = ()
 
     def _state(self) -> State:
-        return State(self.epoch, {}, {})
+        return State(self.epoch, {}, {}, {})
 
 
 class Riderless(Fleet):
@@ -129,7 +129,7 @@ class Baseless(Fleet):
 
     __slots__ = ()
 
-    def remember(self, step: Token, epoch: Epoch) -> None:
+    def remember(self, name: str, step: Token, epoch: Epoch) -> None:
         pass
 
 
@@ -170,8 +170,34 @@ class Hasty(Scene):
     def evict(self, member: Member, *, is_dead: bool = False) -> Steps:
         if member.name in self.view.members and member.name not in self.view.fenced:
             self.view.fenced.add(member.name)
-            self.view.gone[member.name] = self.token(), self.primary.epoch
+            self.expel(member.name)
         yield 0.0
+
+
+class Unheard(Scene):
+    """Who leaves has told all, whether anybody has heard it or not."""
+
+    write_pause = 0.5
+
+    def has_told(self, member: Member) -> bool:
+        return True
+
+
+class Heirless(Fleet):
+    """Who comes is not told what those had committed who left."""
+
+    __slots__ = ()
+
+    def _state(self) -> State:
+        return super()._state()._replace(legacies={})
+
+
+class Disinherited(Without):
+    """Of those; what is kept for all is kept for long."""
+
+    fleet_type = Heirless
+    write_pause = 1.0
+    kept = 50
 
 
 def without(fleet: type[Fleet], write_pause: float = Scene.write_pause) -> type[Scene]:
@@ -214,6 +240,8 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "EVICTED_GONE": Mutation(Hasty, _GOING),
     "EVICTED_NEED": Mutation(without(Needless, 2.0), ("isolate_member", "lag")),
     "EVICTED_BASE": Mutation(without(Baseless, 0.5), ("isolate_member", "slow_reads")),
+    "told": Mutation(Unheard, ("leave_member", "split", "lose_words")),
+    "legacies": Mutation(Disinherited, ("leave_member",)),
     "WELCOMED": Mutation(without(Unlisted), ("evict_member", "slow_words")),
     "EPOCH_MARK": Mutation(Unmarked, ("fail_over",)),
     **{

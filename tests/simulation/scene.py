@@ -97,7 +97,9 @@ class Scene:
 
     Attributes:
         finished: How many reads were served from where.
+        legacies: How many have left and had told all.
         shared: What is kept where all members find it, old things too.
+        kept: How many of these, of one kind.
         official: The primary that everybody reads as of now: the new one as soon as it is asked.
         is_writing: Whether anybody writes.
         rides: How many commits were not announced.
@@ -120,6 +122,7 @@ class Scene:
     rules = ALL_RULES
     waits = True
     are_killed = True
+    kept = 3
     pause = 0.03
     write_pause = 0.03
     look = LEASE / 6
@@ -138,7 +141,6 @@ class Scene:
         self.faults = faults
         self.drift = drift
         self.patience = patience
-        self.is_writing = True
         self.rides = 0
         self.view = View()
         self.bus = Bus(self.world)
@@ -149,6 +151,8 @@ class Scene:
         self.finished: Counter[str] = Counter()
         self.happened: Counter[str] = Counter()
         self.read_time, self.show_time = QUICK
+        self.legacies = 0
+        self.is_writing = True
         self._names = 0
         for _ in range(members):
             self.enter()
@@ -167,7 +171,9 @@ class Scene:
     def be_well(self) -> None:
         """Let nothing go wrong any more, nothing be written, and all come to rest."""
         self.faults = ()
-        self.is_writing = False
+        self.is_writing = False  # nor by those who come yet
+        for member in self.members:
+            member.is_writing = False
         self.world.run(self.world.now + 20 * LEASE)
 
     def token(self) -> Token:
@@ -348,7 +354,49 @@ class Scene:
             yield 0.005
         if not is_dead:
             yield LEASE * (1 + DRIFT)
-        self.view.gone[name] = self.token(), self.primary.epoch
+        self.expel(name)
+
+    def expel(self, name: str) -> None:
+        """Have somebody be gone with a step, which those take part in who had told all before."""
+        gone = self.view.gone
+        for other, (step, epoch) in gone.items():
+            if not step:
+                gone[other] = self.token(), epoch
+        gone[name] = self.token(), self.primary.epoch
+
+    def leave_member(self) -> Steps:
+        """Somebody leaves, having told all if it can; another begins."""
+        if len(self.members) > 1:
+            member = self.draw.choice(self.members)
+            member.is_writing = False
+            yield self.world.short(0.02)
+            if member.is_writing_nothing:
+                member.fleet.farewell()
+                member.wake()
+                for _ in range(20):
+                    if self.has_told(member):
+                        break
+                    yield 0.005
+            if not member.is_dead:
+                is_told = self.is_known(member) and self.has_told(member)
+                member.is_dead = True
+                if is_told:
+                    self.legacies += 1
+                    self.view.gone[member.name] = Token(0), self.primary.epoch
+                else:
+                    yield from self.evict(member, is_dead=True)
+            self.enter()
+
+    def is_known(self, member: Member) -> bool:
+        """Whether the primary finds somebody who leaves to be a member yet."""
+        is_in = member.name in self.view.members and member.can_ask()
+        return is_in and member.is_writing_nothing
+
+    def has_told(self, member: Member) -> bool:
+        """Whether all who stay have heard all that somebody had to say."""
+        view, fleet = self.view, member.fleet
+        stay = {name for name in view.members if name not in view.gone} - {member.name}
+        return bool(stay) and stay.issubset(fleet.members) and fleet.is_heard_out
 
     def cut_off(self) -> Steps:
         """Somebody does not reach the primary."""
@@ -399,6 +447,7 @@ ALL_FAULTS: Final = (
     "pause_member",
     "kill_member",
     "kill_worker",
+    "leave_member",
     "evict_member",
     "isolate_member",
     "cut_off",

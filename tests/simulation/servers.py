@@ -103,7 +103,8 @@ class View:
     Attributes:
         members: Who counts, or did until it is seen gone.
         fenced: Whose statements the primary refuses.
-        gone: The evicted whose server processes are gone: a token, and in which epoch.
+        gone: Those whose server processes are gone: a token, and in which epoch. The token is 0 if
+            they have left, and all had heard what they had to say.
     """
 
     def __init__(self) -> None:

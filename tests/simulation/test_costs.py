@@ -70,11 +70,11 @@ def test_the_guide_tells_what_is_on_paper() -> None:
         f"in {RENEWAL:.2f} s, of {FRAME} bytes and {GRANT} for each",
         f"They are {FRAME + MARKED}, {FRAME + CLEARED} and {NOTE} bytes",
         f"(n - 1) (1.5 n ({FRAME} + {GRANT} (n - 1)) + {others} w) bytes",
-        f"waits for {LEASE * (1 + DRIFT):.2f} s at most",
+        f"waits for {LEASE * (1 + DRIFT) + REPEAT:.2f} s at most",
         f"nothing for {ABSENT_AFTER:g} s",
         f"it is gone {LEASE_OVER:.2f} s later",
         f"{EARLIEST:.1f} to {LATEST:.1f} s",
         f"after {SILENT_AFTER:g} s of silence",
-        f"no answer after {REPEAT:g} s",
+        f"measured of late, and {REPEAT:g} s at least",
     ):
         assert said in guide, said

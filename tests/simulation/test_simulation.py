@@ -20,19 +20,22 @@ SEARCHED = 100
 def test_no_strong_read_is_stale(members: int) -> None:
     served: Counter[str] = Counter()
     happened: Counter[str] = Counter()
+    legacies = 0
     for seed in range(6):
         scene = Scene(seed, members, ALL_FAULTS, patience=PATIENCE if seed % 2 else 1.0)
         scene.run(SECONDS)
         served.update(scene.finished)
         happened.update(scene.happened)
         served["rode"] += scene.rides
+        legacies += scene.legacies
     # A judge who never sees a fast read would be content with anything.
-    assert served["hit"] > 100
+    assert served["hit"] > 50
     assert served["replica"] > 20
     assert served["shared"] > 20
     assert served["redone"] > 20
     assert served["rode"] > 20
     assert set(happened) == set(ALL_FAULTS)
+    assert legacies
 
 
 def test_a_fleet_that_is_well_reads_fast() -> None:
@@ -45,7 +48,7 @@ def test_a_fleet_that_is_well_reads_fast() -> None:
 def test_members_that_are_well_agree_on_versions() -> None:
     """Whoever came and went, and whatever was lost: what one keeps, the others find."""
     for seed in range(12):
-        faults = "lose_words", "evict_member", "fail_over", "split"
+        faults = ("lose_words", "evict_member", "leave_member", "fail_over", "split")
         scene = Scene(seed, 3, faults, patience=PATIENCE)
         scene.run(SECONDS)
         scene.be_well()

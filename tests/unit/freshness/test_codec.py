@@ -57,11 +57,13 @@ FRAMES = st.builds(
     st.lists(ITEMS, max_size=8).map(tuple),
     st.dictionaries(NAMES, NUMBERS, max_size=4),
 )
+SUMS = st.dictionaries(st.builds(Table, NAMES, NUMBERS), WHOLE, max_size=8)
 STATES = st.builds(
     State,
     EPOCHS,
     st.dictionaries(WHOLE.map(Token), TABLES, max_size=4),
     SUMS,
+    st.dictionaries(NAMES, SUMS, max_size=3),
 )
 NOTES = st.builds(Note, NAMES, NAMES, NUMBERS, st.booleans(), NUMBERS, optional(STATES))
 SAID = FRAMES | NOTES
@@ -141,7 +143,7 @@ def test_sizes() -> None:
     renewal = Frame(one, 10**6, Epoch(3, Token(1)), (), {f"{n:016x}": 10**6 for n in range(3)})
     mark = Frame(one, 10**6, Epoch(3, Token(1)), (Marked(Token(2), frozenset([TABLE])),), {})
     note = Note(one, one, 10**6, False, 10**6, None)
-    state = State(Epoch(3, Token(1)), {}, {Table("app", 16384 + n): n for n in range(20_000)})
+    state = State(Epoch(3, Token(1)), {}, {Table("app", 16384 + n): n for n in range(20_000)}, {})
     sizes = [len(CODEC.encode(said)) for said in (renewal, mark, note)]
     assert sizes == [105, 71, 47]
     assert len(CODEC.encode(note._replace(state=state))) < 21 * 20_000

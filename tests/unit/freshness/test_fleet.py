@@ -202,6 +202,39 @@ def test_nobody_waits_for_who_is_expelled(two: Two) -> None:
     assert not two.mark().waiting
 
 
+def test_versions_are_the_same_behind_who_has_left_for_who_comes_too(two: Two) -> None:
+    """What it had committed is told on, by its name, until its going has a step after all."""
+    mark = two.b.fleet.mark((ORDERS,), next(tokens), two.now)
+    two.carry(two.b)
+    two.b.ledger.commit(mark)
+    two.b.fleet.farewell()
+    two.carry(two.b)
+    assert not two.b.fleet.is_heard_out
+    assert two.a.fleet.strangers == {"b"}
+    two.carry(two.a)
+    assert two.b.fleet.is_heard_out
+    version = two.a.version
+    assert version == two.b.version
+    two.a.fleet.inherit("b")
+    assert two.a.version == version
+    assert two.a.is_fast(two.now)
+
+    two.b = Member("c")
+    two.b.fleet.enter(["a"])
+    two.a.fleet.admit("c")
+    assert two.b.version != version
+    two.settle()
+    assert two.a.version == two.b.version == version
+
+    two.b.fleet.remember("b", Token(5), EPOCH)
+    two.b.fleet.broken()  # and is told anew by who does not know of the step yet
+    two.now += REPEAT
+    two.settle()
+    assert two.b.version not in (version, two.a.version)
+    two.a.fleet.remember("b", Token(5), EPOCH)
+    assert two.a.version == two.b.version
+
+
 def test_nobody_waits_for_who_is_dead_but_its_commits_count(two: Two) -> None:
     """Its grants need not run out, and it gets none; nobody reads fast before it is expelled."""
     two.b.fleet.mark((ITEMS,), next(tokens), two.now)
@@ -209,7 +242,7 @@ def test_nobody_waits_for_who_is_dead_but_its_commits_count(two: Two) -> None:
     mark = two.mark()
     assert mark.waiting == {"b"}
     two.a.fleet.bury("b")
-    assert two.a.fleet.ready == [mark]
+    assert two.a.fleet.take_ready() == [mark]
     assert not two.mark().waiting
     two.now += LEASE / RENEWALS
     frame, _ = two.says(two.a)
