@@ -19,7 +19,10 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from proxy.settings.stores import Sentinels, sentinels_of
 
-FAILURES: Final = (RedisError, RedisClusterException, OSError, EOFError, ValueError)
+FAILURES: Final = (
+    *(RedisError, RedisClusterException, OSError, EOFError, ValueError),
+    RuntimeError,  # uvloop's, when something is sent where the other side has hung up
+)
 """All that redis-py raises where a server is gone, not what it seems, or refuses."""
 
 

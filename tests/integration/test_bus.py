@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 import redis as redis_py
+import uvloop
 from redis.exceptions import RedisError
 
 from proxy.demo.certificates import Authority
@@ -25,6 +27,7 @@ from proxy.runtime.bus.redis_bus import RedisBus
 from proxy.runtime.bus.redis_link import PATIENCE
 from proxy.runtime.bus.seam import Bus, Channel
 from proxy.runtime.bus.socket_bus import SocketBus
+from proxy.runtime.redis_clients import FAILURES, close_server, make_connection, open_server
 from proxy.runtime.redis_stores import OneServer
 from tests.integration.fleet_members import CHANNEL, Member, Members, until, while_writing
 from tests.integration.redis_under_test import (
@@ -167,6 +170,23 @@ async def test_either_connection_is_killed(redis: Redis, over_redis: Members, ki
     await while_writing(over_redis, happens)
     await over_redis.are_fast(BACK)
     assert all(member.bus.counts.ups == 2 for member in over_redis.all)
+
+
+def test_server_that_hung_up_is_gone_and_no_bug(redis: Redis) -> None:
+    """Where it has just been noticed when something is sent, uvloop does not raise an OSError."""
+
+    async def send() -> None:
+        client = open_server(redis.url, timeout=1.0)
+        connection = make_connection(client)
+        await connection.connect()
+        cast(Any, connection)._writer.transport.abort()  # as when it is reset
+        await asyncio.sleep(0)
+        with pytest.raises(FAILURES):
+            await connection.send_packed_command(connection.pack_commands([(b"PING",)]), False)
+        await connection.disconnect(nowait=True)
+        await close_server(client)
+
+    uvloop.run(send())
 
 
 async def test_emptying_redis_changes_nothing(redis: Redis, over_redis: Members) -> None:
