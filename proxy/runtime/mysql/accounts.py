@@ -15,6 +15,7 @@ import aiomysql
 from pymysql.constants import ER
 from pymysql.err import MySQLError
 
+from proxy.errors import NoPrimary
 from proxy.observe.logs import Logger
 from proxy.runtime.accounts import BaseAccounts
 from proxy.settings.model import ServerGroup
@@ -27,6 +28,9 @@ from proxy.wire.mysql.verified import Verified
 log = Logger("accounts")
 
 FAILURES: Final = (OSError, TimeoutError, MySQLError, asyncio.IncompleteReadError)
+
+RETRY: Final = 0.1
+"""Seconds between two attempts to reach a server."""
 
 _ACCOUNTS: Final = """
 SELECT plugin, authentication_string AS secret FROM mysql.user
@@ -51,7 +55,7 @@ VERIFIED_FOR: Final = 3600.0
 class Accounts(BaseAccounts[Stored, Credentials]):
     """See the module.
 
-    Where what is stored can't be read, the servers themselves must be asked with the password.
+    Where what is stored may not be read, the servers themselves must be asked with the password.
 
     Attributes:
         verified: Who has shown the password itself.
@@ -75,11 +79,23 @@ class Accounts(BaseAccounts[Stored, Credentials]):
         return Stored.listed(listed.password.get_secret_value().encode())
 
     async def _find(self, user: str) -> Stored | None:
-        try:
-            return await self._ask(user)
-        except FAILURES as error:
-            log.warning("accounts can't be read", group=self._group.name, error=describe(error))
-            return ELSEWHERE
+        """Ask until a server answers, for as long as a client waits for one."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.query_wait_timeout
+        while True:
+            try:
+                return await self._ask(user)
+            except FAILURES as error:
+                name = self._group.name
+                if _is_lasting(error):
+                    log.warning("accounts can't be read", group=name, error=describe(error))
+                    return ELSEWHERE
+                # Not that the password is wrong, which a client would believe for good.
+                if loop.time() >= deadline:
+                    log.warning("no server answers", group=name, error=describe(error))
+                    what = f'no server of group "{name}" could be asked for logins'
+                    raise NoPrimary(what) from None
+            await asyncio.sleep(RETRY)
 
     async def _look_up(self, user: str) -> Stored | None:
         rows = await self._fetch(_ACCOUNTS, user)

@@ -10,6 +10,7 @@ import pytest
 from pymysql.constants import ER
 from pymysql.err import OperationalError
 
+from proxy.errors import NoPrimary
 from proxy.runtime.mysql import accounts
 from proxy.runtime.mysql.accounts import Accounts
 from proxy.settings.model import ServerGroup
@@ -69,7 +70,8 @@ class World:
         self.go = asyncio.Event()
         self.go.set()
         self.is_asked = asyncio.Event()
-        self.accounts = Accounts(ServerGroup(), CONTROL, self.group, self.changed.append)
+        settings = ServerGroup(query_wait_timeout=0.3)
+        self.accounts = Accounts(settings, CONTROL, self.group, self.changed.append)
         monkeypatch.setattr(accounts, "connect", self._connect)
         monkeypatch.setattr(accounts, "tell_end", self._tell_end)
 
@@ -161,9 +163,20 @@ async def test_new_primary_is_asked_and_any_server_while_there_is_none(world: Wo
 
 async def test_silent_server_is_given_up_and_its_connection_too(world: World) -> None:
     world.go.clear()
-    assert await world.ask("ann") == [ELSEWHERE]
-    assert world.connected == ["a:1", "b:2"]
+    with pytest.raises(NoPrimary):
+        await world.ask("ann")
+    assert world.connected[:2] == ["a:1", "b:2"]
     assert world.open == []
+
+
+async def test_nobody_is_turned_away_for_servers_that_do_not_answer(world: World) -> None:
+    world.down = {"a:1", "b:2"}
+    with pytest.raises(NoPrimary):
+        await world.ask("ann")
+    login = asyncio.ensure_future(world.ask("ann"))
+    await asyncio.sleep(0)
+    world.down = set()
+    assert await login == [KNOWN]
 
 
 async def test_missing_right_is_no_reason_to_connect_anew(world: World) -> None:
