@@ -14,10 +14,14 @@ from proxy.demo.local_mysql import WITHOUT_GTIDS, MySQLCluster, temporary_mysql
 from proxy.demo.local_postgres import PostgresCluster, temporary_cluster
 from proxy.demo.mysql_programs import Flavour
 from tests.consistency import mysql_topics
+from tests.consistency.faults import switch
 from tests.consistency.proxied import CLIENT, Place
 from tests.consistency.run import client_processes, commit_with
 from tests.consistency.topics import schema
 from tests.integration.conftest import heal_mysql, require
+
+PRIMARY = "primary"
+AT_ONCE = 0.01
 
 _numbers = itertools.count(1)
 
@@ -63,12 +67,14 @@ def place(cluster: PostgresCluster, database: str, processes: Executor, tmp_path
 
 
 def heal(cluster: PostgresCluster) -> None:
-    """Bring every server up, let every replica replay, and wait until they are in step."""
+    """Bring every server up, in its first part, let every replica replay, and wait for them."""
     for server in cluster.servers:
         if not server.is_running:
             server.start()
     for replica in cluster.replicas:
         replica.resume_replay()
+    if cluster.primary.name != PRIMARY:
+        switch(cluster, AT_ONCE)
     commit_with(cluster.primary, "on")
     cluster.wait_replayed()
 
@@ -106,6 +112,13 @@ def all_mysql_servers() -> Iterator[MySQLCluster]:
 
 
 @pytest.fixture(scope="module")
+def all_mariadb_pair_servers() -> Iterator[MySQLCluster]:
+    """A primary of MariaDB's and one replica."""
+    with _clients_served("mariadb", replicas=1) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
 def all_mysql_by_log_servers() -> Iterator[MySQLCluster]:
     """The same without GTIDs."""
     with _clients_served("mysql", WITHOUT_GTIDS) as cluster:
@@ -114,10 +127,10 @@ def all_mysql_by_log_servers() -> Iterator[MySQLCluster]:
 
 @contextmanager
 def _clients_served(
-    flavour: Flavour, settings: Mapping[str, str] | None = None
+    flavour: Flavour, settings: Mapping[str, str] | None = None, replicas: int = 2
 ) -> Iterator[MySQLCluster]:
     require(flavour)
-    with temporary_mysql(flavour, settings=settings) as cluster:
+    with temporary_mysql(flavour, settings=settings, replicas=replicas) as cluster:
         cluster.primary.execute(f"CREATE USER '{CLIENT}'@'%' IDENTIFIED BY '{cluster.password}'")
         cluster.wait_replayed()
         yield cluster

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum, unique
 from functools import singledispatch
@@ -22,7 +24,7 @@ AnyCluster: TypeAlias = PostgresCluster | MySQLCluster
 
 @unique
 class Fault(Enum):
-    """What can happen to a server."""
+    """What can happen to a server, to a member of a fleet, or to a way between two of them."""
 
     LAG = "replay paused"
     KILL = "killed and started"
@@ -31,7 +33,10 @@ class Fault(Enum):
     DELAY = "replays late, on purpose"
     PAUSE = "stopped for longer than a lease"
     EMPTY = "emptied"
-    SWITCH = "made read-only, waited for, killed, and replaced by a replica"
+    SWITCH = "replaced by a replica that has all it had"
+    CUT = "cut: all connections are reset, and new ones"
+    HOLD = "held back: all of it comes late"
+    SLOW = "slow"
 
 
 REPLICA_FAULTS: Final = (*[Fault.LAG] * 4, *[Fault.KILL] * 2, Fault.CRASH, Fault.STOP)
@@ -46,9 +51,12 @@ LONGEST: Final = {
     Fault.CRASH: 0.0,
     Fault.STOP: 0.7,
     Fault.DELAY: 2.5,
-    Fault.SWITCH: 0.0,
+    Fault.SWITCH: 1.0,
     Fault.PAUSE: 4.0,
     Fault.EMPTY: 0.0,
+    Fault.CUT: 4.0,
+    Fault.HOLD: 4.0,
+    Fault.SLOW: 3.0,
 }
 """Seconds that it lasts at most, a server's start not counted."""
 
@@ -125,6 +133,9 @@ class Sufferer(Protocol):
 class Faults:
     """Carries plans out; `with` waits until the last of them is over, and heals.
 
+    A server's name stands for its part at the beginning, which another has after a switch. Events
+    tell of parts: "primary", "replica1" and so on.
+
     Attributes:
         events: What was done, and when.
     """
@@ -138,6 +149,8 @@ class Faults:
         self._others = others or {}
         self.events: list[Event] = []
         self._cluster = cluster
+        self._parts = {server.name: part for part, server in enumerate(cluster.servers)}
+        self._busy = [threading.Lock() for _ in self._parts]
         self._plans = plans
         self._threads = ThreadPoolExecutor(max_workers=max(1, len(plans)))
 
@@ -152,29 +165,40 @@ class Faults:
             future.result()
 
     def _run(self, plan: Sequence[Planned], began: float) -> None:
-        servers = {server.name: server for server in self._cluster.servers}
         for it in plan:
             time.sleep(max(0.0, began + it.at - time.monotonic()))
+            start = time.monotonic()
+            behind = 0
+            name = it.server
             if it.server in self._others:
-                start = time.monotonic()
                 self._others[it.server].suffer(it)
-                text = f"{it.server} {it.fault.value}"
-                self.events.append(Event(start, time.monotonic(), text, 0))
+            elif it.fault is Fault.SWITCH:
+                name = _name_of(0)
+                with ExitStack() as all_are_well:
+                    for lock in self._busy:
+                        all_are_well.enter_context(lock)
+                    start = time.monotonic()
+                    switch(self._cluster, it.lasts)
             else:
-                self._suffer(servers[it.server], it)
+                part = self._parts[it.server]
+                name = _name_of(part)
+                with self._busy[part]:
+                    start = time.monotonic()
+                    behind = _befall(self._cluster.servers[part], it)
+            text = f"{name} {it.fault.value}"
+            self.events.append(Event(start, time.monotonic(), text, behind))
 
-    def _suffer(self, server: AnyServer, planned: Planned) -> None:
-        start = time.monotonic()
-        text = f"{server.name} {planned.fault.value}"
-        behind = 0
-        if planned.fault is Fault.LAG:
-            behind = _lag(server, planned.lasts)
-        elif planned.fault is Fault.SWITCH:
-            assert isinstance(self._cluster, MySQLCluster)
-            _switch(self._cluster)
-        else:
-            CARRIED_OUT[planned.fault](server, planned.lasts)
-        self.events.append(Event(start, time.monotonic(), text, behind))
+
+def _name_of(part: int) -> str:
+    return f"replica{part}" if part else "primary"
+
+
+def _befall(server: AnyServer, planned: Planned) -> int:
+    """Let a fault befall a server; returns how many bytes of the log it lacked at the end."""
+    if planned.fault is Fault.LAG:
+        return _lag(server, planned.lasts)
+    CARRIED_OUT[planned.fault](server, planned.lasts)
+    return 0
 
 
 def _lag(server: AnyServer, lasts: float) -> int:
@@ -216,13 +240,31 @@ def _delay(server: AnyServer, lasts: float) -> None:
     server.delay_replay(0)
 
 
-def _switch(cluster: MySQLCluster) -> None:
-    """Lose the primary, but nothing that it had acknowledged."""
-    heir = cluster.replicas[-1]
-    cluster.primary.set_read_only(True)
-    cluster.wait_replayed(heir)
-    cluster.primary.kill()
-    cluster.fail_over(heir)
+def switch(cluster: AnyCluster, lasts: float = 0.0) -> None:
+    """Replace the primary by the last replica, and lose nothing that had been acknowledged.
+
+    Args:
+        cluster: All of its servers are well.
+        lasts: Seconds until the former primary comes back as the last replica; 0 for never.
+    """
+    if isinstance(cluster, MySQLCluster):
+        heir = cluster.replicas[-1]
+        cluster.primary.set_read_only(True)
+        cluster.wait_replayed(heir)
+        cluster.primary.kill()
+        cluster.fail_over(heir)
+        if lasts:
+            time.sleep(lasts)
+            cluster.rejoin(cluster.retired[-1])
+    else:
+        successor = cluster.replicas[-1]
+        cluster.wait_replayed(successor)
+        # The successor streams, and who streams is sent everything before a server is down.
+        cluster.primary.stop()
+        cluster.fail_over(successor)
+        if lasts:
+            time.sleep(lasts)
+            cluster.rebuild(cluster.retired[-1])
 
 
 def _kill(server: AnyServer, lasts: float) -> None:

@@ -14,7 +14,7 @@ long than too short: an anomaly that is found is one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from itertools import chain
@@ -22,6 +22,9 @@ from typing import NamedTuple, TypeAlias
 
 SETUP = "setup"
 """The client that is said to have written what was there before anybody began."""
+
+AUDITOR = "auditor"
+"""The one that is said to have read what is there when everybody has ended."""
 
 
 class Pair(NamedTuple):
@@ -99,12 +102,16 @@ class Event:
         end: When it was over.
         text: What it was.
         bytes_behind: How much of the primary's log a replica lacked in the end.
+        place: Of an error: the number of the connection string that the client has.
+        code: Of an error: what the server said went wrong; "" when no server said anything.
     """
 
     start: float
     end: float
     text: str
     bytes_behind: int = 0
+    place: int = 0
+    code: str = ""
 
 
 @dataclass(slots=True, repr=False)
@@ -146,4 +153,26 @@ def started_with(values: Iterable[tuple[str, Value]], now: float) -> list[Operat
     return [
         Operation(SETUP, Act.WRITE, now, now, Outcome.OK, ((name, value),), "there before")
         for name, value in values
+    ]
+
+
+def ended_with(
+    state: Mapping[str, Value], operations: Iterable[Operation], now: float
+) -> list[Operation]:
+    """Tell the judge what is left: reads at the primary, after everybody.
+
+    With them an acknowledged write that is lost comes to light, though nobody else asked for it.
+
+    Args:
+        state: What every object holds.
+        operations: Of everybody; lists that none of them wrote are not spoken of.
+        now: Before it was read.
+    """
+    written = {name for it in operations if it.act is Act.WRITE for name, _ in it.values}
+    lists = {it for it in written if it.startswith("list:")}
+    left = {name: state.get(name, "") for name in lists}
+    left |= {name: value for name, value in state.items() if not isinstance(value, str)}
+    return [
+        Operation(AUDITOR, Act.READ, now, now, Outcome.OK, ((name, value),), "left at the end")
+        for name, value in left.items()
     ]

@@ -100,24 +100,29 @@ class Place:
 
     @contextmanager
     def fleet(
-        self, bus_url: str, number: int = 3, switches: Sequence[str] = (), **group: Setting
+        self,
+        bus_urls: Sequence[str],
+        switches: Sequence[str] = (),
+        ways: Sequence[Sequence[str]] = (),
+        **group: Setting,
     ) -> Iterator[tuple[Ground, list[ProxyUnderTest]]]:
         """Start several, as one; their logs are judged at the end.
 
         Args:
-            bus_url: Of their bus.
-            number: How many.
+            bus_urls: For each of them, how it comes to their bus.
             switches: Words for `tests.consistency.serve`, where they are not the product.
+            ways: Addresses of the servers for each, in place of the cluster's own.
             group: Settings of their server group.
         """
         access = Access.to(self.cluster)
         with ExitStack() as running:
             members = []
-            for place in range(number):
+            for place, bus_url in enumerate(bus_urls):
                 folder = self.folder / f"member{place}"
                 folder.mkdir()
                 sections: Sections = {"fleet": {"bus_url": bus_url}}
-                proxy = self._proxy(access, folder, (), switches, group, sections)
+                servers = ways[place] if ways else ()
+                proxy = self._proxy(access, folder, servers, switches, group, sections)
                 members.append(running.enter_context(proxy))
             yield self._ground(access, tuple(self._dsn(access, it) for it in members)), members
 

@@ -15,7 +15,7 @@ from proxy.demo.processes import wait_until
 from tests.consistency.anomalies import Verdict
 from tests.consistency.engines import ENGINES
 from tests.consistency.faults import AnyCluster, AnyServer, Faults, Planned, Sufferer
-from tests.consistency.history import History, Value, started_with
+from tests.consistency.history import History, Value, ended_with, started_with
 from tests.consistency.judge import judge
 from tests.consistency.workload import PATIENCE, Load, read_state, ready, work
 
@@ -68,7 +68,7 @@ class Ground:
         others: Mapping[str, Sufferer] | None = None,
         **load: Any,
     ) -> Verdict:
-        """Let clients work, let faults happen, and judge.
+        """Let clients work, let faults happen, look what is left, and judge.
 
         Args:
             seconds: How long.
@@ -96,8 +96,13 @@ class Ground:
         futures = [self.processes.submit(work, it) for it in loads]
         with Faults(self.cluster, plans, others) as faults:
             histories = [future.result(seconds + 4 * PATIENCE) for future in futures]
-        before = History(started_with(_without_lists(state), began), faults.events)
-        return judge(History.merge([before, *histories]))
+        history = History.merge(histories)
+        history.events = faults.events
+        now = time.monotonic()
+        left = read_state(ENGINES[self.engine], self.cluster.primary.dsn(self.database))
+        history.operations += ended_with(left, history.operations, now)
+        history.operations += started_with(_without_lists(state), began)
+        return judge(history)
 
 
 def _list_number(name: str) -> int:

@@ -24,7 +24,10 @@ from tests.simulation import mutations
 
 FLEETS: Final[dict[str, type[Fleet]]] = {
     kind.__name__.lower(): kind
-    for kind in (mutations.Ungranted, mutations.Gapless, mutations.Disorderly, mutations.Unvouched)
+    for kind in (
+        *(mutations.Ungranted, mutations.Gapless, mutations.Disorderly, mutations.Stateless),
+        *(mutations.Overgranting, mutations.Unvouched, mutations.Needless, mutations.Baseless),
+    )
 }
 
 

@@ -1,28 +1,43 @@
-"""The product's promise, kept by several members while they, their bus and the servers die."""
+"""The product's promise, kept by several members while they, their bus and the servers die.
+
+`make soak` makes the runs longer, and has more of what takes long.
+"""
 
 from __future__ import annotations
 
-import signal
-import time
-from collections.abc import Iterator
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, Final
 
 import pytest
 
-from tests.consistency.faults import Fault, Planned, plan
-from tests.consistency.history import Act
+from tests.consistency.blame import Blame
+from tests.consistency.faults import MYSQL_REPLICA_FAULTS, REPLICA_FAULTS, Fault, Planned, plan
+from tests.consistency.fleet import (
+    BUS,
+    MEMBERS,
+    WAY,
+    FleetUnderTest,
+    fleet,
+    link_names,
+    member_names,
+)
+from tests.consistency.history import Act, Event
 from tests.consistency.proxied import Place, Yield
-from tests.consistency.situations import TOO_OLD
-from tests.consistency.test_runs import LENGTH, RUNS, SEED
+from tests.consistency.test_mysql_runs import PLAIN, PLAIN_DOORS
+from tests.consistency.test_runs import LENGTH, RUNS, SEED, SOAK
 from tests.consistency.warm_up import warm_up
-from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.redis_under_test import Redis, temporary_redis
 
-ROUNDS = 5
+IS_SOAK: Final = SOAK in os.environ
 
-MEMBER_FAULTS = (Fault.KILL, Fault.PAUSE, Fault.STOP)
-BUS_FAULTS = (Fault.KILL, Fault.PAUSE, Fault.EMPTY)
+MEMBER_FAULTS: Final = (Fault.KILL, Fault.PAUSE, Fault.STOP)
+BUS_FAULTS: Final = (Fault.KILL, Fault.PAUSE, Fault.EMPTY)
+LINK_FAULTS: Final = (Fault.CUT, Fault.HOLD, Fault.SLOW)
+SWITCHED_AT: Final = 0.6
+"""The part of a run after which a replica becomes the primary."""
 
 
 @pytest.fixture
@@ -31,68 +46,16 @@ def redis() -> Iterator[Redis]:
         yield server
 
 
-@final
-class Member:
-    """A member that faults befall."""
-
-    def __init__(self, proxy: ProxyUnderTest) -> None:
-        self._proxy = proxy
-
-    def suffer(self, planned: Planned) -> None:
-        """Be killed, stand still, or be restarted."""
-        if planned.fault is Fault.PAUSE:
-            self._proxy.process.send_signal(signal.SIGSTOP)
-            time.sleep(planned.lasts)
-            self._proxy.process.send_signal(signal.SIGCONT)
-        else:
-            if planned.fault is Fault.STOP:
-                self._proxy.stop()
-            else:
-                self._proxy.kill()
-            time.sleep(planned.lasts)
-            self._proxy.start()
-
-
-@final
-class Bus:
-    """Redis, as the members' bus."""
-
-    def __init__(self, server: Redis) -> None:
-        self._server = server
-
-    def suffer(self, planned: Planned) -> None:
-        """Be killed, stand still, or forget all."""
-        if planned.fault is Fault.PAUSE:
-            self._server.pause()
-            time.sleep(planned.lasts)
-            self._server.resume()
-        elif planned.fault is Fault.EMPTY:
-            with self._server.client() as client:
-                client.flushall()
-        else:
-            self._server.kill()
-            time.sleep(planned.lasts)
-            self._server.start()
-
-
-def warm(place: Place, dsns: tuple[str, ...], members: list[ProxyUnderTest]) -> None:
-    replicas = [it.address for it in place.cluster.replicas]
-    for dsn, member in zip(dsns, members, strict=True):
-        warm_up(dsn, member, replicas)
-
-
-def total(members: list[ProxyUnderTest], place: Place) -> list[Yield]:
-    return [Yield.of(member, place.cluster) for member in members]
-
-
 def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, tmp_path: Path) -> None:
     """Of three over sockets: no client has an error, and each has its share."""
-    with place.fleet(f"unix://{tmp_path}/bus") as (ground, members):
-        warm(place, ground.read_dsns, members)
+    with place.fleet([f"unix://{tmp_path}/bus"] * MEMBERS) as (ground, members):
+        replicas = place.cluster.replicas
+        for dsn, member in zip(ground.read_dsns, members, strict=True):
+            warm_up(dsn, member, [it.address for it in replicas])
         for seed in range(SEED, SEED + RUNS):
-            plans = plan(seed, LENGTH, [it.name for it in place.cluster.replicas])
+            plans = plan(seed, LENGTH, [it.name for it in replicas])
             verdict = ground.run(LENGTH, plans, seed=seed)
-            shares = total(members, place)
+            shares = [Yield.of(member, place.cluster) for member in members]
             text = f"seed {seed}\n{shares}\n{verdict.report()}"
             print(text)
             assert verdict, text
@@ -102,42 +65,58 @@ def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, tmp_path: Pat
 
 
 def test_nothing_is_stale_while_all_die(place: Place, redis: Redis) -> None:
-    """Members, Redis, replicas and the primary; only who dies is to blame for errors."""
-    with place.fleet(redis.url) as (ground, members):
-        warm(place, ground.read_dsns, members)
-        others = {f"member{at}": Member(it) for at, it in enumerate(members)}
-        replicas = [it.name for it in place.cluster.replicas]
-        for seed in range(SEED, SEED + RUNS):
-            plans = [
-                *plan(seed, LENGTH, replicas, peace=3.0),
-                *plan(seed, LENGTH, others, MEMBER_FAULTS, one_at_a_time=True, peace=8.0),
-                *plan(seed, LENGTH, ["bus"], BUS_FAULTS, peace=6.0),
-                *plan(seed, LENGTH, ["primary"], (Fault.CRASH,), peace=20.0),
-            ]
-            verdict = ground.run(LENGTH, plans, seed=seed, others={**others, "bus": Bus(redis)})
-            text = f"seed {seed}\n{total(members, place)}\n{verdict.report()}"
-            print(text)
-            assert verdict, text
+    """Of three over Redis and PostgreSQL with two replicas."""
+    with fleet(place, redis, repeatable_read="versioned") as under_test:
+        crashes = (Fault.CRASH, Fault.KILL, Fault.STOP)
+        judge_all_dying(place, under_test, LENGTH, REPLICA_FAULTS, crashes)
 
 
-SHORT = [Planned(0.5 + at, 0.6, "bus", Fault.PAUSE) for at in range(4)]
-LONG = [Planned(0.5, 3.5, "bus", Fault.PAUSE)]
-"""Longer than a lease: who waits for an acknowledgement has given up by then."""
+@pytest.mark.parametrize("mysql_place", ["mariadb_pair"], indirect=True)
+def test_nothing_is_stale_while_all_die_over_mariadb(mysql_place: Place, redis: Redis) -> None:
+    """Of three over Redis and MariaDB with one replica."""
+    seconds = LENGTH if IS_SOAK else LENGTH / 2
+    load = {"topics": PLAIN, "doors": PLAIN_DOORS}
+    with fleet(mysql_place, redis, repeatable_read="versioned") as under_test:
+        crashes = (Fault.KILL, Fault.STOP)
+        judge_all_dying(mysql_place, under_test, seconds, MYSQL_REPLICA_FAULTS, crashes, load)
 
 
-@pytest.mark.parametrize(
-    ("switches", "pauses"),
-    [(["--impatient"], SHORT), (["--fleet", "ungranted"], LONG)],
-    ids=["impatient", "ungranted"],
-)
-def test_a_missing_rule_is_found(
-    place: Place, redis: Redis, switches: list[str], pauses: list[Planned]
+def judge_all_dying(
+    place: Place,
+    under_test: FleetUnderTest,
+    seconds: float,
+    of_replicas: tuple[Fault, ...],
+    of_the_primary: tuple[Fault, ...],
+    load: Mapping[str, Any] | None = None,
 ) -> None:
-    """While the bus stands still, nobody hears of a commit."""
-    with place.fleet(redis.url, switches=switches) as (ground, members):
-        warm(place, ground.read_dsns, members)
-        for number in range(ROUNDS):
-            verdict = ground.run(5.0, [pauses], seed=SEED + number, others={"bus": Bus(redis)})
-            if verdict.anomalies:
-                break
-    assert verdict.kinds & TOO_OLD, verdict.report()
+    """Members, Redis, all ways, replicas and the primary; who dies is to blame for errors."""
+    unexplained: list[Event] = []
+    befallen: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+    for seed in range(SEED, SEED + RUNS):
+        plans = [
+            *plan(seed, seconds, [it.name for it in place.cluster.replicas], of_replicas, peace=3),
+            *plan(seed, seconds, member_names(), MEMBER_FAULTS, one_at_a_time=True, peace=8),
+            *plan(seed, seconds, [BUS], BUS_FAULTS, peace=10),
+            *plan(seed, seconds, link_names(), LINK_FAULTS, one_at_a_time=True, peace=5),
+            *plan(seed, seconds, [WAY], LINK_FAULTS, peace=20),
+            *plan(seed, seconds, [place.cluster.primary.name], of_the_primary, peace=30),
+            [Planned(SWITCHED_AT * seconds, 1.0, place.cluster.primary.name, Fault.SWITCH)],
+        ]
+        verdict = under_test.run(seconds, plans, seed=seed, **(load or {}))
+        blame = Blame.of(verdict)
+        text = f"seed {seed}\n{verdict.report()}\n{blame.report(verdict)}"
+        print(text)
+        assert verdict, text
+        unexplained += blame.unexplained
+        assert verdict.history.count(Act.READ) > 10 * seconds, text
+        assert verdict.history.count(Act.WRITE) > seconds, text
+        befallen.update(it.text for it in verdict.history.events)
+        errors.update(f"{whose}: {code}" for whose, code in blame.counts.elements())
+        done.update(f"{it.act.value} {it.outcome.value}" for it in verdict.history.operations)
+    for counted in (done, errors, befallen):
+        print("\n".join(f"{count} x {what}" for what, count in sorted(counted.items())))
+    print(under_test.reads())
+    assert not unexplained, unexplained[:8]
+    assert befallen[f"primary {Fault.SWITCH.value}"] == RUNS

@@ -20,6 +20,7 @@ from tests.consistency.history import (
     Outcome,
     Pair,
     Value,
+    ended_with,
     started_with,
 )
 from tests.consistency.judge import judge
@@ -247,6 +248,30 @@ def test_report_tells_who_when_and_what_befell_the_servers() -> None:
     assert "250.000 ms before" in text
     assert "replica1 paused" in text
     assert "replica2 killed" not in text
+
+
+class TestLoss:
+    """Of writes that were acknowledged, and that no client has read."""
+
+    @staticmethod
+    def left(*writes: Operation, **state: Value) -> list[Kind]:
+        named = {name.replace("_", ":"): value for name, value in state.items()}
+        return kinds(*writes, *ended_with(named, writes, 100.0), **{"cold:1": 0})
+
+    def test_what_is_left_is_what_was_written(self) -> None:
+        append = write("a", 1, 2, **{"list:1": "x"})
+        assert not self.left(append, cold_1=0, list_1="x,", list_0="of an earlier run,")
+        assert not self.left(write("a", 1, 2, UNKNOWN, **{"cold:1": 1}), cold_1=0)
+
+    def test_lost_value_is_missed(self) -> None:
+        assert self.left(write("a", 1, 2, **{"cold:1": 1}), cold_1=0) == [Kind.STALE]
+
+    def test_lost_element_is_missed_in_front_of_another(self) -> None:
+        lost, kept = (write("a", at, at + 1, **{"list:1": it}) for at, it in ((1, "x"), (3, "y")))
+        assert Kind.STALE in self.left(lost, kept, cold_1=0, list_1="y,")
+
+    def test_lost_list_is_missed(self) -> None:
+        assert self.left(write("a", 1, 2, **{"list:1": "x"}), cold_1=0) == [Kind.STALE]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from tests.consistency.door import Door
 from tests.consistency.engines import ENGINES, Engine
@@ -49,6 +50,7 @@ class Load:
         snapshots: The share of reads that are whole transactions in REPEATABLE READ.
         slowness: By how much slow reads are more frequent than usual.
         limit: How many operations are enough.
+        writes_end: Seconds after which nothing is written any more.
         seed: Of all that is random.
         state: The values there are at the beginning.
         engine: What the servers are: a name in `ENGINES`.
@@ -68,6 +70,7 @@ class Load:
     snapshots: float = 0.08
     slowness: float = 1.0
     limit: int = 300_000
+    writes_end: float = inf
     seed: int = 0
     state: Mapping[str, Value] = field(default_factory=dict)
     engine: str = "postgres"
@@ -113,12 +116,23 @@ class Client:
     Args:
         load: See there.
         history: Where its operations go.
-        name: Its own among all clients.
-        dsn: Where it connects.
+        name: Its own among all clients, without its place.
+        dsns: Where clients of its kind connect, one after the other.
+        place: Which of these is its own.
         pause: Seconds between two of its turns, on average.
     """
 
-    def __init__(self, load: Load, history: History, name: str, dsn: str, *, pause: float) -> None:
+    def __init__(
+        self,
+        load: Load,
+        history: History,
+        name: str,
+        dsns: Sequence[str],
+        place: int,
+        *,
+        pause: float,
+    ) -> None:
+        name = f"{name}@{place}"
         self.load = load
         self.history = history
         self.draw = random.Random(f"{load.seed} {name}")
@@ -126,7 +140,9 @@ class Client:
         self._door: Door | None = None
         self._name = name
         self._sessions = 0
-        self._dsn = dsn
+        self._place = place
+        self._dsn = dsns[place]
+        self._began = 0.0
         self._pause = pause
         self._doing = ""
 
@@ -154,6 +170,7 @@ class Client:
         await asyncio.sleep(min(self.draw.expovariate(1 / self._pause), max(0.0, left)))
 
     async def _turn(self) -> None:
+        self._began = time.monotonic()
         if self._door is None:
             await self._open()
         else:
@@ -242,9 +259,10 @@ class Client:
             await door.close()
 
     def _note(self, error: BaseException) -> None:
-        now = time.monotonic()
-        text = f"{type(error).__name__} {self._door_type.code(error)}: {error} ({self._doing})"
-        self.history.errors.append(Event(now, now, f"{text} by {self._name}"))
+        code = self._door_type.code(error)
+        text = f"{type(error).__name__} {code}: {error} ({self._doing}) by {self._name}"
+        end = time.monotonic()
+        self.history.errors.append(Event(self._began, end, text, place=self._place, code=code))
 
 
 class Reader(Client):
@@ -252,8 +270,8 @@ class Reader(Client):
 
     def __init__(self, load: Load, history: History, number: int) -> None:
         place = number % len(load.read_dsns)
-        name = f"reader-{load.process}.{number}@{place}"
-        super().__init__(load, history, name, load.read_dsns[place], pause=load.think)
+        name = f"reader-{load.process}.{number}"
+        super().__init__(load, history, name, load.read_dsns, place, pause=load.think)
         self._topics = load.chosen_topics
         self._weights = [topic.weight for topic in self._topics]
         self._read_weights = {
@@ -323,8 +341,8 @@ class Writer(Client):
 
     def __init__(self, load: Load, history: History, topic: Topic, number: int) -> None:
         place = (number + load.process) % len(load.write_dsns)
-        name = f"writer-{load.process}.{topic.name}@{place}"
-        super().__init__(load, history, name, load.write_dsns[place], pause=topic.pause)
+        name = f"writer-{load.process}.{topic.name}"
+        super().__init__(load, history, name, load.write_dsns, place, pause=topic.pause)
         self._topic = topic
         keys = range(1, topic.keys + 1)
         self._keys = [key for key in keys if key % load.processes == load.process]
@@ -332,7 +350,8 @@ class Writer(Client):
         self._appended = 0
 
     async def act(self, door: Door) -> None:
-        if not self._keys and not self._topic.is_list:
+        is_over = time.monotonic() >= self.load.began + self.load.writes_end
+        if is_over or (not self._keys and not self._topic.is_list):
             return
         write = self.draw.choice(self._topic.writes)
         key, sent, value = self._choose()

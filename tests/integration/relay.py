@@ -73,6 +73,7 @@ class Relay:
     Attributes:
         to_server: What clients say.
         to_client: What the server says.
+        resets: Whether new connections are reset at once. Unlike with `refuse` the port stays ours.
     """
 
     def __init__(self, target: int) -> None:
@@ -80,6 +81,7 @@ class Relay:
         self.port = 0
         self.to_server = Direction()
         self.to_client = Direction()
+        self.resets = False
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
 
@@ -127,6 +129,9 @@ class Relay:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self.resets:
+            _reset(writer)
+            return
         writers = self._connections[task] = [writer]
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)

@@ -109,6 +109,17 @@ async def test_refused_port_is_the_same_when_it_opens_again(relay: Relay) -> Non
         assert await reader.readexactly(1) == b"x"
 
 
+async def test_new_connections_are_reset_while_that_is_asked_for(relay: Relay) -> None:
+    relay.resets = True
+    async with client(relay) as (reader, _):
+        with pytest.raises(ConnectionResetError):
+            await reader.read(1)
+    relay.resets = False
+    async with client(relay) as (reader, writer):
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x"
+
+
 async def test_target_that_is_down_ends_the_connection() -> None:
     async with Relay(1) as relay, client(relay) as (reader, _):
         with pytest.raises(ConnectionResetError):
