@@ -17,7 +17,7 @@ help:
 	echo "                    ENGINE=mariadb, ENGINE=mysql: over those and not PostgreSQL"
 	echo "make test           lint, then all tests, on real servers"
 	echo "make suites         suites that others wrote, directly and through the proxy (ARGS=... for some)"
-	echo "make soak           the judge of reads for longer, and on MySQL all that MariaDB has (SECONDS=60)"
+	echo "make soak           the judge of reads for longer, fleets too, and on MySQL all that MariaDB has (SECONDS=60)"
 	echo "make model          the fleet protocol (docs/fleet.md), explored exhaustively (CAP=1000000 states each)"
 	echo "make simulate       a fleet's real ledgers over virtual time, while all goes wrong (SEEDS=0-500)"
 	echo "make fleet-costs    messages, bytes and waits of fleets, over virtual time (ARGS=\"--members 2,16 --trips 1\")"

@@ -26,7 +26,7 @@ FLEETS: Final[dict[str, type[Fleet]]] = {
     kind.__name__.lower(): kind
     for kind in (
         *(mutations.Ungranted, mutations.Gapless, mutations.Disorderly, mutations.Stateless),
-        *(mutations.Overgranting, mutations.Unvouched, mutations.Needless, mutations.Baseless),
+        mutations.Unvouched,
     )
 }
 

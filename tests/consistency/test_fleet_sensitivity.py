@@ -50,11 +50,7 @@ CUT_OFF: Final = [Planned(0.3, 3.2, WRITERS_LINK, Fault.CUT)]
 """What the member that writes says meanwhile is lost; the others' own ways are well."""
 
 FAR_OFF: Final = [Planned(3.0, 2.5, name, Fault.SLOW) for name in link_names()[:-1]]
-LATE_THEN_AWAY: Final = [
-    Planned(0.2, 1.2, WRITERS_LINK, Fault.SLOW),
-    Planned(0.3, 3.0, WRITERS_LINK, Fault.HOLD),
-]
-"""The last grants of the member that writes come late, and then nothing more."""
+"""What is asked anew of the member that writes takes its time."""
 
 LAST_WRITES: Final = 3.3
 """Seconds after which nothing is written: else the next commit tells what was missed."""
@@ -105,7 +101,6 @@ IN_SOAK: Final = {
     "GAP": unheard("gapless"),
     "GRANT_IN_ORDER": unheard("disorderly", *([it] for it in FAR_OFF)),
     "STATE": unheard("stateless"),
-    "GRANTOR_LAST": Case(("--fleet", "overgranting"), (LATE_THEN_AWAY,), one_writes=True),
 }
 CASES: Final = ALWAYS | IN_SOAK if IS_SOAK else ALWAYS
 
