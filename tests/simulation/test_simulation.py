@@ -21,7 +21,7 @@ def test_no_strong_read_is_stale(members: int) -> None:
     served: Counter[str] = Counter()
     happened: Counter[str] = Counter()
     legacies = 0
-    for seed in range(6):
+    for seed in range(10):
         scene = Scene(seed, members, ALL_FAULTS, patience=PATIENCE if seed % 2 else 1.0)
         scene.run(SECONDS)
         served.update(scene.finished)
