@@ -1173,6 +1173,58 @@ SELECT nope;
     ]
 
 
+def left_behind(app: MySQLApplication) -> Any:
+    """Whoever comes finds a session as it is when it is new, whatever others have set in theirs."""
+    ours = {"pseudo_thread_id", "last_insert_id", "insert_id", "timestamp", "last_gtid"}
+    ours |= {"rand_seed1", "rand_seed2", "identity", "error_count", "warning_count"}
+
+    def values(connection: Any) -> dict[str, str]:
+        rows = ask(connection, "SHOW SESSION VARIABLES")[0][1]
+        return {name: value for name, value in rows if name not in ours}
+
+    with app.connect() as one:
+        new = values(one)
+    heard: list[Any] = []
+    for name in LEFT_BEHIND:
+        with app.connect() as one:
+            on = f"SELECT @@GLOBAL.{name}"
+            heard.append(
+                (name, ask(one, f"SET SESSION {name} = {LEFT_BEHIND[name]}"), ask(one, on))
+            )
+        for _ in range(3):
+            with app.connect() as other:
+                now = values(other)
+            heard.append({key: now.get(key) for key in new if now.get(key) != new[key]})
+    return heard
+
+
+LEFT_BEHIND = {
+    "foreign_key_checks": "0",
+    "unique_checks": "0",
+    "sql_auto_is_null": "1",
+    "sql_big_selects": "0",
+    "sql_safe_updates": "1",
+    "sql_warnings": "1",
+    "sql_notes": "0",
+    "big_tables": "1",
+    "explicit_defaults_for_timestamp": "0",
+    "updatable_views_with_limit": "'NO'",
+    "sql_quote_show_create": "0",
+    "sql_select_limit": "7",
+    "sql_mode": "'ANSI_QUOTES'",
+    "time_zone": "'+03:00'",
+    "lc_time_names": "'de_DE'",
+    "group_concat_max_len": "8",
+    "div_precision_increment": "9",
+    "max_sort_length": "64",
+    "optimizer_switch": "'index_merge=off'",
+    "transaction_isolation": "'SERIALIZABLE'",
+    "autocommit": "0",
+    "character_set_results": "'latin1'",
+    "collation_connection": "'latin1_bin'",
+}
+
+
 TALKS: list[Talk] = [
     logins,
     texts,
@@ -1185,6 +1237,7 @@ TALKS: list[Talk] = [
     compressed,
     commands,
     resets,
+    left_behind,
     change_user,
     cursors,
     binary_log,

@@ -39,6 +39,9 @@ _COMMITTING: Final = (Kind.COMMIT, Kind.WRITE, Kind.SCHEMA, Kind.BEGIN)
 """What commits under one numbering: `gtid_domain_id` and `gtid_next` can't be changed in a
 transaction, a function or a trigger."""
 
+_CONTRARY: Final = frozenset({"foreign_key_checks", "unique_checks"})
+"""What DEFAULT switches off in MySQL (seen in 9.7), though it is on by default."""
+
 
 class History(Protocol):
     """What is known of the servers' commits."""
@@ -96,7 +99,8 @@ class MySQLDialect(Dialect):
             elif change.verb is Verb.SET:
                 assigned.append(f"SESSION {change.name} = {change.value}")
             elif change.verb is Verb.RESET:
-                assigned.append(f"SESSION {change.name} = DEFAULT")
+                default = f"@@GLOBAL.{change.name}" if change.name in _CONTRARY else "DEFAULT"
+                assigned.append(f"SESSION {change.name} = {default}")
         statements = []
         if assigned:
             statements.append("SET " + ", ".join(assigned))

@@ -68,6 +68,15 @@ def test_what_is_set_is_set_at_once_and_the_schema_then() -> None:
     )
 
 
+def test_what_default_would_switch_off_is_taken_from_the_server() -> None:
+    """MySQL takes the default of what it keeps in the negative for its contrary."""
+    changes = [Change(Verb.RESET, "unique_checks"), Change(Verb.RESET, "foreign_key_checks")]
+    assert DIALECT.apply(changes) == (
+        b"SET SESSION foreign_key_checks = @@GLOBAL.foreign_key_checks, "
+        b"SESSION unique_checks = @@GLOBAL.unique_checks"
+    )
+
+
 def test_nothing_to_be_set_is_nothing_to_be_said() -> None:
     assert DIALECT.apply([]) == b""
     assert DIALECT.together([b"", b"SET @a = 1", b"", b"DO 0"]) == b"SET @a = 1\0DO 0"
