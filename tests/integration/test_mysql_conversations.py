@@ -1176,7 +1176,7 @@ SELECT nope;
 def left_behind(app: MySQLApplication) -> Any:
     """Whoever comes finds a session as it is when it is new, whatever others have set in theirs."""
     ours = {"pseudo_thread_id", "last_insert_id", "insert_id", "timestamp", "last_gtid"}
-    ours |= {"rand_seed1", "rand_seed2", "identity", "error_count", "warning_count"}
+    ours |= {"rand_seed1", "rand_seed2", "identity", "error_count", "warning_count", "statement_id"}
 
     def values(connection: Any) -> dict[str, str]:
         rows = ask(connection, "SHOW SESSION VARIABLES")[0][1]

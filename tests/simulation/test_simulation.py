@@ -20,14 +20,12 @@ SEARCHED = 100
 def test_no_strong_read_is_stale(members: int) -> None:
     served: Counter[str] = Counter()
     happened: Counter[str] = Counter()
-    legacies = 0
     for seed in range(10):
         scene = Scene(seed, members, ALL_FAULTS, patience=PATIENCE if seed % 2 else 1.0)
         scene.run(SECONDS)
         served.update(scene.finished)
         happened.update(scene.happened)
         served["rode"] += scene.rides
-        legacies += scene.legacies
     # A judge who never sees a fast read would be content with anything.
     assert served["hit"] > 50
     assert served["replica"] > 20
@@ -35,7 +33,15 @@ def test_no_strong_read_is_stale(members: int) -> None:
     assert served["redone"] > 20
     assert served["rode"] > 20
     assert set(happened) == set(ALL_FAULTS)
-    assert legacies
+
+
+def test_who_leaves_leaves_the_others_what_they_have_cached() -> None:
+    legacies = 0
+    for seed in range(4):
+        scene = Scene(seed, 4, ("leave_member", "lose_words"), patience=PATIENCE)
+        scene.run(SECONDS)
+        legacies += scene.legacies
+    assert legacies > 4
 
 
 def test_a_fleet_that_is_well_reads_fast() -> None:
