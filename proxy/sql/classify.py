@@ -33,7 +33,7 @@ def classify(fingerprint: bytes) -> Statement:
     Args:
         fingerprint: What `scan` made of one statement.
     """
-    if not fingerprint:
+    if not fingerprint.strip(b" "):
         return Statement(kind=Kind.EMPTY, text=fingerprint, reason=Reason.UTILITY)
     if len(fingerprint) > MAX_LENGTH:
         return _opaque(fingerprint, Reason.TOO_LONG, f"more than {MAX_LENGTH} bytes")

@@ -37,8 +37,9 @@ def tokens_of(fingerprint: bytes) -> list[Token]:
     except UnicodeDecodeError:
         raise NotUnderstood("a name is not UTF-8") from None
     is_plain = "`" not in text and '"' not in text
+    parts = text.split(" ") if is_plain else _TOKEN.findall(text)
     tokens: list[Token] = []
-    for at, part in enumerate(text.split(" ") if is_plain else _TOKEN.findall(text)):
+    for at, part in enumerate([it for it in parts if it]):
         token = Word(part if part[0] in _QUOTES else part.lower())
         token.at = at
         token.written = part

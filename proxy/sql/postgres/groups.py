@@ -25,7 +25,7 @@ def tokens_of(fingerprint: bytes) -> list[Token]:
         raise NotUnderstood("a name is not UTF-8") from None
     words = _TOKEN.findall(text) if '"' in text else text.split(" ")
     tokens = []
-    for at, word in enumerate(words):
+    for at, word in enumerate([it for it in words if it]):
         token = Token(word)
         token.at = at
         tokens.append(token)

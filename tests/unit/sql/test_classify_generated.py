@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import HealthCheck, assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from proxy.sql.classify import classify
@@ -88,5 +88,7 @@ def test_any_tokens_are_classified_without_an_error(text: str) -> None:
 
 
 @given(st.binary(max_size=40))
+@example(b"copy ")
+@example(b" ")
 def test_any_bytes_are_classified_without_an_error(text: bytes) -> None:
     assert classify(text).kind in Kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.sql.mysql.classify import MAX_LENGTH, classify
@@ -331,3 +331,11 @@ def test_no_word_hides_a_change(template: str) -> None:
                 assert " into " not in f" {statement.text.decode()} ", statement.text
                 if "wf" in statement.text.decode():
                     assert "wf" in names(statement), statement.text
+
+
+@given(st.binary(max_size=40))
+@example(b"copy ")
+@example(b" ")
+@example(b"  set")
+def test_any_bytes_are_classified_without_an_error(text: bytes) -> None:
+    assert classify(text).kind in Kind
