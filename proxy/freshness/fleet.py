@@ -259,7 +259,7 @@ class Fleet:
     # Commits of ours.
 
     def mark(self, tables: Iterable[Table], token: Token, now: float) -> Mark:
-        """Announce a commit: see `Ledger.mark`. It is in `ready` when its COMMIT may be sent,
+        """Announce a commit: see `Ledger.mark`. `take_ready` has it when its COMMIT may be sent,
 
         unless nobody is in its `waiting` from the beginning. What becomes of it is told the ledger.
         """

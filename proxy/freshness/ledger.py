@@ -334,7 +334,7 @@ class Ledger:
         if mark is not None:
             mark.become(COMMITTED)
             self._release(mark)
-        self._add(steps, position, owner)
+        self._add(frozenset(steps), steps, position, owner)
 
     def take_state(
         self,
@@ -458,10 +458,17 @@ class Ledger:
         position: Position | None = None,
         owner: str = US,
     ) -> int:
-        return self._add(dict.fromkeys(tables, hash_token(token)), position, owner)
+        steps = dict.fromkeys(tables, hash_token(token))
+        return self._add(tables, steps, position, owner)
 
-    def _add(self, steps: Mapping[Table, int], position: Position | None, owner: str) -> int:
-        states = self._tables.states_of(frozenset(steps))
+    def _add(
+        self,
+        tables: frozenset[Table],
+        steps: Mapping[Table, int],
+        position: Position | None,
+        owner: str,
+    ) -> int:
+        states = self._tables.states_of(tables)
         for state in states:
             step = steps[state.table]
             state.version = (state.version + step) & VERSION_MASK
