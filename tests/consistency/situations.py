@@ -88,6 +88,15 @@ async def search(
     return verdicts
 
 
+def show_what_is_too_old(verdicts: Sequence[Verdict]) -> bool:
+    """Whether the last round found something, and nothing but what is too old.
+
+    That is what was kept in an earlier round, too, which a later one takes for never written.
+    """
+    kinds = verdicts[-1].kinds
+    return bool(kinds) and kinds <= TOO_OLD | ({Kind.NEVER_WRITTEN} if verdicts[1:] else set())
+
+
 async def find_nothing(place: Place, situation: Situation, *, seconds: float) -> None:
     """Let clients work under all rules, which must come to nothing."""
     async with arranged(place, situation) as stage:

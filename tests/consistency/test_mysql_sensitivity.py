@@ -8,10 +8,9 @@ from typing import Final
 
 import pytest
 
-from tests.consistency.anomalies import Kind
 from tests.consistency.mysql_doors import Aiomysql
 from tests.consistency.proxied import Place
-from tests.consistency.situations import TOO_OLD, Situation, find_nothing, search
+from tests.consistency.situations import Situation, find_nothing, search, show_what_is_too_old
 
 ROUND: Final = 2.0
 """Seconds that clients work before the judge is asked."""
@@ -53,11 +52,7 @@ MARIADB: Final = pytest.mark.parametrize("mysql_place", ["mariadb"], indirect=Tr
 @pytest.mark.parametrize("rule", SITUATIONS)
 async def test_missing_rule_is_found(mysql_place: Place, rule: str) -> None:
     verdicts = await search(mysql_place, SITUATIONS[rule], rule, rounds=ROUNDS, seconds=ROUND)
-    verdict = verdicts[-1]
-    assert verdict.kinds & TOO_OLD, f"nothing was found without {rule}\n{verdict.report()}"
-    # What was kept in an earlier round is no value of this one.
-    older = {Kind.NEVER_WRITTEN} if len(verdicts) > 1 else set()
-    assert verdict.kinds <= TOO_OLD | older, verdict.report()
+    assert show_what_is_too_old(verdicts), f"without {rule}\n{verdicts[-1].report()}"
 
 
 @MARIADB
