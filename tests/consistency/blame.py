@@ -24,6 +24,7 @@ TOLD: Final = frozenset(
         *("", "-1"),  # nothing: the connection broke, or was refused
         *("08000", "08003", "08006", "08007", "57P01", "57P02", "57P03", "25006", "53300"),
         *("2002", "2003", "2006", "2013", "2055", "1053", "1203", "1290", "1317", "1836", "1927"),
+        "3024",  # Connector/Python's own, where nothing has come for 10 s
     }
 )
 """What may be said to clients then, by us, by the server or by their driver: nothing but that."""

@@ -102,7 +102,13 @@ class ProxyUnderTest:
     def start(self, timeout: float = 30.0) -> None:
         """Start it and wait until it says that it is ready."""
         self.launch()
-        wait_until(self._is_ready, "the proxy to be ready", timeout=timeout)
+        try:
+            wait_until(self._is_ready, "the proxy to be ready", timeout=timeout)
+        except ProgramFailed as failure:
+            with contextlib.suppress(OSError):
+                failure.add_note(self.get("/readyz")[1])
+            failure.add_note(last_lines(self.log))
+            raise
 
     def launch(self) -> None:
         """Start it without waiting."""
