@@ -2,9 +2,8 @@
 
 A read that may leave the primary is looked for in memory first, then in the hands of a session that
 is fetching the same, then in the second level of the cache, then at a replica; whatever lets it
-down, the primary has it. Everything
-else goes to the primary. How a connection is lent is the pools' affair; who calls when it comes is
-`session`.
+down, the primary has it. Everything else goes to the primary. How a connection is lent is the
+pools' affair; who calls when it comes is `session`.
 """
 
 from __future__ import annotations
@@ -26,58 +25,52 @@ from proxy.types import Reason
 
 def read_fast(session: Conversation, errand: Errand) -> None:
     """Get a proven read its answer, from whoever may serve it (freshness.md, read path, 2 to 4)."""
-    plan = errand.fast
-    assert plan is not None
-    assert plan.read_set is not None
-    if _is_the_primarys(session, errand, plan.read_set):
+    read_set = _read_set(session, errand)
+    if read_set is None:
         return
     now = session.services.clock()
     results = session.results
     if results is not None and errand.attempts == 0:
         answer = results.find(session.profile, errand, now, session.floor)
         if answer is not None:
-            if session.sees(errand, now):
-                _hit(session, errand, answer)
-            else:
-                to_primary(session, errand)
+            _hit(session, errand, answer, now)
             return
         if results.join(errand, session) or results.fetch(errand, session, now):
             session.phase = WAITING
             return
-    _choose(session, errand, plan.read_set, now)
+    _choose(session, errand, read_set, now)
 
 
 def read_fetched(session: Conversation, errand: Errand, found: Sealed | None) -> None:
     """Answer with what the second level had, as it holds now; else ask a server."""
-    plan = errand.fast
-    results = session.results
-    assert plan is not None
-    assert plan.read_set is not None
-    if _is_the_primarys(session, errand, plan.read_set):
+    read_set = _read_set(session, errand)
+    if read_set is None:
         return
     now = session.services.clock()
+    results = session.results
     if found is not None and results is not None:
         answer = results.promote(errand, found, now)
         if answer is not None:
-            if session.sees(errand, now):
-                _hit(session, errand, answer)
-            else:
-                to_primary(session, errand)
+            _hit(session, errand, answer, now)
             return
-    _choose(session, errand, plan.read_set, now)
+    _choose(session, errand, read_set, now)
 
 
-def _is_the_primarys(session: Conversation, errand: Errand, read_set: ReadSet) -> bool:
-    """Note the version of a read's tables; True: the primary alone may serve it, and is asked."""
+def _read_set(session: Conversation, errand: Errand) -> ReadSet | None:
+    """A read's tables, their version noted; None: the primary alone may serve it, and is asked."""
+    plan = errand.fast
+    assert plan is not None
+    read_set = plan.read_set
+    assert read_set is not None
     if is_outdated(session, errand):
         to_primary(session, errand)
-        return True
+        return None
     errand.version = session.ledger.version(read_set)
     if read_set.is_quarantined:  # as of just now: the version was asked for
         errand.reason = errand.uncached = Reason.AUDIT
         to_primary(session, errand)
-        return True
-    return False
+        return None
+    return read_set
 
 
 def _choose(session: Conversation, errand: Errand, read_set: ReadSet, now: float) -> None:
@@ -208,8 +201,11 @@ def _leave_replica(session: Conversation, errand: Errand, link: Link, reason: Re
     to_primary(session, errand)
 
 
-def _hit(session: Conversation, errand: Errand, answer: bytes) -> None:
-    """Answer from the cache."""
+def _hit(session: Conversation, errand: Errand, answer: bytes, now: float) -> None:
+    """Answer from the cache, if the client may see that now; else have the primary do so."""
+    if not session.sees(errand, now):
+        to_primary(session, errand)
+        return
     session.errand = None
     session.services.hit(errand)
     if errand.copies:
