@@ -13,7 +13,7 @@ from typing import Final, Protocol, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import LOST, VOID, Mark
-from proxy.freshness.tables import EVERY_DATABASE, everything_in, schema_of
+from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.freshness.tally import Tally, tell
 from proxy.observe.logs import Logger
 from proxy.routing.plan import Plan, Planner
@@ -164,7 +164,7 @@ class Commits:
             # Planned by a catalog that has changed since, or is about to: it may miss a trigger.
             tables |= self._planner.any_table(database)
         if _SCHEMA in tables:
-            self._widen(self._planner.any_table(database), database)
+            self.widen(database)
         mark = self._mark(holder, tables)
         if _SCHEMA in tables:
             self._defining[mark] = database
@@ -223,10 +223,7 @@ class Commits:
         )
         if redefines:
             # What was announced since may have set off what is there now, and be behind it.
-            if database is None:
-                self.widen()
-            else:
-                self._widen(self._planner.any_table(database), database)
+            self.widen(database)
             position = None
         if is_kept and changed:
             kept = self._ledger.mark(changed, self._new_token())
@@ -291,16 +288,16 @@ class Commits:
         if self._announcer is not None:
             self._announcer.settled()
 
-    def widen(self) -> list[Mark]:
-        """A definition changes, of whatever database: commits under way may change anything.
+    def widen(self, database: str | None = None) -> list[Mark]:
+        """A definition changes: commits under way may set off what it adds.
+
+        Args:
+            database: It is one of this, or of whatever database.
 
         Returns:
             What they are announced with now.
         """
-        return self._widen(frozenset((everything_in(EVERY_DATABASE),)), None)
-
-    def _widen(self, anything: frozenset[Table], database: str | None) -> list[Mark]:
-        """A definition is about to change: commits under way may set off what it adds."""
+        anything = self._planner.any_table(EVERY_DATABASE if database is None else database)
         widened: list[Mark] = []
         for mark, holder in list(self._held.items()):
             is_under_way = mark.state is not LOST and not isinstance(holder, (_Kept, Asked))
