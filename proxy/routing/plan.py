@@ -257,12 +257,13 @@ class Planner:
             plan.writes = self.everything(scope.database)
             plan.discovers = plan.taints = True
             return plan
+        is_temporary = Effect.TEMPORARY in statement.effects  # which event triggers hear of
         if kind is Kind.SCHEMA:
-            plan.writes = self._schema_writes(scope, statement)
+            if not is_temporary:  # or its own session alone sees it, which is pinned from now on
+                plan.writes = frozenset((schema_of(EVERY_DATABASE),))
             plan.taints = plan.taints or b"pg_temp" in statement.text
             plan.taints = plan.taints or "pg_temp" in scope.search_path
         names_something = statement.reads or statement.writes or statement.functions
-        is_temporary = Effect.TEMPORARY in statement.effects  # which event triggers hear of
         if not (names_something or is_temporary or kind in (Kind.READ, Kind.CALL)):
             return plan
         if catalog is None:
@@ -270,11 +271,6 @@ class Planner:
         access = catalog.resolve(statement, scope.search_path, scope.user)
         self._judge(plan, scope, access)
         return plan
-
-    def _schema_writes(self, scope: Scope, statement: Statement) -> frozenset[Table]:
-        if Effect.TEMPORARY in statement.effects:
-            return NOTHING  # seen by its own session only, which is pinned from now on
-        return frozenset((schema_of(EVERY_DATABASE),))
 
     def _without_catalog(self, plan: Plan, scope: Scope) -> Plan:
         statement = plan.statement
@@ -285,7 +281,7 @@ class Planner:
             plan.writes = self.everything(scope.database)
             plan.suspected_in = scope
             return plan
-        # Even a read: a view may call what writes. Lineage are not counted as changed, or what
+        # Even a read: a view may call what writes. Definitions are not counted as changed, or what
         # runs while they are being read would have them read again, for ever.
         plan.writes |= self.any_table(scope.database)
         plan.taints = plan.taints or bool(statement.functions)
@@ -323,7 +319,6 @@ class Planner:
 def _may_redefine(plan: Plan, catalog: Lineage) -> bool:
     """Tell if a suspect may change definitions, as they say themselves by now."""
     scope = plan.suspected_in
-    if scope is None:
-        return True
+    assert scope is not None
     access = catalog.resolve(plan.statement, scope.search_path, scope.user)
     return access.schema or not access.exact
