@@ -68,14 +68,17 @@ class Load:
 class Balancer(Generic[Server]):
     """The speeds and the bans of a group's servers.
 
+    Args:
+        ban_time: How long one that failed gets no statements, in seconds.
+
     Attributes:
         bans: Servers that get no statements.
     """
 
     __slots__ = ("_loads", "bans")
 
-    def __init__(self) -> None:
-        self.bans: Bans[Server] = Bans()
+    def __init__(self, ban_time: float) -> None:
+        self.bans: Bans[Server] = Bans(ban_time)
         self._loads: dict[Server, Load] = {}
 
     def load(self, server: Server) -> Load:
@@ -128,8 +131,3 @@ class Balancer(Generic[Server]):
             return one
         other = servers[(first + 1 + step) % count]
         return one if self.load(one).cost <= self.load(other).cost else other
-
-    def forget(self, server: Server) -> None:
-        """Drop a server that is no longer configured."""
-        self._loads.pop(server, None)
-        self.bans.forget(server)

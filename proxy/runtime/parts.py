@@ -90,7 +90,7 @@ class GroupParts:
         self.planner = Planner(self.ledger)
         self.policy = Policy(_contract(settings), RuleBook(settings.rules))
         self._count_rules()
-        self.balancer: Balancer[Server] = Balancer()
+        self.balancer: Balancer[Server] = Balancer(settings.ban_time)
         self.results: Results | None = None
         self.shelf: RedisShelf | None = None
         if settings.cache:

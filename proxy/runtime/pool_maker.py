@@ -9,7 +9,6 @@ from typing import final
 from proxy.errors import ServerRefused
 from proxy.freshness.replica import ConnectionPosition
 from proxy.pool.book import Limits
-from proxy.routing.bans import BanReason
 from proxy.runtime.engine import Engine
 from proxy.runtime.keepalive import set_keepalive
 from proxy.runtime.membership import Membership
@@ -109,7 +108,7 @@ class PoolMaker:
         def unreachable(server: Server, error: str, is_full: bool) -> None:
             pool.patient = server is self._group.primary
             if not pool.patient and not is_full:
-                self._watcher.ban(server, BanReason.REFUSED, error)
+                self._watcher.ban(server, error)
 
         pool = Pool(
             server,

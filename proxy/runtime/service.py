@@ -159,7 +159,6 @@ class GroupService(GroupParts):
             self.line.end_long_waits(now)
             self.throttles.upkeep(now)
             self.audits.upkeep(now)
-            self.watcher.look_at_banned(now)
             self.catalogs.let_go({client.catalog for client in self.clients}, now)
 
     # Services: what sessions ask for

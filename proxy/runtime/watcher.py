@@ -16,7 +16,6 @@ from proxy.freshness.replica import Reading
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.balancer import Balancer
-from proxy.routing.bans import BanReason
 from proxy.routing.router import Router
 from proxy.runtime.pools import Pools
 from proxy.session.session import Session
@@ -87,22 +86,11 @@ class GroupWatcher:
         """What is lost from now on is lost because we let go."""
         self._is_closed = True
 
-    def ban(self, server: Server, reason: BanReason, error: str) -> None:
-        """Give a server no statements until it has been found well."""
-        if self._balancer.bans.ban(server, self._clock(), reason):
+    def ban(self, server: Server, error: str) -> None:
+        """Give a server no statements for `ban_time`, and until it has been found well then."""
+        if self._balancer.bans.ban(server, self._clock()):
             self.metrics.server(server.name).bans += 1
-            log.warning(
-                "server banned",
-                group=self._group.name,
-                server=server.name,
-                reason=reason.value,
-                error=error,
-            )
-
-    def look_at_banned(self, now: float) -> None:
-        """Have those looked at that may be well again."""
-        for server in self._balancer.bans.due(now):
-            self.witnesses[server].poke()
+            log.warning("server banned", group=self._group.name, server=server.name, error=error)
 
     # What the witnesses find
 
@@ -134,7 +122,7 @@ class GroupWatcher:
         now = sighting.received_at
         if server.role is not Role.PRIMARY and self._balancer.load(server).latency == 0.0:
             self._balancer.probed(server, now - sighting.sent_at, now)
-        if self._balancer.bans.probe_succeeded(server, now):
+        if self._balancer.bans.found_well(server, now):
             log.info("server unbanned", group=self._group.name, server=server.name)
         if turn is not Turn.NOTHING:
             self._turned(server, turn, sighting)
@@ -157,7 +145,7 @@ class GroupWatcher:
         if turn is Turn.PRIMARY_LOST:
             self._seek_primary()
         if not was_primary:
-            self.ban(server, BanReason.REFUSED, error)
+            self.ban(server, error)
             self._repeat_elsewhere(server, error)
 
     def _repeat_elsewhere(self, server: Server, error: str) -> None:

@@ -19,6 +19,9 @@ SERVE_WITHOUT = (sys.executable, "-m", "tests.consistency.serve")
 
 AUDITED: dict[str, Setting] = {"audit": "20%", "audit_per_second": 1000}
 
+_BACK_SOON: dict[str, Setting] = {"ban_time": "0.1s"}
+"""Replicas that die in a run are read from again in the same."""
+
 Sections = Mapping[str, Mapping[str, Setting]]
 
 CLIENT = "app"
@@ -141,7 +144,7 @@ class Place:
             servers or [server.address for server in self.cluster.servers],
             auth_user=control,
             auth_password=password,
-            group={**access.group, **group},
+            group={**_BACK_SOON, **access.group, **group},
             sections=sections,
             command=[*SERVE_WITHOUT, *switches] if switches else SERVE,
         )

@@ -52,7 +52,9 @@ def hasty(direct: Application, start_proxy: StartProxy) -> tuple[Application, Pr
 @pytest.fixture
 def patient(direct: Application, start_proxy: StartProxy) -> tuple[Application, ProxyUnderTest]:
     """Through a proxy that waits for as long as a restart takes."""
-    proxy = start_proxy(health_check_interval="0.1s", server_login_retry="0.1s", cache=False)
+    proxy = start_proxy(
+        health_check_interval="0.1s", server_login_retry="0.1s", ban_time="0.1s", cache=False
+    )
     return direct.at(proxy.port), proxy
 
 
@@ -259,6 +261,34 @@ async def test_a_read_on_a_replica_that_falls_silent_is_repeated(
             async with asyncio.timeout(20):
                 assert await connection.fetchval(READS) == 0
         relay.to_client.resume()
+
+
+async def test_a_replica_that_failed_is_left_alone_for_its_time(
+    direct: Application, start_proxy: StartProxy, cluster: PostgresCluster
+) -> None:
+    """However soon it is found well."""
+    ban_time = 1.0
+    async with Relay(cluster.replicas[0].port) as relay:
+        proxy = await asyncio.to_thread(
+            start_proxy,
+            cluster.primary.address,
+            relay.address,
+            cache=False,
+            health_check_interval="0.1s",
+            ban_time=f"{ban_time}s",
+        )
+        through = direct.at(proxy.port)
+        await asyncio.to_thread(wait_for_replica, through)
+        began = time.monotonic()
+        await relay.cut()
+        server = relay.address
+
+        def is_banned() -> bool:
+            return proxy.metric("tidegate_server_banned", server=server) == 1
+
+        await asyncio.to_thread(wait_until, is_banned, "it to be banned")
+        await asyncio.to_thread(wait_for_replica, through)
+        assert time.monotonic() - began >= ban_time
 
 
 def wait_for_replica(through: Application) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.routing.balancer import DECAY_SECONDS, EXPLORE_ONE_IN, Balancer, Load
-from proxy.routing.bans import BanReason
 
 NOW = 100.0
 DRAWS = 20_000
@@ -22,7 +21,7 @@ def choices(balancer: Balancer[str], servers: list[str]) -> Counter[str | None]:
 
 
 def make_balancer(**latencies: float) -> Balancer[str]:
-    balancer: Balancer[str] = Balancer()
+    balancer: Balancer[str] = Balancer(ban_time=5.0)
     for server, seconds in latencies.items():
         balancer.probed(server, seconds, NOW)
     return balancer
@@ -64,30 +63,22 @@ def test_a_server_without_measurement_gets_a_first_statement_and_no_burst() -> N
 
 @given(st.integers(1, 8), st.floats(0, 1, exclude_max=True))
 def test_any_draw_chooses_one_of_the_eligible(count: int, draw: float) -> None:
-    balancer: Balancer[int] = Balancer()
+    balancer: Balancer[int] = Balancer(ban_time=5.0)
     assert balancer.choose(list(range(count)), draw) in range(count)
 
 
 def test_a_banned_server_is_not_chosen() -> None:
     balancer = make_balancer(a=0.001, b=0.010)
-    balancer.bans.ban("a", NOW, BanReason.REFUSED)
+    balancer.bans.ban("a", NOW)
     assert choices(balancer, ["a", "b"]) == {"b": DRAWS}
 
 
 def test_when_all_are_banned_none_is_chosen() -> None:
     balancer = make_balancer(a=0.001, b=0.010)
     for server in "ab":
-        balancer.bans.ban(server, NOW, BanReason.REFUSED)
+        balancer.bans.ban(server, NOW)
     assert balancer.choose(["a", "b"], 0.5) is None
     assert balancer.choose([], 0.5) is None
-
-
-def test_a_server_that_was_forgotten_is_new() -> None:
-    balancer = make_balancer(a=0.001)
-    balancer.bans.ban("a", NOW, BanReason.REFUSED)
-    balancer.forget("a")
-    assert balancer.load("a").latency == 0.0
-    assert "a" not in balancer.bans
 
 
 def test_a_peak_counts_at_once() -> None:
@@ -118,7 +109,7 @@ def test_after_a_long_time_only_the_new_measurement_counts() -> None:
 def test_load_follows_a_server_that_becomes_slow_and_recovers() -> None:
     """Ten clients in a closed loop, two servers, one of them slow for a while."""
     random = Random(2)
-    balancer: Balancer[str] = Balancer()
+    balancer: Balancer[str] = Balancer(ban_time=5.0)
     under_way: list[tuple[float, float, str]] = []
     taken: dict[str, Counter[str]] = {phase: Counter() for phase in ("before", "slow", "after")}
     now = 0.0

@@ -9,7 +9,6 @@ import pytest
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.tables import ReadSet
 from proxy.routing.balancer import Balancer
-from proxy.routing.bans import BanReason
 from proxy.routing.router import Router
 from proxy.topology.group import DISTANCE_WINDOW, Group, Server, Sighting
 from proxy.types import Position, Reason, Role, Table, Token
@@ -29,7 +28,7 @@ class Fleet:
         self.primary, self.a, self.b = self.servers
         self.group = Group("app", self.servers)
         self.ledger = Ledger(self.tokens())
-        self.balancer: Balancer[Server] = Balancer()
+        self.balancer: Balancer[Server] = Balancer(ban_time=5.0)
         self.draw = 0.5
         self.router = Router(
             self.group,
@@ -151,16 +150,16 @@ def test_a_replica_on_another_timeline_does_not_count(fleet: Fleet) -> None:
 
 
 def test_a_banned_replica_is_left_alone(fleet: Fleet) -> None:
-    fleet.balancer.bans.ban(fleet.a, NOW, BanReason.REFUSED)
+    fleet.balancer.bans.ban(fleet.a, NOW)
     assert fleet.choose() == (fleet.b, Reason.REPLICA)
-    fleet.balancer.bans.ban(fleet.b, NOW, BanReason.REFUSED)
+    fleet.balancer.bans.ban(fleet.b, NOW)
     assert fleet.choose() == (None, Reason.NO_REPLICA)
 
 
 def test_a_ban_is_never_lifted_for_a_replica_that_is_behind(fleet: Fleet) -> None:
     fleet.writes(position=200)
     fleet.replays(fleet.a, 200)
-    fleet.balancer.bans.ban(fleet.a, NOW, BanReason.BROKE)
+    fleet.balancer.bans.ban(fleet.a, NOW)
     assert fleet.choose() == (None, Reason.BEHIND)
     assert fleet.replays_wanted == [(fleet.b, 200)]
 
@@ -213,7 +212,7 @@ def test_a_replica_is_behind_by_so_many_bytes(fleet: Fleet) -> None:
 
 
 def test_a_banned_replica_says_so(fleet: Fleet) -> None:
-    fleet.balancer.bans.ban(fleet.a, NOW, BanReason.BROKE)
+    fleet.balancer.bans.ban(fleet.a, NOW)
     standings = {s.server: s for s in fleet.router.standings(fleet.read_set, NOW)}
     assert standings[fleet.a].why_not == "banned"
 
@@ -235,7 +234,7 @@ def test_nearest_replica_is_waited_for_where_the_primary_is_far_away() -> None:
     fleet = far_off()
     assert fleet.choose() == (fleet.b, Reason.REPLICA)
     assert fleet.router.patience(fleet.b, Position(200)) == pytest.approx(0.079)
-    fleet.balancer.bans.ban(fleet.b, NOW, BanReason.REFUSED)
+    fleet.balancer.bans.ban(fleet.b, NOW)
     assert fleet.choose() == (fleet.a, Reason.REPLICA)
 
 

@@ -405,7 +405,7 @@ class Stage:
         names = ["primary", "replica", *(f"replica{n}" for n in range(2, replicas + 1))]
         self.servers = {name: Server(name, 1) for name in names[: replicas + 1]}
         self.group = Group("g", list(self.servers.values()))
-        self.balancer: Balancer[Server] = Balancer()
+        self.balancer: Balancer[Server] = Balancer(ban_time=5.0)
         self.router = Router(
             self.group,
             self.ledger,
