@@ -17,17 +17,15 @@ class Fault(Enum):
     UNSUPPORTED = "unsupported"
     AUTHENTICATION_FAILED = "authentication_failed"
     INVALID_AUTHORIZATION = "invalid_authorization"
-    UNKNOWN_DATABASE = "unknown_database"
+    UNKNOWN_DATABASE = "unknown_database"  # in a server's words only
     TOO_MANY_CLIENTS = "too_many_clients"
     POOL_TIMEOUT = "pool_timeout"
-    POOL_CLOSED = "pool_closed"
     NO_PRIMARY = "no_primary"
     SERVER_LOST = "server_lost"
     OUTCOME_UNKNOWN = "outcome_unknown"
     SHUTTING_DOWN = "shutting_down"
     IDLE_TIMEOUT = "idle_timeout"
     IDLE_TRANSACTION_TIMEOUT = "idle_transaction_timeout"
-    DUPLICATE_PREPARED_STATEMENT = "duplicate_prepared_statement"
     UNKNOWN_PREPARED_STATEMENT = "unknown_prepared_statement"
     INVALID_SETTING = "invalid_setting"
     UNKNOWN_SETTING = "unknown_setting"
@@ -161,13 +159,6 @@ class ServerRefused(ClientVisibleError):
         return False
 
 
-class UnknownDatabase(ClientVisibleError):
-    """No such database on the servers."""
-
-    fault = Fault.UNKNOWN_DATABASE
-    closes_client = True
-
-
 class TooManyWaiting(ClientVisibleError):
     """`max_client_conn` is reached."""
 
@@ -179,12 +170,6 @@ class PoolTimeout(ClientVisibleError):
     """No server connection came free within `query_wait_timeout`."""
 
     fault = Fault.POOL_TIMEOUT
-
-
-class PoolClosed(ClientVisibleError):
-    """The pool was closed while a client waited."""
-
-    fault = Fault.POOL_CLOSED
 
 
 class NoPrimary(ClientVisibleError):
@@ -255,7 +240,3 @@ class IdleTransactionTimeout(ClientVisibleError):
 
     fault = Fault.IDLE_TRANSACTION_TIMEOUT
     closes_client = True
-
-
-class CacheUnavailable(ProxyError):
-    """Never leaves `cache/`: a cache failure is a miss."""

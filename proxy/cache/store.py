@@ -291,11 +291,6 @@ class Store:
         entry.worth.leave()
         self._trim_ghosts()
 
-    def resize(self, capacity: int) -> None:
-        """Change the room there is, at once."""
-        self.capacity = capacity
-        self._make_room()
-
     def clear(self) -> None:
         """Forget everything."""
         for queue in (self._small, self._main):

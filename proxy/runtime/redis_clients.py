@@ -34,9 +34,6 @@ class Connection(Protocol):
 
     socket_timeout: float | None
 
-    @property
-    def is_connected(self) -> bool: ...
-
     async def connect(self) -> None: ...
 
     async def disconnect(self, nowait: bool = False) -> None: ...

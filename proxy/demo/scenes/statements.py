@@ -6,7 +6,6 @@ from typing import Final
 
 from proxy.demo.schema import SCALE, TELLERS
 
-LAST_BRANCH: Final = SCALE
 LAST_TELLER: Final = SCALE * TELLERS
 
 ACCOUNT: Final = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"

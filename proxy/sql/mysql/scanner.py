@@ -59,7 +59,6 @@ _EQUALS: Final = 0x3D
 _OPEN: Final = 0x28
 _CLOSE: Final = 0x29
 _EXCLAMATION: Final = 0x21
-_AT: Final = 0x40
 _CAPITAL_M: Final = 0x4D
 _HASH: Final = 0x23
 _N: Final = 0x6E

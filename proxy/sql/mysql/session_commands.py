@@ -37,14 +37,11 @@ class Assignment:
     Attributes:
         name: Folded to lower case, as the server knows it; of a structured variable `a.b`.
         value: The text behind the equals sign, as it was written.
-        is_constant: Whether that is the same wherever and whenever it is said: a literal, a word,
-            a number. If not, only the server knows what the variable has become.
     """
 
     scope: Scope
     name: str
     value: str
-    is_constant: bool
 
 
 @dataclass(slots=True, frozen=True)
@@ -154,12 +151,12 @@ def _set_names(pieces: list[Piece]) -> Set | None:
     value = _charset(pieces[:1])
     if value is None:
         return None
-    assignments = [_constant(name, value) for name in _NAMES]
+    assignments = [_of_session(name, value) for name in _NAMES]
     if len(pieces) == 3 and pieces[1].word == "collate":
         collation = _charset(pieces[2:])
         if collation is None:
             return None
-        assignments.append(_constant("collation_connection", collation))
+        assignments.append(_of_session("collation_connection", collation))
     elif len(pieces) != 1:
         return None
     return Set(tuple(assignments))
@@ -172,9 +169,9 @@ def _set_character_set(pieces: list[Piece]) -> Set | None:
         return None
     return Set(
         (
-            _constant("character_set_client", value),
-            _constant("character_set_results", value),
-            Assignment(Scope.SESSION, "collation_connection", "@@collation_database", False),
+            _of_session("character_set_client", value),
+            _of_session("character_set_results", value),
+            _of_session("collation_connection", "@@collation_database"),
         )
     )
 
@@ -185,8 +182,8 @@ def _charset(pieces: list[Piece]) -> str | None:
     return pieces[0].text
 
 
-def _constant(name: str, value: str) -> Assignment:
-    return Assignment(Scope.SESSION, name, value, True)
+def _of_session(name: str, value: str) -> Assignment:
+    return Assignment(Scope.SESSION, name, value)
 
 
 def _split(pieces: list[Piece]) -> list[list[Piece]]:
@@ -209,7 +206,7 @@ def _assignment(sql: bytes, part: list[Piece], bare: Scope) -> Assignment | None
     scope, name = _target(target, bare)
     if name is None:
         return None
-    return Assignment(scope, name, _text(sql, value), _is_constant(value))
+    return Assignment(scope, name, _text(sql, value))
 
 
 def _target(target: list[Piece], scope: Scope) -> tuple[Scope, str | None]:
@@ -234,14 +231,6 @@ def _target(target: list[Piece], scope: Scope) -> tuple[Scope, str | None]:
     if not names or None in names or any(dot != "." for dot in dots) or len(rest) % 2 == 0:
         return scope, None
     return scope, ".".join(str(name) for name in names).lower()
-
-
-def _is_constant(value: list[Piece]) -> bool:
-    if len(value) == 2 and value[0].text in ("-", "+"):
-        return value[1].kind == "number"
-    if any(piece.kind not in ("string",) for piece in value[1:]):
-        return False
-    return value[0].kind in ("string", "number") or (value[0].kind == "word" and len(value) == 1)
 
 
 def _text(sql: bytes, pieces: list[Piece]) -> str:

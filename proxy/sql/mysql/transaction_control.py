@@ -1,4 +1,4 @@
-"""What BEGIN, COMMIT, ROLLBACK, the savepoints and SET TRANSACTION say exactly in MySQL's SQL.
+"""What BEGIN, COMMIT, ROLLBACK and the savepoints say exactly in MySQL's SQL.
 
 Read from their fingerprints, since they hold no literals. What is said in another way than the
 manual's gives None: the server shall judge it.
@@ -13,18 +13,12 @@ from typing import Final, NamedTuple
 
 from proxy.sql.mysql.groups import name_of, tokens_of
 
-_LEVEL: Final = r"serializable|repeatable read|read committed|read uncommitted"
 _OPTION: Final = r"(?:with consistent snapshot|read only|read write)"
 _BEGIN: Final = re.compile(rf"begin(?: work)?|start transaction((?: {_OPTION}(?: ,(?= ))?)*)")
 _END: Final = re.compile(r"(commit|rollback)(?: work)?(?: and( no)? chain)?(?:( no)? release)?")
 _NAME: Final = r'(`(?:[^`]|``)+`|"(?:[^"]|"")+"|[a-z0-9_$\x80-\U0010ffff]+)'
 _SAVEPOINT: Final = re.compile(
     r"(?:savepoint|release savepoint|rollback(?: work)? to(?: savepoint)?) " + _NAME
-)
-_CHARACTERISTICS: Final = re.compile(
-    r"set (?:(session|local|global) )?transaction "
-    rf"((?:isolation level (?:{_LEVEL})|read only|read write)"
-    rf"(?: , (?:isolation level (?:{_LEVEL})|read only|read write))?)"
 )
 
 
@@ -51,20 +45,6 @@ class End(NamedTuple):
     commits: bool
     chain: bool | None = None
     release: bool | None = None
-
-
-class Characteristics(NamedTuple):
-    """SET TRANSACTION.
-
-    Attributes:
-        scope: `next`, `session` or `global`.
-        isolation: Empty: not said.
-        read_only: None: not said.
-    """
-
-    scope: str
-    isolation: str = ""
-    read_only: bool | None = None
 
 
 def read_begin(text: bytes) -> Begin | None:
@@ -100,26 +80,6 @@ def read_savepoint(text: bytes) -> str | None:
     if _SAVEPOINT.fullmatch(_folded(text)) is None:
         return None
     return name_of(tokens_of(text)[-1]).lower()
-
-
-def read_characteristics(text: bytes) -> Characteristics | None:
-    """Read SET TRANSACTION; None: it is none, or says something twice."""
-    found = _CHARACTERISTICS.fullmatch(_folded(text))
-    if found is None:
-        return None
-    isolation = ""
-    read_only: bool | None = None
-    for part in found[2].split(" , "):
-        if part.startswith("isolation"):
-            if isolation:
-                return None
-            isolation = part.removeprefix("isolation level ")
-        elif read_only is not None:
-            return None
-        else:
-            read_only = part == "read only"
-    scope = {None: "next", "local": "session"}.get(found[1], found[1])
-    return Characteristics(scope, isolation, read_only)
 
 
 def _folded(text: bytes) -> str:

@@ -76,8 +76,6 @@ BEFORE_STRINGS: Final = frozenset(
 INFIX: Final = frozenset({"like", "ilike", "overlaps", "is", "isnull", "notnull", "similar"})
 """Words that are an operator behind an operand and may be a function elsewhere."""
 
-GROUPINGS: Final = frozenset({"rollup", "cube", "sets"})
-
 CALLS_WITHOUT_BRACKETS: Final = frozenset(
     {
         *("current_catalog", "current_date", "current_role", "current_schema", "current_time"),

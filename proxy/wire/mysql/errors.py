@@ -31,7 +31,6 @@ CODES: Final[dict[Fault, tuple[int, bytes]]] = {
     Fault.TOO_MANY_CLIENTS: (1040, b"08004"),
     # Not 1040: its SQLSTATE is of the class that says to drivers that the connection is gone.
     Fault.POOL_TIMEOUT: (1203, b"42000"),
-    Fault.POOL_CLOSED: (1053, b"08S01"),
     # 2003 and 2013 are a client library's own. Drivers and pools decide by them that the server
     # can't be reached, and that a connection is of no more use.
     Fault.NO_PRIMARY: (2003, b"HY000"),
@@ -41,7 +40,6 @@ CODES: Final[dict[Fault, tuple[int, bytes]]] = {
     Fault.SHUTTING_DOWN: (1053, b"08S01"),
     Fault.IDLE_TIMEOUT: (4031, b"HY000"),
     Fault.IDLE_TRANSACTION_TIMEOUT: (4031, b"HY000"),
-    Fault.DUPLICATE_PREPARED_STATEMENT: (1105, b"HY000"),  # MySQL replaces the older one
     Fault.UNKNOWN_PREPARED_STATEMENT: (1243, b"HY000"),
     Fault.INVALID_SETTING: (1231, b"42000"),
     Fault.UNKNOWN_SETTING: (1193, b"HY000"),

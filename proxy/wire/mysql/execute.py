@@ -21,7 +21,6 @@ from proxy.wire.mysql import commands
 from proxy.wire.mysql.capabilities import QUERY_ATTRIBUTES
 from proxy.wire.mysql.codec import (
     HEADER,
-    lenenc_int,
     read_lenenc_int,
     read_lenenc_string,
 )
@@ -34,7 +33,6 @@ CURSOR_READ_ONLY: Final = 0x01
 PARAMETER_COUNT_AVAILABLE: Final = 0x08
 
 # Flags of a bulk execution.
-BULK_UNIT_RESULTS: Final = 64
 BULK_TYPES: Final = 128
 
 TYPE_NULL: Final = 0x06
@@ -260,23 +258,6 @@ def without_attributes(
     return b"".join((head, nulls, b"\x01", *kinds, *values))
 
 
-def with_attribute_form(payload: bytes, execution: Execution) -> bytes:
-    """Make the same COM_STMT_EXECUTE for a server with QUERY_ATTRIBUTES, of a client without."""
-    if not execution.parameters:
-        return payload
-    kinds = [execution.types[at : at + 2] + b"\0" for at in range(0, len(execution.types), 2)]
-    types_start = execution.values - len(execution.types)
-    return b"".join(
-        (
-            payload[: execution.nulls],
-            lenenc_int(execution.parameters),
-            payload[execution.nulls : types_start],
-            *kinds,
-            payload[execution.values :],
-        )
-    )
-
-
 def read_query(payload: bytes, capabilities: int) -> Query:
     """The text of a COM_QUERY, and its attributes if the client may send any.
 
@@ -336,18 +317,6 @@ def with_bulk_types(payload: bytes, execution: BulkExecution, types: bytes) -> b
         return payload
     flags = execution.flags | BULK_TYPES
     return b"".join((payload[:5], flags.to_bytes(2, "little"), types, payload[execution.values :]))
-
-
-def read_long_data(payload: bytes) -> tuple[int, int]:
-    """The statement and the parameter that a COM_STMT_SEND_LONG_DATA is for."""
-    _expect(payload, 7)
-    return read_statement(payload), payload[5] | payload[6] << 8
-
-
-def read_fetch(payload: bytes) -> tuple[int, int]:
-    """The statement of a COM_STMT_FETCH, and how many rows are wanted."""
-    _expect(payload, 9)
-    return read_statement(payload), int.from_bytes(payload[5:9], "little")
 
 
 def _skip_types(payload: bytes, pos: int, number: int, has_names: bool) -> int:

@@ -96,15 +96,6 @@ def find_sha2_key(answer: bytes, nonce: bytes, check: bytes) -> bytes | None:
     return key if hmac.compare_digest(sha2_check(key), check) else None
 
 
-def make_nonce(chance: bytes) -> bytes:
-    """Make a nonce of random bytes, as many.
-
-    It is sent with a zero at its end, so none may be in it; servers leave out `$` too, which
-    separates the parts of a stored verifier.
-    """
-    return bytes((byte & 0x7F) + (byte & 0x7F in (0, 0x24)) for byte in chance)
-
-
 def encrypt_password(password: bytes, nonce: bytes, public_key: bytes) -> bytes:
     """Encrypt a password for a server that has no TLS, with its key (PEM).
 

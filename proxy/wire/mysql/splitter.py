@@ -1,8 +1,8 @@
 """A client's bytes, cut into commands as they come.
 
 What a command says is not looked at here. Sequence ids are checked as a server would: a command
-begins at 0, the packets of one above 16 MB count on, and what a client sends in the middle of a
-reply (a file, its part of an authentication) counts on from what it answers.
+begins at 0, the packets of one above 16 MB count on, and a file that a client sends in the middle
+of a reply counts on from what it answers.
 
 Sources: "MySQL Packets" and "Protocol::LOCAL_INFILE_Data" in the MySQL source documentation.
 """
@@ -29,10 +29,7 @@ default of max_allowed_packet."""
 DEFAULT_LARGEST: Final = 1024 * 1024 * 1024
 """The highest max_allowed_packet there is. What a server allows, it judges itself."""
 
-ANSWER: Final = -1
-"""In place of a command's first byte: what a client said in the middle of a reply."""
-
-NOTHING: Final = -2
+NOTHING: Final = -1
 """No command is large."""
 
 
@@ -58,7 +55,6 @@ class Splitter:
 
     __slots__ = (
         "_ahead",
-        "_answer",
         "_held",
         "_held_size",
         "_last_was_full",
@@ -92,7 +88,6 @@ class Splitter:
         self.largest: i64 = largest
         self.large_code = NOTHING
         self.in_file = False
-        self._answer: i64 = -1  # the sequence id of the answer that is to come next
         self._held: list[bytes] = []
         self._held_size: i64 = 0
         self._wanted: i64 = 0  # no use in looking again before that many bytes are held
@@ -109,14 +104,6 @@ class Splitter:
         """Whether nothing of a command has come without the rest of it."""
         return not self._held and self.large_code == NOTHING and not self.in_file
 
-    def expect_answer(self, sequence: int) -> None:
-        """Take the next message for a part of an authentication, not for a command.
-
-        Args:
-            sequence: One above that of the packet it answers.
-        """
-        self._answer = sequence & 0xFF
-
     def expect_file(self, sequence: int, sent_as: int = -1) -> None:
         """Take what comes for a file's content, up to an empty packet.
 
@@ -131,7 +118,7 @@ class Splitter:
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take what came and return the commands that are whole by now.
 
-        Each is its first byte (or `ANSWER`) and its packets, as they came, headers included.
+        Each is its first byte and its packets, as they came, headers included.
         Nothing is lost by feeding while a large command or a file waits to be taken, but it is
         held: the owner pauses reading meanwhile.
 
@@ -148,7 +135,7 @@ class Splitter:
                 return []
             data = b"".join(self._held)
             self._held = []
-        elif end > HEADER and self._answer < 0:
+        elif end > HEADER:
             # One command in one segment is what most clients send: no slice for it.
             header: int = read_i32_le(data, 0)
             if header + HEADER == end and header < LARGEST and header <= self.limit:
@@ -162,10 +149,10 @@ class Splitter:
         wanted: i64 = HEADER
         while end - start >= HEADER:
             pos: i64 = start
-            sequence: i64 = self._answer if self._answer >= 0 else 0
+            sequence: i64 = 0
             size: i64 = 0
             limit: i64 = self.limit
-            if self._answer < 0 and end - start > HEADER and data[start + HEADER] != QUERY:
+            if end - start > HEADER and data[start + HEADER] != QUERY:
                 limit = self.gathered
             whole = False
             while end - pos >= HEADER:
@@ -190,11 +177,7 @@ class Splitter:
             if not whole:
                 wanted = pos - start if pos > end else pos - start + HEADER
                 break
-            code: int = data[start + HEADER] if size else 0
-            if self._answer >= 0:
-                self._answer = -1
-                code = ANSWER
-            commands.append((code, data[start:pos]))
+            commands.append((data[start + HEADER] if size else 0, data[start:pos]))
             start = pos
         if start < end:
             self._held = [data[start:]]
@@ -207,10 +190,9 @@ class Splitter:
             raise OutOfOrder
 
     def _begin_large(self, code: int) -> None:
-        self.large_code = code if self._answer < 0 else ANSWER
+        self.large_code = code
         self._ahead = 0
-        self._begin_counting(self._answer if self._answer >= 0 else 0)
-        self._answer = -1
+        self._begin_counting(0)
 
     def _begin_counting(self, sequence: i64) -> None:
         self._open = True

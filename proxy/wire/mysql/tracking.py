@@ -21,12 +21,10 @@ class Tracked:
     """The changes that the statements of one reply made."""
 
     __slots__ = (
-        "characteristics",
         "gtid",
         "results",
         "schema",
         "state_changed",
-        "transaction_state",
         "variables",
     )
 
@@ -36,8 +34,6 @@ class Tracked:
         self.results: list[int] = []  # with which of the results each of them was told
         self.schema: bytes | None = None
         self.state_changed = False
-        self.transaction_state = b""  # eight letters
-        self.characteristics: bytes | None = None  # statements that begin such a transaction
 
     def take(self, changes: list[ok.Change], result: int = 0) -> bool:
         """Take in what one OK packet carries.
@@ -73,10 +69,6 @@ class Tracked:
                 self.schema = ok.read_text(change)
             elif about == ok.STATE_CHANGE:
                 self.state_changed = True
-            elif about == ok.TRANSACTION_STATE:
-                self.transaction_state = ok.read_text(change)
-            elif about == ok.TRANSACTION_CHARACTERISTICS:
-                self.characteristics = ok.read_text(change)
         return is_anything
 
 

@@ -18,14 +18,12 @@ SQLSTATES: Final[dict[Fault, bytes]] = {
     Fault.UNKNOWN_DATABASE: b"3D000",
     Fault.TOO_MANY_CLIENTS: b"53300",
     Fault.POOL_TIMEOUT: b"53300",
-    Fault.POOL_CLOSED: b"57P03",
     Fault.NO_PRIMARY: b"08006",
     Fault.SERVER_LOST: b"08006",
     Fault.OUTCOME_UNKNOWN: b"08007",
     Fault.SHUTTING_DOWN: b"57P01",
     Fault.IDLE_TIMEOUT: b"57P05",
     Fault.IDLE_TRANSACTION_TIMEOUT: b"25P03",
-    Fault.DUPLICATE_PREPARED_STATEMENT: b"42P05",
     Fault.UNKNOWN_PREPARED_STATEMENT: b"26000",
     Fault.INVALID_SETTING: b"22023",
     Fault.UNKNOWN_SETTING: b"42704",
@@ -35,12 +33,14 @@ SQLSTATES: Final[dict[Fault, bytes]] = {
     Fault.FAILED_TRANSACTION: b"25P02",
 }
 
-_FAULTS: Final = {sqlstate: fault for fault, sqlstate in reversed(SQLSTATES.items())}
-"""The way back; of several faults with one SQLSTATE, the first."""
-
-
 _PASSING: Final = (b"57P03", b"57P01", b"57P02")
 """A server that starts or stops."""
+
+_FAULTS: Final = {
+    **{sqlstate: fault for fault, sqlstate in reversed(SQLSTATES.items())},
+    **dict.fromkeys(_PASSING, Fault.SHUTTING_DOWN),
+}
+"""The way back; of several faults with one SQLSTATE, the first."""
 
 
 class LoginRefused(ServerRefused):

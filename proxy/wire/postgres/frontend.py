@@ -151,11 +151,6 @@ def read_parse(data: bytes) -> tuple[bytes, bytes, tuple[int, ...]]:
     return name, sql, oids
 
 
-def read_parse_name(data: bytes) -> bytes:
-    """The name in a Parse; its beginning is enough."""
-    return read_string(data, HEADER)[0]
-
-
 def read_bind(data: bytes) -> Bind:
     """Everything a Bind says."""
     portal, statement, pos = read_bind_names(data)
@@ -216,11 +211,6 @@ def read_copy_fail(data: bytes) -> bytes:
     return read_only_string(data)
 
 
-def read_function_call(data: bytes) -> int:
-    """The object id of the function that is called; its beginning is enough."""
-    return read_int32(data, HEADER) & 0xFFFF_FFFF
-
-
 def read_password(data: bytes) -> bytes:
     """The password in a client's answer, clear or hashed."""
     if data.find(0, HEADER) != len(data) - 1:
@@ -241,11 +231,6 @@ def read_sasl_initial_response(data: bytes) -> tuple[bytes, bytes | None]:
     return mechanism, data[pos:]
 
 
-def rename_parse(data: bytes, name: bytes) -> bytes:
-    """Make the same Parse for a statement of another name; its beginning is enough."""
-    return _replace(data, HEADER, find_nul(data, HEADER), name)
-
-
 def rename_bind(data: bytes, statement: bytes) -> bytes:
     """Make the same Bind of a statement of another name; its beginning is enough."""
     start = find_nul(data, HEADER) + 1
@@ -254,11 +239,6 @@ def rename_bind(data: bytes, statement: bytes) -> bytes:
 
 def rename_describe(data: bytes, name: bytes) -> bytes:
     """Make the same Describe of something of another name."""
-    return _replace(data, HEADER + 1, find_nul(data, HEADER + 1), name)
-
-
-def rename_close(data: bytes, name: bytes) -> bytes:
-    """Make the same Close of something of another name."""
     return _replace(data, HEADER + 1, find_nul(data, HEADER + 1), name)
 
 

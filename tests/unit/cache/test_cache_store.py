@@ -302,13 +302,6 @@ def test_hits_of_a_skewed_workload_beat_first_in_first_out() -> None:
     assert hits > 1.1 * fifo_hits
 
 
-def test_less_room_is_less_room_at_once() -> None:
-    cache = Cache()
-    fill_room(cache, range(100))
-    cache.store.resize(1 << 14)
-    assert 0 < cache.store.used <= 1 << 14
-
-
 def test_ghosts_go_with_the_entries_that_pay_for_their_memory() -> None:
     cache = Cache(capacity=20_000)
     for number in range(100):
@@ -387,10 +380,6 @@ class StoreMachine(RuleBasedStateMachine):
         if found is not None:
             table, writes = self.current[context, text]
             assert self.writes[table] == writes
-
-    @rule(capacity=st.sampled_from([8_000, 20_000, 100_000]))
-    def resize(self, capacity: int) -> None:
-        self.cache.store.resize(capacity)
 
     @invariant()
     def books_are_right(self) -> None:

@@ -21,10 +21,8 @@ from proxy.sql.mysql.session_commands import (
 )
 from proxy.sql.mysql.transaction_control import (
     Begin,
-    Characteristics,
     End,
     read_begin,
-    read_characteristics,
     read_end,
     read_savepoint,
 )
@@ -39,46 +37,46 @@ def form(sql: str) -> bytes:
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
-        ("SET a = 1", [(SESSION, "a", "1", True)]),
-        ("SET Time_Zone := '+00:00'", [(SESSION, "time_zone", "'+00:00'", True)]),
-        ("SET SESSION a = ON, b = -5", [(SESSION, "a", "ON", True), (SESSION, "b", "-5", True)]),
-        ("SET LOCAL a = DEFAULT", [(SESSION, "a", "DEFAULT", True)]),
-        ("SET @@a = 1", [(SESSION, "a", "1", True)]),
-        ("SET @@session.a = 1", [(SESSION, "a", "1", True)]),
-        ("SET @@GLOBAL.a = 1", [(GLOBAL, "a", "1", True)]),
-        ("SET GLOBAL a = 1, b = 2", [(GLOBAL, "a", "1", True), (GLOBAL, "b", "2", True)]),
-        ("SET GLOBAL a = 1, @@b = 2", [(GLOBAL, "a", "1", True), (SESSION, "b", "2", True)]),
-        ("SET GLOBAL a=1, SESSION b=2", [(GLOBAL, "a", "1", True), (SESSION, "b", "2", True)]),
-        ("SET PERSIST a = 1", [(Scope.PERSIST, "a", "1", True)]),
-        ("SET @A = 'x'", [(USER, "a", "'x'", True)]),
-        ("SET @`b c` = f(1, 2)", [(USER, "b c", "f(1, 2)", False)]),
-        ("SET a = (SELECT 1, 2)", [(SESSION, "a", "(SELECT 1, 2)", False)]),
-        ("SET a = CONCAT(@@a, ',x')", [(SESSION, "a", "CONCAT(@@a, ',x')", False)]),
-        ("SET a = @b", [(SESSION, "a", "@b", False)]),
-        ("SET k.key_buffer_size = 1", [(SESSION, "k.key_buffer_size", "1", True)]),
-        ("SET @@transaction_isolation = 'x'", [(Scope.NEXT, "transaction_isolation", "'x'", True)]),
-        ("SET transaction_isolation = 'x'", [(SESSION, "transaction_isolation", "'x'", True)]),
-        ("/*!40101 SET a = 1 */;", [(SESSION, "a", "1", True)]),
+        ("SET a = 1", [(SESSION, "a", "1")]),
+        ("SET Time_Zone := '+00:00'", [(SESSION, "time_zone", "'+00:00'")]),
+        ("SET SESSION a = ON, b = -5", [(SESSION, "a", "ON"), (SESSION, "b", "-5")]),
+        ("SET LOCAL a = DEFAULT", [(SESSION, "a", "DEFAULT")]),
+        ("SET @@a = 1", [(SESSION, "a", "1")]),
+        ("SET @@session.a = 1", [(SESSION, "a", "1")]),
+        ("SET @@GLOBAL.a = 1", [(GLOBAL, "a", "1")]),
+        ("SET GLOBAL a = 1, b = 2", [(GLOBAL, "a", "1"), (GLOBAL, "b", "2")]),
+        ("SET GLOBAL a = 1, @@b = 2", [(GLOBAL, "a", "1"), (SESSION, "b", "2")]),
+        ("SET GLOBAL a=1, SESSION b=2", [(GLOBAL, "a", "1"), (SESSION, "b", "2")]),
+        ("SET PERSIST a = 1", [(Scope.PERSIST, "a", "1")]),
+        ("SET @A = 'x'", [(USER, "a", "'x'")]),
+        ("SET @`b c` = f(1, 2)", [(USER, "b c", "f(1, 2)")]),
+        ("SET a = (SELECT 1, 2)", [(SESSION, "a", "(SELECT 1, 2)")]),
+        ("SET a = CONCAT(@@a, ',x')", [(SESSION, "a", "CONCAT(@@a, ',x')")]),
+        ("SET a = @b", [(SESSION, "a", "@b")]),
+        ("SET k.key_buffer_size = 1", [(SESSION, "k.key_buffer_size", "1")]),
+        ("SET @@transaction_isolation = 'x'", [(Scope.NEXT, "transaction_isolation", "'x'")]),
+        ("SET transaction_isolation = 'x'", [(SESSION, "transaction_isolation", "'x'")]),
+        ("/*!40101 SET a = 1 */;", [(SESSION, "a", "1")]),
         (
             "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
             [
-                (SESSION, "character_set_client", "utf8mb4", True),
-                (SESSION, "character_set_results", "utf8mb4", True),
-                (SESSION, "character_set_connection", "utf8mb4", True),
-                (SESSION, "collation_connection", "utf8mb4_bin", True),
+                (SESSION, "character_set_client", "utf8mb4"),
+                (SESSION, "character_set_results", "utf8mb4"),
+                (SESSION, "character_set_connection", "utf8mb4"),
+                (SESSION, "collation_connection", "utf8mb4_bin"),
             ],
         ),
         (
             "SET CHARSET 'utf8'",
             [
-                (SESSION, "character_set_client", "'utf8'", True),
-                (SESSION, "character_set_results", "'utf8'", True),
-                (SESSION, "collation_connection", "@@collation_database", False),
+                (SESSION, "character_set_client", "'utf8'"),
+                (SESSION, "character_set_results", "'utf8'"),
+                (SESSION, "collation_connection", "@@collation_database"),
             ],
         ),
     ],
 )
-def test_assignments(sql: str, expected: list[tuple[Scope, str, str, bool]]) -> None:
+def test_assignments(sql: str, expected: list[tuple[Scope, str, str]]) -> None:
     assert read_command(sql.encode()) == Set(tuple(Assignment(*each) for each in expected))
 
 
@@ -170,26 +168,6 @@ def test_savepoints_know_no_case(sql: str, name: str | None) -> None:
     assert read_savepoint(form(sql)) == name
 
 
-@pytest.mark.parametrize(
-    ("sql", "expected"),
-    [
-        ("SET TRANSACTION READ ONLY", Characteristics("next", read_only=True)),
-        (
-            "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE",
-            Characteristics("session", "read committed", read_only=False),
-        ),
-        (
-            "SET GLOBAL TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-            Characteristics("global", "serializable"),
-        ),
-        ("SET TRANSACTION READ ONLY, READ WRITE", None),
-        ("SET a = 1", None),
-    ],
-)
-def test_set_transaction(sql: str, expected: Characteristics | None) -> None:
-    assert read_characteristics(form(sql)) == expected
-
-
 _PARTS = st.sampled_from(
     [
         "SET ",
@@ -216,5 +194,5 @@ _PARTS = st.sampled_from(
 def test_any_text_is_read_or_not(sql: str, modes: int) -> None:
     read_command(sql.encode(), modes)
     read_command(b"SET " + sql.encode() + b"=1", modes)
-    for reader in (read_begin, read_end, read_savepoint, read_characteristics):
+    for reader in (read_begin, read_end, read_savepoint):
         reader(sql.encode())

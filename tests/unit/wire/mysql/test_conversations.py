@@ -44,8 +44,6 @@ def follow(reader: ReplyReader, command: int | None, parts: list[bytes]) -> Foll
         reader.tracked.variables,
         reader.tracked.schema,
         reader.tracked.state_changed,
-        reader.tracked.transaction_state,
-        reader.tracked.characteristics,
         reader.more_results,
         reader.wants_file,
         reader.cursor_exists,

@@ -97,7 +97,7 @@ def test_a_servers_refusal_is_relayed_as_it_came() -> None:
         (1040, Fault.TOO_MANY_CLIENTS),
         (1044, Fault.INVALID_AUTHORIZATION),
         (1049, Fault.UNKNOWN_DATABASE),
-        (1053, Fault.POOL_CLOSED),
+        (1053, Fault.SHUTTING_DOWN),
         (1203, Fault.TOO_MANY_CLIENTS),
         (4711, Fault.INVALID_AUTHORIZATION),
     ],

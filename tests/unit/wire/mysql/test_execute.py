@@ -100,16 +100,6 @@ def test_attributes_are_taken_out(
     assert execute.read_execute(stripped, len(sent), 0).wants_cursor
 
 
-@given(parameters, st.booleans())
-def test_the_form_with_attributes_is_made(
-    sent: list[tuple[int, bytes | None]], typed: bool
-) -> None:
-    message = execution(sent, types_of(sent, None) if typed else b"")
-    read = execute.read_execute(message, len(sent), 0)
-    expected = execution(sent, types_of(sent, b"") if typed else b"", count=True)
-    assert execute.with_attribute_form(message, read) == expected
-
-
 def test_long_data_has_no_value() -> None:
     sent: list[tuple[int, bytes | None]] = [(252, b""), (3, b"\5\0\0\0")]
     types = types_of(sent, None)
@@ -169,8 +159,6 @@ def test_a_bulk_execution_is_read_and_given_its_types() -> None:
 def test_a_statement_is_renumbered_in_its_place() -> None:
     message = packet(0, b"\x1c\1\0\0\0\x0a\0\0\0")
     assert execute.with_statement(message, 0x01020304) == packet(0, b"\x1c\4\3\2\1\x0a\0\0\0")
-    assert execute.read_fetch(payload(message)) == (1, 10)
-    assert execute.read_long_data(b"\x18\2\0\0\0\3\0data") == (2, 3)
     last = bytes((commands.STMT_EXECUTE,)) + b"\xff" * 4
     assert execute.read_statement(last) == execute.LAST_STATEMENT
 
@@ -180,8 +168,6 @@ def test_garbage_raises_nothing_else(message: bytes, number: int, agreed: int) -
     calls: list[Any] = [
         lambda: execute.read_query(message, agreed),
         lambda: execute.read_bulk(message, number),
-        lambda: execute.read_fetch(message),
-        lambda: execute.read_long_data(message),
         lambda: execute.find_values(
             message,
             read := execute.read_execute(message, number, agreed),

@@ -94,14 +94,9 @@ def test_changes_of_the_session_are_told(server: str) -> None:
 
 @pytest.mark.parametrize("server", ["mariadb", "mysql"])
 def test_the_state_of_a_transaction_is_told(server: str) -> None:
-    begin, insert, commit, *_ = heard(f"{server} new transactions")
-    reader = read(commands.QUERY, begin)
-    assert reader.status & STATUS_IN_TRANS
-    assert reader.tracked.characteristics == b"START TRANSACTION;"
-    assert read(commands.QUERY, insert).tracked.transaction_state == b"T___W___"
-    reader = read(commands.QUERY, commit)
-    assert not reader.status & STATUS_IN_TRANS
-    assert reader.tracked.characteristics == b""
+    begin, _, commit, *_ = heard(f"{server} new transactions")
+    assert read(commands.QUERY, begin).status & STATUS_IN_TRANS
+    assert not read(commands.QUERY, commit).status & STATUS_IN_TRANS
 
 
 @pytest.mark.parametrize("form", ["new", "old"])

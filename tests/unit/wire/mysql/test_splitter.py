@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.errors import MessageTooLarge, RemoteProtocolError
 from proxy.wire.mysql import commands
 from proxy.wire.mysql.codec import LARGEST, packet, payload, renumber
-from proxy.wire.mysql.splitter import ANSWER, NOTHING, Splitter
+from proxy.wire.mysql.splitter import NOTHING, Splitter
 
 LIMIT = 60
 
@@ -146,20 +146,6 @@ def test_a_command_above_the_largest_is_refused_at_its_header() -> None:
     splitter.feed(packet(0, b"\x03" + bytes(LARGEST + 5)))
     with pytest.raises(MessageTooLarge):
         splitter.take_large()
-
-
-def test_an_answer_counts_on_and_commands_begin_anew() -> None:
-    splitter = Splitter()
-    splitter.expect_answer(258)
-    assert splitter.feed(packet(2, b"proof") + QUERY) == [
-        (ANSWER, packet(2, b"proof")),
-        (commands.QUERY, QUERY),
-    ]
-    splitter.expect_answer(4)
-    assert splitter.feed(packet(4, b"")) == [(ANSWER, packet(4, b""))]
-    splitter.expect_answer(4)
-    with pytest.raises(RemoteProtocolError, match="out of order"):
-        splitter.feed(QUERY)
 
 
 FILE = packet(2, b"1,one\n") + packet(3, b"2,two\n") + packet(4, b"")

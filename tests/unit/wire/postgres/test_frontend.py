@@ -38,7 +38,6 @@ def test_query_is_read_back(sql: bytes) -> None:
 def test_parse_is_read_back(name: bytes, sql: bytes, types: list[int]) -> None:
     built = frontend.parse(name, sql, types)
     assert frontend.read_parse(built) == (name, sql, tuple(types))
-    assert frontend.read_parse_name(built) == name
 
 
 @given(names, names, values, st.integers(0, 1), formats)
@@ -89,20 +88,6 @@ def test_a_sasl_choice_may_come_without_a_first_message() -> None:
     assert frontend.read_sasl_initial_response(sent) == (b"SCRAM-SHA-256", None)
 
 
-@given(st.integers(0, 2**32 - 1), values)
-def test_the_function_of_a_call_is_read_back(oid: int, arguments: list[bytes | None]) -> None:
-    built = frontend.function_call(oid, arguments, argument_formats=[1], result_format=1)
-    assert frontend.read_function_call(built) == oid
-
-
-@given(names, names, names, oids)
-def test_a_renamed_parse_differs_in_its_name_only(
-    name: bytes, other: bytes, sql: bytes, types: list[int]
-) -> None:
-    built = frontend.parse(name, sql, types)
-    assert frontend.rename_parse(built, other) == frontend.parse(other, sql, types)
-
-
 @given(names, names, names, values, formats)
 def test_a_renamed_bind_differs_in_its_statement_only(
     portal: bytes,
@@ -118,13 +103,9 @@ def test_a_renamed_bind_differs_in_its_statement_only(
 
 
 @given(kinds, names, names)
-def test_a_renamed_describe_or_close_differs_in_its_name_only(
-    kind: int, name: bytes, other: bytes
-) -> None:
+def test_a_renamed_describe_differs_in_its_name_only(kind: int, name: bytes, other: bytes) -> None:
     described = frontend.describe(kind, name)
     assert frontend.rename_describe(described, other) == frontend.describe(kind, other)
-    closed = frontend.close(kind, name)
-    assert frontend.rename_close(closed, other) == frontend.close(kind, other)
 
 
 def test_the_first_piece_of_a_large_bind_can_be_renamed() -> None:
@@ -199,14 +180,12 @@ def test_a_malformed_message_is_refused_in_the_words_of_postgres(
 READERS: list[Callable[[bytes], object]] = [
     frontend.read_query,
     frontend.read_parse,
-    frontend.read_parse_name,
     frontend.read_bind,
     frontend.read_bind_names,
     frontend.read_describe,
     frontend.read_close,
     frontend.read_execute,
     frontend.read_copy_fail,
-    frontend.read_function_call,
     frontend.read_password,
     frontend.read_sasl_initial_response,
 ]
