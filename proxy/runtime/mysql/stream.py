@@ -8,22 +8,22 @@ will tell of; see `proxy.freshness.feed`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import uuid
 from collections.abc import Generator, Sequence
-from time import monotonic
 from typing import Final, final
 
 from proxy.errors import ClientVisibleError, RemoteProtocolError, ServerLost
-from proxy.runtime.engine import Hearer, View, Written
+from proxy.runtime.engine import Hearer, View
+from proxy.runtime.log_reader import LogReader, Name
 from proxy.runtime.mysql.opening import reach
 from proxy.runtime.server import Address, ServerConnection
 from proxy.topology.gtid import parse_executed
 from proxy.topology.visibility import Before, ByGtid, ByPlace, Numbers, parse_owned
 from proxy.types import Position
 from proxy.wire.mysql.binlog import Stream, dump, place_of, prepare
-from proxy.wire.mysql.binlog_commits import Commit, Name, Reader
+from proxy.wire.mysql.binlog_commits import Commit, Reader
+from proxy.wire.mysql.binlog_commits import Name as Said
 from proxy.wire.mysql.codec import packet
 from proxy.wire.mysql.commands import QUERY
 from proxy.wire.mysql.credentials import Credentials
@@ -41,12 +41,6 @@ LARGEST_START: Final = (1 << 32) - 1
 
 OURS: Final = 1 << 31
 """From here on are the ids by which we ask for dumps. People give small ones, or addresses."""
-
-MUCH: Final = 64 * 1024
-"""Bytes at once, as of a large transaction, that take a millisecond or more."""
-
-MAX_NAMES: Final = 10_000
-"""Names of tables that are remembered as they are written in the log."""
 
 _CHECK_MARIADB: Final = b"SELECT @@GLOBAL.log_bin, @@GLOBAL.binlog_format, 'ON'"
 _CHECK_MYSQL: Final = b"SELECT @@GLOBAL.log_bin, @@GLOBAL.binlog_format, @@GLOBAL.gtid_mode"
@@ -186,29 +180,24 @@ class _Status:
 
 
 @final
-class MySQLChanges:
+class MySQLChanges(LogReader[Said]):
     """See `proxy.runtime.engine.Changes`. It is the user of the dump's connection."""
 
     def __init__(
         self, connection: ServerConnection, welcome: Welcome, asker: _Asker, hearer: Hearer
     ) -> None:
-        self._connection = connection
+        super().__init__(connection, hearer)
         self._exchange = Exchange(welcome.capabilities, 1)
         self._pid = welcome.connection_id
         self._asker = asker
-        self._hearer = hearer
         self._numbers = Numbers()
         self._before = Before()
         self._looks = 0
         self._status = _Status(asker, self._numbers, self._before)
         self._reader = Reader()
         self._stream = Stream("")
-        self._names: dict[Name, tuple[str, str] | None] = {}
-        self._reached = 0
         self._heard = 0  # the place of the last commit
-        self._failure: Exception | None = None
         self._begun = asyncio.Event()  # or has failed
-        self.heard_at = monotonic()
 
     async def start(self) -> None:
         """Ask for the log from where it ends now on.
@@ -266,75 +255,37 @@ class MySQLChanges:
         self._connection.abort("followed no more")
         control.close()
 
-    # The server connection's user
+    # LogReader
 
-    def server_data(self, link: ServerConnection, data: bytes) -> None:
-        """Take in what it tells."""
-        if self._failure is not None:
-            return
-        self.heard_at = monotonic()
-        try:
-            for event in self._stream.feed(data):
-                commit = self._reader.take(event)
-                if commit is not None:
-                    self._hear(commit)
-                elif not self._reader.is_inside:
-                    self._reached = max(self._reached, event.place)
-        except (RemoteProtocolError, ServerLost) as error:
-            self._fail(error.message)
-            return
+    def _take(self, data: bytes) -> None:
+        """See the base."""
+        for event in self._stream.feed(data):
+            commit = self._reader.take(event)
+            if commit is not None:
+                self._hear(commit)
+            elif not self._reader.is_inside:
+                self._reached = max(self._reached, event.place)
         self._begun.set()
         self._hearer.reached(Position(self._reached))
-        if len(data) >= MUCH:
-            # Others' turn: a loop reads on from one connection as long as there is anything.
-            link.pause_reading()
-            asyncio.get_running_loop().call_soon(link.resume_reading)
 
-    def server_lost(self, link: ServerConnection, reason: str) -> None:
-        """Nothing more will be told."""
-        self._fail(reason)
-
-    def server_paused(self, link: ServerConnection, paused: bool) -> None:
-        """Nothing is said to it."""
+    def _read_name(self, said: Said) -> Name | None:
+        """See the base."""
+        return said[0].decode(), said[1].decode()
 
     def _fail(self, reason: str) -> None:
-        if self._failure is None:
-            self._failure = ServerLost(reason)
-            self._begun.set()
-            self._hearer.lost()
+        super()._fail(reason)
+        self._begun.set()
 
     def _hear(self, commit: Commit) -> None:
         is_mariadb = self._asker.is_mariadb
         xid = commit.place if is_mariadb else self._numbers.number(commit.gtid)
         self._before.add(xid)
         self._heard = commit.place
-        self._hearer.heard(self._written(commit, xid))
+        rows = {said: number for said, number in commit.rows.items() if said[0] != _THEIR_OWN}
+        written = self._written(xid, rows, commit.emptied, commit.is_clear, commit.gtid)
+        self._hearer.heard(written)
         if commit.is_over:
             self._reached = max(self._reached, commit.place)
-
-    def _written(self, commit: Commit, xid: int) -> Written:
-        rows: dict[tuple[str, str], int] = {}
-        is_clear = commit.is_clear
-        for said, number in commit.rows.items():
-            if said[0] != _THEIR_OWN:
-                name = self._name(said)
-                if name is None:
-                    is_clear = False
-                else:
-                    rows[name] = number
-        emptied = {name for it in commit.emptied if (name := self._name(it)) is not None}
-        is_clear = is_clear and len(emptied) == len(commit.emptied)
-        return Written(xid, rows, frozenset(emptied), is_clear, commit.gtid)
-
-    def _name(self, said: Name) -> tuple[str, str] | None:
-        if said not in self._names:
-            if len(self._names) >= MAX_NAMES:
-                self._names.clear()
-            name = None
-            with contextlib.suppress(UnicodeDecodeError):
-                name = said[0].decode(), said[1].decode()
-            self._names[said] = name
-        return self._names[said]
 
 
 def _dice() -> bytes:

@@ -8,7 +8,6 @@ that would make the server keep its log. What is missed in between, nobody will 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Mapping
 from time import monotonic
@@ -17,12 +16,13 @@ from typing import Any, Final, final
 import asyncpg
 
 from proxy.errors import RemoteProtocolError, ServerLost
-from proxy.runtime.engine import Hearer, View, Written
+from proxy.runtime.engine import Hearer, View
+from proxy.runtime.log_reader import LogReader, Name
 from proxy.runtime.postgres.opening import reach
 from proxy.runtime.server import Address, ServerConnection
 from proxy.topology.witness import FAILURES, Control, connect, describe, reachable
 from proxy.types import Position
-from proxy.wire.postgres.changes import Reader, Transaction, unquote
+from proxy.wire.postgres.changes import Reader, unquote
 from proxy.wire.postgres.credentials import Credentials
 from proxy.wire.postgres.replication import Stream, Told, make_slot, start, status
 from proxy.wire.postgres.visibility import Snapshot
@@ -37,17 +37,9 @@ SELECT pg_catalog.pg_current_snapshot()::text,
 ASK: Final = 1.0
 """Seconds between two looks while the server makes the slot."""
 
-MAX_NAMES: Final = 10_000
-"""Names of tables that are remembered as they are written in the stream."""
-
-MUCH: Final = 64 * 1024
-"""Bytes at once, as of a large transaction, that take a millisecond or more."""
-
-Name = tuple[str, str]
-
 
 @final
-class PostgresChanges:
+class PostgresChanges(LogReader[bytes]):
     """See `proxy.runtime.engine.Changes`. It is its server connection's user."""
 
     def __init__(
@@ -57,16 +49,11 @@ class PostgresChanges:
         slot: str,
         hearer: Hearer,
     ) -> None:
-        self._connection = connection
+        super().__init__(connection, hearer)
         self._control = control
         self._slot = slot
-        self._hearer = hearer
         self._stream = Stream()
         self._reader = Reader()
-        self._reached = 0
-        self._names: dict[bytes, Name | None] = {}
-        self._failure: Exception | None = None
-        self.heard_at = monotonic()
 
     async def start(self, limit: int) -> None:
         """Have the slot made, which waits for whoever writes, and ask for the stream.
@@ -115,70 +102,28 @@ class PostgresChanges:
         self._connection.close()
         self._control.terminate()
 
-    # The server connection's user
+    # LogReader
 
-    def server_data(self, link: ServerConnection, data: bytes) -> None:
-        """Take in what it tells."""
-        if self._failure is not None:
-            return
-        self.heard_at = monotonic()
-        try:
-            for told in self._stream.feed(data):
-                self._take(told)
-        except (RemoteProtocolError, ServerLost) as error:
-            self._fail(error.message)
-        if len(data) >= MUCH:
-            # Others' turn: a loop reads on from one connection as long as there is anything.
-            link.pause_reading()
-            asyncio.get_running_loop().call_soon(link.resume_reading)
+    def _take(self, data: bytes) -> None:
+        """See the base."""
+        for told in self._stream.feed(data):
+            self._hear(told)
 
-    def server_lost(self, link: ServerConnection, reason: str) -> None:
-        """Nothing more will be told."""
-        self._fail(reason)
+    def _read_name(self, said: bytes) -> Name | None:
+        """See the base: of a database in UTF-8, or with nothing but ASCII in its names."""
+        found = unquote(said)
+        return found and (found[0].decode(), found[1].decode())
 
-    def server_paused(self, link: ServerConnection, paused: bool) -> None:
-        """The little that is said to it waits."""
-
-    def _fail(self, reason: str) -> None:
-        if self._failure is None:
-            self._failure = ServerLost(reason)
-            self._hearer.lost()
-
-    def _take(self, told: Told) -> None:
+    def _hear(self, told: Told) -> None:
         if told.text is not None:
-            transaction = self._reader.take(told.text)
-            if transaction is None:
+            it = self._reader.take(told.text)
+            if it is None:
                 return
-            self._hearer.heard(self._written(transaction))
+            self._hearer.heard(self._written(it.xid, it.rows, it.truncated, it.is_clear))
         self._reached = max(self._reached, told.reached)
         self._hearer.reached(Position(self._reached))
         if told.is_asking:
             self._connection.write(status(self._reached))
-
-    def _written(self, transaction: Transaction) -> Written:
-        rows: dict[Name, int] = {}
-        is_clear = transaction.is_clear
-        for written, number in transaction.rows.items():
-            name = self._name(written)
-            if name is None:
-                is_clear = False
-            else:
-                rows[name] = rows.get(name, 0) + number
-        emptied = {name for it in transaction.truncated if (name := self._name(it)) is not None}
-        is_clear = is_clear and len(emptied) == len(transaction.truncated)
-        return Written(transaction.xid, rows, frozenset(emptied), is_clear)
-
-    def _name(self, written: bytes) -> Name | None:
-        """Read a name, of a database in UTF-8 or with nothing but ASCII in its names."""
-        if written not in self._names:
-            if len(self._names) >= MAX_NAMES:
-                self._names.clear()
-            found = unquote(written)
-            name = None
-            with contextlib.suppress(UnicodeDecodeError):
-                name = found and (found[0].decode(), found[1].decode())
-            self._names[written] = name
-        return self._names[written]
 
 
 async def open_changes(
