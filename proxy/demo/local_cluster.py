@@ -91,6 +91,10 @@ class LocalCluster(ABC, Generic[S]):
     def rebuild(self, server: S) -> None:
         """Make a server a fresh replica of the primary, whatever it was before."""
 
+    def rejoin(self, server: S) -> None:
+        """Have a former primary that is down come back as a replica."""
+        self.rebuild(server)
+
     def _is_replica_again(self, server: S) -> None:
         if server in self.retired:
             self.retired.remove(server)

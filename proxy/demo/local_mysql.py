@@ -179,7 +179,7 @@ class MySQLCluster(LocalCluster[MySQLServer]):
                 self.rebuild(other)
 
     def rejoin(self, server: MySQLServer) -> None:
-        """Have a former primary that is down come back as a replica, with what it has."""
+        """See the base: with what it has."""
         if not server.has_gtids:
             # Nobody can tell what it has.
             self.rebuild(server)
@@ -190,8 +190,7 @@ class MySQLCluster(LocalCluster[MySQLServer]):
             # What it wrote itself is as good as replayed.
             server.execute("SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_current_pos")
         server.follow(self.primary)
-        self.retired.remove(server)
-        self.replicas.append(server)
+        self._is_replica_again(server)
 
     def rebuild(self, server: MySQLServer) -> None:
         """See the base."""

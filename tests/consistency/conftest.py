@@ -19,6 +19,7 @@ from tests.consistency.proxied import CLIENT, Place
 from tests.consistency.run import client_processes, commit_with
 from tests.consistency.topics import schema
 from tests.integration.conftest import heal_mysql, require
+from tests.integration.redis_under_test import Redis, temporary_redis
 
 PRIMARY = "primary"
 AT_ONCE = 0.01
@@ -64,6 +65,13 @@ def database(cluster: PostgresCluster) -> Iterator[str]:
 def place(cluster: PostgresCluster, database: str, processes: Executor, tmp_path: Path) -> Place:
     """All that a run through the proxy needs but the proxy."""
     return Place(cluster, database, processes, tmp_path)
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    """A Redis server of the test's own."""
+    with temporary_redis() as server:
+        yield server
 
 
 def heal(cluster: PostgresCluster) -> None:

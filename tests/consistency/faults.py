@@ -247,24 +247,26 @@ def switch(cluster: AnyCluster, lasts: float = 0.0) -> None:
         cluster: All of its servers are well.
         lasts: Seconds until the former primary comes back as the last replica; 0 for never.
     """
-    if isinstance(cluster, MySQLCluster):
-        heir = cluster.replicas[-1]
-        cluster.primary.set_read_only(True)
-        cluster.wait_replayed(heir)
-        cluster.primary.kill()
-        cluster.fail_over(heir)
-        if lasts:
-            time.sleep(lasts)
-            cluster.rejoin(cluster.retired[-1])
-    else:
-        successor = cluster.replicas[-1]
-        cluster.wait_replayed(successor)
-        # The successor streams, and who streams is sent everything before a server is down.
-        cluster.primary.stop()
-        cluster.fail_over(successor)
-        if lasts:
-            time.sleep(lasts)
-            cluster.rebuild(cluster.retired[-1])
+    _stop_for_good(cluster)
+    cluster.fail_over(cluster.replicas[-1])
+    if lasts:
+        time.sleep(lasts)
+        cluster.rejoin(cluster.retired[-1])
+
+
+@singledispatch
+def _stop_for_good(cluster: AnyCluster) -> None:
+    """Stop a primary that the last replica has all of."""
+    cluster.wait_replayed(cluster.replicas[-1])
+    # The replica streams, and who streams is sent everything before a server is down.
+    cluster.primary.stop()
+
+
+@_stop_for_good.register
+def _(cluster: MySQLCluster) -> None:
+    cluster.primary.set_read_only(True)
+    cluster.wait_replayed(cluster.replicas[-1])
+    cluster.primary.kill()
 
 
 def _kill(server: AnyServer, lasts: float) -> None:

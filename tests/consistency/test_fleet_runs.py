@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from tests.consistency.proxied import Place, Yield
 from tests.consistency.test_mysql_runs import PLAIN, PLAIN_DOORS
 from tests.consistency.test_runs import LENGTH, RUNS, SEED, SOAK
 from tests.consistency.warm_up import warm_up
-from tests.integration.redis_under_test import Redis, temporary_redis
+from tests.integration.redis_under_test import Redis
 
 IS_SOAK: Final = SOAK in os.environ
 
@@ -41,12 +41,6 @@ SWITCHED_AT: Final = 0.6
 
 CALM: Final = 4.0
 """How much rarer faults are in every other run, so that members get to read fast between them."""
-
-
-@pytest.fixture
-def redis() -> Iterator[Redis]:
-    with temporary_redis() as server:
-        yield server
 
 
 def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, tmp_path: Path) -> None:

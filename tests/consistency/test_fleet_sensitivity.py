@@ -6,7 +6,7 @@ Two are tried each time; `make soak` tries what is shown quickly on real servers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -21,17 +21,11 @@ from tests.consistency.run import commit_with
 from tests.consistency.situations import TOO_OLD
 from tests.consistency.test_fleet_runs import IS_SOAK
 from tests.consistency.test_runs import SEED
-from tests.integration.redis_under_test import Redis, temporary_redis
+from tests.integration.redis_under_test import Redis
 
 ROUNDS: Final = 5
 SECONDS: Final = 6.0
 WRITERS_LINK: Final = link_names()[-1]
-
-
-@pytest.fixture
-def redis() -> Iterator[Redis]:
-    with temporary_redis() as server:
-        yield server
 
 
 def again(fault: Fault, who: str, lasts: float, peace: float) -> list[Planned]:

@@ -19,7 +19,7 @@ from tests.consistency.faults import plan
 from tests.consistency.proxied import Place
 from tests.consistency.test_runs import LENGTH, RUNS, SEED, SOAK
 from tests.consistency.warm_up import warm_up
-from tests.integration.redis_under_test import Redis, temporary_redis
+from tests.integration.redis_under_test import Redis
 
 pytestmark = pytest.mark.skipif(SOAK not in os.environ, reason="takes long: make soak")
 
@@ -62,10 +62,9 @@ def disturbed(redis: Redis, seed: int) -> Iterator[None]:
         thread.join()
 
 
-def test_nothing_is_stale_while_redis_comes_and_goes(place: Place) -> None:
+def test_nothing_is_stale_while_redis_comes_and_goes(place: Place, redis: Redis) -> None:
     names = [replica.name for replica in place.cluster.replicas]
     with (
-        temporary_redis() as redis,
         place.proxy(cache_url=redis.url, **SETTINGS) as (ground, proxy),
         disturbed(redis, SEED),
     ):
