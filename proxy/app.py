@@ -28,9 +28,7 @@ from proxy.runtime.fellowship import Fellowship
 from proxy.runtime.gauges import ServiceGauges
 from proxy.runtime.listener import listen
 from proxy.runtime.local_socket import LocalSocket
-from proxy.runtime.mysql.engine import MySQLEngine
 from proxy.runtime.ports import bind, bind_local
-from proxy.runtime.postgres.engine import PostgresEngine
 from proxy.runtime.seat import ALONE, Seat, Words
 from proxy.runtime.security import make_security
 from proxy.runtime.service import GroupService
@@ -39,11 +37,6 @@ from proxy.settings.changes import differences
 from proxy.settings.values import Address, Engine
 
 log = Logger("app")
-
-_ENGINES: Final[dict[Engine, NewEngine]] = {
-    Engine.POSTGRES: PostgresEngine,
-    Engine.MYSQL: MySQLEngine,
-}
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -83,7 +76,7 @@ class Application:
         security = {name: make_security(group) for name, group in groups.items()}
         for name, group in groups.items():
             service = GroupService(
-                group, security[name], _ENGINES[group.engine], self._rules, await self._join(group)
+                group, security[name], _engine(group.engine), self._rules, await self._join(group)
             )
             service.mirrors.find = self.services.get
             service.sit_down(self._seat.number, self._seat.count)
@@ -230,12 +223,25 @@ def _reopen_log(destination: str) -> None:
     log.info("SIGUSR1: the log goes on", destination=destination)
 
 
-def tame_collector() -> None:
+def _engine(engine: Engine) -> NewEngine:
+    """Find who makes an engine; what only the others need is not loaded."""
+    if engine is Engine.POSTGRES:
+        from proxy.runtime.postgres.engine import PostgresEngine
+
+        return PostgresEngine
+    from proxy.runtime.mysql.engine import MySQLEngine
+
+    return MySQLEngine
+
+
+def tame_collector(settings: Settings) -> None:
     """Keep the garbage collector from walking what lives as long as the process.
 
     A full collection over a filled cache stops everything for 0.1 s, and finds nothing: entries
-    hold no cycles.
+    hold no cycles. What serves the settings is loaded before, as it lives as long.
     """
+    for group in settings.server_groups.values():
+        _engine(group.engine)
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 1_000)
@@ -249,6 +255,6 @@ def run(settings: Settings, read_again: Callable[[], Settings]) -> int:
         read_again: Reads them anew when somebody asks for that.
     """
     configure(settings.log, secrets(settings))
-    tame_collector()
+    tame_collector(settings)
     uvloop.run(_serve(settings, read_again))
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from proxy.cache.sealed import Realm
 from proxy.cache.second import SecondLevel, Statistics
@@ -34,7 +35,6 @@ from proxy.runtime.pool_maker import PoolMaker
 from proxy.runtime.pools import Pool, Pools
 from proxy.runtime.position_line import PositionLine
 from proxy.runtime.primary_line import PrimaryLine
-from proxy.runtime.redis_shelf import RedisShelf
 from proxy.runtime.security import Security
 from proxy.runtime.throttles import Throttles
 from proxy.runtime.watcher import GroupWatcher
@@ -47,6 +47,9 @@ from proxy.settings.values import Engine, PrimaryReads
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
 from proxy.types import Epoch, Position, Table, Token
+
+if TYPE_CHECKING:
+    from proxy.runtime.redis_shelf import RedisShelf
 
 
 class GroupParts:
@@ -103,6 +106,8 @@ class GroupParts:
         settings = self.settings
         if settings.cache_url is None:
             return
+        from proxy.runtime.redis_shelf import RedisShelf  # its client takes a while to load
+
         realm = Realm(secrets.token_bytes(32))
         statistics = Statistics()
         self.shelf = RedisShelf(

@@ -142,12 +142,12 @@ async def _work(end: socket.socket) -> None:
     if not isinstance(orders, Orders):
         return
     configure(orders.settings.log, secrets(orders.settings), worker=orders.number)
+    tame_collector(orders.settings)
     await Worker(channel, orders).run()
 
 
 def main(file: int) -> int:
     """Be a worker; returns the exit status."""
-    tame_collector()
     try:
         uvloop.run(_work(socket.socket(fileno=file)))
     except ConfigError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxy.runtime.bus.redis_bus import RedisBus
 from proxy.runtime.bus.seam import Bus
 from proxy.runtime.bus.socket_bus import SocketBus
 from proxy.settings import Fleet
@@ -22,4 +21,8 @@ def make_bus(settings: Fleet, otherwise: str) -> Bus | None:
     if not url:
         return None
     folder = folder_of(url)
-    return RedisBus(url) if folder is None else SocketBus(Path(folder))
+    if folder is not None:
+        return SocketBus(Path(folder))
+    from proxy.runtime.bus.redis_bus import RedisBus  # its client takes a while to load
+
+    return RedisBus(url)

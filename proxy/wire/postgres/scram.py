@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
-from scramp.utils import ScramException, saslprep
-
 from proxy.errors import InternalError
 
 SCRAM: Final = b"SCRAM-SHA-256"
@@ -125,6 +123,8 @@ def prepare(password: bytes) -> bytes:
     """
     if password.isascii():
         return password
+    from scramp.utils import ScramException, saslprep  # takes a tenth of a second, rarely needed
+
     try:
         # U+200B is in two tables of RFC 3454: PostgreSQL maps it to a space, scramp to nothing.
         prepared: str = saslprep(password.decode().replace("\u200b", " "))
