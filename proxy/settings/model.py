@@ -262,7 +262,7 @@ class ServerGroup:
     """Where results are looked for that are not in memory: Redis, Valkey or ElastiCache, as
     `redis://user:password@host:6379/0`, `rediss://...` with TLS, `unix:///path/to/socket`, or
     `redis+sentinel://user:password@host:26379,host:26379/NAME/0` for the primary that Sentinels
-    call so. It is believed nothing: docs/operating.md, "The second level"."""
+    call so. It is believed nothing: docs/second-level.md."""
 
     cache_cluster: Switch = False
     """Whether that is in cluster mode, as ElastiCache Serverless always is."""

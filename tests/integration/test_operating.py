@@ -1,4 +1,4 @@
-"""docs/operating.md, taken at its word."""
+"""docs/operating.md and what it points to, taken at their word."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from tests.integration.application import Application
 from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ROOT, ProxyUnderTest
 
-GUIDE = (Path(ROOT) / "docs" / "operating.md").read_text()
+GUIDE = "".join(
+    (Path(ROOT) / "docs" / f"{name}.md").read_text()
+    for name in ("operating", "operating-mysql", "second-level")
+)
 RIGHTS, FOR_THE_LOG, FUNCTION, *OF_MYSQL, FOR_BINARY_LOGS = re.findall(
     r"```sql\n(.*?)```", GUIDE, re.DOTALL
 )
