@@ -34,7 +34,7 @@ from proxy.runtime.security import make_security
 from proxy.runtime.service import GroupService
 from proxy.settings import ServerGroup, Settings, secrets
 from proxy.settings.changes import differences
-from proxy.settings.values import Address, Engine
+from proxy.settings.values import Address, Engine, Fencing
 
 log = Logger("app")
 
@@ -94,19 +94,21 @@ class Application:
     async def _join(self, group: ServerGroup) -> Fellowship | None:
         """Find the bus for a group. Two before the same servers are members who hear each other."""
         label = f"{socket.gethostname()}:{os.getpid()}"
-        name = self.settings.fleet.name
+        fleet = self.settings.fleet
+        name = fleet.name
+        settles = fleet.fencing_margin if fleet.fencing is Fencing.LEASE else None
         named = partial(self._seat.named, group.name)
         for bus, servers in self._buses:
             if servers.isdisjoint(group.servers):
                 servers |= set(group.servers)
-                return Fellowship(name, label, bus, named)
-        new = make_bus(self.settings.fleet, self._seat.bus_url)
+                return Fellowship(name, label, bus, named, settles)
+        new = make_bus(fleet, self._seat.bus_url)
         if new is None:
             return None
         await new.open()
         self._buses.append((new, set(group.servers)))
         self.exporter.buses.append(new.counts)
-        return Fellowship(name, label, new, named)
+        return Fellowship(name, label, new, named, settles)
 
     async def _open(self) -> None:
         address = self.settings.admin.listen

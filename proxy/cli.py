@@ -141,6 +141,34 @@ def check(file: ConfigurationFile) -> None:
 
 
 @app.command()
+def init_db(
+    file: ConfigurationFile,
+    group: GroupOption = "",
+    host: Annotated[
+        str, typer.Option(metavar="NAME", help="Of the control user's account; MySQL only.")
+    ] = "%",
+) -> None:
+    """Print the SQL that makes what a fleet keeps in its primary, for an administrator to run."""
+    from proxy.topology.mysql_views import mysql_schema
+    from proxy.topology.postgres_views import postgres_schema
+
+    groups = load(file).server_groups
+    if not group and len(groups) > 1:
+        raise ConfigError([f"--group is needed: there are {', '.join(groups)}"])
+    if group and group not in groups:
+        raise ConfigError([f'there is no server group "{group}"'])
+    chosen = groups[group] if group else next(iter(groups.values()))
+    if chosen.engine is Engine.POSTGRES:
+        typer.echo(f"-- on the primary, in the database {chosen.auth_database}")
+        statements = postgres_schema(chosen.auth_user)
+    else:
+        typer.echo("-- on the primary")
+        statements = mysql_schema(chosen.auth_user, host)
+    for sql in statements:
+        typer.echo(f"{sql};")
+
+
+@app.command()
 def explain(
     sql: Annotated[str, typer.Argument(help="One statement.")] = "",
     file: ConfigurationOption = None,

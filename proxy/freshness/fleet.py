@@ -45,6 +45,9 @@ DRIFT: Final = 0.01
 RENEWALS: Final = 3
 """How often within its time a grant is renewed."""
 
+PRIMARY: Final = ""
+"""Whom a mark waits for, in place of a member, of which no member is called so."""
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # those that the simulation makes worse
 class Fleet:
@@ -65,11 +68,14 @@ class Fleet:
         drift: By how much clocks may run at different speeds.
         tells_positions: Whether a position means the same to every member.
         patience: See `Hot`.
+        fences_itself: Whether it sends no commit but while the primary has said of late that it is
+            a member: then its server connections need not be ended when it is given up.
     """
 
     __slots__ = (
         "_awaiting",
         "_drift",
+        "_fences_itself",
         "_is_outside",
         "_is_welcome",
         "_items",
@@ -104,6 +110,7 @@ class Fleet:
         drift: float = DRIFT,
         tells_positions: bool = True,
         patience: float = 1.0,
+        fences_itself: bool = False,
     ) -> None:
         self.name = name
         self.epoch = epoch
@@ -116,6 +123,7 @@ class Fleet:
         self._tells_positions = tells_positions
         self._lease = lease
         self._drift = drift
+        self._fences_itself = fences_itself
         self._peers: dict[str, Peer] = {}
         self._items: list[Item] = []
         self._number = 0
@@ -236,7 +244,7 @@ class Fleet:
 
         What was heard has changed what they may write: nobody is to find that out from its outcome.
         """
-        self._withheld += [mark for mark in marks if mark.waiting]
+        self._withheld += [mark for mark in marks if mark.waiting and PRIMARY not in mark.waiting]
 
     def heard_at(self, name: str) -> float:
         """Tell when another member last said anything, to anybody or to us."""
@@ -266,11 +274,26 @@ class Fleet:
         mark = self._ledger.mark(tables, token)
         if not self.hot.begun(mark, now):
             self._awaiting.announce(mark, self._number + 1, now)
+        if not (mark.waiting or self.may_commit(now)):
+            mark.waiting.add(PRIMARY)
+            self._awaiting.ready.append(mark)
         return mark
 
-    def take_ready(self) -> list[Mark]:
-        """Take out the marks whose COMMIT may be sent by now."""
+    def may_commit(self, now: float) -> bool:
+        """Whether anything may be sent that may commit, as far as the view is concerned."""
+        return not self._fences_itself or now < self._member_until
+
+    def take_ready(self, now: float = inf) -> list[Mark]:
+        """Take out the marks whose COMMIT may be sent right now; see `may_commit`.
+
+        Args:
+            now: Who fences himself has none without saying when that is.
+        """
+        if not self.may_commit(now):
+            return []
         ready, self._awaiting.ready = self._awaiting.ready, []
+        for mark in ready:
+            mark.waiting.discard(PRIMARY)
         return ready
 
     # Teller, for the ledger.

@@ -13,6 +13,7 @@ from typing import Final, Protocol, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import LOST, VOID, Mark
+from proxy.freshness.quiet import Quiet
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.freshness.tally import Tally, tell
 from proxy.observe.logs import Logger
@@ -129,6 +130,7 @@ class Commits:
         "_new_token",
         "_planner",
         "_schema_changed",
+        "_settles",
         "_suspects",
         "_tallies",
         "_tasks",
@@ -143,7 +145,9 @@ class Commits:
         teller: Teller,
         schema_changed: Callable[[], None],
         announcer: Announcer | None = None,
+        settles: float | None = None,
     ) -> None:
+        self._settles = settles
         self._announcer = announcer
         self._teller = teller
         self._ledger = ledger
@@ -319,8 +323,10 @@ class Commits:
         log.warning(
             "outcome of a commit unknown", server=connection.server.name, pid=connection.pid
         )
+        clock = asyncio.get_running_loop().time
+        quiet = None if self._settles is None else Quiet(clock(), self._settles)
         while True:
-            if await self._is_gone(connection, witness):
+            if await self._is_over(connection, witness, quiet):
                 break
             await asyncio.sleep(RETRY)
         mark = holder.mark
@@ -333,9 +339,19 @@ class Commits:
                 self._schema_changed()
         log.info("commit counted", server=connection.server.name, pid=connection.pid)
 
-    async def _is_gone(self, connection: ServerConnection, witness: Witness) -> bool:
+    async def _is_over(
+        self, connection: ServerConnection, witness: Witness, quiet: Quiet | None
+    ) -> bool:
+        """Tell whether a connection's session is gone, or certainly does nothing any more."""
+        clock = asyncio.get_running_loop().time
         try:
-            return await witness.fence(connection.pid, connection.facts.backend_start)
+            if await witness.fence(connection.pid, connection.facts.backend_start):
+                return True
+            if quiet is None:
+                return False
+            asked_at = clock()
+            is_busy = await witness.is_busy(connection.pid)
+            return quiet.saw(is_busy=is_busy, asked_at=asked_at, now=clock())
         except Exception as error:
             log.warning("could not look for a lost commit", error=str(error))
             return False

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, final
 
 from proxy.freshness.fleet import DRIFT, LEASE, Fleet
+from proxy.freshness.quiet import Quiet
 from proxy.observe.logs import Logger
 from proxy.topology.group import Server
-from proxy.topology.views import ViewStore
+from proxy.topology.views import Row, Session, ViewStore
 from proxy.topology.witness import FAILURES, describe
 from proxy.types import Position
 
@@ -22,6 +23,13 @@ log = Logger("fleet")
 
 POLL: Final = 0.005
 """Seconds between two looks at whether a server process is gone, or a replica has caught up."""
+
+SLOWEST: Final = 0.2
+"""Seconds between two looks at a session that does not end: doubling, as each attempt to end it is
+a line in the log of a server that does not let us."""
+
+LONG: Final = 1.0
+"""Seconds after which it is worth a word that there still are sessions of somebody's."""
 
 ABSENT_AFTER: Final = 1.5 * LEASE
 """Seconds of silence after which a member without a connection to the primary is given up."""
@@ -52,6 +60,9 @@ class Primary(Protocol):
     async def fence(self, pid: int, start: float) -> bool:
         """End a session: see `Witness.fence`."""
 
+    async def is_busy(self, pid: int) -> bool:
+        """Tell whether a session may be running something: see `Witness.is_busy`."""
+
 
 @final
 class Evictions:
@@ -59,6 +70,7 @@ class Evictions:
 
     Attributes:
         neighbours: Set before anybody is met.
+        resisting: Of whom there are sessions that did not end for a while, and how many.
 
     Args:
         clock: Seconds.
@@ -82,6 +94,7 @@ class Evictions:
         self._dead: set[str] = set()
         self._fenced_at: dict[str, float] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self.resisting: dict[str, int] = {}
 
     def met(self, name: str) -> None:
         """Somebody is a member: it may be silent for a while yet."""
@@ -128,29 +141,30 @@ class Evictions:
                 has_changed = True
         return has_changed
 
-    def see_to(self, name: str, primary: Primary, store: ViewStore) -> None:
+    def see_to(self, row: Row, primary: Primary, store: ViewStore) -> None:
         """Wait for the end of a fenced member, and say so in the view."""
+        name = row.name
         if name not in self._under_way:
-            work = self._evict(name, primary, store)
+            work = self._evict(row, primary, store)
             self._under_way[name] = asyncio.get_running_loop().create_task(work)
 
-    async def _evict(self, name: str, primary: Primary, store: ViewStore) -> None:
+    async def _evict(self, row: Row, primary: Primary, store: ViewStore) -> None:
+        name = row.name
         try:
-            await self._outlast(name, primary, store)
+            await self._outlast(row, primary, store)
         except FAILURES as error:
             log.warning("an eviction is begun again", member=name, error=describe(error))
         finally:
             self._under_way.pop(name, None)
+            self.resisting.pop(name, None)
             self._changed()
 
-    async def _outlast(self, name: str, primary: Primary, store: ViewStore) -> None:
+    async def _outlast(self, row: Row, primary: Primary, store: ViewStore) -> None:
+        name = row.name
         fenced_at = self._fenced_at.setdefault(name, self._clock())
         position = await primary.position()
-        for session in await store.sessions(name):
-            while True:
-                if await primary.fence(session.pid, session.start):
-                    break
-                await asyncio.sleep(POLL)
+        sends_until = fenced_at if name in self._dead else fenced_at + LEASE_OVER
+        await self._end(await store.sessions(name), row, sends_until, primary)
         while True:
             if self._is_everywhere(position):
                 break
@@ -160,6 +174,53 @@ class Evictions:
                 break
             await asyncio.sleep(POLL)
         await store.expel(name)
+
+    async def _end(
+        self, sessions: Sequence[Session], row: Row, sends_until: float, primary: Primary
+    ) -> None:
+        """End a member's sessions, and see them gone; or nothing come of them, if it says so.
+
+        Args:
+            sessions: All of them.
+            row: Its own.
+            sends_until: When it has sent its last, if it fences itself.
+            primary: Where they are.
+        """
+        left: dict[Session, Quiet | None] = dict.fromkeys(sessions)
+        if row.settles is not None:
+            settles = row.settles * (1 + 2 * DRIFT)
+            left = {it: Quiet(sends_until, settles) for it in sessions}
+        began, pause = self._clock(), POLL
+        while True:
+            for session, quiet in list(left.items()):
+                is_over = await primary.fence(session.pid, session.start)
+                if not is_over and quiet is not None:
+                    asked_at = self._clock()
+                    is_busy = await primary.is_busy(session.pid)
+                    is_over = quiet.saw(is_busy=is_busy, asked_at=asked_at, now=self._clock())
+                if is_over:
+                    del left[session]
+            if not left:
+                break
+            if self._clock() >= began + LONG:
+                self._resist(row, len(left))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, SLOWEST)
+        self.resisting.pop(row.name, None)
+
+    def _resist(self, row: Row, number: int) -> None:
+        """There are sessions that can't be ended: for how long it is their member's to say."""
+        if row.name not in self.resisting:
+            until = "they end by themselves"
+            if row.settles is not None:
+                until = f"they have been at rest for {row.settles:g} s"
+            log.warning(
+                "server connections of a member that is given up do not end",
+                member=row.name,
+                connections=number,
+                waits_until=until,
+            )
+        self.resisting[row.name] = number
 
     def _is_everywhere(self, position: Position) -> bool:
         """Tell whether who becomes primary knows what is in the log up to a position."""

@@ -42,9 +42,12 @@ class Fellowship(NamedTuple):
         label: The process's, for people.
         bus: Carries their words.
         named: Is told what a member is called, before it is one.
+        settles: Seconds within which what is sent is at the primary, or never gets there, where
+            members fence themselves (`fencing = "lease"`); None: they do not.
     """
 
     name: str
     label: str
     bus: Bus
     named: Callable[[str], None] = _to_nobody
+    settles: float | None = None

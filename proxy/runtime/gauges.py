@@ -96,4 +96,6 @@ class ServiceGauges:
 
     def notes(self) -> list[str]:
         """What an operator should know of a group that is ready all the same."""
-        return [f"in quarantine: {name}" for name in self._service.audits.quarantined]
+        service = self._service
+        notes = [f"in quarantine: {name}" for name in service.audits.quarantined]
+        return notes if service.member is None else notes + service.member.notes()

@@ -25,3 +25,18 @@ def set_keepalive(transport: asyncio.BaseTransport, settings: ServerGroup) -> No
     ):
         if value:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def limit_delivery(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """Have the system break a connection on which what was sent is not taken within some time.
+
+    From then on it sends none of it again: Linux's tcp(7), TCP_USER_TIMEOUT, in ms. A server that
+    reads nothing for so long while there is something to be sent is left, too.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.family == socket.AF_UNIX:
+        return
+    known = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    most = max(1, int(seconds * 1000))
+    if not known or known > most:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, most)

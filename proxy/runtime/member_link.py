@@ -57,6 +57,11 @@ class MemberLink:
         async with self._turn:
             return await self._link.fence(pid, start)
 
+    async def is_busy(self, pid: int) -> bool:
+        """Tell whether a session may be running something: see `Witness.is_busy`."""
+        async with self._turn:
+            return await self._link.is_busy(pid)
+
     def close(self) -> None:
         """Let go, without a farewell."""
         self._member.lost(self)

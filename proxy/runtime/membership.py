@@ -80,6 +80,7 @@ class Membership:
         self._lookout = Lookout(self._look, self._stop_reading)
         self._evictions = Evictions(clock, self._lookout.wake, self._is_bus_up)
         self._carrier: Carrier | None = None
+        self._lack = ""
         self._begin_anew()
 
     def live_in(self, surroundings: Surroundings) -> None:
@@ -89,7 +90,10 @@ class Membership:
     def _begin_anew(self) -> None:
         """Be somebody whom nobody has ever met."""
         self.fleet = Fleet(
-            secrets.token_hex(8), self._ledger, tells_positions=self._tells_positions
+            secrets.token_hex(8),
+            self._ledger,
+            tells_positions=self._tells_positions,
+            fences_itself=self._fellowship.settles is not None,
         )
         self._life = object()  # of this member, for those that were told to be its
         self.agreed = NO_EPOCH
@@ -130,7 +134,7 @@ class Membership:
         if fleet.written:
             written, fleet.written = fleet.written, []
             self._surroundings.others_wrote(written)
-        for mark in fleet.take_ready():
+        for mark in fleet.take_ready(self._clock()):
             self.waits.let_go(mark)
         if fleet.strangers:
             self._lookout.wake()
@@ -158,6 +162,20 @@ class Membership:
         if not self.fleet.is_welcome:
             return "not all members of the fleet have answered yet"
         return None
+
+    @property
+    def settles(self) -> float | None:
+        """See `Fellowship`."""
+        return self._fellowship.settles
+
+    def notes(self) -> list[str]:
+        """Say what an operator should know all the same."""
+        resisting = self._evictions.resisting.items()
+        waits = [
+            f"{number} server connections of member {name}, which was given up, do not end"
+            for name, number in resisting
+        ]
+        return [self._lack, *waits] if self._lack else waits
 
     async def admit(self, connection: ServerConnection) -> None:
         """Write down a connection to the primary, before anything is sent on it.
@@ -241,8 +259,11 @@ class Membership:
     async def _enter(self, store: ViewStore) -> None:
         fleet = self.fleet
         await store.be_seen(fleet.name)
+        await self._look_at_rights(store)
         self._fellowship.named(fleet.name)
-        view = await store.enter(fleet.name, self._fellowship.label)
+        view = await store.enter(
+            fleet.name, self._fellowship.label, settles=self._fellowship.settles
+        )
         self._roll.enter(view)
         self._is_in = True
         self._surroundings.entered(view.salt)
@@ -251,6 +272,23 @@ class Membership:
         self._carrier.open()
         log.info("fleet entered", member=fleet.name, others=len(fleet.members))
         self._lookout.open()
+
+    async def _look_at_rights(self, store: ViewStore) -> None:
+        """Say what the control user may not do when another member is gone."""
+        lacking = await store.lacking()
+        self._lack = ""
+        if lacking.ending and self.settles is None:
+            self._lack = (
+                f"the control user lacks {lacking.ending}: a member that is given up counts until"
+                ' its server connections have ended by themselves, but with fencing = "lease"'
+            )
+        elif lacking.ending and lacking.seeing:
+            self._lack = (
+                f"the control user lacks {lacking.seeing}: a member that is given up counts until"
+                " its open transactions have ended by themselves"
+            )
+        if self._lack:
+            log.warning("the control user lacks a right", why=self._lack)
 
     # The view
 
@@ -309,7 +347,7 @@ class Membership:
         roll.remember(view)
         for row in view.rows.values():
             if row.standing is Standing.FENCED:
-                self._evictions.see_to(row.name, link, store)
+                self._evictions.see_to(row, link, store)
 
     def bury(self, name: str) -> None:
         """The process of another, who may be a member, is known to have ended."""

@@ -206,6 +206,7 @@ class GroupParts:
             self.catalogs,
             self.catalogs.check_now,
             self.member,
+            settles=None if self.member is None else self.member.settles,
         )
 
     def _take_policy(self, settings: ServerGroup) -> None:

@@ -10,7 +10,7 @@ from proxy.errors import ServerRefused
 from proxy.freshness.replica import ConnectionPosition
 from proxy.pool.book import Limits
 from proxy.runtime.engine import Engine
-from proxy.runtime.keepalive import set_keepalive
+from proxy.runtime.keepalive import limit_delivery, set_keepalive
 from proxy.runtime.membership import Membership
 from proxy.runtime.pools import Pool
 from proxy.runtime.security import Security
@@ -86,6 +86,8 @@ class PoolMaker:
             connection = await self._engine.open(address, user, database, confirm)
             if connection.transport is not None:
                 set_keepalive(connection.transport, self._settings)
+                if self._member is not None and self._member.settles is not None:
+                    limit_delivery(connection.transport, self._member.settles)
             if self._member is not None and self._may_write(connection):
                 try:
                     await self._member.admit(connection)

@@ -17,7 +17,7 @@ from proxy.settings.model import STREAMS, Fleet, Log, ServerGroup, Settings, Use
 from proxy.settings.problems import Problem, Where
 from proxy.settings.rule_checks import check_mirrors, check_rules
 from proxy.settings.stores import folder_of, why_no_bus, why_no_store
-from proxy.settings.values import Address, AuthType, Engine, SslMode, format_duration
+from proxy.settings.values import Address, AuthType, Engine, Fencing, SslMode, format_duration
 from proxy.types import Consistency
 
 Finding: TypeAlias = tuple[tuple[str, ...], str]
@@ -38,6 +38,9 @@ POSTGRES_ONLY: Final = (
 """Settings of a group that mean nothing to MySQL."""
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+LEAST_MARGIN: Final = 0.5
+"""Seconds: what is lost on its way is sent again some times in that."""
 
 MEMBER: Final = 21
 """Bytes that a member's name adds to the path of its folder."""
@@ -214,6 +217,8 @@ def _check_user(user: User, engine: Engine) -> Iterator[Finding]:
 def _check_fleet(fleet: Fleet) -> Iterator[Finding]:
     if not NAME.fullmatch(fleet.name):
         yield ("name",), "must have letters, digits, - and _ only"
+    if fleet.fencing is Fencing.LEASE and fleet.fencing_margin < LEAST_MARGIN:
+        yield ("fencing_margin",), f"must not be below {LEAST_MARGIN:g}s"
     if fleet.bus_url is None:
         return
     url = fleet.bus_url.get_secret_value()

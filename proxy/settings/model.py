@@ -25,6 +25,7 @@ from proxy.settings.values import (
     AuthType,
     Count,
     Engine,
+    Fencing,
     LogFormat,
     LogLevel,
     Mode,
@@ -367,6 +368,18 @@ class Fleet:
     `redis+sentinel://user:password@host:26379,host:26379/NAME` for the primary that Sentinels call
     so; `unix:///path/to/folder` for proxies on one host, with nothing to install: the folder is
     made, and must be their user's alone."""
+
+    fencing: Fencing = Fencing.PRIMARY
+    """How it is made sure that a member that is given up writes nothing any more. `primary`: its
+    server connections are ended, and seen gone, which takes a right. `lease`: it sends no commit
+    unless the primary has said within the last two seconds that it is a member; where its
+    connections can't be ended, the others wait that out, and then until `fencing_margin` has passed
+    in which each of them was at rest. What that assumes is in docs/operating-fleets.md."""
+
+    fencing_margin: Seconds = 10.0
+    """With `fencing = "lease"`, the time within which what a member has sent is at the primary, or
+    never gets there. The system keeps to it: a server that takes nothing of what is sent for so
+    long has its connection broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)

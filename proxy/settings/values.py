@@ -81,6 +81,14 @@ class SslMode(Enum):
 
 
 @unique
+class Fencing(Enum):
+    """What a member that is gone is kept from writing by."""
+
+    PRIMARY = "primary"
+    LEASE = "lease"
+
+
+@unique
 class Transactions(Enum):
     """What is done about BEGIN."""
 

@@ -6,16 +6,18 @@ Uptime, both of which it counts from the same clock, so that setting that clock 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import inf
 from typing import Any, Final, final
 
 import aiomysql
+from pymysql.constants import ER
 from pymysql.err import OperationalError
 
 from proxy.topology.group import Server
 from proxy.topology.mysql_witness import connect, failing
-from proxy.topology.views import Session, ViewStore, new_salt
+from proxy.topology.views import TABLES, Lacking, Session, ViewStore, new_salt, not_ours
 from proxy.topology.witness import Control
 
 _TABLES: Final = (
@@ -26,12 +28,21 @@ _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS tidegate.member (name VARCHAR(64) PRIMARY KEY,"
     " label VARCHAR(255) NOT NULL, standing VARCHAR(8) NOT NULL,"
     " entered TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, step VARCHAR(40) NOT NULL,"
-    " number BIGINT NOT NULL, token VARCHAR(40) NOT NULL) ENGINE = InnoDB",
+    " number BIGINT NOT NULL, token VARCHAR(40) NOT NULL, settles DOUBLE) ENGINE = InnoDB",
     "CREATE TABLE IF NOT EXISTS tidegate.session (member VARCHAR(64) NOT NULL, pid BIGINT NOT NULL,"
     " start DOUBLE NOT NULL, KEY (member)) ENGINE = InnoDB",
 )
 
 _IDENTITIES: Final = ("SELECT @@server_id", "SELECT @@server_uuid")
+
+_EVERYWHERE: Final = re.compile(r"GRANT (.+) ON \*\.\* TO ")
+
+_DENIED: Final = (
+    ER.DBACCESS_DENIED_ERROR,
+    ER.TABLEACCESS_DENIED_ERROR,
+    ER.COLUMNACCESS_DENIED_ERROR,
+)
+"""What a server says to who may not."""
 
 SLACK: Final = 1
 """Seconds by which two looks at the start of one life may differ: two statements are asked."""
@@ -60,19 +71,29 @@ class MySQLViews(ViewStore):
             "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'tidegate'"
             " AND TABLE_NAME IN ('epoch', 'member', 'session')"
         )
-        if there[0][0] < 3:
-            try:
+        try:
+            if there[0][0] < len(TABLES):
                 for sql in _TABLES:
                     await self.run(sql)
-            except ConnectionError as error:
-                if not isinstance(error.__cause__, OperationalError):
-                    raise
-                raise PermissionError(f"schema tidegate can't be made: {error}") from None
-        await self.run(
-            "INSERT INTO tidegate.epoch (id, number, token, life, salt)"
-            " VALUES (1, 0, '0', '', ?) ON DUPLICATE KEY UPDATE id = id",
-            new_salt(),
-        )
+            await self.run(
+                "INSERT INTO tidegate.epoch (id, number, token, life, salt)"
+                " VALUES (1, 0, '0', '', ?) ON DUPLICATE KEY UPDATE id = id",
+                new_salt(),
+            )
+        except ConnectionError as error:
+            cause = error.__cause__
+            if isinstance(cause, OperationalError) and cause.args[0] in _DENIED:
+                raise PermissionError(not_ours(str(error))) from None
+            raise
+
+    async def lacking(self) -> Lacking:
+        """See the base."""
+        has = {right for row in await self.run("SHOW GRANTS") for right in _everywhere(row[0])}
+        if "ALL PRIVILEGES" in has:
+            return Lacking()
+        ends = "CONNECTION ADMIN" if self._is_mariadb else "CONNECTION_ADMIN"
+        may_end = ends in has or (not self._is_mariadb and "SUPER" in has)
+        return Lacking(ending="" if may_end else ends, seeing="" if "PROCESS" in has else "PROCESS")
 
     async def life(self) -> str:
         """See the base."""
@@ -103,6 +124,24 @@ class MySQLViews(ViewStore):
     def hang_up(self) -> None:
         """See the base."""
         self._connection.close()
+
+
+def mysql_schema(user: str, host: str) -> list[str]:
+    """Write down what an administrator does in place of a control user who may not.
+
+    Args:
+        user: The control user.
+        host: From where it comes, as its account has it.
+    """
+    account = "@".join("'" + part.replace("'", "''") + "'" for part in (user, host))
+    rights = "SELECT, INSERT, UPDATE, DELETE"
+    return [*_TABLES, *(f"GRANT {rights} ON tidegate.{table} TO {account}" for table in TABLES)]
+
+
+def _everywhere(grant: str) -> list[str]:
+    """List the rights that a line of SHOW GRANTS gives for all schemas."""
+    found = _EVERYWHERE.match(grant)
+    return found[1].split(", ") if found is not None else []
 
 
 async def open_mysql_views(control: Control, server: Server) -> MySQLViews:

@@ -243,6 +243,13 @@ class MySQLLink:
         # One that was told to end is found until it has ended.
         return await self._kill(pid) or await self._kill(pid)
 
+    async def is_busy(self, pid: int) -> bool:
+        """Tell whether a session may be running something; it may where PROCESS is lacking."""
+        for row in await self._ask("SHOW PROCESSLIST"):
+            if int(row["Id"]) == pid:
+                return bool(row["Command"] != "Sleep")
+        return True
+
     async def _kill(self, pid: int) -> bool:
         """Tell a session to end; returns whether there is none. One need not see it for that."""
         try:

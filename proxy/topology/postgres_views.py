@@ -15,7 +15,7 @@ from typing import Any, Final, final
 import asyncpg
 
 from proxy.topology.group import Server
-from proxy.topology.views import ViewStore, new_salt
+from proxy.topology.views import TABLES, Lacking, ViewStore, new_salt, not_ours
 from proxy.topology.witness import Control, connect
 
 _TABLES: Final = """
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS tidegate.epoch (
 CREATE TABLE IF NOT EXISTS tidegate.member (
     name text PRIMARY KEY, label text NOT NULL, standing text NOT NULL,
     entered timestamptz NOT NULL DEFAULT now(), step text NOT NULL, number bigint NOT NULL,
-    token text NOT NULL);
+    token text NOT NULL, settles float8);
 CREATE UNLOGGED TABLE IF NOT EXISTS tidegate.session (
     member text NOT NULL, pid integer NOT NULL, start float8 NOT NULL);
 CREATE UNLOGGED TABLE IF NOT EXISTS tidegate.life (
@@ -36,6 +36,11 @@ CREATE UNLOGGED TABLE IF NOT EXISTS tidegate.life (
 _ARE_THERE: Final = """
 SELECT to_regclass('tidegate.life') IS NOT NULL
        AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = to_regclass('tidegate.epoch'))
+"""
+
+_LACKING: Final = """
+SELECT pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'),
+       pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 """
 
 _IS_HELD: Final = """
@@ -65,17 +70,25 @@ class PostgresViews(ViewStore):
     async def make(self) -> None:
         """See the base."""
         connection = self._connection
-        if not await connection.fetchval(_ARE_THERE):
-            try:
+        try:
+            if not await connection.fetchval(_ARE_THERE):
                 async with connection.transaction():
                     await connection.execute(_ALONE)
                     await connection.execute(_TABLES)
-            except asyncpg.InsufficientPrivilegeError as error:
-                raise PermissionError(f"schema tidegate can't be made: {error}") from None
-        await self.run(
-            "INSERT INTO tidegate.epoch (id, number, token, life, salt)"
-            " VALUES (1, 0, '0', '', ?) ON CONFLICT DO NOTHING",
-            new_salt(),
+            await self.run(
+                "INSERT INTO tidegate.epoch (id, number, token, life, salt)"
+                " VALUES (1, 0, '0', '', ?) ON CONFLICT DO NOTHING",
+                new_salt(),
+            )
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise PermissionError(not_ours(str(error))) from None
+
+    async def lacking(self) -> Lacking:
+        """See the base."""
+        ((may_end, may_see),) = await self.run(_LACKING)
+        return Lacking(
+            ending="" if may_end else "pg_signal_backend",
+            seeing="" if may_see else "pg_read_all_stats",
         )
 
     async def life(self) -> str:
@@ -108,6 +121,21 @@ class PostgresViews(ViewStore):
 async def open_postgres_views(control: Control, server: Server) -> PostgresViews:
     """Open a connection to the view in a primary."""
     return PostgresViews(await connect(control, server))
+
+
+def postgres_schema(user: str) -> list[str]:
+    """Write down what an administrator does in place of a control user who may not.
+
+    Args:
+        user: The control user.
+    """
+    role = '"' + user.replace('"', '""') + '"'
+    rights = "SELECT, INSERT, UPDATE, DELETE"
+    return [
+        *(sql.strip() for sql in _TABLES.split(";") if sql.strip()),
+        f"GRANT USAGE ON SCHEMA tidegate TO {role}",
+        *(f"GRANT {rights} ON tidegate.{table} TO {role}" for table in (*TABLES, "life")),
+    ]
 
 
 def _numbered(sql: str) -> str:

@@ -31,6 +31,9 @@ from proxy.types import Epoch, Token
 
 SCHEMA: Final = "tidegate"
 
+TABLES: Final = ("epoch", "member", "session")
+"""What is in it with every engine."""
+
 MOST_LEGACIES: Final = 32
 """Who left after having told all, before one who leaves changes all versions, so that what is kept
 of them may be forgotten: each member keeps it, and tells it to each that comes."""
@@ -54,12 +57,15 @@ class Row(NamedTuple):
         step: Of its going: see `Fleet.expel`. It means something when it is gone, and is 0 if all
             had heard by then what it had to say: see `Fleet.inherit`.
         epoch: In which it went.
+        settles: Seconds within which what it has sent is at the primary, or never gets there, where
+            it fences itself (docs/fleet.md); None: its connections must be seen gone.
     """
 
     name: str
     standing: Standing
     step: Token
     epoch: Epoch
+    settles: float | None = None
 
     @property
     def has_told(self) -> bool:
@@ -86,6 +92,18 @@ class View(NamedTuple):
         """Tell a member's; None: it has no row."""
         row = self.rows.get(name)
         return None if row is None else row.standing
+
+
+class Lacking(NamedTuple):
+    """Which rights the control user lacks, by their engine's names; empty: none.
+
+    Attributes:
+        ending: To end others' connections.
+        seeing: To see whether one of them is at rest.
+    """
+
+    ending: str = ""
+    seeing: str = ""
 
 
 class Session(NamedTuple):
@@ -119,6 +137,10 @@ class ViewStore(ABC):
         Raises:
             PermissionError: We may not.
         """
+
+    @abstractmethod
+    async def lacking(self) -> Lacking:
+        """Find out which rights we do not have."""
 
     @abstractmethod
     async def life(self) -> str:
@@ -175,21 +197,23 @@ class ViewStore(ABC):
         async with self._turn:
             return await self._read("")
 
-    async def enter(self, name: str, label: str) -> View:
+    async def enter(self, name: str, label: str, settles: float | None = None) -> View:
         """Become a member; returns the view as it was when we did, ourselves among it.
 
         Args:
             name: That nobody ever had.
             label: For people.
+            settles: See `Row`.
         """
         async with self._changing() as view:
             await self.run(
-                "INSERT INTO tidegate.member (name, label, standing, step, number, token)"
-                " VALUES (?, ?, 'in', '0', 0, '0')",
+                "INSERT INTO tidegate.member (name, label, standing, step, number, token, settles)"
+                " VALUES (?, ?, 'in', '0', 0, '0', ?)",
                 name,
                 label,
+                settles,
             )
-        mine = Row(name, Standing.IN, Token(0), Epoch(0, Token(0)))
+        mine = Row(name, Standing.IN, Token(0), Epoch(0, Token(0)), settles)
         return view._replace(rows={**view.rows, name: mine})
 
     async def fence(self, name: str) -> None:
@@ -327,14 +351,20 @@ class ViewStore(ABC):
             "SELECT number, token, life, salt FROM tidegate.epoch WHERE id = 1" + lock
         )
         rows = await self.run(
-            "SELECT name, standing, step, number, token FROM tidegate.member ORDER BY name"
+            "SELECT name, standing, step, number, token, settles FROM tidegate.member ORDER BY name"
         )
         return View(
             epoch=Epoch(int(number), _token(token)),
             is_over=not self.is_same_life(life, await self.life()),
             rows={
-                name: Row(name, Standing(standing), _token(step), Epoch(int(of), _token(epoch)))
-                for name, standing, step, of, epoch in rows
+                name: Row(
+                    name,
+                    Standing(standing),
+                    _token(step),
+                    Epoch(int(of), _token(epoch)),
+                    settles,
+                )
+                for name, standing, step, of, epoch, settles in rows
             },
             salt=bytes.fromhex(salt),
         )
@@ -342,6 +372,14 @@ class ViewStore(ABC):
 
 OpenViews = Callable[[Control, Server], Awaitable[ViewStore]]
 """Opens a connection to the view in a primary."""
+
+
+def not_ours(why: str) -> str:
+    """Say that the schema is not there for us, and what helps."""
+    return (
+        f"schema {SCHEMA} can't be made, or not be used: {why};"
+        " what `tidegate init-db` prints makes it, if an administrator runs it once"
+    )
 
 
 def new_salt() -> str:

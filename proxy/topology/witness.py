@@ -48,6 +48,15 @@ SELECT EXISTS (SELECT FROM pg_stat_get_activity($1)
 """Whether a server process is still there. Its start is NULL where we may not see it: then it may
 be the one that is meant."""
 
+_IS_BUSY: Final = """
+SELECT EXISTS (SELECT FROM pg_stat_get_activity($1)
+               WHERE CASE WHEN state <> 'disabled' THEN state NOT LIKE 'idle%'
+                          ELSE EXISTS (SELECT FROM pg_catalog.pg_locks
+                                       WHERE pid = $1 AND locktype = 'virtualxid') END)
+"""
+"""Whether a server process may be running something. Who may not see its state (pg_read_all_stats),
+or where `track_activities` is off, sees whether it has a transaction: in one it may be."""
+
 _PAGE: Final = 8192
 _HEADER: Final = 24
 """Of a page of the log. The first page of a segment has a longer one, and is left alone: what a
@@ -120,6 +129,9 @@ class Link(Protocol):
     async def fence(self, pid: int, start: float) -> bool:
         """End a session of a client's: see `Witness.fence`."""
 
+    async def is_busy(self, pid: int) -> bool:
+        """Tell whether a session may be running something: see `Witness.is_busy`."""
+
     def close(self) -> None:
         """Let go, without a farewell."""
 
@@ -172,6 +184,9 @@ class PostgresLink:
         with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
             await connection.fetchval("SELECT pg_terminate_backend($1)", pid)
         return not await connection.fetchval(_IS_THERE, pid, start)
+
+    async def is_busy(self, pid: int) -> bool:
+        return bool(await self._connection.fetchval(_IS_BUSY, pid))
 
     def close(self) -> None:
         self._connection.terminate()
@@ -256,6 +271,14 @@ class Witness:
             return False
         async with self._turn:
             return await link.fence(pid, start)
+
+    async def is_busy(self, pid: int) -> bool:
+        """Tell whether a session may be running something; True where that can't be seen."""
+        link = self._link
+        if link is None:
+            return True
+        async with self._turn:
+            return await link.is_busy(pid)
 
     def poke(self) -> None:
         """Ask again at once: something may have changed."""

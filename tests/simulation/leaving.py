@@ -21,7 +21,7 @@ from proxy.runtime.lookout import LOOK
 from proxy.runtime.member_link import MemberLink
 from proxy.runtime.membership import Membership
 from proxy.topology.group import Server
-from proxy.topology.views import Row, Session, Standing, View, ViewStore
+from proxy.topology.views import Lacking, Row, Session, Standing, View, ViewStore
 from proxy.topology.witness import Control
 from proxy.types import NO_EPOCH, Epoch, Position, Table, Token
 from tests.simulation.virtual import Hub, VirtualBus, run
@@ -85,6 +85,10 @@ class KeptViews(ViewStore):
     async def make(self) -> None:
         """See the base."""
 
+    async def lacking(self) -> Lacking:
+        """See the base."""
+        return Lacking()
+
     async def life(self) -> str:
         """See the base."""
         return ""
@@ -121,7 +125,7 @@ class KeptViews(ViewStore):
         kept = await self._trips()
         return View(kept.epoch, False, dict(kept.rows), b"\0" * 16)
 
-    async def enter(self, name: str, label: str) -> View:
+    async def enter(self, name: str, label: str, settles: float | None = None) -> View:
         """See the base."""
         kept = await self._trips(4)
         kept.rows[name] = Row(name, Standing.IN, Token(0), NO_EPOCH)
@@ -202,6 +206,10 @@ class Link:
     async def fence(self, pid: int, start: float) -> bool:
         """See `Primary`."""
         return True
+
+    async def is_busy(self, pid: int) -> bool:
+        """See `Primary`."""
+        return False
 
 
 class Living:
