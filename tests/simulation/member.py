@@ -73,6 +73,7 @@ class Member(Body):
         self.stepped: set[str] = set()
         self.is_welcome = False
         self.is_cut = False
+        self.is_blind = False
         self.is_writing = scene.is_writing
         self._is_flushing = False
 
@@ -120,7 +121,7 @@ class Member(Body):
             self.scene.bus.publish(self, frame)
         for note in notes:
             self.scene.bus.send(self, note)
-        for mark in self.fleet.take_ready():
+        for mark in self.fleet.take_ready(self.clock()):
             self.marks.pop(mark).give()
 
     def hear(self, said: Frame | Note) -> None:
@@ -139,7 +140,7 @@ class Member(Body):
         while True:
             yield self.world.short(self.scene.look)
             asked_at = self.clock()
-            if self.is_cut:
+            if self.is_cut or self.is_blind:
                 continue
             yield self.world.short(0.0005)
             if self.name not in view.fenced:
@@ -151,7 +152,7 @@ class Member(Body):
                 if name in view.gone and self.can_ask():
                     self.part(name)
             self.remember()
-            if self.name in view.gone:
+            if self.scene.finds_out(self):
                 self.is_dead = True
             if self.scene.primary is not self.primary:
                 self.turn(self.scene.primary)
@@ -189,7 +190,7 @@ class Member(Body):
 
     def can_ask(self) -> bool:
         """Whether the primary answers this member, in the epoch that the member is in."""
-        if self.is_cut or self.name in self.scene.view.fenced or not self.primary.is_alive:
+        if self.is_cut or self.scene.refuses(self) or not self.primary.is_alive:
             return False
         return self.primary.epoch == self.fleet.epoch
 
@@ -234,7 +235,7 @@ class Member(Body):
         if not commit.is_ended:
             yield commit.ended
         yield world.short(0.0005)
-        if not is_lost and primary.is_alive and self.name not in self.scene.view.fenced:
+        if not is_lost and primary.is_alive and not self.scene.refuses(self):
             self.settle(mark, commit, primary)
         else:
             if not is_lost:

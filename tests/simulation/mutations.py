@@ -12,6 +12,7 @@ from proxy.freshness.frames import Frame, Note, State
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.rules import Rules
 from proxy.types import Epoch, Position, Token
+from tests.simulation.leased import Unfenced, Unseen, Unsettled
 from tests.simulation.member import Member
 from tests.simulation.scene import DRIFT, LEASE, PATIENCE, Scene
 from tests.simulation.servers import Primary
@@ -242,6 +243,9 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "EVICTED_BASE": Mutation(without(Baseless, 0.5), ("isolate_member", "slow_reads")),
     "told": Mutation(Unheard, ("leave_member", "split", "lose_words")),
     "legacies": Mutation(Disinherited, ("leave_member",)),
+    "settled": Mutation(Unsettled, ("blind_member",), members=2),
+    "fenced": Mutation(Unfenced, ("blind_member",)),
+    "seen": Mutation(Unseen, ("blind_member",), members=2),
     "WELCOMED": Mutation(without(Unlisted), ("evict_member", "slow_words")),
     "EPOCH_MARK": Mutation(Unmarked, ("fail_over",)),
     **{

@@ -225,11 +225,23 @@ class Scene:
         if primary.is_alive and commit.owner not in self.view.fenced:
             primary.write(commit)
             yield self.world.short(self.show_time)
-            if primary.is_alive:
-                primary.visible = with_commit(primary.visible, commit)
-                if primary is self.official:
-                    self._note()
+            self.show(primary, commit)
         primary.end(commit)
+
+    def show(self, primary: Primary, commit: Commit) -> None:
+        """What is in the log comes before everybody's eyes."""
+        if primary.is_alive:
+            primary.visible = with_commit(primary.visible, commit)
+            if primary is self.official:
+                self._note()
+
+    def refuses(self, member: Member) -> bool:
+        """Whether the primary answers a member no more."""
+        return member.name in self.view.fenced
+
+    def finds_out(self, member: Member) -> bool:
+        """Whether a member that looks at the view finds that it is one no more."""
+        return member.name in self.view.gone
 
     def replay(self) -> Steps:
         """Replicas follow, some at some distance."""

@@ -25,6 +25,7 @@ class Commit:
         number: Random.
         tables: What it writes.
         owner: The member that has sent it.
+        is_begun: The primary has it, and is about it.
         is_ended: Its server process is gone, or will do nothing any more.
         ended: Given then.
     """
@@ -32,6 +33,7 @@ class Commit:
     number: int
     tables: frozenset[Table]
     owner: str
+    is_begun: bool = False
     is_ended: bool = False
     ended: Signal = field(default_factory=Signal)
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from tests.simulation.leased import LEASED_FAULTS, Leased
 from tests.simulation.member import StaleRead
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.scene import ALL_FAULTS, PATIENCE, Scene
@@ -33,6 +34,18 @@ def test_no_strong_read_is_stale(members: int) -> None:
     assert served["redone"] > 20
     assert served["rode"] > 20
     assert set(happened) == set(ALL_FAULTS)
+
+
+def test_no_strong_read_is_stale_where_nobody_ends_sessions() -> None:
+    served: Counter[str] = Counter()
+    for seed in range(10):
+        scene = Leased(seed, 3, LEASED_FAULTS, patience=PATIENCE if seed % 2 else 1.0)
+        scene.run(SECONDS)
+        served.update(scene.finished)
+        served["late"] += scene.late
+    assert served["late"] > 20  # they did come about behind the fence
+    assert served["hit"] > 20
+    assert served["replica"] > 10
 
 
 def test_who_leaves_leaves_the_others_what_they_have_cached() -> None:
