@@ -19,6 +19,7 @@ from typing import Final, final
 from zlib import crc32
 
 from proxy.freshness.frames import (
+    Claim,
     Cleared,
     Frame,
     Item,
@@ -32,7 +33,7 @@ from proxy.freshness.frames import (
 )
 from proxy.types import Epoch, Position, Table, Token
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of all messages: to be raised when what a member says can't be told to older ones any more."""
 
 LONGEST: Final = 16 * 2**20
@@ -187,14 +188,36 @@ class _Writer:
             self.out.append(_UNDONE)
             self._whole(item.token)
         elif isinstance(item, Wrote):
-            self.out.append(_WROTE)
-            self._number(len(item.rows))
-            for table, rows in item.rows:
-                self._table(table)
-                self._number(rows)
+            self._wrote(item)
         else:
             self.out.append(_TURNING)
             self._epoch(item.epoch)
+
+    def _wrote(self, item: Wrote) -> None:
+        self.out.append(_WROTE)
+        self._whole(item.token)
+        self._number(len(item.rows))
+        for table, rows in item.rows:
+            self._table(table)
+            self._number(rows)
+        self._number(len(item.claims))
+        for claim in item.claims:
+            self._tables(claim.tables)
+            self._likes(claim.gtids)
+
+    def _likes(self, texts: Collection[str]) -> None:
+        """Write texts that begin alike: how many characters of the one before, and the rest."""
+        self._number(len(texts))
+        before = ""
+        for text in texts:
+            same = 0
+            for one, other in zip(before, text, strict=False):
+                if one != other:
+                    break
+                same += 1
+            self._number(same)
+            self._text(text[same:])
+            before = text
 
     def _cleared(self, item: Cleared) -> None:
         changed = item.changed
@@ -318,10 +341,35 @@ class _Reader:
         if kind == _UNDONE:
             return Undone(Token(self._whole()))
         if kind == _WROTE:
-            return Wrote(tuple([self._rows() for _ in range(self._count(3))]))
+            return self._wrote()
         if kind == _TURNING:
             return Turning(self._epoch())
         raise Malformed(f"an item of kind {kind}")
+
+    def _wrote(self) -> Wrote:
+        token = Token(self._whole())
+        rows = tuple([self._rows() for _ in range(self._count(3))])
+        claims = tuple([self._claim() for _ in range(self._count(2))])
+        return Wrote(token, rows, claims)
+
+    def _claim(self) -> Claim:
+        tables = self._tables()
+        return Claim(tables, tuple(self._likes()))
+
+    def _likes(self) -> list[str]:
+        texts: list[str] = []
+        before = ""
+        total = 0
+        for _ in range(self._count(2)):
+            same = self._number()
+            if same > len(before):
+                raise Malformed("more of a text than there is")
+            before = before[:same] + self._text()
+            total += len(before)
+            if total > LONGEST:
+                raise Malformed("longer than a message when it is written out")
+            texts.append(before)
+        return texts
 
     def _rows(self) -> tuple[Table, int]:
         table = self._table()

@@ -3,14 +3,19 @@
 The primary says of every commit, in their order, how many rows of which table it wrote. Those that
 our own commits wrote, as their command tags said, are subtracted; what is left was somebody else.
 Where a commit's id is told both in the log and with its acknowledgement, it is subtracted by that.
+Ours are all that are marked before they are sent: this member's, and those of the fleet's others.
 
 - **Ours or not.** A table has a balance: rows credited to us, less those that the log told of.
-  Below zero somebody else has written, or one of ours is in the log and not acknowledged yet: a
-  moment later its credit is there. Above zero rows of ours are still to come; they may hide as many
-  of others, but not for longer than until they are told of, and each of our commits, being later
-  in the log, has changed the version since. Rows that never come (a credit that was wrong) are
-  written off when the log has been read past the moment at which they had been acknowledged; the
-  table counts as written then.
+  Below zero somebody else has written, or one of ours is in the log and not settled here yet; its
+  mark is pending, so nothing is judged before it is settled. Above zero rows of ours are still to
+  come; they may hide as many of others, but not for longer than until they are told of, and each of
+  our commits, being later in the log, has changed the version since. Rows that never come (a credit
+  that was wrong) are written off when the log has been read past the moment at which they had been
+  acknowledged; the table counts as written then.
+- **No credit comes too late.** Rows that were judged already would be credited for nothing, and
+  hide as many of others. So it counts only if the mark was known here before the COMMIT was sent
+  (`Mark.is_ahead`), and not since before the log is read: then the log told of it while it was
+  pending, or will. Else its rows are taken for foreign, once.
 - **Told of, and not visible.** A commit is in the log before it can be read. What is read at the
   primary in between must not be kept as the content after it. So a table is marked when it is told
   of, as for a commit of our own, and counts as written when a snapshot that was taken since shows
@@ -21,7 +26,7 @@ Where a commit's id is told both in the log and with its acknowledgement, it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple, Protocol, final
 
 from proxy.freshness.ledger import Ledger
@@ -44,6 +49,9 @@ class Commit(NamedTuple):
     certain: frozenset[Table] = frozenset()
     gtid: str = ""
 
+
+LOG: Final = "log"
+"""The owner of marks that the others are not told of: each member reads the log by itself."""
 
 MAX_TOLD: Final = 4096
 """Commits that may turn out to be ours when they are acknowledged, which is milliseconds later."""
@@ -116,10 +124,10 @@ class Feed:
 
     __slots__ = (
         "_balance",
+        "_before",
         "_certain",
         "_credited",
         "_credits",
-        "_deferred",
         "_everything",
         "_heard",
         "_ledger",
@@ -145,11 +153,11 @@ class Feed:
         self._unseen: list[tuple[int, int]] = []  # number, xid: not known to be visible
         self._suspicions: dict[Table, _Suspicion] = {}
         self._certain: set[Table] = set()
-        self._deferred: set[Table] = set()  # perhaps of a commit of ours that is under way
         self._running: set[int] = set()  # since before the beginning
+        self._before: frozenset[Token] = frozenset()  # pending since then: told of or not
         self._ours: dict[str, _Claim] = {}  # that may still be told of
         self._told: dict[str, dict[Table, int]] = {}  # that may still be claimed
-        self._settling: _Settling | None = None
+        self._settling: list[_Settling] = []  # in the order of their positions
 
     def begin(self, snapshot: Snapshot) -> None:
         """From now on all commits are told of; before, nobody knows.
@@ -160,32 +168,47 @@ class Feed:
         self._clear()
         self.is_following = True
         self._running = set(snapshot.running)
+        self._before = self._ledger.pending_tokens()
         self._ledger.foreign_commit([self._everything], self._new_token())
 
     def lose(self) -> None:
         """The log tells no more."""
-        suspicions = list(self._suspicions.values())
+        suspicions = list(self._suspicions.items())
         self._clear()
         self.is_following = False
-        for suspicion in suspicions:
-            self._ledger.commit(suspicion.mark)
+        for table, suspicion in suspicions:
+            self._count(table)
+            self._ledger.rollback(suspicion.mark)
 
-    def wrote(self, table: Table, rows: int) -> None:
+    def wrote(self, mark: Mark, table: Table, rows: int) -> None:
         """Credit rows that a commit of ours wrote, before its mark is released."""
-        if not self.is_following or not rows:
-            return
-        self._credits += 1
-        self._credit(table, rows)
+        if rows and self._is_in_time(mark):
+            self._credits += 1
+            self._credit(table, rows)
 
-    def claim(self, gtid: str, tables: frozenset[Table]) -> None:
-        """A commit is ours, and wrote to no other tables: say so before its mark is released."""
-        if not self.is_following:
+    def claim(self, mark: Mark, gtids: Iterable[str], tables: frozenset[Table]) -> None:
+        """Commits are ours, and wrote to no other tables: say so before their mark is released.
+
+        Args:
+            mark: They were announced by it.
+            gtids: Their ids.
+            tables: Some of its.
+        """
+        if not self._is_in_time(mark):
             return
-        self._credits += 1
-        self._ours[gtid] = _Claim(tables, self._credits)
-        for table, rows in self._told.pop(gtid, {}).items():
-            if table in tables:
-                self._credit(table, rows)
+        for gtid in gtids:
+            self._credits += 1
+            before = self._ours.get(gtid)
+            all_of_it = tables if before is None else tables | before.tables
+            self._ours[gtid] = _Claim(all_of_it, self._credits)
+            told = self._told.get(gtid)
+            if told is not None:
+                for table in tables.intersection(told):
+                    self._credit(table, told.pop(table))
+
+    def _is_in_time(self, mark: Mark) -> bool:
+        """Tell whether the log has told of nothing of it that was judged already, and will."""
+        return self.is_following and mark.is_ahead and mark.token not in self._before
 
     def _credit(self, table: Table, rows: int) -> None:
         self._credited[table] = self._credits
@@ -231,14 +254,13 @@ class Feed:
 
     def reached(self, position: Position) -> None:
         """All that is in the log up to a position has been told."""
-        settling = self._settling
-        if settling is None or position < settling.position:
-            return
-        self._settling = None
+        while self._settling and self._settling[0].position <= position:
+            self._settle(self._settling.pop(0))
+
+    def _settle(self, settling: _Settling) -> None:
         for gtid, claim in list(self._ours.items()):
-            if claim.number > settling.credits:
-                break
-            del self._ours[gtid]
+            if claim.number <= settling.credits:
+                del self._ours[gtid]
         wrong = [
             table
             for table, rows in self._balance.items()
@@ -254,17 +276,34 @@ class Feed:
             self._suspect(table)
 
     @property
+    def has_suspicions(self) -> bool:
+        """Tell whether any table is marked."""
+        return bool(self._suspicions)
+
+    @property
     def wants_snapshot(self) -> bool:
         """Tell whether it is to be found out what can be seen."""
-        return bool(self._suspicions)
+        for table, suspicion in self._suspicions.items():
+            if not self._is_held(table, suspicion):
+                return True
+        return False
 
     @property
     def is_urgent(self) -> bool:
         """Tell whether that can't be a commit of ours, as far as is known."""
-        for suspicion in self._suspicions.values():  # noqa: SIM110, which is slower compiled
-            if not suspicion.may_be_ours:
+        for table, suspicion in self._suspicions.items():
+            if not suspicion.may_be_ours and not self._is_held(table, suspicion):
                 return True
         return False
+
+    def _is_held(self, table: Table, suspicion: _Suspicion) -> bool:
+        """Tell whether a commit of ours is under way, which may be what was told of.
+
+        Then nobody reads the table fast as it is.
+        """
+        if table in self._certain:
+            return False
+        return self._ledger.is_pending_beside(table, suspicion.mark)
 
     def ask(self) -> Question:
         """A snapshot is about to be asked for."""
@@ -283,50 +322,43 @@ class Feed:
             for number, xid in self._unseen
             if number > question.heard or not snapshot.shows(xid)
         ]
-        if self._settling is None:
-            ended = frozenset([xid for xid in self._running if snapshot.shows(xid)])
-            self._settling = _Settling(position, question.credits, ended)
+        ended = frozenset([xid for xid in self._running if snapshot.shows(xid)])
+        last = self._settling[-1] if self._settling else None
+        if last is None or last.credits != question.credits or last.ended != ended:
+            self._settling.append(_Settling(position, question.credits, ended))
         oldest = self._unseen[0][0] if self._unseen else question.heard + 1
         shown = min(question.heard, oldest - 1)
         found: list[Foreign] = []
         for table, suspicion in list(self._suspicions.items()):
             if suspicion.heard <= shown:
-                del self._suspicions[table]
-                self._judge(table, suspicion.mark, found)
+                self._judge(table, suspicion, found)
         return found
 
-    def look(self) -> list[Foreign]:
-        """See what has become of our own commits meanwhile."""
-        found: list[Foreign] = []
-        for table in list(self._deferred):
-            if not self._ledger.is_pending(table):
-                self._deferred.discard(table)
-                self._conclude(table, found)
-        return found
-
-    def _judge(self, table: Table, mark: Mark, found: list[Foreign]) -> None:
-        """All that was told of a table can be read: release its mark."""
-        is_certain = table in self._certain
-        is_overdrawn = self._balance.get(table, 0) < 0
-        if not is_certain and not is_overdrawn:
-            self._ledger.rollback(mark)  # it was ours
-            return
-        self._ledger.commit(mark)
-        if is_overdrawn and self._ledger.is_pending(table):
-            # Perhaps one of ours, whose rows are credited when it is acknowledged. The version has
-            # changed; what is left to be found out is only whose rows these were.
-            self._deferred.add(table)
-        elif is_overdrawn:
-            self._conclude(table, found)
-        elif table != self._everything:
-            found.append(Foreign(table, 0))
-        self._certain.discard(table)
-
-    def _conclude(self, table: Table, found: list[Foreign]) -> None:
+    def _judge(self, table: Table, suspicion: _Suspicion, found: list[Foreign]) -> None:
+        """All that was told of a table can be read: release its mark, or wait for ours."""
         rows = self._balance.get(table, 0)
-        if rows < 0:
-            del self._balance[table]
+        if table in self._certain:
+            self._certain.discard(table)
+            if rows < 0 and self._ledger.is_pending_beside(table, suspicion.mark):
+                self._count(table)
+                return  # whose rows these were is told when ours is settled
+            if table != self._everything:
+                found.append(Foreign(table, max(0, -rows)))
+            self._count(table)
+        elif rows < 0:
+            if self._ledger.is_pending_beside(table, suspicion.mark):
+                return
             found.append(Foreign(table, -rows))
+            self._count(table)
+        if rows < 0:
+            self._balance.pop(table, None)
+            self._credited.pop(table, None)
+        del self._suspicions[table]
+        self._ledger.rollback(suspicion.mark)
+
+    def _count(self, table: Table) -> None:
+        """Somebody else has written to it."""
+        self._ledger.foreign_commit([table], self._new_token())
 
     def _add(self, table: Table, rows: int) -> None:
         left = self._balance.get(table, 0) + rows
@@ -343,7 +375,7 @@ class Feed:
             self._suspicions[table] = known._replace(heard=self._heard)
             return
         may_be_ours = self._ledger.is_pending(table)
-        mark = self._ledger.mark([table], self._new_token())
+        mark = self._ledger.mark([table], self._new_token(), LOG)
         self._suspicions[table] = _Suspicion(mark, self._heard, may_be_ours)
 
     def _clear(self) -> None:
@@ -352,8 +384,8 @@ class Feed:
         self._unseen.clear()
         self._suspicions.clear()
         self._certain.clear()
-        self._deferred.clear()
         self._running.clear()
         self._ours.clear()
         self._told.clear()
-        self._settling = None
+        self._settling.clear()
+        self._before = frozenset()

@@ -57,7 +57,8 @@ class Fleet:
         name: Ours, that no other member has ever had.
         epoch: The one we are in.
         hot: Our tokens that linger.
-        written: Rows that others have written, by table; whoever counts them takes them out.
+        written: What others have written, with the marks that it was announced by, as far as they
+            are known; whoever looks for what was written by anybody else takes it out.
         strangers: Who has spoken and is not in the view, or will not be: it may have changed.
 
     Args:
@@ -116,7 +117,7 @@ class Fleet:
         self.epoch = epoch
         self.hot = Hot(lease / 8, patience)
         self.strangers: set[str] = set()
-        self.written: list[tuple[Table, int]] = []
+        self.written: list[tuple[Mark | None, Wrote]] = []
         self._ledger = ledger
         ledger.shares.are_told = True
         ledger.teller = self
@@ -316,11 +317,10 @@ class Fleet:
         """Tell of one that was never announced."""
         self._say(Cleared(token, tables, None))
 
-    def wrote(self, rows: Iterable[tuple[Table, int]]) -> None:
-        """Tell how many rows a commit has written, which is to be settled now."""
-        told = self.hot.wrote(rows)
-        if told:
-            self._say(Wrote(tuple(told)))
+    def wrote(self, written: Wrote) -> None:
+        """Tell what a commit has written, which is to be settled now."""
+        if not self.hot.wrote(written):
+            self._say(written)
 
     def undone(self, token: Token) -> None:
         """Tell of one that never was."""
@@ -441,9 +441,12 @@ class Fleet:
         self._awaiting.expire(now)
         if not self._peers:
             self.hot.clear()
+        for written in self.hot.take_written():
+            self._say(written)
         for ended in self.hot.ended(now):
-            if ended.rows:
-                self._say(Wrote(tuple(ended.rows.items())))
+            last = ended.take_written()
+            if last is not None:
+                self._say(last)
             self._say(Rode(ended.token, ended.steps, ended.position))
         frame = self._frame(now)
         return frame, self._notes(now)
@@ -538,12 +541,14 @@ class Fleet:
         if isinstance(item, Marked):
             peer.owes = True
             if ledger.marked(item.token) is None:
-                ledger.mark(item.tables, item.token, peer.name)
+                begun = ledger.mark(item.tables, item.token, peer.name)
+                # It sends nothing that we have not acknowledged, as long as its promise holds.
+                begun.is_ahead = peer.heard_at < peer.granted_until
             return
         if isinstance(item, Turning):
             return
         if isinstance(item, Wrote):
-            self.written += item.rows
+            self.written.append((ledger.marked(item.token), item))
             return
         if isinstance(item, Rode):
             ledger.heard_rides(peer.name, item.token, item.steps, item.position)

@@ -7,7 +7,7 @@ that it has to say since the one before. A note is for one member.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxy.types import Epoch, Position, Table, Token
 
@@ -53,13 +53,32 @@ class Undone(NamedTuple):
     token: Token
 
 
-class Wrote(NamedTuple):
-    """How many rows a commit has written; in front of its `Cleared` or `Rode`.
+UNKNOWN: Final = Token(0)
+"""No commit's: its own was announced when it may have been sent already."""
 
-    Whoever watches the servers' counters for what is written past the fleet takes them off.
+
+class Claim(NamedTuple):
+    """Commits by their ids in the log, which wrote to no other tables."""
+
+    tables: frozenset[Table]
+    gtids: tuple[str, ...]
+
+
+class Wrote(NamedTuple):
+    """What a commit has written, or all that rode on a token; in front of its `Cleared` or `Rode`.
+
+    Whoever looks for what is written past the fleet, in the servers' counters or in the log, takes
+    it off.
+
+    Attributes:
+        token: The mark's, or `UNKNOWN`.
+        rows: How many.
+        claims: Where the log knows commits by their ids.
     """
 
+    token: Token
     rows: tuple[tuple[Table, int], ...]
+    claims: tuple[Claim, ...] = ()
 
 
 class Turning(NamedTuple):

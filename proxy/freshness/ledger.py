@@ -172,6 +172,18 @@ class Ledger:
         state = self._tables.find(table)
         return state is not None and bool(state.pending)
 
+    def is_pending_beside(self, table: Table, mark: Mark) -> bool:
+        """Tell whether a commit on a table may be under way besides one."""
+        state = self._tables.find(table)
+        if state is None:
+            return False
+        pending = state.pending
+        return len(pending) > 1 or (len(pending) == 1 and mark.token not in pending)
+
+    def pending_tokens(self) -> frozenset[Token]:
+        """List what may be under way."""
+        return frozenset(self._marks)
+
     # Writes.
 
     def mark(self, tables: Iterable[Table], token: Token, owner: str = US) -> Mark:

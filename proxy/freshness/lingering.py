@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final, final
 
+from proxy.freshness.frames import Claim, Wrote
 from proxy.freshness.mark import Mark
 from proxy.freshness.tables import VERSION_MASK, hash_token
 from proxy.types import ALL_OID, SCHEMA_OID, Position, Table, Token
@@ -24,6 +25,9 @@ half of the time."""
 
 STAYS: Final = 4.0
 """A token lingers while each of its tables is written once in so many times what a commit took."""
+
+MOST_KEPT: Final = 256
+"""Ids of commits that are kept until they are told: each takes some bytes of a message."""
 
 _REMEMBERED: Final = 4096
 """Tables, of whose last commits it is known when they were."""
@@ -38,19 +42,32 @@ class Lingering:
         tables: What its commit was announced with.
         steps: By how much versions have changed since the others were told.
         rows: What was written since.
+        claims: The ids of those who wrote it, by the tables that they were announced with; as far
+            as they have not been told.
         position: Behind all that was done; None: not known.
         riders: How many commits under way have not been announced because of it.
         ridden: When each table was written last.
         stays: Seconds that it lingers between two commits.
     """
 
-    __slots__ = ("position", "ridden", "riders", "rows", "stays", "steps", "tables", "token")
+    __slots__ = (
+        "claims",
+        "position",
+        "ridden",
+        "riders",
+        "rows",
+        "stays",
+        "steps",
+        "tables",
+        "token",
+    )
 
     def __init__(self, mark: Mark, position: Position | None, now: float, stays: float) -> None:
         self.token = mark.token
         self.tables = mark.tables
         self.steps: dict[Table, int] = {}
         self.rows: dict[Table, int] = {}
+        self.claims: dict[frozenset[Table], list[str]] = {}
         self.position = position
         self.riders = 0
         self.stays = stays
@@ -66,6 +83,25 @@ class Lingering:
             self.position = None
         elif position > self.position:
             self.position = position
+
+    def wrote(self, written: Wrote) -> None:
+        """Keep what a rider has written of our tables."""
+        for table, number in written.rows:
+            if table in self.tables:
+                self.rows[table] = self.rows.get(table, 0) + number
+        for claim in written.claims:
+            ours = claim.tables & self.tables
+            if ours:
+                self.claims.setdefault(ours, []).extend(claim.gtids)
+
+    def take_written(self) -> Wrote | None:
+        """Take out what has been kept, to be told."""
+        if not self.rows and not self.claims:
+            return None
+        rows, self.rows = tuple(self.rows.items()), {}
+        claims = tuple([Claim(tables, tuple(gtids)) for tables, gtids in self.claims.items()])
+        self.claims = {}
+        return Wrote(self.token, rows, claims)
 
     @property
     def ends_at(self) -> float:
@@ -104,6 +140,7 @@ class Hot:
         "_by_table",
         "_commits",
         "_ends_at",
+        "_kept",
         "_longest",
         "_patience",
         "_settled",
@@ -119,6 +156,7 @@ class Hot:
         self._commits: dict[Token, _Commit] = {}
         self._times: dict[Table, tuple[float, float]] = {}  # its last commit's end, and length
         self._settled: list[tuple[frozenset[Table], float]] = []  # since the time was known last
+        self._kept = 0  # ids of riders, about
         self._ends_at = inf  # or later
 
     def carries(self, mark: Mark) -> bool:
@@ -193,16 +231,22 @@ class Hot:
         self._ends_at = -inf
         return True
 
-    def wrote(self, rows: Iterable[tuple[Table, int]]) -> list[tuple[Table, int]]:
-        """Keep what was written of tables whose tokens linger; the rest is to be told now."""
-        rest: list[tuple[Table, int]] = []
-        for table, number in rows:
-            token = self._by_table.get(table)
-            if token is None:
-                rest.append((table, number))
-            else:
-                token.rows[table] = token.rows.get(table, 0) + number
-        return rest
+    def wrote(self, written: Wrote) -> bool:
+        """Keep what a commit has written if it rides; False: the others are to be told."""
+        commit = self._commits.get(written.token)
+        if commit is None or not commit.on:
+            return False
+        self._kept += len(written.claims)
+        for token in commit.on:
+            token.wrote(written)
+        return True
+
+    def take_written(self) -> list[Wrote]:
+        """Take out what is kept, if it is much: there is no end to it while tables are written."""
+        if self._kept < MOST_KEPT:
+            return []
+        self._kept = 0
+        return [it for token in self._tokens.values() if (it := token.take_written()) is not None]
 
     def ended(self, now: float) -> list[Lingering]:
         """Take out the tokens that linger no longer, with what is to be told of them.
@@ -248,6 +292,7 @@ class Hot:
         self._by_table.clear()
         self._commits.clear()
         self._settled.clear()
+        self._kept = 0
         self._ends_at = inf
 
     def tokens(self) -> Iterable[Lingering]:

@@ -51,10 +51,11 @@ class Mark:
         waiting: Members that must acknowledge before the COMMIT may be sent; a member
             that is alone waits for nobody.
         state: What is known of the commit.
+        is_ahead: Whether it is certain that it was known here before the COMMIT was sent.
         number: Its place in the order of acknowledgements, once committed.
     """
 
-    __slots__ = ("number", "owner", "state", "tables", "token", "waiting")
+    __slots__ = ("is_ahead", "number", "owner", "state", "tables", "token", "waiting")
 
     def __init__(self, token: Token, tables: frozenset[Table], owner: str = "") -> None:
         self.token = token
@@ -62,6 +63,7 @@ class Mark:
         self.tables = tables
         self.waiting: set[str] = set()
         self.state = PENDING
+        self.is_ahead = not owner
         self.number = 0
 
     def become(self, state: MarkState) -> None:

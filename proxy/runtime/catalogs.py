@@ -8,7 +8,9 @@ from time import monotonic
 from typing import Any, Protocol, final
 
 from proxy.freshness.feed import Foreign
+from proxy.freshness.frames import Wrote
 from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import Mark
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.freshness.tally import Tally
 from proxy.freshness.watch import Counters, Watch
@@ -169,22 +171,28 @@ class Catalogs:
         catalog = self._known.get(table.database)
         return str(table.oid) if catalog is None else catalog.name_of(table.oid)
 
-    def wrote(self, table: Table, rows: int) -> None:
-        """Credit rows that a commit of ours wrote, before its mark is released."""
-        self.others_wrote(table, rows)
-        if self._following is not None:
-            self._following.wrote(table, rows)
+    def wrote(self, mark: Mark | None, written: Wrote) -> None:
+        """Credit what a commit of the fleet's wrote, before its mark is released.
 
-    def others_wrote(self, table: Table, rows: int) -> None:
-        """Credit rows that another member's commit wrote: the counters have them, too."""
-        watch = self._watches.get(table.database)
-        if watch is not None:
-            watch.wrote(table, rows)
+        Args:
+            mark: By which it was announced, if we know of it.
+            written: Its rows, and its id if it is known by that in the log.
+        """
+        following = self._following
+        for table, rows in written.rows:
+            watch = self._watches.get(table.database)
+            if watch is not None:
+                watch.wrote(table, rows)
+            if following is not None and mark is not None:
+                following.wrote(mark, table, rows)
+        if following is not None and mark is not None:
+            for claim in written.claims:
+                following.claim(mark, claim.gtids, claim.tables)
 
-    def claim(self, gtid: str, tables: frozenset[Table]) -> None:
-        """A commit is ours, and wrote to no other tables: say so before its mark is released."""
-        if self._following is not None:
-            self._following.claim(gtid, tables)
+    @property
+    def claims(self) -> bool:
+        """Whether commits are told from others' by their ids."""
+        return self._following is not None and self._engine.tells_gtids
 
     def confirm(self, database: str, waiter: Throttled) -> Line | None:
         """Have a read wait until it is known what others had committed; None: it can't be."""

@@ -284,6 +284,7 @@ class Commits:
             mark = announcer.mark(tables, self._new_token())
             if before is not None:
                 announcer.replace(before, mark)
+        mark.is_ahead = before is None
         self._held[mark] = holder
         holder.mark = mark
         return mark

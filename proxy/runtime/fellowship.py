@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
+from proxy.freshness.frames import Wrote
+from proxy.freshness.mark import Mark
 from proxy.runtime.bus.seam import Bus
 from proxy.runtime.definitions import Planning
 from proxy.runtime.evictions import Neighbours
-from proxy.types import Epoch, Table
+from proxy.types import Epoch
 
 
 class Surroundings(Neighbours, Planning, Protocol):
@@ -20,8 +22,8 @@ class Surroundings(Neighbours, Planning, Protocol):
     def epoch_begun(self, epoch: Epoch, /) -> None:
         """Another epoch has begun: what was under way is to be announced again."""
 
-    def others_wrote(self, rows: Iterable[tuple[Table, int]], /) -> None:
-        """Other members have written so many rows."""
+    def others_wrote(self, written: Iterable[tuple[Mark | None, Wrote]], /) -> None:
+        """Other members have written this; each with the mark that it was announced by."""
 
     def entered(self, salt: bytes, /) -> None:
         """We are a member of the fleet with this salt."""

@@ -10,7 +10,7 @@ that come while the primary is being asked where that is, are told by its next a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from time import monotonic
 from typing import Any, Final, final
@@ -18,6 +18,7 @@ from typing import Any, Final, final
 from proxy.errors import ClientVisibleError, ServerLost
 from proxy.freshness.feed import Commit, Feed, Foreign
 from proxy.freshness.ledger import Ledger
+from proxy.freshness.mark import Mark
 from proxy.freshness.tables import everything_in
 from proxy.observe.logs import Logger
 from proxy.runtime.engine import Changes, Engine, Written
@@ -76,6 +77,7 @@ class _Follower:
         self._away_until = 0.0
         self._said = ""
         self._changes: Changes | None = None
+        self._is_lost = False  # what is told
         self._asking: Waiting = {}  # for where the log is
         self._asked: Waiting = {}  # while the primary is
         self._behind: list[tuple[Position, Waiting]] = []  # to be read up to there
@@ -170,9 +172,11 @@ class _Follower:
         epoch = owner.group.epoch
         address = owner.address_of(primary)
         limit = owner.limit
+        self._is_lost = False
         changes = await owner.engine.follow(address, self.database, self, limit=limit)
         try:
             view = await changes.look()
+            looked_at = monotonic()
             self.feed.begin(view.snapshot)
             self._changes = changes
             self._said = ""
@@ -185,13 +189,18 @@ class _Follower:
             pause = TICK
             while owner.group.epoch == epoch and monotonic() >= self._away_until:
                 await self._rest(pause)
-                await self._look(changes, limit)
+                if self._wants_look() or monotonic() - looked_at >= TICK:
+                    looked_at = monotonic()
+                    await self._look(changes, limit)
                 if self.feed.is_urgent:
                     pause = min(2 * pause, QUICK_LAST) if pause < TICK else QUICK_FIRST
                 else:
-                    pause = PATIENCE if self.feed.wants_snapshot else TICK
+                    pause = PATIENCE if self.feed.has_suspicions else TICK
         finally:
             changes.close()
+
+    def _wants_look(self) -> bool:
+        return self._is_lost or bool(self._asking) or self.feed.wants_snapshot
 
     async def _rest(self, seconds: float) -> None:
         """Wait until there is something to be found out, for a while at most."""
@@ -212,7 +221,7 @@ class _Follower:
             self._behind.append((view.position, self._asked))
             self._asked = {}
         found = self.feed.answered(question, view.snapshot, view.position)
-        self._owner.found([*found, *self.feed.look()])
+        self._owner.found(found)
         if view.kept > limit:
             raise ServerLost(f"{view.kept} bytes of log are kept, {limit} may be")
         changes.confirm()
@@ -239,13 +248,13 @@ class _Follower:
         """See to it that what is suspected will be looked at."""
         if self.feed.is_urgent:
             self._wake.set()
-        elif self._patience is None and self.feed.wants_snapshot:
+        elif self._patience is None and self.feed.has_suspicions:
             loop = asyncio.get_running_loop()
             self._patience = loop.call_later(PATIENCE, self._lose_patience)
 
     def _lose_patience(self) -> None:
         self._patience = None
-        if self.feed.wants_snapshot:
+        if self.feed.has_suspicions:
             self._wake.set()
 
     def reached(self, position: Position) -> None:
@@ -260,6 +269,7 @@ class _Follower:
 
     def lost(self) -> None:
         """See `proxy.runtime.engine.Hearer`."""
+        self._is_lost = True
         self._wake.set()
 
     def _tables(self, schema: str, name: str) -> frozenset[Table]:
@@ -328,16 +338,16 @@ class Following:
         follower = self._followers.get(database)
         return None if follower is None else follower.confirm(waiter)
 
-    def wrote(self, table: Table, rows: int) -> None:
+    def wrote(self, mark: Mark, table: Table, rows: int) -> None:
         """Credit rows that a commit of ours wrote, before its mark is released."""
         follower = self._followers.get(table.database)
         if follower is not None and not self.engine.tells_gtids:
-            follower.feed.wrote(table, rows)
+            follower.feed.wrote(mark, table, rows)
 
-    def claim(self, gtid: str, tables: frozenset[Table]) -> None:
-        """A commit is ours, and wrote to no other tables: say so before its mark is released."""
+    def claim(self, mark: Mark, gtids: Sequence[str], tables: frozenset[Table]) -> None:
+        """Commits are ours, and wrote to no other tables: say so before their mark is released."""
         for follower in self._followers.values():
-            follower.feed.claim(gtid, tables)
+            follower.feed.claim(mark, gtids, tables)
 
     def is_following(self) -> dict[str, bool]:
         """Tell of each database whether its log is read at present."""

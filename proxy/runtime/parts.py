@@ -15,6 +15,7 @@ from proxy.cache.sealed import Realm
 from proxy.cache.second import SecondLevel, Statistics
 from proxy.cache.store import Store
 from proxy.freshness.contracts import Contract
+from proxy.freshness.frames import Wrote
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
@@ -46,7 +47,7 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import Engine, PrimaryReads
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
-from proxy.types import Epoch, Position, Table, Token
+from proxy.types import Epoch, Position, Token
 
 if TYPE_CHECKING:
     from proxy.runtime.redis_shelf import RedisShelf
@@ -284,10 +285,10 @@ class GroupParts:
         self.planner.distrust()
         self.catalogs.check_now()
 
-    def others_wrote(self, rows: Iterable[tuple[Table, int]]) -> None:
+    def others_wrote(self, written: Iterable[tuple[Mark | None, Wrote]]) -> None:
         """See `proxy.runtime.fellowship.Surroundings`."""
-        for table, number in rows:
-            self.catalogs.others_wrote(table, number)
+        for mark, wrote in written:
+            self.catalogs.wrote(mark, wrote)
 
     def entered(self, salt: bytes) -> None:
         """See `proxy.runtime.fellowship.Surroundings`."""

@@ -14,6 +14,7 @@ from typing import Any, Final, cast, final
 
 from proxy.cache.entry import Answer
 from proxy.errors import ShuttingDown
+from proxy.freshness.frames import UNKNOWN, Claim, Wrote
 from proxy.freshness.handed import Handed
 from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.mark import Mark
@@ -211,12 +212,13 @@ class GroupService(GroupParts):
         """Say what became of it."""
         if committed:
             # Before the mark is released: a count that holds them may come right after.
-            for table, number in rows.items():
-                self.catalogs.wrote(table, number)
-            if self.member is not None:
-                self.member.fleet.wrote(rows.items())
-            if gtid:
-                self.catalogs.claim(gtid, mark.tables)
+            claims = (Claim(mark.tables, (gtid,)),) if gtid and self.catalogs.claims else ()
+            if rows or claims:
+                token = mark.token if mark.is_ahead else UNKNOWN
+                written = Wrote(token, tuple(rows.items()), claims)
+                self.catalogs.wrote(mark, written)
+                if self.member is not None:
+                    self.member.fleet.wrote(written)
         self.commits.settle(mark, committed=committed, position=position)
 
     def keep(self, mark: Mark) -> None:

@@ -19,6 +19,7 @@ from time import process_time
 from typing import Final, NamedTuple
 
 from proxy.freshness.fleet import LEASE, RENEWALS, Fleet
+from proxy.freshness.frames import Wrote
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.runtime.bus.carrier import Carrier
@@ -199,7 +200,8 @@ class Costed:
         self._loop.call_later(COMMIT, self._acknowledged, mark)
 
     def _acknowledged(self, mark: Mark) -> None:
-        self._fleet.wrote([(table, 1) for table in mark.tables])
+        rows = tuple([(table, 1) for table in mark.tables])
+        self._fleet.wrote(Wrote(mark.token, rows))
         self._ledger.commit(mark)
         self._carrier.poke()
 

@@ -13,6 +13,7 @@ from random import Random
 from typing import Final, NamedTuple, cast
 
 from proxy.freshness.fleet import DRIFT, LEASE
+from proxy.freshness.frames import Wrote
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.runtime.evictions import ABSENT_AFTER, LEASE_OVER
@@ -182,7 +183,7 @@ class Alone:
     def definitions_changed(self) -> None:
         """See `Surroundings`."""
 
-    def others_wrote(self, rows: Iterable[tuple[Table, int]]) -> None:
+    def others_wrote(self, written: Iterable[tuple[Mark | None, Wrote]]) -> None:
         """See `Surroundings`."""
 
     def entered(self, salt: bytes) -> None:

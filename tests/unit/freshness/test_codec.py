@@ -12,6 +12,7 @@ from hypothesis.strategies import SearchStrategy
 
 from proxy.freshness.codec import FORMAT, LONGEST, Codec, Malformed, TooLong
 from proxy.freshness.frames import (
+    Claim,
     Cleared,
     Epoch,
     Frame,
@@ -46,7 +47,12 @@ ITEMS = (
     | st.builds(Cleared, WHOLE.map(Token), optional(TABLES), optional(POSITIONS))
     | st.builds(Rode, WHOLE.map(Token), SUMS, optional(POSITIONS))
     | st.builds(Undone, WHOLE.map(Token))
-    | st.builds(Wrote, st.lists(st.tuples(st.builds(Table, NAMES, NUMBERS), NUMBERS)).map(tuple))
+    | st.builds(
+        Wrote,
+        WHOLE.map(Token),
+        st.lists(st.tuples(st.builds(Table, NAMES, NUMBERS), NUMBERS)).map(tuple),
+        st.lists(st.builds(Claim, TABLES, st.lists(NAMES).map(tuple)), max_size=3).map(tuple),
+    )
     | st.builds(Turning, EPOCHS)
 )
 FRAMES = st.builds(
@@ -115,7 +121,7 @@ def sealed(body: bytes, kind: int, format: int = FORMAT) -> bytes:
 
 def test_another_format_or_kind_is_named() -> None:
     message = CODEC.encode(SMALL)
-    with pytest.raises(Malformed, match="format 1, and 2 is known"):
+    with pytest.raises(Malformed, match="format 1, and 3 is known"):
         CODEC.decode(b"\1" + message[1:])
     with pytest.raises(Malformed, match="kind 9"):
         CODEC.decode(sealed(b"", 9))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from proxy.freshness.fleet import LEASE
-from proxy.freshness.frames import Cleared, Item, Marked, Rode, Wrote
-from proxy.freshness.lingering import STAYS
+from proxy.freshness.frames import Claim, Cleared, Item, Marked, Rode, Wrote
+from proxy.freshness.lingering import MOST_KEPT, STAYS
 from proxy.freshness.mark import Mark
 from proxy.freshness.tables import schema_of
 from proxy.types import Epoch, Position, Table, Token
@@ -192,17 +192,51 @@ def test_who_missed_something_is_told_of_tokens_that_linger(two: Writing) -> Non
 
 def test_rows_are_told_in_front_of_what_they_were_written_by(two: Writing) -> None:
     two.heat()
-    mark = two.mark()
-    two.a.fleet.wrote([(ORDERS, 3), (ITEMS, 1)])
-    (said,) = two.end(mark)
-    assert said == Wrote(((ITEMS, 1),))
-    mark = two.mark()
-    two.a.fleet.wrote([(ORDERS, 2)])
+    (lingering,) = two.a.fleet.hot.tokens()
+    for rows in (3, 2):
+        mark = two.mark()
+        two.a.fleet.wrote(Wrote(mark.token, ((ORDERS, rows),)))
+        assert not two.end(mark)
+    other = two.begin(ORDERS, ITEMS)
+    two.a.fleet.wrote(told := Wrote(other.token, ((ITEMS, 1),)))
+    assert two.end(other)[0] == told
+    two.cool()
+    wrote = [(mark.token, it) for mark, it in two.b.fleet.written if mark is not None]
+    assert wrote == [
+        (other.token, told),
+        (lingering.token, Wrote(lingering.token, ((ORDERS, 5),))),
+    ]
+
+
+def test_ids_are_told_with_the_tables_of_each_token_they_rode_on(two: Writing) -> None:
+    two.heat(ORDERS)
+    two.heat(ITEMS)
+    orders, items = two.a.fleet.hot.tokens()
+    mark = two.mark(ORDERS, ITEMS)
+    assert two.a.fleet.hot.is_riding(mark.token)
+    both = frozenset([ORDERS, ITEMS])
+    two.a.fleet.wrote(Wrote(mark.token, (), (Claim(both, ("a:1",)),)))
     assert not two.end(mark)
-    rows, rode = two.cool()
-    assert rows == Wrote(((ORDERS, 5),))
-    assert isinstance(rode, Rode)
-    assert two.b.fleet.written == [(ITEMS, 1), (ORDERS, 5)]
+    two.cool()
+    assert [it for _, it in two.b.fleet.written] == [
+        Wrote(orders.token, (), (Claim(frozenset([ORDERS]), ("a:1",)),)),
+        Wrote(items.token, (), (Claim(frozenset([ITEMS]), ("a:1",)),)),
+    ]
+
+
+def test_ids_are_told_before_there_are_many_of_them(two: Writing) -> None:
+    two.heat()
+    tables = frozenset([ORDERS])
+    for number in range(MOST_KEPT + 1):
+        mark = two.mark()
+        two.a.fleet.wrote(Wrote(mark.token, ((ORDERS, 1),), (Claim(tables, (str(number),)),)))
+        two.end(mark)
+    ((mark_of, wrote),) = two.b.fleet.written
+    assert mark_of is not None
+    assert mark_of.is_ahead
+    assert wrote.rows == ((ORDERS, MOST_KEPT),)
+    assert wrote.claims == (Claim(tables, tuple(map(str, range(MOST_KEPT)))),)
+    assert two.b.ledger.is_pending(ORDERS)
 
 
 def test_an_epoch_ends_all_of_them(two: Writing) -> None:

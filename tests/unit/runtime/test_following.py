@@ -200,7 +200,7 @@ async def test_ours_is_not_asked_about_when_its_acknowledgement_comes_soon() -> 
         mark = world.ledger.mark([ORDERS], Token(1 << 62))
         looks = world.log.looks
         world.log.write(7, "orders")
-        world.following.wrote(ORDERS, 1)
+        world.following.wrote(mark, ORDERS, 1)
         world.ledger.commit(mark)
         await asyncio.sleep(0.05)
         assert world.log.looks == looks
@@ -212,8 +212,8 @@ async def test_a_commit_with_an_id_is_ours_by_that_and_not_by_its_rows() -> None
     async with world_at_work() as world:
         world.tells_gtids = True
         mark = world.ledger.mark([ORDERS], Token(1 << 62))
-        world.following.wrote(ORDERS, 1)
-        world.following.claim("a:1", frozenset([ORDERS]))
+        world.following.wrote(mark, ORDERS, 1)
+        world.following.claim(mark, ["a:1"], frozenset([ORDERS]))
         world.ledger.commit(mark)
         rows = {("public", "orders"): 1}
         world.log.hearer.heard(Written(7, rows, frozenset(), True, "a:1"))

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from proxy.freshness.frames import Wrote
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
@@ -47,7 +48,7 @@ class Group:
     def definitions_changed(self) -> None:
         self.told.append("changed")
 
-    def others_wrote(self, rows: Iterable[tuple[Table, int]]) -> None: ...
+    def others_wrote(self, written: Iterable[tuple[Mark | None, Wrote]]) -> None: ...
 
     def entered(self, salt: bytes) -> None: ...
 
