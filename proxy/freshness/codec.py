@@ -21,6 +21,7 @@ from zlib import crc32
 from proxy.freshness.frames import (
     Claim,
     Cleared,
+    Doubted,
     Frame,
     Item,
     Marked,
@@ -51,6 +52,7 @@ _UNDONE: Final = 3
 _TURNING: Final = 4
 _WROTE: Final = 5
 _RODE: Final = 6
+_DOUBTED: Final = 7
 
 _IS_DEAF: Final = 1
 _HAS_STATE: Final = 2
@@ -171,6 +173,7 @@ class _Writer:
         for name, sums in state.legacies.items():
             self._text(name)
             self._sums(sums)
+        self._tables(state.doubted)
 
     def _item(self, item: Item) -> None:
         if isinstance(item, Marked):
@@ -189,6 +192,9 @@ class _Writer:
             self._whole(item.token)
         elif isinstance(item, Wrote):
             self._wrote(item)
+        elif isinstance(item, Doubted):
+            self.out.append(_DOUBTED)
+            self._tables(item.tables)
         else:
             self.out.append(_TURNING)
             self._epoch(item.epoch)
@@ -318,7 +324,7 @@ class _Reader:
         for _ in range(self._count(2)):
             name = self._text()
             legacies[name] = self._sums()
-        return State(epoch, pending, sums, legacies)
+        return State(epoch, pending, sums, legacies, self._tables())
 
     def _sums(self) -> dict[Table, int]:
         sums: dict[Table, int] = {}
@@ -344,6 +350,8 @@ class _Reader:
             return self._wrote()
         if kind == _TURNING:
             return Turning(self._epoch())
+        if kind == _DOUBTED:
+            return Doubted(self._tables())
         raise Malformed(f"an item of kind {kind}")
 
     def _wrote(self) -> Wrote:

@@ -19,6 +19,7 @@ from mypy_extensions import mypyc_attr
 from proxy.freshness.awaiting import Awaiting
 from proxy.freshness.frames import (
     Cleared,
+    Doubted,
     Frame,
     Item,
     Marked,
@@ -59,6 +60,7 @@ class Fleet:
         hot: Our tokens that linger.
         written: What others have written, with the marks that it was announced by, as far as they
             are known; whoever looks for what was written by anybody else takes it out.
+        doubters: Whose word on what is in quarantine has changed; whoever tells of it takes it out.
         strangers: Who has spoken and is not in the view, or will not be: it may have changed.
 
     Args:
@@ -94,6 +96,7 @@ class Fleet:
         "_tells_positions",
         "_turning",
         "_withheld",
+        "doubters",
         "epoch",
         "hot",
         "name",
@@ -118,7 +121,11 @@ class Fleet:
         self.hot = Hot(lease / 8, patience)
         self.strangers: set[str] = set()
         self.written: list[tuple[Mark | None, Wrote]] = []
+        self.doubters: set[str] = set()
         self._ledger = ledger
+        for doubter in ledger.doubters:
+            if doubter != US:
+                ledger.doubt(doubter, frozenset())  # that we knew when we were somebody else
         ledger.shares.are_told = True
         ledger.teller = self
         self._tells_positions = tells_positions
@@ -174,6 +181,7 @@ class Fleet:
         peer = self._peers.pop(name)
         self._awaiting.give_up(peer)
         self._ledger.expel(name, position)
+        self._hear_doubts(name, frozenset())
         self.remember(name, step, epoch)
         self._count_grants()
 
@@ -187,6 +195,7 @@ class Fleet:
         self._awaiting.give_up(peer)
         sums = self._ledger.shares.of(name)
         self._ledger.take_state(name, {}, sums)
+        self._hear_doubts(name, frozenset())
         if sums:
             self._legacies.add(name)
         self._count_grants()
@@ -322,6 +331,10 @@ class Fleet:
         if not self.hot.wrote(written):
             self._say(written)
 
+    def doubted(self, tables: frozenset[Table]) -> None:
+        """Tell what our audit has in quarantine now."""
+        self._say(Doubted(tables))
+
     def undone(self, token: Token) -> None:
         """Tell of one that never was."""
         if not self.hot.undone(token):
@@ -391,6 +404,8 @@ class Fleet:
             if isinstance(item, Turning):
                 peer.owes = True
                 self._hear_turning(peer.name, item.epoch)
+            elif isinstance(item, Doubted):
+                self._hear_doubts(peer.name, item.tables)
             elif frame.epoch == self.epoch:
                 self._take(peer, item)
             elif isinstance(item, Marked):
@@ -422,6 +437,7 @@ class Fleet:
             peer.heard = note.number
             peer.is_deaf = False
             peer.owes = True
+            self._hear_doubts(peer.name, state.doubted)
             if state.epoch > self.epoch:
                 self.begin(state.epoch)
             if state.epoch == self.epoch:
@@ -520,7 +536,8 @@ class Fleet:
                 pending[mark.token] = mark.tables
         shares = self._ledger.shares
         legacies = {name: dict(shares.of(name)) for name in self._legacies}
-        return State(self.epoch, pending, self.hot.told_of(shares.of(US)), legacies)
+        told = self.hot.told_of(shares.of(US))
+        return State(self.epoch, pending, told, legacies, self._ledger.doubted_by(US))
 
     def _say(self, item: Item) -> None:
         if self._peers:
@@ -545,7 +562,7 @@ class Fleet:
                 # It sends nothing that we have not acknowledged, as long as its promise holds.
                 begun.is_ahead = peer.heard_at < peer.granted_until
             return
-        if isinstance(item, Turning):
+        if isinstance(item, Turning | Doubted):
             return
         if isinstance(item, Wrote):
             self.written.append((ledger.marked(item.token), item))
@@ -575,6 +592,12 @@ class Fleet:
         elif epoch > self.epoch and (self._turning is None or epoch > self._turning):
             self._turning = epoch
             self._count_grants()
+
+    def _hear_doubts(self, name: str, tables: frozenset[Table]) -> None:
+        """Hold to be wrong what another member's audit does, for as long as it does."""
+        if tables != self._ledger.doubted_by(name):
+            self._ledger.doubt(name, tables)
+            self.doubters.add(name)
 
     def _take_grant(self, peer: Peer, heard: int) -> None:
         """A grant holds from when the frame was sent that its grantor had heard last."""

@@ -90,7 +90,13 @@ class Turning(NamedTuple):
     epoch: Epoch
 
 
-Item = Marked | Cleared | Rode | Undone | Wrote | Turning
+class Doubted(NamedTuple):
+    """All tables that the sender's audit has in quarantine now, whatever the epoch is."""
+
+    tables: frozenset[Table]
+
+
+Item = Marked | Cleared | Rode | Undone | Wrote | Turning | Doubted
 
 
 class Frame(NamedTuple):
@@ -121,12 +127,14 @@ class State(NamedTuple):
         pending: What is under way.
         sums: Of what it has committed.
         legacies: The same of those who have left and had told all: see `Fleet.inherit`.
+        doubted: See `Doubted`.
     """
 
     epoch: Epoch
     pending: Mapping[Token, frozenset[Table]]
     sums: Mapping[Table, int]
     legacies: Mapping[str, Mapping[Table, int]]
+    doubted: frozenset[Table] = frozenset()
 
 
 class Note(NamedTuple):

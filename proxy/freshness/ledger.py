@@ -41,6 +41,9 @@ class Teller(Protocol):
     def undone(self, token: Token, /) -> None:
         """One never was."""
 
+    def doubted(self, tables: frozenset[Table], /) -> None:
+        """These are all tables that this member has in quarantine now."""
+
 
 @final
 class Ledger:
@@ -65,9 +68,9 @@ class Ledger:
 
     __slots__ = (
         "_changes",
+        "_doubted",
         "_marks",
         "_positions",
-        "_quarantined",
         "_tables",
         "epoch",
         "granted_until",
@@ -84,7 +87,7 @@ class Ledger:
         self._changes = 0
         self._marks: dict[Token, Mark] = {}
         self._positions = Positions()
-        self._quarantined: set[Table] = set()
+        self._doubted: dict[str, frozenset[Table]] = {}  # in quarantine, by whose audit found it
         self.shares = Shares()
         self._tables = Tables(hash_token(genesis), self._positions, self.shares, sweep_at)
 
@@ -277,23 +280,49 @@ class Ledger:
             token: Random, and used once.
         """
         found = frozenset(tables)
-        self._quarantined |= found
-        for state in self._tables.states_of(found):
-            state.is_quarantined = True
+        self._doubt_here(self.doubted_by(US) | found)
         self._count(found, token)
 
     def believe(self, tables: Iterable[Table]) -> None:
-        """End the quarantine of some tables."""
-        found = frozenset(self._quarantined.intersection(tables))
-        self._quarantined -= found
-        for state in self._tables.states_of(found):
-            state.is_quarantined = False
+        """End the quarantine of some tables that this member has found to be wrong."""
+        before = self.doubted_by(US)
+        left = before.difference(tables)
+        if left != before:
+            self._doubt_here(left)
+
+    def _doubt_here(self, tables: frozenset[Table]) -> None:
+        self.doubt(US, tables)
+        if self.teller is not None:
+            self.teller.doubted(tables)
+
+    def doubt(self, owner: str, tables: frozenset[Table]) -> None:
+        """Take a member's word for all that its audit has in quarantine now.
+
+        Their versions have been changed by what it has told besides.
+        """
+        changed = self.doubted_by(owner) ^ tables
+        if tables:
+            self._doubted[owner] = tables
+        else:
+            self._doubted.pop(owner, None)
+        doubted = self.quarantined
+        for state in self._tables.states_of(changed):
+            state.is_quarantined = state.table in doubted
         self._changes += 1
+
+    def doubted_by(self, owner: str) -> frozenset[Table]:
+        """List what a member's audit has in quarantine."""
+        return self._doubted.get(owner, frozenset())
+
+    @property
+    def doubters(self) -> list[str]:
+        """Whose audit has anything in quarantine."""
+        return list(self._doubted)
 
     @property
     def quarantined(self) -> frozenset[Table]:
-        """The tables in quarantine."""
-        return frozenset(self._quarantined)
+        """The tables in quarantine, whoever has found them to be wrong."""
+        return frozenset().union(*self._doubted.values())
 
     def is_quarantined(self, read_set: ReadSet) -> bool:
         """Tell whether any table of a read set is in quarantine."""

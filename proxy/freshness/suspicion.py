@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from typing import final
 
 from proxy.freshness.ledger import Ledger
+from proxy.freshness.shares import US
 from proxy.freshness.tables import ReadSet
 from proxy.types import Table, Token
 
@@ -82,8 +83,11 @@ class Suspicions:
         return facts, innocent
 
     def drop(self) -> frozenset[Table]:
-        """Believe everything again, as an operator says; returns what was not believed."""
-        tables = self._ledger.quarantined
+        """Believe everything again, as an operator says; returns what was not believed.
+
+        What other members have found stays, until they believe it.
+        """
+        tables = self._ledger.doubted_by(US)
         self._ledger.believe(tables)
         self._open = []
         self._facts = set()

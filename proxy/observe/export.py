@@ -89,8 +89,13 @@ class Exporter(Collector):
             ("ledger_pending", "Commits that may be in flight.", "ledger_pending"),
             (
                 "quarantined_tables",
-                "Tables that only the primary serves, since the audit fired.",
+                "Tables that only the primary serves, since the audit of any member fired.",
                 "quarantined_tables",
+            ),
+            (
+                "quarantined_here_tables",
+                "Those of them that the audit of this member has found.",
+                "quarantined_here",
             ),
         ):
             yield _gauge(

@@ -195,6 +195,7 @@ class GroupState:
     ledger_tables: int = 0
     ledger_pending: int = 0
     quarantined_tables: int = 0
+    quarantined_here: int = 0
     is_following: Mapping[str, bool] = field(default_factory=dict)
     l2_asked: int | None = None
     fleet: FleetCounts | None = None

@@ -14,6 +14,7 @@ from typing import Final, Protocol, cast, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.sampling import Sampler
+from proxy.freshness.shares import US
 from proxy.freshness.suspicion import Suspicions
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import GroupMetrics
@@ -65,6 +66,9 @@ class Examined(Protocol):
 
     def pool(self, server: Server, profile: Profile, /) -> Pool:
         """Find the pool of a session's user and database."""
+
+    def hurry(self) -> None:
+        """Have the other members told at once, if there are any."""
 
     def release(self, link: Link, /) -> None:
         """Take a connection back."""
@@ -175,6 +179,7 @@ class Audits:
         outcome = sample.compare(reply) if is_unchanged else Audited.CHANGED
         if outcome is Audited.DIFFERENT:
             self._suspicions.suspect(sample, sample.read_set, self._new_token(), now)
+            group.hurry()
             self._settle(now)
         else:
             group.metrics.audited.count(outcome)
@@ -189,6 +194,8 @@ class Audits:
 
     def _settle(self, now: float) -> None:
         facts, innocent = self._suspicions.settle(now)
+        if innocent:
+            self._group.hurry()
         for _ in innocent:
             self._group.metrics.audited.count(Audited.FOREIGN)
         for fact in facts:
@@ -214,8 +221,15 @@ class Audits:
 
     @property
     def quarantined(self) -> list[str]:
-        """The tables that nobody but the primary serves, by their names."""
-        return self._names(self._group.ledger.quarantined)
+        """The tables that nobody but the primary serves, and which member has found that out."""
+        ledger = self._group.ledger
+        here = ledger.doubted_by(US)
+        told = self._names(here)
+        for member in ledger.doubters:
+            if member != US:
+                others = self._names(ledger.doubted_by(member) - here)
+                told += [f"{name}, found by member {member}" for name in others]
+        return told
 
     def _names(self, tables: Iterable[Table]) -> list[str]:
         return sorted(map(self._group.catalogs.name_of, tables))
@@ -224,6 +238,7 @@ class Audits:
         """An operator has had the settings read again: everything is believed anew."""
         self.sampler.follow(settings.audit, settings.audit_per_second)
         names = self._names(self._suspicions.drop())
+        self._group.hurry()
         self._told.clear()
         if names:
             log.info("tables are believed again", group=settings.name, tables=", ".join(names))

@@ -10,7 +10,7 @@ from proxy.freshness.mark import Mark
 from proxy.runtime.bus.seam import Bus
 from proxy.runtime.definitions import Planning
 from proxy.runtime.evictions import Neighbours
-from proxy.types import Epoch
+from proxy.types import Epoch, Table
 
 
 class Surroundings(Neighbours, Planning, Protocol):
@@ -24,6 +24,9 @@ class Surroundings(Neighbours, Planning, Protocol):
 
     def others_wrote(self, written: Iterable[tuple[Mark | None, Wrote]], /) -> None:
         """Other members have written this; each with the mark that it was announced by."""
+
+    def others_doubt(self, member: str, tables: frozenset[Table], /) -> None:
+        """Another member's audit has these in quarantine now, so that we do, too."""
 
     def entered(self, salt: bytes, /) -> None:
         """We are a member of the fleet with this salt."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import final
 
+from proxy.freshness.shares import US
 from proxy.observe.metrics import GroupState, PoolState, ServerState
 from proxy.runtime.service import GroupService
 from proxy.types import PinReason, Reason
@@ -29,6 +30,7 @@ class ServiceGauges:
             ledger_tables=service.ledger.known_tables,
             ledger_pending=len(service.ledger.unsettled()),
             quarantined_tables=len(service.ledger.quarantined),
+            quarantined_here=len(service.ledger.doubted_by(US)),
             is_following=service.catalogs.is_following(),
         )
         if service.results is not None:

@@ -111,6 +111,10 @@ class Membership:
         self._poke()
         return mark
 
+    def hurry(self) -> None:
+        """Have said at once what is to be said."""
+        self._poke()
+
     def settled(self) -> None:
         """A commit's end is known to the ledger: the others are told."""
         self._definitions.changed_here()
@@ -134,6 +138,9 @@ class Membership:
         if fleet.written:
             written, fleet.written = fleet.written, []
             self._surroundings.others_wrote(written)
+        for name in fleet.doubters:
+            self._surroundings.others_doubt(name, self._ledger.doubted_by(name))
+        fleet.doubters.clear()
         for mark in fleet.take_ready(self._clock()):
             self.waits.let_go(mark)
         if fleet.strangers:

@@ -19,6 +19,7 @@ from proxy.freshness.frames import Wrote
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.freshness.rules import Rules
+from proxy.observe.logs import Logger
 from proxy.observe.metrics import GroupMetrics
 from proxy.routing.balancer import Balancer
 from proxy.routing.plan import Planner
@@ -47,7 +48,9 @@ from proxy.settings.model import ServerGroup
 from proxy.settings.values import Engine, PrimaryReads
 from proxy.topology.group import Group, Server
 from proxy.topology.witness import Control
-from proxy.types import Epoch, Position, Token
+from proxy.types import Epoch, Position, Table, Token
+
+log = Logger("audit")
 
 if TYPE_CHECKING:
     from proxy.runtime.redis_shelf import RedisShelf
@@ -289,6 +292,21 @@ class GroupParts:
         """See `proxy.runtime.fellowship.Surroundings`."""
         for mark, wrote in written:
             self.catalogs.wrote(mark, wrote)
+
+    def others_doubt(self, member: str, tables: frozenset[Table]) -> None:
+        """See `proxy.runtime.fellowship.Surroundings`."""
+        names = ", ".join(sorted(map(self.catalogs.name_of, tables))) or None
+        log.warning(
+            "what another member's audit found to be wrong is the primary's here, too",
+            group=self.settings.name,
+            member=member,
+            tables=names,
+        )
+
+    def hurry(self) -> None:
+        """Have the other members told at once, if there are any."""
+        if self.member is not None:
+            self.member.hurry()
 
     def entered(self, salt: bytes) -> None:
         """See `proxy.runtime.fellowship.Surroundings`."""

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from proxy import __version__
+from proxy.freshness.shares import US
 from proxy.routing.facts import KEPT, Fact, Verdict, facts_of, never_cached, refused
 from proxy.routing.plan import Plan
 from proxy.routing.router import Standing
@@ -69,6 +70,7 @@ def explain_route(
     cache = _cache(services, profile, plan, asked, blocked, terms, clock=reading.clock)
     verdict = Verdict(goes_to, reason, cache, terms)
     facts = facts_of(plan, scope, verdict, clock=reading.clock)
+    facts += _doubts(services, plan)
     facts += _servers(services, plan, blocked, terms)
     return ["fact", "value"], [[name, value] for name, value in facts]
 
@@ -115,6 +117,18 @@ def _cache(
     if why is Reason.HIT:
         return "hit now"
     return KEPT if why is None else refused(why)
+
+
+def _doubts(services: Services, plan: Plan) -> list[Fact]:
+    """Say whose audit has any of the tables in quarantine."""
+    if plan.read_set is None:
+        return []
+    ledger = services.ledger
+    return [
+        Fact("in quarantine", f"found by member {owner}" if owner != US else "found here")
+        for owner in ledger.doubters
+        if not ledger.doubted_by(owner).isdisjoint(plan.read_set.tables)
+    ]
 
 
 def _servers(services: Services, plan: Plan, blocked: Reason | None, terms: Terms) -> list[Fact]:

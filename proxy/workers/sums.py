@@ -62,6 +62,7 @@ HOW: Final[Mapping[str, How]] = {
     "tidegate_ledger_tables": _MOST,
     "tidegate_ledger_pending": _MOST,
     "tidegate_quarantined_tables": _MOST,
+    "tidegate_quarantined_here_tables": _SUM,
     "tidegate_changes_followed": _LEAST,
     # The fleet, of which each worker is a member.
     "tidegate_fleet_members": _MOST,

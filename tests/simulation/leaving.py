@@ -183,6 +183,9 @@ class Alone:
     def definitions_changed(self) -> None:
         """See `Surroundings`."""
 
+    def others_doubt(self, member: str, tables: frozenset[Table]) -> None:
+        """See `Surroundings`."""
+
     def others_wrote(self, written: Iterable[tuple[Mark | None, Wrote]]) -> None:
         """See `Surroundings`."""
 

@@ -14,6 +14,7 @@ from proxy.freshness.codec import FORMAT, LONGEST, Codec, Malformed, TooLong
 from proxy.freshness.frames import (
     Claim,
     Cleared,
+    Doubted,
     Epoch,
     Frame,
     Marked,
@@ -54,6 +55,7 @@ ITEMS = (
         st.lists(st.builds(Claim, TABLES, st.lists(NAMES).map(tuple)), max_size=3).map(tuple),
     )
     | st.builds(Turning, EPOCHS)
+    | st.builds(Doubted, TABLES)
 )
 FRAMES = st.builds(
     Frame,
@@ -70,6 +72,7 @@ STATES = st.builds(
     st.dictionaries(WHOLE.map(Token), TABLES, max_size=4),
     SUMS,
     st.dictionaries(NAMES, SUMS, max_size=3),
+    TABLES,
 )
 NOTES = st.builds(Note, NAMES, NAMES, NUMBERS, st.booleans(), NUMBERS, optional(STATES))
 SAID = FRAMES | NOTES
@@ -153,6 +156,25 @@ def test_sizes() -> None:
     sizes = [len(CODEC.encode(said)) for said in (renewal, mark, note)]
     assert sizes == [105, 71, 47]
     assert len(CODEC.encode(note._replace(state=state))) < 21 * 20_000
+
+
+def test_ids_that_begin_alike_take_little() -> None:
+    """As of commits that rode on a token: a server's name is long, and said once."""
+    name = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+    gtids = tuple(f"{name}:{number}" for number in range(1000, 1256))
+    few, many = (
+        Frame("a", 1, NO_EPOCH, (Wrote(Token(1), (), (Claim(frozenset([TABLE]), of),)),), {})
+        for of in (gtids[:1], gtids)
+    )
+    assert len(CODEC.encode(many)) - len(CODEC.encode(few)) < 3.2 * 256
+
+
+def test_ids_are_not_written_out_without_end() -> None:
+    """A text is said once, and that the next ones are the same takes two bytes each."""
+    long = "x" * 100_000
+    frame = Frame("", 1, NO_EPOCH, (Wrote(Token(1), (), (Claim(frozenset(), (long,) * 200),)),), {})
+    with pytest.raises(Malformed, match="written out"):
+        CODEC.decode(CODEC.encode(frame))
 
 
 TABLE = Table("app", 16384)

@@ -138,6 +138,23 @@ def test_without_writes_past_the_proxy_it_is_a_fact_at_once(ledger: Ledger) -> N
     assert [one.what for one in suspicions.settle(NOW)[0]] == ["a read"]
 
 
+def test_what_others_have_found_ends_when_they_say_so(
+    ledger: Ledger, suspicions: Suspicions
+) -> None:
+    orders = ledger.read_set("shop", [ORDERS])
+    ledger.doubt("b", frozenset([ORDERS, ITEMS]))
+    ledger.doubt("c", frozenset([ORDERS]))
+    suspicions.suspect("one", orders, next(tokens), NOW)
+    assert sorted(ledger.doubters) == ["", "b", "c"]
+    assert suspicions.drop() == {ORDERS}
+    assert ledger.is_quarantined(orders)
+    ledger.doubt("b", frozenset([ITEMS]))
+    assert ledger.is_quarantined(orders)
+    ledger.doubt("c", frozenset())
+    assert ledger.is_clean(orders, NOW)
+    assert ledger.quarantined == {ITEMS}
+
+
 def test_an_operator_has_everything_believed_again(ledger: Ledger, suspicions: Suspicions) -> None:
     orders, items = (ledger.read_set("shop", [table]) for table in (ORDERS, ITEMS))
     suspicions.suspect("one", orders, next(tokens), NOW)

@@ -55,6 +55,9 @@ class House(Stage):
             pool.book = Book(pool)  # type: ignore[attr-defined]
         self.keep_idle(2)
 
+    def hurry(self) -> None:
+        """Nobody is there to be told."""
+
     def keep_idle(self, number: int) -> None:
         pool = self.pools[self.servers["primary"]]
         pool.idle = [pool.open() for _ in range(number)]
