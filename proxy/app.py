@@ -21,11 +21,12 @@ from proxy.freshness.ledger import ALL_RULES
 from proxy.freshness.rules import Rules
 from proxy.observe.export import Exporter
 from proxy.observe.logs import Logger, configure, reopen
-from proxy.runtime.bus.opening import make_bus
+from proxy.runtime.bus.opening import make_bus, name_bus
 from proxy.runtime.bus.seam import Bus
 from proxy.runtime.engine import NewEngine
 from proxy.runtime.fellowship import Fellowship
 from proxy.runtime.gauges import ServiceGauges
+from proxy.runtime.label import Label
 from proxy.runtime.listener import listen
 from proxy.runtime.local_socket import LocalSocket
 from proxy.runtime.ports import bind, bind_local
@@ -93,16 +94,17 @@ class Application:
 
     async def _join(self, group: ServerGroup) -> Fellowship | None:
         """Find the bus for a group. Two before the same servers are members who hear each other."""
-        label = f"{socket.gethostname()}:{os.getpid()}"
-        fleet = self.settings.fleet
-        name = fleet.name
-        settles = fleet.fencing_margin if fleet.fencing is Fencing.LEASE else None
+        settings, otherwise = self.settings.fleet, self._seat.bus_url
+        name = settings.name
+        process = f"{socket.gethostname()}:{os.getpid()}"
+        label = Label(process, name, name_bus(settings, otherwise))
+        settles = settings.fencing_margin if settings.fencing is Fencing.LEASE else None
         named = partial(self._seat.named, group.name)
         for bus, servers in self._buses:
             if servers.isdisjoint(group.servers):
                 servers |= set(group.servers)
                 return Fellowship(name, label, bus, named, settles)
-        new = make_bus(fleet, self._seat.bus_url)
+        new = make_bus(settings, otherwise)
         if new is None:
             return None
         await new.open()

@@ -260,6 +260,10 @@ class Fleet:
         """Tell when another member last said anything, to anybody or to us."""
         return self._peers[name].heard_at
 
+    def granted_until(self, name: str) -> float:
+        """Tell when another member's last promise to us ends: it knew that we hear it."""
+        return self._peers[name].granted_until
+
     def farewell(self) -> None:
         """Say that nothing more will come, and have that acknowledged: see `is_heard_out`.
 

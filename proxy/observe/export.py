@@ -336,6 +336,13 @@ def _fleets(fleets: list[tuple[str, FleetCounts]]) -> Iterator[Metric]:
         ("group",),
         [((name,), int(it.is_fast)) for name, it in fleets],
     )
+    yield _gauge(
+        "fleet_unheard",
+        "Members of the fleet that have not been heard on its bus for 3 s, or do not hear this"
+        " one: all is read at the primary meanwhile.",
+        ("group",),
+        [((name,), it.unheard) for name, it in fleets],
+    )
     yield _counter(
         "fleet_waits",
         "Commits that were kept back until all members knew of them.",

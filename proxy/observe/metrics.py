@@ -60,6 +60,7 @@ class FleetCounts:
         waits: Commits that were kept back until all knew of them.
         wait_seconds: For how long, in all.
         rides: Commits that needed no announcement: their tables' tokens linger.
+        unheard: Members of the view that are not heard on the bus, or do not hear this one.
     """
 
     members: int = 0
@@ -67,6 +68,7 @@ class FleetCounts:
     waits: int = 0
     wait_seconds: float = 0.0
     rides: int = 0
+    unheard: int = 0
 
 
 @final

@@ -10,6 +10,7 @@ from typing import final
 
 from proxy.errors import ServerLost
 from proxy.runtime.server import ServerConnection
+from proxy.topology.group import Server
 from proxy.topology.views import Session, ViewStore
 from proxy.topology.witness import FAILURES, describe
 
@@ -44,6 +45,13 @@ class Connections:
         if not is_member:
             raise NoMember("we are a member of the fleet no more")
         self._written[connection] = session
+
+    def count(self, server: Server) -> int:
+        """Tell how many are written down, of those to a server as it is now."""
+        return sum(
+            it.server is server and it.incarnation == server.incarnation and not it.is_lost
+            for it in self._written
+        )
 
     async def forget_closed(self, member: str, store: ViewStore) -> None:
         """Strike out those that are closed."""

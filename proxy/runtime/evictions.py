@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 from proxy.freshness.fleet import DRIFT, LEASE, Fleet
 from proxy.freshness.quiet import Quiet
@@ -39,6 +39,23 @@ SILENT_AFTER: Final = 30.0
 
 LEASE_OVER: Final = LEASE * (1 + 2 * DRIFT)
 """Seconds after which a fenced member has read nothing fast any more, by anybody's clock."""
+
+
+class Silence(NamedTuple):
+    """Of a member.
+
+    Attributes:
+        seconds: For how long it has said nothing on the bus.
+        asked_ago: For how long it has asked the primary nothing; None: it is not connected there.
+    """
+
+    seconds: float
+    asked_ago: float | None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it goes about its business: it is only not heard."""
+        return self.asked_ago is not None and self.asked_ago < ABSENT_AFTER
 
 
 class Neighbours(Protocol):
@@ -71,6 +88,7 @@ class Evictions:
     Attributes:
         neighbours: Set before anybody is met.
         resisting: Of whom there are sessions that did not end for a while, and how many.
+        silences: Of those who were silent for long when last looked for.
 
     Args:
         clock: Seconds.
@@ -89,6 +107,7 @@ class Evictions:
         self._clock = clock
         self._is_bus_up = is_bus_up
         self._changed = changed
+        self.silences: dict[str, Silence] = {}
         self._met_at: dict[str, float] = {}
         self._absent: set[str] = set()  # when last looked for
         self._dead: set[str] = set()
@@ -100,9 +119,14 @@ class Evictions:
         """Somebody is a member: it may be silent for a while yet."""
         self._met_at[name] = self._clock()
 
+    def met_at(self, name: str) -> float:
+        """Tell since when somebody is a member; now, if that is not known."""
+        return self._met_at.get(name, self._clock())
+
     def is_gone(self, name: str) -> None:
         """It is one no more."""
         self._met_at.pop(name, None)
+        self.silences.pop(name, None)
         self._absent.discard(name)
         self._fenced_at.pop(name, None)
         self._dead.discard(name)
@@ -117,29 +141,53 @@ class Evictions:
         Returns:
             Whether the view has changed.
         """
-        now = self._clock()
         has_changed = False
         self._dead.intersection_update(fleet.members)
-        for name in fleet.members:
-            silent_for = now - max(fleet.heard_at(name), self._met_at.get(name, now))
-            is_dead = name in self._dead
-            if name in self._under_way or (silent_for < ABSENT_AFTER and not is_dead):
-                self._absent.discard(name)
+        await self._find_silent(fleet, store)
+        for name in [*self._dead, *self.silences]:
+            if name in self._under_way:
                 continue
-            if is_dead:
-                is_over = True
-            elif await store.is_seen(name):
-                self._absent.discard(name)
-                is_over = silent_for >= SILENT_AFTER and self._is_bus_up()
+            silence = self.silences.get(name)
+            if silence is None:
+                why = "its process has ended"
+            elif self._is_over(name, silence, fleet):
+                why = f"silent for {silence.seconds:.1f} s"
             else:
-                is_over = name in self._absent  # twice: it may be about to connect anew
-                self._absent.add(name)
-            if is_over:
-                why = "its process has ended" if is_dead else f"silent for {silent_for:.1f} s"
-                log.warning("a member is given up", member=name, why=why)
-                await store.fence(name)
-                has_changed = True
+                continue
+            log.warning("a member is given up", member=name, why=why)
+            await store.fence(name)
+            has_changed = True
         return has_changed
+
+    async def _find_silent(self, fleet: Fleet, store: ViewStore) -> None:
+        now = self._clock()
+        silences: dict[str, Silence] = {}
+        for name in fleet.members:
+            seconds = now - max(fleet.heard_at(name), self._met_at.get(name, now))
+            if seconds >= ABSENT_AFTER and name not in self._dead and name not in self._under_way:
+                silences[name] = Silence(seconds, await store.silent_for(name))
+        self._absent.intersection_update(silences)
+        self.silences = silences
+
+    def _is_over(self, name: str, silence: Silence, fleet: Fleet) -> bool:
+        if silence.asked_ago is None:
+            is_over = name in self._absent  # twice: it may be about to connect anew
+            self._absent.add(name)
+            return is_over
+        self._absent.discard(name)
+        if silence.seconds < SILENT_AFTER or not self._is_bus_up():
+            return False
+        return not silence.is_well or self._may_go_on_without(fleet)
+
+    def _may_go_on_without(self, fleet: Fleet) -> bool:
+        """Tell whether those who are well and not heard are to go, rather than we.
+
+        Both sides ask that of each other: the larger one stays, and never a newcomer, whom nobody
+        has answered yet: it has the wrong bus, most often.
+        """
+        lost = {name for name, silence in self.silences.items() if silence.is_well}
+        heard = {fleet.name, *fleet.members} - set(self.silences) - self._dead
+        return fleet.is_welcome and (len(heard), min(lost)) > (len(lost), min(heard))
 
     def see_to(self, row: Row, primary: Primary, store: ViewStore) -> None:
         """Wait for the end of a fenced member, and say so in the view."""

@@ -10,6 +10,7 @@ from proxy.freshness.mark import Mark
 from proxy.runtime.bus.seam import Bus
 from proxy.runtime.definitions import Planning
 from proxy.runtime.evictions import Neighbours
+from proxy.runtime.label import Label
 from proxy.types import Epoch, Table
 
 
@@ -44,7 +45,7 @@ class Fellowship(NamedTuple):
 
     Attributes:
         name: The fleet's.
-        label: The process's, for people.
+        label: What the process says of itself, for people.
         bus: Carries their words.
         named: Is told what a member is called, before it is one.
         settles: Seconds within which what is sent is at the primary, or never gets there, where
@@ -52,7 +53,7 @@ class Fellowship(NamedTuple):
     """
 
     name: str
-    label: str
+    label: Label
     bus: Bus
     named: Callable[[str], None] = _to_nobody
     settles: float | None = None

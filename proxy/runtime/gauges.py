@@ -100,4 +100,4 @@ class ServiceGauges:
         """What an operator should know of a group that is ready all the same."""
         service = self._service
         notes = [f"in quarantine: {name}" for name in service.audits.quarantined]
-        return notes if service.member is None else notes + service.member.notes()
+        return notes if service.member is None else [*notes, *service.member.notes()]

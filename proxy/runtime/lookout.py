@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Final, final
 
 from proxy.freshness.fleet import LEASE
@@ -17,6 +18,9 @@ LOOK: Final = LEASE / 3
 
 LEAST: Final = 0.02
 """Seconds between two looks that somebody unknown has caused, or an epoch that is to begin."""
+
+REPEAT: Final = 60.0
+"""Seconds between two lines that say that the view can't be read, for the same reason."""
 
 PATIENCE: Final = 1.0
 """Seconds that a look may take yet when no other is to follow."""
@@ -37,6 +41,7 @@ class Lookout:
         self._reason = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._said: tuple[str, float] = "", 0.0
 
     def open(self) -> None:
         """Begin; again, in vain."""
@@ -66,12 +71,18 @@ class Lookout:
                 await self._look()
             except FAILURES as error:
                 self._failed()
-                log.warning("the view can't be read", error=describe(error))
+                self._say(describe(error))
                 await asyncio.sleep(LEAST * 5)
             except Exception as error:
                 log.exception("a member met a bug", error)
                 await asyncio.sleep(LOOK)
             await self._rest()
+
+    def _say(self, error: str) -> None:
+        text, said_at = self._said
+        if error != text or monotonic() - said_at >= REPEAT:
+            self._said = error, monotonic()
+            log.warning("the view can't be read", error=error)
 
     async def _rest(self) -> None:
         await asyncio.sleep(LEAST)

@@ -19,12 +19,16 @@ from proxy.observe.metrics import FleetCounts
 from proxy.runtime.bus.carrier import Carrier
 from proxy.runtime.bus.seam import Channel
 from proxy.runtime.connections import Connections, NoMember
+from proxy.runtime.continuity import Continuity
 from proxy.runtime.definitions import Definitions
+from proxy.runtime.earshot import Earshot
 from proxy.runtime.evictions import Evictions
 from proxy.runtime.farewell import say_farewell
 from proxy.runtime.fellowship import Fellowship, Surroundings
+from proxy.runtime.hearing import find_others, find_troubles
 from proxy.runtime.lookout import Lookout
 from proxy.runtime.member_link import MemberLink
+from proxy.runtime.promises import Promises
 from proxy.runtime.roll import Roll
 from proxy.runtime.server import ServerConnection
 from proxy.runtime.waits import Waits
@@ -81,6 +85,9 @@ class Membership:
         self._evictions = Evictions(clock, self._lookout.wake, self._is_bus_up)
         self._carrier: Carrier | None = None
         self._lack = ""
+        self._earshot = Earshot(fellowship.label, clock, self._is_bus_up)
+        self._promises = Promises(clock)
+        self._was = ""  # what we were called in a view that was lost
         self._begin_anew()
 
     def live_in(self, surroundings: Surroundings) -> None:
@@ -99,6 +106,8 @@ class Membership:
         self.agreed = NO_EPOCH
         self._epoch = NO_EPOCH
         self._is_in = False
+        self._continuity: Continuity | None = None
+        self._close_carrier()
         self._definitions = Definitions(self._ledger)
         self._roll = Roll(self.fleet, self._evictions)
 
@@ -158,16 +167,18 @@ class Membership:
         counts = self._counts
         counts.members = len(self.fleet.members) + 1 if self._is_in else 0
         counts.is_fast = self._clock() < self._ledger.granted_until
+        counts.unheard = self._earshot.unheard
         return counts
 
     def problem(self) -> str | None:
         """Say what it waits for, while it serves nobody."""
         if self._primary is None:
             return None
+        waits_for = "; ".join(self._earshot.problems())
         if not self._is_in:
-            return "the fleet was not entered yet"
+            return waits_for or "the fleet was not entered yet"
         if not self.fleet.is_welcome:
-            return "not all members of the fleet have answered yet"
+            return waits_for or "not all members of the fleet have answered yet"
         return None
 
     @property
@@ -176,13 +187,13 @@ class Membership:
         return self._fellowship.settles
 
     def notes(self) -> list[str]:
-        """Say what an operator should know all the same."""
-        resisting = self._evictions.resisting.items()
-        waits = [
+        """Say what an operator should know while it serves: what keeps all at the primary first."""
+        notes = self._earshot.problems() if self._is_in else []
+        notes += [
             f"{number} server connections of member {name}, which was given up, do not end"
-            for name, number in resisting
+            for name, number in self._evictions.resisting.items()
         ]
-        return [self._lack, *waits] if self._lack else waits
+        return [*notes, self._lack] if self._lack else notes
 
     async def admit(self, connection: ServerConnection) -> None:
         """Write down a connection to the primary, before anything is sent on it.
@@ -218,6 +229,8 @@ class Membership:
             return life
         store = await self._reach(server)
         self._primary = (server, link)
+        if self._continuity is not None:
+            self._continuity.lost_sight()
         if not self._is_in:
             try:
                 await self._enter(store)
@@ -265,18 +278,29 @@ class Membership:
 
     async def _enter(self, store: ViewStore) -> None:
         fleet = self.fleet
+        await self._promises.keep(store)
         await store.be_seen(fleet.name)
         await self._look_at_rights(store)
+        view = await store.read()
+        channel = Channel(self._fellowship.name, view.salt[:8].hex())
+        carrier = Carrier(fleet, channel, self._fellowship.bus, self.heard, self._clock)
+        self._carrier = carrier
+        carrier.open()
+        await find_others(store, carrier, self._earshot, self._clock)
         self._fellowship.named(fleet.name)
+        salt = view.salt
         view = await store.enter(
-            fleet.name, self._fellowship.label, settles=self._fellowship.settles
+            fleet.name, str(self._fellowship.label), settles=self._fellowship.settles
         )
+        if view.salt != salt:
+            raise ConnectionError("schema tidegate was made anew meanwhile")
         self._roll.enter(view)
         self._is_in = True
+        self._continuity = Continuity(fleet.name, view)
         self._surroundings.entered(view.salt)
-        channel = Channel(self._fellowship.name, view.salt[:8].hex())
-        self._carrier = Carrier(fleet, channel, self._fellowship.bus, self.heard, self._clock)
-        self._carrier.open()
+        if self._was:
+            self.bury(self._was)  # where it is still there: we are it no more
+        carrier.answer()
         log.info("fleet entered", member=fleet.name, others=len(fleet.members))
         self._lookout.open()
 
@@ -312,11 +336,22 @@ class Membership:
         if store is None or store.is_closed:
             store = await self._reach(server)
         asked_at = self._clock()
+        connections = self._connections
+        written = connections.count(server)
+        epoch = fleet.epoch
         view = await store.read()
-        if fleet is not self.fleet or self._primary != (server, link):
+        found = len(await store.sessions(fleet.name))
+        continuity = self._continuity
+        if fleet is not self.fleet or self._primary != (server, link) or continuity is None:
             return
-        if view.standing(fleet.name) is not Standing.IN:
+        why = continuity.why_broken(view, epoch) or continuity.is_over(view, self._clock())
+        if why is None and view.standing(fleet.name) is not Standing.IN:
             self._lose_membership()
+            return
+        if why is None and not view.is_over:
+            why = continuity.lacks(written, found)
+        if why is not None:
+            self._lose_view(why)
             return
         if view.is_over:
             return  # the witness will find out, too
@@ -327,6 +362,8 @@ class Membership:
         await self._follow_view(view, link, store)
         if await self._evictions.look_for_absent(fleet, store):
             self._lookout.wake()
+        cases = find_troubles(fleet, view, self._evictions, self._clock())
+        self._earshot.take(cases, view.rows)
         if not self._surroundings.has_lost():  # or others must be able to end what is under way
             await self._connections.forget_closed(fleet.name, store)
         self._poke()
@@ -363,16 +400,33 @@ class Membership:
         self.heard()
         self._lookout.wake()
 
+    def _lose_view(self, why: str) -> None:
+        """Begin anew, and not before all who were in the view have noticed, too."""
+        log.error(
+            "the view of the fleet is not what the members made it: this one begins anew",
+            member=self.fleet.name,
+            why=why,
+            hint="was schema tidegate dropped, emptied or restored under them?",
+        )
+        self._was = self.fleet.name
+        self._promises.given(self.fleet.members)
+        self._start_over()
+
     def _lose_membership(self) -> None:
         log.error("this member was evicted: it begins anew", member=self.fleet.name)
+        self._start_over()
+
+    def _start_over(self) -> None:
         self._connections = Connections()
-        if self._carrier is not None:
-            self._carrier.close()
-            self._carrier = None
         self._begin_anew()
         self._ledger.new_epoch(Token(secrets.randbits(127)))
         self._surroundings.expelled()
         self.waits.give_up()
+
+    def _close_carrier(self) -> None:
+        carrier, self._carrier = self._carrier, None
+        if carrier is not None:
+            carrier.close()
 
     # The end
 

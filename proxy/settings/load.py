@@ -87,7 +87,14 @@ def secrets(settings: object) -> Iterator[str]:
             yield from secrets(value)
     elif is_dataclass(settings):
         for field in fields(settings):
-            yield from secrets(getattr(settings, field.name))
+            value = getattr(settings, field.name)
+            if not field.name.endswith("_url") or _has_password(value):
+                yield from secrets(value)
+
+
+def _has_password(url: SecretStr | None) -> bool:
+    """Tell if an address must not be shown: who is to find out what is wrong needs to see it."""
+    return url is not None and any(passwords_of(url.get_secret_value()))
 
 
 def _expand(

@@ -125,6 +125,12 @@ def passwords_of(url: str) -> Iterator[str]:
         return
 
 
+def public_part(url: str) -> str:
+    """Take users, passwords and options out of an address: what is left may be shown."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)

@@ -112,10 +112,15 @@ class MySQLViews(ViewStore):
         """See the base."""
         await self.run("SELECT GET_LOCK(?, 0)", f"tidegate/{key:x}")
 
-    async def sees(self, key: int) -> bool:
-        """See the base."""
-        rows = await self.run("SELECT IS_USED_LOCK(?) IS NOT NULL", f"tidegate/{key:x}")
-        return bool(rows[0][0])
+    async def silence(self, key: int) -> float | None:
+        """See the base. It is told in whole seconds, and of other users with PROCESS only."""
+        ((holder,),) = await self.run("SELECT IS_USED_LOCK(?)", f"tidegate/{key:x}")
+        if holder is None:
+            return None
+        rows = await self.run(
+            "SELECT TIME FROM information_schema.PROCESSLIST WHERE ID = ?", holder
+        )
+        return float(rows[0][0] or 0) if rows else 0.0
 
     async def sessions(self, name: str) -> list[Session]:
         """See the base. When each began is not told: that was by the clock of another host."""

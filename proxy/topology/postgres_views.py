@@ -43,12 +43,13 @@ SELECT pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'),
        pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 """
 
-_IS_HELD: Final = """
-SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
-               WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-                 AND classid::bigint = ?::bigint AND objid::bigint = ?::bigint
-                 AND database = (SELECT oid FROM pg_catalog.pg_database
-                                 WHERE datname = pg_catalog.current_database()))
+_SILENCE: Final = """
+SELECT coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change)::float8, 0)
+FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+  AND l.classid::bigint = ?::bigint AND l.objid::bigint = ?::bigint
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database
+                    WHERE datname = pg_catalog.current_database())
 """
 
 _ALONE: Final = "SELECT pg_advisory_xact_lock(8386106)"
@@ -108,10 +109,10 @@ class PostgresViews(ViewStore):
         """See the base."""
         await self.run("SELECT pg_advisory_lock(?)", key)
 
-    async def sees(self, key: int) -> bool:
-        """See the base."""
-        rows = await self.run(_IS_HELD, key >> 32, key & 0xFFFF_FFFF)
-        return bool(rows[0][0])
+    async def silence(self, key: int) -> float | None:
+        """See the base. What another role's session does is not told without pg_read_all_stats."""
+        rows = await self.run(_SILENCE, key >> 32, key & 0xFFFF_FFFF)
+        return float(rows[0][0]) if rows else None
 
     def hang_up(self) -> None:
         """See the base."""

@@ -57,6 +57,7 @@ class Row(NamedTuple):
         step: Of its going: see `Fleet.expel`. It means something when it is gone, and is 0 if all
             had heard by then what it had to say: see `Fleet.inherit`.
         epoch: In which it went.
+        label: What it says of itself, for people: see `proxy.runtime.label`.
         settles: Seconds within which what it has sent is at the primary, or never gets there, where
             it fences itself (docs/fleet.md); None: its connections must be seen gone.
     """
@@ -65,6 +66,7 @@ class Row(NamedTuple):
     standing: Standing
     step: Token
     epoch: Epoch
+    label: str = ""
     settles: float | None = None
 
     @property
@@ -159,8 +161,11 @@ class ViewStore(ABC):
         """
 
     @abstractmethod
-    async def sees(self, key: int) -> bool:
-        """Tell whether any connection holds that lock."""
+    async def silence(self, key: int) -> float | None:
+        """Tell for how many seconds a connection has asked nothing that holds that lock.
+
+        None: no connection does. 0: that can't be told.
+        """
 
     @abstractmethod
     def hang_up(self) -> None:
@@ -187,10 +192,13 @@ class ViewStore(ABC):
         async with self._turn:
             await self.show(_key(name))
 
-    async def is_seen(self, name: str) -> bool:
-        """Tell whether a member is there: whether it has such a connection."""
+    async def silent_for(self, name: str) -> float | None:
+        """Tell whether a member is there: for how many seconds it has asked the primary nothing.
+
+        None: it has no such connection. One that is well looks at the view all the time.
+        """
         async with self._turn:
-            return await self.sees(_key(name))
+            return await self.silence(_key(name))
 
     async def read(self) -> View:
         """Read the view."""
@@ -213,7 +221,7 @@ class ViewStore(ABC):
                 label,
                 settles,
             )
-        mine = Row(name, Standing.IN, Token(0), Epoch(0, Token(0)), settles)
+        mine = Row(name, Standing.IN, Token(0), Epoch(0, Token(0)), label, settles)
         return view._replace(rows={**view.rows, name: mine})
 
     async def fence(self, name: str) -> None:
@@ -347,11 +355,15 @@ class ViewStore(ABC):
                 raise
 
     async def _read(self, lock: str) -> View:
-        ((number, token, life, salt),) = await self.run(
+        epochs = await self.run(
             "SELECT number, token, life, salt FROM tidegate.epoch WHERE id = 1" + lock
         )
+        if not epochs:
+            raise ConnectionError("tidegate.epoch is empty")  # it is made when we connect anew
+        ((number, token, life, salt),) = epochs
         rows = await self.run(
-            "SELECT name, standing, step, number, token, settles FROM tidegate.member ORDER BY name"
+            "SELECT name, standing, step, number, token, label, settles"
+            " FROM tidegate.member ORDER BY name"
         )
         return View(
             epoch=Epoch(int(number), _token(token)),
@@ -362,9 +374,10 @@ class ViewStore(ABC):
                     Standing(standing),
                     _token(step),
                     Epoch(int(of), _token(epoch)),
+                    label,
                     settles,
                 )
-                for name, standing, step, of, epoch, settles in rows
+                for name, standing, step, of, epoch, label, settles in rows
             },
             salt=bytes.fromhex(salt),
         )

@@ -67,6 +67,7 @@ HOW: Final[Mapping[str, How]] = {
     # The fleet, of which each worker is a member.
     "tidegate_fleet_members": _MOST,
     "tidegate_fleet_fast": _LEAST,
+    "tidegate_fleet_unheard": _MOST,
     "tidegate_fleet_waits": _SUM,
     "tidegate_fleet_wait_seconds": _SUM,
     "tidegate_fleet_rides": _SUM,

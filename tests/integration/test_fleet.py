@@ -152,7 +152,7 @@ def test_who_is_evicted_begins_anew(ground: Ground, tmp_path: Path) -> None:
         until_fast(client)
         ground.cluster.primary.execute(
             "UPDATE tidegate.member SET standing = 'fenced'"
-            f" WHERE label LIKE '%:{evicted.process.pid}'"
+            f" WHERE label LIKE '%:{evicted.process.pid} %'"
         )
         evicted.wait_logged("this member was evicted")
         wait_until(lambda: evicted.get("/readyz")[0] == 200, "it to be a member again")

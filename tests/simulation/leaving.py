@@ -101,9 +101,9 @@ class KeptViews(ViewStore):
     async def show(self, key: int) -> None:
         """See `be_seen`."""
 
-    async def sees(self, key: int) -> bool:
-        """See `is_seen`."""
-        return False
+    async def silence(self, key: int) -> float | None:
+        """See `silent_for`."""
+        return None
 
     def hang_up(self) -> None:
         """See the base."""
@@ -117,9 +117,9 @@ class KeptViews(ViewStore):
         self._whose = name
         (await self._trips()).seen.add(name)
 
-    async def is_seen(self, name: str) -> bool:
+    async def silent_for(self, name: str) -> float | None:
         """See the base."""
-        return name in (await self._trips()).seen
+        return 0.0 if name in (await self._trips()).seen else None
 
     async def read(self) -> View:
         """See the base."""

@@ -23,11 +23,17 @@ log = Logger("bus")
 LEAST_WAIT: Final = 0.001
 """Seconds to what is due at the earliest: what is due now was said in this turn."""
 
+EVERYBODY: Final = ""
+"""Whom a note is to that asks who is there. It tells a member nothing but that it is to answer."""
+
 
 @final
 class Carrier:
     """See the module. Made in a running loop; `open`, then `poke` whenever the fleet was told
     something.
+
+    Attributes:
+        answered: Who has answered our calls.
 
     Args:
         fleet: Of one server group. Nobody else flushes it.
@@ -57,6 +63,8 @@ class Carrier:
         self._is_poked = False
         self._timer: asyncio.TimerHandle | None = None
         self._has_said: set[str] = set()
+        self.answered: set[str] = set()
+        self._is_calling = False
 
     def open(self) -> None:
         """Begin to listen and to speak."""
@@ -78,6 +86,20 @@ class Carrier:
             self._is_poked = True
             self._loop.call_soon(self._flush)
 
+    def call(self) -> None:
+        """Ask who is there, who needs not know us: `answered` has those who hear us and are heard.
+
+        Until the fleet was entered; what they say that is not an answer is not heard meanwhile.
+        """
+        self._is_calling = True
+        message = self._codec.encode(_sign_of(self.fleet.name, EVERYBODY))
+        self._bus.publish(self._channel, message)
+
+    def answer(self) -> None:
+        """Call no more: the fleet has been entered."""
+        self._is_calling = False
+        self.poke()
+
     # From the bus: see `Listener`.
 
     def heard(self, message: bytes) -> None:
@@ -90,6 +112,10 @@ class Carrier:
         fleet, now = self.fleet, self._clock()
         if isinstance(said, Frame):
             fleet.hear(said, now)
+        elif said.to == EVERYBODY:
+            self._send_note(_sign_of(fleet.name, said.sender))
+        elif self._is_calling and said.to == fleet.name:
+            self.answered.add(said.sender)
         else:
             fleet.hear_note(said, now)
         self._changed()
@@ -111,10 +137,13 @@ class Carrier:
         if frame is not None and (message := self._encoded(frame)) is not None:
             self._bus.publish(self._channel, message)
         for note in notes:
-            if (message := self._encoded(note)) is not None:
-                self._bus.tell(self._channel, note.to, message)
+            self._send_note(note)
         self._changed()
         self._wait(self.fleet.due(now) - now)
+
+    def _send_note(self, note: Note) -> None:
+        if (message := self._encoded(note)) is not None:
+            self._bus.tell(self._channel, note.to, message)
 
     def _encoded(self, said: Frame | Note) -> bytes | None:
         """Write a message. One that is too long is lost: who misses it reads at the primary."""
@@ -150,3 +179,8 @@ class Carrier:
         if event not in self._has_said:
             self._has_said.add(event)
             log.warning(event, group=self._channel.group, why=why)
+
+
+def _sign_of(name: str, to: str) -> Note:
+    """Say that we are there, and nothing else."""
+    return Note(name, to, heard=0, is_deaf=False, number=0, state=None)
