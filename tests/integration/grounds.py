@@ -7,7 +7,7 @@ of one engine, is tested in a file of that engine.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,25 +122,48 @@ class Ground:
             workers: How many processes.
             group: Settings of its server group.
         """
-        sections = None if bus_url is None else {"fleet": {"bus_url": bus_url}}
+        fleet = None if bus_url is None else {"bus_url": bus_url}
+        return self.running.enter_context(self._make(fleet, command, workers, group))
+
+    def launch(
+        self, fleet: Mapping[str, Setting] | None, workers: int = 1, **group: Setting
+    ) -> ProxyUnderTest:
+        """Start a proxy and do not wait until it is ready.
+
+        Args:
+            fleet: Settings of the fleet that it is in.
+            workers: How many processes.
+            group: Settings of its server group.
+        """
+        proxy = self._make(fleet, SERVE, workers, group)
+        self.running.callback(proxy.kill)
+        proxy.launch()
+        return proxy
+
+    def _make(
+        self,
+        fleet: Mapping[str, Setting] | None,
+        command: Sequence[str],
+        workers: int,
+        group: Mapping[str, Setting],
+    ) -> ProxyUnderTest:
+        sections = None if fleet is None else {"fleet": fleet}
         folder = self.folder / f"proxy{next(_numbers)}"
         folder.mkdir()
         if isinstance(self.cluster, MySQLCluster):
-            proxy = mysql_proxy(
+            return mysql_proxy(
                 folder, self.cluster, command=command, sections=sections, workers=workers, **group
             )
-        else:
-            proxy = ProxyUnderTest(
-                folder,
-                [server.address for server in self.cluster.servers],
-                auth_user=SUPERUSER,
-                auth_password=self.cluster.password,
-                group=group,
-                sections=sections,
-                command=command,
-                workers=workers,
-            )
-        return self.running.enter_context(proxy)
+        return ProxyUnderTest(
+            folder,
+            [server.address for server in self.cluster.servers],
+            auth_user=SUPERUSER,
+            auth_password=self.cluster.password,
+            group=group,
+            sections=sections,
+            command=command,
+            workers=workers,
+        )
 
     def connect(self, proxy: ProxyUnderTest | None = None, **settings: str) -> Client:
         """Connect, to the primary itself where no proxy is named.
