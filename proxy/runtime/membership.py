@@ -31,6 +31,7 @@ from proxy.runtime.member_link import MemberLink
 from proxy.runtime.promises import Promises
 from proxy.runtime.roll import Roll
 from proxy.runtime.server import ServerConnection
+from proxy.runtime.view_line import ViewLine
 from proxy.runtime.waits import Waits
 from proxy.topology.group import Server
 from proxy.topology.views import OpenViews, Standing, View, ViewStore
@@ -71,17 +72,15 @@ class Membership:
         tells_positions: bool,
     ) -> None:
         self._ledger = ledger
-        self._control = control
-        self._open_views = open_views
         self._fellowship = fellowship
         self._clock = clock
         self._tells_positions = tells_positions
-        self._store: ViewStore | None = None
+        self._line = ViewLine(control, open_views)
         self._primary: tuple[Server, MemberLink] | None = None
         self._connections = Connections()
         self._counts = FleetCounts()
         self.waits = Waits(self._counts, clock)
-        self._lookout = Lookout(self._look, self._stop_reading)
+        self._lookout = Lookout(self._look, self._line.close)
         self._evictions = Evictions(clock, self._lookout.wake, self._is_bus_up)
         self._carrier: Carrier | None = None
         self._lack = ""
@@ -202,7 +201,7 @@ class Membership:
             ServerLost: We are no member; or the primary does not say whether we are.
         """
         try:
-            await self._connections.admit(self.fleet.name, connection, self._store)
+            await self._connections.admit(self.fleet.name, connection, self._line.store)
         except NoMember:
             self._lookout.wake()
             raise
@@ -227,7 +226,7 @@ class Membership:
             if life is not self._life:
                 raise ConnectionError("this member was evicted")
             return life
-        store = await self._reach(server)
+        store = await self._line.open(server, self.fleet.name if self._is_in else None)
         self._primary = (server, link)
         if self._continuity is not None:
             self._continuity.lost_sight()
@@ -242,7 +241,7 @@ class Membership:
         while not self.fleet.turn(epoch, self._clock()):
             self._poke()
             await asyncio.sleep(POLL)
-            if self._life is not identity or self._store is not store or store.is_closed:
+            if self._life is not identity or store.is_closed:
                 raise ConnectionError("the primary was lost before the fleet had agreed on it")
         self.agreed = epoch
         return identity
@@ -257,24 +256,6 @@ class Membership:
         self.fleet.begin(self.agreed, position)
         self.heard()
         self._poke()
-
-    async def _reach(self, server: Server) -> ViewStore:
-        """Have a connection to a server's view."""
-        self._stop_reading()
-        store = await self._open_views(self._control, server)
-        try:
-            await store.open()
-            if self._is_in:
-                await store.be_seen(self.fleet.name)
-        except PermissionError as error:
-            store.close()
-            log.error("the fleet can't be joined", server=server.name, error=str(error))
-            raise
-        except BaseException:
-            store.close()
-            raise
-        self._store = store
-        return store
 
     async def _enter(self, store: ViewStore) -> None:
         fleet = self.fleet
@@ -323,18 +304,12 @@ class Membership:
 
     # The view
 
-    def _stop_reading(self) -> None:
-        if self._store is not None:
-            self._store.close()
-
     async def _look(self) -> None:
         if self._primary is None or not self._is_in:
             return
         fleet = self.fleet
         server, link = self._primary
-        store = self._store
-        if store is None or store.is_closed:
-            store = await self._reach(server)
+        store = await self._line.keep(server, fleet.name)
         asked_at = self._clock()
         connections = self._connections
         written = connections.count(server)
@@ -444,7 +419,7 @@ class Membership:
 
     async def _go(self, told: list[str]) -> None:
         """Say so in the view."""
-        store = self._store
+        store = self._line.store
         if store is None or store.is_closed or not self._is_in:
             return
         try:

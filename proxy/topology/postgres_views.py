@@ -50,6 +50,7 @@ WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
   AND l.classid::bigint = ?::bigint AND l.objid::bigint = ?::bigint
   AND l.database = (SELECT oid FROM pg_catalog.pg_database
                     WHERE datname = pg_catalog.current_database())
+ORDER BY 1
 """
 
 _ALONE: Final = "SELECT pg_advisory_xact_lock(8386106)"
@@ -106,8 +107,8 @@ class PostgresViews(ViewStore):
         return one == other
 
     async def show(self, key: int) -> None:
-        """See the base."""
-        await self.run("SELECT pg_advisory_lock(?)", key)
+        """See the base. Shared: a session of ours before may not be known to be gone yet."""
+        await self.run("SELECT pg_advisory_lock_shared(?)", key)
 
     async def silence(self, key: int) -> float | None:
         """See the base. What another role's session does is not told without pg_read_all_stats."""
