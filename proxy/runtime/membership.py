@@ -345,10 +345,14 @@ class Membership:
         self.heard()
 
     def _follow_epoch(self, epoch: Epoch) -> bool:
-        """Follow who has begun one, if the bus has not told us; False: not all know of it yet."""
+        """Follow who has begun one, if the bus has not told us; False: not all know of it yet.
+
+        Who is not welcome yet begins none, and nobody may be left who has: what keeps it from being
+        welcome may be the view itself, of which somebody is gone who has never answered.
+        """
         fleet = self.fleet
-        if fleet.epoch == NO_EPOCH:
-            return True  # we are about to agree on it
+        if fleet.epoch == NO_EPOCH or not fleet.is_welcome:
+            return True
         if not fleet.turn(epoch, self._clock()):
             self._poke()
             return False
