@@ -203,6 +203,11 @@ class ServerConnection:
         self._metrics.bytes_out += len(data)
         transport.write(data if self._tls is None else self._tls.send(data))
 
+    @property
+    def is_held(self) -> bool:
+        """Whether what is written is kept back."""
+        return self._held is not None
+
     def hold(self) -> None:
         """Keep back what is written from now on."""
         if self._held is None:

@@ -25,7 +25,12 @@ class Waits:
         self._held: dict[Mark, tuple[ServerConnection, float]] = {}
 
     def hold(self, mark: Mark, connection: ServerConnection) -> None:
-        """Keep back what is sent on a connection from now on."""
+        """Keep back what is sent on a connection from now on.
+
+        What a batch has grown to write is marked anew: the mark of before lets nothing go then.
+        """
+        if connection.is_held:
+            self._held = {it: held for it, held in self._held.items() if held[0] is not connection}
         connection.hold()
         self._held[mark] = connection, self._clock()
 

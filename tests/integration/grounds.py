@@ -114,39 +114,34 @@ class Ground:
         workers: int = 1,
         **group: Setting,
     ) -> ProxyUnderTest:
-        """Start a proxy in front of the servers.
-
-        Args:
-            command: What is run, where it is not the product as it is.
-            bus_url: Of the fleet that it is in.
-            workers: How many processes.
-            group: Settings of its server group.
-        """
+        """Start a proxy in front of the servers: see `proxy`."""
         fleet = None if bus_url is None else {"bus_url": bus_url}
-        return self.running.enter_context(self._make(fleet, command, workers, group))
+        return self.running.enter_context(self.proxy(fleet, command, workers, **group))
 
     def launch(
         self, fleet: Mapping[str, Setting] | None, workers: int = 1, **group: Setting
     ) -> ProxyUnderTest:
-        """Start a proxy and do not wait until it is ready.
-
-        Args:
-            fleet: Settings of the fleet that it is in.
-            workers: How many processes.
-            group: Settings of its server group.
-        """
-        proxy = self._make(fleet, SERVE, workers, group)
+        """Start one and do not wait until it is ready: see `proxy`."""
+        proxy = self.proxy(fleet, workers=workers, **group)
         self.running.callback(proxy.kill)
         proxy.launch()
         return proxy
 
-    def _make(
+    def proxy(
         self,
-        fleet: Mapping[str, Setting] | None,
-        command: Sequence[str],
-        workers: int,
-        group: Mapping[str, Setting],
+        fleet: Mapping[str, Setting] | None = None,
+        command: Sequence[str] = SERVE,
+        workers: int = 1,
+        **group: Setting,
     ) -> ProxyUnderTest:
+        """Make a proxy in front of the servers, not started yet.
+
+        Args:
+            fleet: Settings of the fleet that it is in.
+            command: What is run, where it is not the product as it is.
+            workers: How many processes.
+            group: Settings of its server group.
+        """
         sections = None if fleet is None else {"fleet": fleet}
         folder = self.folder / f"proxy{next(_numbers)}"
         folder.mkdir()

@@ -401,7 +401,8 @@ class Scene:
 
     def is_known(self, member: Member) -> bool:
         """Whether the primary finds somebody who leaves to be a member yet."""
-        is_in = member.name in self.view.members and member.can_ask()
+        name, view = member.name, self.view
+        is_in = name in view.members and name not in view.fenced and member.can_ask()
         return is_in and member.is_writing_nothing
 
     def has_told(self, member: Member) -> bool:

@@ -201,6 +201,33 @@ def test_config_reference_is_printed(run: Run, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.startswith("# Settings\n")
 
 
+def test_init_db_prints_what_an_administrator_runs(
+    run: Run, good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("init-db", good) == 0
+    printed = capsys.readouterr().out
+    assert "CREATE SCHEMA IF NOT EXISTS tidegate;" in printed
+    assert 'GRANT USAGE ON SCHEMA tidegate TO "tidegate";' in printed
+
+
+def test_init_db_prints_mysqls_with_an_account(
+    run: Run, good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(good).write_text(GOOD.replace('"tidegate"', '"o\'neil"') + 'engine = "mysql"')
+    assert run("init-db", good, "--host", "10.%") == 0
+    assert "ON tidegate.epoch TO 'o''neil'@'10.%';" in capsys.readouterr().out
+
+
+def test_init_db_wants_to_know_for_which_group(
+    run: Run, good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = GOOD.replace("server_groups.app", "server_groups.other")
+    assert run("init-db", good, "--group", "none") == 2
+    Path(good).write_text(f'{GOOD}{other}listen = "127.0.0.1:6433"')
+    assert run("init-db", good) == 2
+    assert "--group" in capsys.readouterr().err
+
+
 def test_unknown_command_is_a_usage_error(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sevre") == 2
     assert "Traceback" not in capsys.readouterr().err

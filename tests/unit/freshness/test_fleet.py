@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from proxy.freshness.fleet import LEASE, RENEWALS, Fleet
+from proxy.freshness.fleet import LEASE, PRIMARY, RENEWALS, Fleet
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.peer import REPEAT
 from proxy.types import Epoch, Position, Token
@@ -45,6 +45,53 @@ def test_a_commit_waits_for_who_may_read_fast(two: Two) -> None:
     assert two.a.fleet.take_ready() == []
     two.carry(two.b)
     assert two.a.fleet.take_ready() == [mark]
+
+
+@pytest.fixture
+def fencing() -> Two:
+    """Two of whom `a` fences itself, and was vouched for right now."""
+    two = Two()
+    two.a.fleet = Fleet("a", two.a.ledger, EPOCH, fences_itself=True)
+    two.a.fleet.enter(["b"])
+    two.a.fleet.vouched(two.now + 4 * LEASE / RENEWALS)
+    two.settle()
+    return two
+
+
+def test_who_fences_himself_commits_only_while_the_primary_knows_him(fencing: Two) -> None:
+    two, fleet = fencing, fencing.a.fleet
+    two.now += 2 * LEASE
+    held = fleet.mark([ORDERS], next(tokens), two.now)
+    assert held.waiting == {PRIMARY}
+    assert fleet.take_ready(two.now) == []
+    fleet.vouched(two.now)
+    assert fleet.take_ready(two.now) == [held]
+    assert not held.waiting
+    assert not fleet.mark([ORDERS], next(tokens), two.now).waiting
+
+
+def test_that_the_others_have_heard_of_a_commit_is_not_enough_then(fencing: Two) -> None:
+    two, fleet = fencing, fencing.a.fleet
+    mark = fleet.mark([ORDERS], next(tokens), two.now)
+    assert mark.waiting == {"b"}
+    two.carry(two.a)
+    two.carry(two.b)
+    assert not mark.waiting
+    assert fleet.take_ready(two.now + LEASE) == []
+    assert fleet.take_ready() == []
+    assert fleet.take_ready(two.now) == [mark]
+
+
+def test_what_waits_for_the_primary_keeps_no_acknowledgement_back(fencing: Two) -> None:
+    two, fleet = fencing, fencing.a.fleet
+    two.now += 2 * LEASE
+    two.b.fleet.mark([ITEMS], next(tokens), two.now)
+    own = fleet.mark([ORDERS], next(tokens), two.now)
+    fleet.withhold([own])
+    two.carry(two.b)
+    _, notes = two.says(two.a)
+    assert own.waiting == {PRIMARY}
+    assert notes[0].heard == two.b.fleet._number
 
 
 def test_and_for_nobody_who_may_not(two: Two) -> None:

@@ -302,6 +302,13 @@ def fleet(*lines: str) -> str:
     return "\n".join([SMALLEST, "[fleet]", *lines])
 
 
+def test_a_margin_must_leave_time_to_send_again() -> None:
+    (problem,) = problems(fleet('fencing = "lease"', 'fencing_margin = "100ms"'))
+    assert "fencing_margin" in problem
+    assert parse(fleet('fencing = "lease"'), ENVIRONMENT).fleet.fencing_margin == 10.0
+    assert parse(fleet('fencing_margin = "100ms"'), ENVIRONMENT).fleet.fencing_margin == 0.1
+
+
 def test_a_fleet_has_a_name_and_no_bus() -> None:
     settings = parse(SMALLEST, ENVIRONMENT)
     assert settings.fleet.name == "tidegate"
