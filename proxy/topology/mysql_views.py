@@ -93,7 +93,8 @@ class MySQLViews(ViewStore):
             return Lacking()
         ends = "CONNECTION ADMIN" if self._is_mariadb else "CONNECTION_ADMIN"
         may_end = ends in has or (not self._is_mariadb and "SUPER" in has)
-        return Lacking(ending="" if may_end else ends, seeing="" if "PROCESS" in has else "PROCESS")
+        may_see = "PROCESS" in has or not self._is_mariadb
+        return Lacking(ending="" if may_end else ends, seeing="" if may_see else "PROCESS")
 
     async def life(self) -> str:
         """See the base."""

@@ -70,11 +70,26 @@ class _Words(NamedTuple):
     source: str
     replica: str
     source_identity: str
+    command: str
 
 
-_OF_MYSQL: Final = _Words(_MYSQL, "SHOW REPLICA STATUS", "Source", "Replica", "Source_UUID")
+_OF_MYSQL: Final = _Words(
+    _MYSQL,
+    "SHOW REPLICA STATUS",
+    "Source",
+    "Replica",
+    "Source_UUID",
+    # MySQL warns of information_schema.PROCESSLIST, each time. Without rows: performance_schema is
+    # off, or has had no room for the session.
+    "SELECT PROCESSLIST_COMMAND AS command FROM performance_schema.threads WHERE PROCESSLIST_ID = ",
+)
 _OF_MARIADB: Final = _Words(
-    _MARIADB, "SHOW ALL SLAVES STATUS", "Master", "Slave", "Master_Server_Id"
+    _MARIADB,
+    "SHOW ALL SLAVES STATUS",
+    "Master",
+    "Slave",
+    "Master_Server_Id",
+    "SELECT COMMAND AS command FROM information_schema.PROCESSLIST WHERE ID = ",
 )
 
 
@@ -244,11 +259,9 @@ class MySQLLink:
         return await self._kill(pid) or await self._kill(pid)
 
     async def is_busy(self, pid: int) -> bool:
-        """Tell whether a session may be running something; it may where PROCESS is lacking."""
-        for row in await self._ask("SHOW PROCESSLIST"):
-            if int(row["Id"]) == pid:
-                return bool(row["Command"] != "Sleep")
-        return True
+        """Tell whether a session may be running something; it may where that can't be seen."""
+        rows = await self._ask(f"{self._words.command}{pid:d}")
+        return not rows or bool(rows[0]["command"] != "Sleep")
 
     async def _kill(self, pid: int) -> bool:
         """Tell a session to end; returns whether there is none. One need not see it for that."""

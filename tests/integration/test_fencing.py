@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,10 @@ import pytest
 
 from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.processes import wait_until
+from proxy.topology.group import Server
+from proxy.topology.gtid_history import GtidHistory
+from proxy.topology.mysql_witness import mysql_opener
+from proxy.topology.witness import Control, Link, open_postgres
 from tests.integration.grounds import Ground, standing_on
 from tests.integration.proxy_under_test import ROOT, ProxyUnderTest, Setting
 from tests.integration.test_fleet import BOOK, members_of, until_fast, until_members
@@ -210,3 +215,50 @@ def is_blocked(ground: Ground) -> bool:
         asked = "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
         return bool(ground.cluster.primary.fetch(asked))
     return bool(ground.cluster.primary.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+
+async def test_a_control_connection_sees_whether_a_session_is_at_rest(ground: Ground) -> None:
+    """And takes for busy what it may not see."""
+    is_mysql = isinstance(ground.cluster, MySQLCluster)
+    sleep = "SELECT SLEEP(600)" if is_mysql else "SELECT pg_sleep(600)"
+    whoami = "SELECT CONNECTION_ID()" if is_mysql else "SELECT pg_backend_pid()"
+    primary = ground.cluster.primary
+    with ground.connect() as client:
+        pid = int(client.value(whoami))
+        link = await open_link(ground)
+        assert not await link.is_busy(pid)
+        client.ask("BEGIN")
+        client.ask("UPDATE book SET a = 1")
+        assert not await link.is_busy(pid)
+        unseeing = await made_unseeing(ground)
+        if ground.engine != "mysql":
+            assert await unseeing.is_busy(pid)
+        client.ask("COMMIT")
+        assert await unseeing.is_busy(pid) == (ground.engine == "mariadb")
+        sleeping = threading.Thread(target=client.code, args=(sleep,))
+        sleeping.start()
+        while not await link.is_busy(pid):  # noqa: ASYNC110 - a server is asked
+            await asyncio.sleep(0.01)
+        assert await unseeing.is_busy(pid)
+        primary.execute(f"KILL {pid}" if is_mysql else f"SELECT pg_terminate_backend({pid})")
+        sleeping.join()
+    link.close()
+    unseeing.close()
+
+
+async def made_unseeing(ground: Ground) -> Link:
+    """Take the right to see others' sessions away; on MySQL that is no right of its own."""
+    revoked = "pg_monitor" if ground.engine == "postgres" else "PROCESS ON *.*"
+    ground.cluster.primary.execute(f"REVOKE {revoked} FROM {POOR}")
+    return await open_link(ground)
+
+
+async def open_link(ground: Ground) -> Link:
+    """Open a control connection to the primary, as who has few rights."""
+    host, port = ground.cluster.primary.address.rsplit(":", 1)
+    server = Server(host, int(port))
+    is_mysql = isinstance(ground.cluster, MySQLCluster)
+    database = "" if is_mysql else "postgres"
+    control = Control(POOR, PASSWORD, database, "tidegate test", False, 1.0, 10.0)
+    opener = mysql_opener(GtidHistory([server])) if is_mysql else open_postgres
+    return await opener(control, server, lambda: None)
