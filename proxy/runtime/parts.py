@@ -295,13 +295,14 @@ class GroupParts:
 
     def others_doubt(self, member: str, tables: frozenset[Table]) -> None:
         """See `proxy.runtime.fellowship.Surroundings`."""
-        names = ", ".join(sorted(map(self.catalogs.name_of, tables))) or None
-        log.warning(
-            "what another member's audit found to be wrong is the primary's here, too",
-            group=self.settings.name,
-            member=member,
-            tables=names,
-        )
+        group = self.settings.name
+        if tables:
+            names = ", ".join(sorted(map(self.catalogs.name_of, tables)))
+            event = "another member's audit fired: these tables are the primary's here, too"
+            log.error(event, group=group, member=member, tables=names)
+        else:
+            event = "another member has nothing in quarantine any more"
+            log.info(event, group=group, member=member)
 
     def hurry(self) -> None:
         """Have the other members told at once, if there are any."""

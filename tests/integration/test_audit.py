@@ -8,12 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from proxy.demo.processes import wait_until
 from tests.integration.grounds import Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
+from tests.integration.test_views import drop
 
 WITHOUT_NEED = (sys.executable, "-m", "tests.consistency.serve", "--without", "need")
 ALL = {"audit": "100%", "audit_per_second": 1000, "out_of_band": "none"}
@@ -95,6 +97,56 @@ def test_what_is_right_is_left_alone_and_what_is_wrong_is_taken_back(ground: Gro
         ground.wait_for_replicas(proxy, BOOK)
         assert "notes" not in json.loads(proxy.get("/readyz")[1])
     proxy.stop()
+
+
+def test_all_members_take_back_what_one_has_found(ground: Ground, tmp_path: Path) -> None:
+    """Only one of them looks; the other holds to what that one says, until it is gone at last."""
+    if ground.engine != "postgres":
+        pytest.skip("nothing of it knows the engine")
+    url = f"unix://{tmp_path}/bus"
+    finds, hears = (ground.start(bus_url=url, **ALL | {"audit": audit}) for audit in ("100%", "0%"))
+    with ground.connect(finds) as client, ground.connect(hears) as other, ground.connect() as past:
+        for number in (1, 2):
+            for reader in (client, other):
+                until_kept(reader)
+            before = client.value(BOOK)
+            past.ask(f"UPDATE book SET a = {number * 1000}")
+            ground.cluster.wait_replayed()
+            assert other.value(BOOK) == before, "nobody has promised to see it"
+            wait_until(lambda b=before: client.value(BOOK) != b, "the audit to fire")
+            wait_until(lambda: taken_back(hears) == 1, "the other to hear of it")
+            assert other.value(BOOK) == number * 1000
+            explained = other.explain(BOOK)
+            assert explained["reason"].startswith("audit")
+            assert explained["in quarantine"].startswith("found by member ")
+            assert client.explain(BOOK)["in quarantine"] == "found here"
+            (note,) = json.loads(hears.get("/readyz")[1])["notes"]["app"]
+            assert note.startswith("in quarantine: public.book, found by member ")
+            assert hears.metric("tidegate_quarantined_here_tables") == 0
+            assert finds.metric("tidegate_quarantined_here_tables") == 1
+            hears.process.send_signal(signal.SIGHUP)
+            hears.wait_logged("the configuration was read again")
+            assert taken_back(hears) == 1
+            if number == 1:
+                finds.process.send_signal(signal.SIGHUP)
+                wait_until(lambda: taken_back(hears) == 0, "it to be believed again")
+        finds.stop()
+        wait_until(lambda: taken_back(hears) == 0, "who found it to be gone")
+        until_kept(other)
+    hears.stop()
+    drop(ground)
+
+
+def taken_back(proxy: ProxyUnderTest) -> float:
+    return proxy.metric("tidegate_quarantined_tables")
+
+
+def until_kept(client: Client) -> None:
+    def is_kept() -> bool:
+        client.ask(BOOK)
+        return client.explain(BOOK)["cache"] == "hit now"
+
+    wait_until(is_kept, "the result to be kept")
 
 
 def read_while_written(ground: Ground, proxy: ProxyUnderTest, client: Client) -> int:
