@@ -566,7 +566,7 @@ class Fleet:
                 # It sends nothing that we have not acknowledged, as long as its promise holds.
                 begun.is_ahead = peer.heard_at < peer.granted_until
             return
-        if isinstance(item, Turning | Doubted):
+        if isinstance(item, (Turning, Doubted)):
             return
         if isinstance(item, Wrote):
             self.written.append((ledger.marked(item.token), item))

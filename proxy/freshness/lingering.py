@@ -246,7 +246,12 @@ class Hot:
         if self._kept < MOST_KEPT:
             return []
         self._kept = 0
-        return [it for token in self._tokens.values() if (it := token.take_written()) is not None]
+        told: list[Wrote] = []
+        for token in self._tokens.values():
+            written = token.take_written()
+            if written is not None:
+                told.append(written)
+        return told
 
     def ended(self, now: float) -> list[Lingering]:
         """Take out the tokens that linger no longer, with what is to be told of them.

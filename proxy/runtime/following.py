@@ -192,12 +192,22 @@ class _Follower:
                 if self._wants_look() or monotonic() - looked_at >= TICK:
                     looked_at = monotonic()
                     await self._look(changes, limit)
-                if self.feed.is_urgent:
-                    pause = min(2 * pause, QUICK_LAST) if pause < TICK else QUICK_FIRST
-                else:
-                    pause = PATIENCE if self.feed.has_suspicions else TICK
+                pause = self._pause(pause)
         finally:
             changes.close()
+
+    def _pause(self, before: float) -> float:
+        """Say how long to wait now, if nothing happens before; and how long it was last."""
+        feed = self.feed
+        if feed.is_urgent:
+            first = QUICK_FIRST
+        elif feed.wants_snapshot:
+            return PATIENCE
+        elif feed.has_suspicions:
+            first = PATIENCE  # a commit of ours is under way: when it is settled, nobody tells
+        else:
+            return TICK
+        return min(2 * before, QUICK_LAST) if before < TICK else first
 
     def _wants_look(self) -> bool:
         return self._is_lost or bool(self._asking) or self.feed.wants_snapshot

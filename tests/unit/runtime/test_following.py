@@ -208,6 +208,22 @@ async def test_ours_is_not_asked_about_when_its_acknowledgement_comes_soon() -> 
         assert not world.found
 
 
+async def test_nothing_is_asked_while_ours_is_under_way() -> None:
+    """However long that is; then, if it has no credit, it is found out."""
+    async with world_at_work() as world:
+        mark = world.ledger.mark([ORDERS], Token(1 << 62), "another")
+        before = world.ledger.version(world.orders)
+        looks = world.log.looks
+        world.log.write(7, "orders")
+        await asyncio.sleep(0.1)
+        assert world.log.looks == looks
+        world.ledger.commit(mark)
+        clears = world.ledger.version(world.orders)
+        await world.until(lambda: world.is_clean)
+        assert world.found == [Foreign(ORDERS, 1)]
+        assert len({before, clears, world.ledger.version(world.orders)}) == 3
+
+
 async def test_a_commit_with_an_id_is_ours_by_that_and_not_by_its_rows() -> None:
     async with world_at_work() as world:
         world.tells_gtids = True
