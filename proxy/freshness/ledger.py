@@ -426,9 +426,9 @@ class Ledger:
         """How many tables there is something known of."""
         return len(self._tables)
 
-    def unsettled(self) -> list[Mark]:
-        """List this member's commits under way and its lost ones."""
-        return [mark for mark in self._marks.values() if not mark.owner]
+    def unsettled(self, owner: str = US) -> list[Mark]:
+        """List somebody's commits under way and lost ones: this member's, if nobody is named."""
+        return [mark for mark in self._marks.values() if mark.owner == owner]
 
     # Positions.
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import final
 
+from proxy.freshness.feed import LOG
 from proxy.freshness.shares import US
 from proxy.observe.metrics import GroupState, PoolState, ServerState
 from proxy.runtime.service import GroupService
@@ -22,15 +23,15 @@ class ServiceGauges:
     def group(self) -> GroupState:
         """Single numbers."""
         service = self._service
-        clients, metrics = service.clients, service.metrics
+        clients, metrics, ledger = service.clients, service.metrics, service.ledger
         metrics.bytes_in = metrics.gone_in + sum(client.received for client in clients)
         metrics.bytes_out = metrics.gone_out + sum(client.sent for client in clients)
         state = GroupState(
             clients=len(clients),
-            ledger_tables=service.ledger.known_tables,
-            ledger_pending=len(service.ledger.unsettled()),
-            quarantined_tables=len(service.ledger.quarantined),
-            quarantined_here=len(service.ledger.doubted_by(US)),
+            ledger_tables=ledger.known_tables,
+            ledger_pending=len(ledger.unsettled()) + len(ledger.unsettled(LOG)),
+            quarantined_tables=len(ledger.quarantined),
+            quarantined_here=len(ledger.doubted_by(US)),
             is_following=service.catalogs.is_following(),
         )
         if service.results is not None:
