@@ -37,13 +37,32 @@ class Definitions:
         self.are_changing = False
         self._ledger = ledger
         self._version = 0
+        self._has_committed_blindly = False
 
-    def changed_here(self) -> None:
-        """A commit of ours was settled, which may have changed them."""
+    def changed_here(self, *, is_told: bool) -> None:
+        """A commit of ours was settled, which may have changed them.
+
+        Args:
+            is_told: Whether all others let us read fast: then none changes them without our
+                knowing. Else it may have set off a trigger that we had not heard of.
+        """
+        if not is_told:
+            self._has_committed_blindly = True
         self._version = self._ledger.version_of(_SCHEMA)
 
-    def follow(self, fleet: Fleet, planning: Planning) -> None:
-        """See whether another member changes them, or has: plans and triggers are others."""
+    def follow(self, fleet: Fleet, planning: Planning, *, is_told: bool) -> bool:
+        """See whether another member changes them, or has: plans and triggers are others.
+
+        Args:
+            fleet: Of which we are a part.
+            planning: Is told.
+            is_told: See `changed_here`.
+
+        Returns:
+            Whether what we have committed may have changed any table, by definitions that we did
+            not know.
+        """
+        is_blind = False
         are_changing = self._ledger.is_marked_by_others(_SCHEMA)
         if are_changing and not self.are_changing:
             fleet.withhold(planning.definitions_change())
@@ -51,4 +70,13 @@ class Definitions:
         version = self._ledger.version_of(_SCHEMA)
         if version != self._version:
             self._version = version
+            is_blind = self._has_committed_blindly
             planning.definitions_changed()
+        if is_told:
+            self._has_committed_blindly = False
+        return is_blind
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether something was committed by definitions that others may have changed."""
+        return self._has_committed_blindly

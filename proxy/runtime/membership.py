@@ -14,6 +14,7 @@ from typing import Final, final
 from proxy.freshness.fleet import Fleet
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
+from proxy.freshness.tables import EVERY_DATABASE, everything_in
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import FleetCounts
 from proxy.runtime.bus.carrier import Carrier
@@ -42,6 +43,8 @@ log = Logger("fleet")
 
 POLL: Final = 0.005
 """Seconds between two looks at whether all have heard of an epoch, or a server process is gone."""
+
+_EVERYTHING: Final = everything_in(EVERY_DATABASE)
 
 
 @final
@@ -125,7 +128,7 @@ class Membership:
 
     def settled(self) -> None:
         """A commit's end is known to the ledger: the others are told."""
-        self._definitions.changed_here()
+        self._definitions.changed_here(is_told=self._is_told())
         self._poke()
 
     def others_define(self) -> bool:
@@ -142,7 +145,8 @@ class Membership:
         if fleet.epoch != self._epoch:
             self._epoch = fleet.epoch
             self._surroundings.epoch_begun(fleet.epoch)
-        self._definitions.follow(fleet, self._surroundings)
+        if self._definitions.follow(fleet, self._surroundings, is_told=self._is_told()):
+            self._ledger.foreign_commit([_EVERYTHING], Token(secrets.randbits(127)))
         if fleet.written:
             written, fleet.written = fleet.written, []
             self._surroundings.others_wrote(written)
@@ -158,6 +162,10 @@ class Membership:
         if self._carrier is not None:
             self._carrier.poke()
 
+    def _is_told(self) -> bool:
+        """Whether all others let us read fast: they commit nothing that we do not know of."""
+        return self._clock() < self._ledger.granted_until
+
     def _is_bus_up(self) -> bool:
         return self._fellowship.bus.counts.is_up
 
@@ -165,7 +173,7 @@ class Membership:
         """Tell what there is and was, for the metrics."""
         counts = self._counts
         counts.members = len(self.fleet.members) + 1 if self._is_in else 0
-        counts.is_fast = self._clock() < self._ledger.granted_until
+        counts.is_fast = self._is_told()
         counts.unheard = self._earshot.unheard
         return counts
 
@@ -416,6 +424,8 @@ class Membership:
         told: list[str] = []
         if self._is_in and not self._ledger.unsettled():
             told = await say_farewell(self.fleet, self._poke, self._clock)
+            if self._definitions.is_unsure:
+                told = []  # it may have changed more than they were told
         await self._go(told)
         if self._carrier is not None:
             self.fleet.farewell()  # so that the others see at once that we are gone

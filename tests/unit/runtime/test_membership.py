@@ -7,13 +7,14 @@ from typing import cast
 
 import pytest
 
-from proxy.freshness.frames import Wrote
+from proxy.freshness.frames import Cleared, Wrote
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
-from proxy.freshness.tables import EVERY_DATABASE, schema_of
+from proxy.freshness.tables import EVERY_DATABASE, everything_in, schema_of
 from proxy.runtime.bus.seam import Bus
 from proxy.runtime.continuity import Continuity
 from proxy.runtime.fellowship import Fellowship
+from proxy.runtime.label import Label
 from proxy.runtime.member_link import MemberLink
 from proxy.runtime.membership import Membership
 from proxy.topology.group import Server
@@ -22,6 +23,7 @@ from proxy.topology.witness import Control
 from proxy.types import NO_EPOCH, Epoch, Position, Table, Token
 
 SCHEMA = schema_of(EVERY_DATABASE)
+ANYTHING = everything_in(EVERY_DATABASE)
 CONTROL = Control("", "", "", "", False, 1.0, 1.0)
 
 
@@ -76,7 +78,7 @@ def group() -> Group:
 
 @pytest.fixture
 def member(ledger: Ledger, group: Group) -> Membership:
-    fellowship = Fellowship("f", "here", cast(Bus, None))
+    fellowship = Fellowship("f", Label("here:1", "f", "unix:///bus"), cast(Bus, None))
     member = Membership(ledger, CONTROL, no_store, fellowship, lambda: 0.0, tells_positions=True)
     member.live_in(group)
     member.settled()
@@ -118,6 +120,43 @@ def test_own_definitions_are_no_others(member: Membership, ledger: Ledger, group
     member.settled()
     member.heard()
     assert group.told == []
+
+
+@pytest.mark.parametrize("is_cut_off", [True, False])
+def test_a_commit_by_definitions_that_others_have_changed_may_have_changed_anything(
+    member: Membership, ledger: Ledger, is_cut_off: bool
+) -> None:
+    """Whoever makes a trigger waits for who is cut off for a lease, and goes on."""
+    fleet = member.fleet
+    fleet.enter(["other"])
+    if not is_cut_off:
+        fleet._peers["other"].granted_until = 9.0
+        fleet.vouched(9.0)
+        member.heard()
+    ledger.commit(member.mark([Table("app", 5)], Token(3)))
+    member.settled()
+    ledger.commit(ledger.mark([SCHEMA], Token(2), "other"))  # as its state tells
+    before = ledger.version_of(ANYTHING)
+    member.heard()
+    assert (ledger.version_of(ANYTHING) != before) == is_cut_off
+    frame, _ = fleet.flush(0.0)
+    assert frame is not None
+    told = [item.changed for item in frame.items if isinstance(item, Cleared)]
+    assert (frozenset({ANYTHING}) in told) == is_cut_off
+
+
+def test_who_had_no_news_says_nothing_twice(member: Membership, ledger: Ledger) -> None:
+    """Once all others are heard, it knows what they have changed."""
+    fleet = member.fleet
+    fleet.enter(["other"])
+    member.settled()
+    fleet._peers["other"].granted_until = 9.0
+    fleet.vouched(9.0)
+    member.heard()
+    before = ledger.version_of(ANYTHING)
+    ledger.commit(ledger.mark([SCHEMA], Token(2), "other"))
+    member.heard()
+    assert ledger.version_of(ANYTHING) == before
 
 
 def test_nothing_is_acknowledged_before_all_know_what_was_widened(
