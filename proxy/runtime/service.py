@@ -229,7 +229,7 @@ class GroupService(GroupParts):
         """Its connection broke: find out what became of it."""
         self.commits.lose(mark, cast(ServerConnection, link), self.watcher.witnesses[link.server])
 
-    def sent(self, errand: Errand, link: Link) -> None:
+    def sent(self, link: Link) -> None:
         """A request was sent to a server."""
         self.balancer.started(link.server)
 

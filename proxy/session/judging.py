@@ -102,7 +102,7 @@ def refused(session: Conversation, plans: Sequence[Plan]) -> ClientVisibleError 
     return None
 
 
-def refuse_at_server(session: Conversation, errand: Errand, link: Link) -> None:
+def refuse_at_server(session: Conversation, link: Link) -> None:
     """Make an open transaction fail in a refused statement's place; the client is told then."""
     session.phase = SETTING
     link.write(link.exchange.ask(_FAILS))

@@ -406,7 +406,7 @@ class Services(Protocol):
     def lose(self, mark: Mark, link: Link) -> None:
         """Its connection broke: find out, and keep its tables with the primary meanwhile."""
 
-    def sent(self, errand: Errand, link: Link) -> None:
+    def sent(self, link: Link) -> None:
         """A request was sent to a server."""
 
     def abandoned(self, server: Server) -> None:

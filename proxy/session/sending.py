@@ -101,7 +101,7 @@ def _pass_on(
     errand.sent_at = services.clock()
     errand.attempts += 1
     errand.server = link.server
-    services.sent(errand, link)
+    services.sent(link)
     _wait_for_others(session, errand, link)
     link.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
     if session.is_slow:

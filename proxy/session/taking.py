@@ -257,7 +257,7 @@ def _begin(session: Conversation, request: Request) -> None:
     if link is not None:
         errand.reason = _TRANSACTION
         if errand.refusal is not None and link.exchange.status != IN_FAILED:
-            refuse_at_server(session, errand, link)
+            refuse_at_server(session, link)
         else:
             send(session, errand, link)
         return

@@ -576,7 +576,7 @@ class Stage:
         self.ledger.lose(mark)
         self.did("lost")
 
-    def sent(self, errand: Errand, link: Link) -> None:
+    def sent(self, link: Link) -> None:
         self.balancer.started(link.server)
 
     def abandoned(self, server: Server) -> None:
