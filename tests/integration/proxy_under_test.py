@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.demo.processes import ProgramFailed, free_port, wait_until
 from proxy.demo.programs import last_lines, ourselves, spawn
+from tests.integration.nursery import Forked, nursery
 
 SERVE = (sys.executable, "-m", "proxy", "serve")
 ESTABLISHED = "01"  # in /proc/net/tcp
@@ -60,7 +61,8 @@ class ProxyUnderTest:
         self.log = folder / "tidegate.log"
         self.file = folder / "tidegate.toml"
         self._command = [*command, str(self.file)]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._is_plain = command == SERVE and workers == 1
+        self._process: Forked | subprocess.Popen[bytes] | None = None
         app: dict[str, Setting] = {
             "listen": f"127.0.0.1:{self.port}",
             "servers": list(servers),
@@ -88,7 +90,7 @@ class ProxyUnderTest:
             self.check_log()
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Forked | subprocess.Popen[bytes]:
         assert self._process is not None, "the proxy was not started"
         return self._process
 
@@ -112,12 +114,12 @@ class ProxyUnderTest:
 
     def launch(self) -> None:
         """Start it without waiting."""
-        self._process = spawn(
-            ourselves(),
-            self._command,
-            log=self.log,
-            environment={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        )
+        environment = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        if self._is_plain:
+            whole = {**os.environ, **environment}
+            self._process = nursery().start(("serve", str(self.file)), self.log, whole)
+        else:
+            self._process = spawn(ourselves(), self._command, log=self.log, environment=environment)
 
     def stop(self, timeout: float = 15.0) -> int:
         """Ask it to stop; returns its exit status. One that doesn't is a failure."""

@@ -6,6 +6,7 @@ was cached of other tables stays, while nothing that was written is read as it w
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -36,7 +37,7 @@ from tests.integration.raw_client import Heard
 
 Connection = PsycopgConnection[Any]
 
-SCRIPTS = 300
+SCRIPTS = 300 if "TIDEGATE_SOAK_SECONDS" in os.environ else 120
 
 PREPARE = """
 DROP VIEW IF EXISTS disc_view, disc_gone;

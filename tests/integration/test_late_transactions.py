@@ -6,6 +6,7 @@ byte. What is served beside a transaction is counted, so that the scripts are kn
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 
@@ -19,7 +20,7 @@ from tests.integration.conftest import StartProxy
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.raw_client import Heard
 
-SCRIPTS = 400
+SCRIPTS = 400 if "TIDEGATE_SOAK_SECONDS" in os.environ else 150
 PREPARE = "DROP TABLE IF EXISTS held; CREATE TABLE held (id int PRIMARY KEY, word text)"
 RESET = "TRUNCATE held; INSERT INTO held SELECT i, 'w' || i FROM generate_series(1, 3) i"
 READ = b"SELECT id, word FROM held ORDER BY id"

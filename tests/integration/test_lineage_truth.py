@@ -29,7 +29,7 @@ from tests.integration.touched import CHANGED, WRITING, shortfalls
 DATABASE = "lineage"
 ADMIN = "lineage_admin"
 SEED = int(os.environ.get("LINEAGE_SEED", "1"))
-SECONDS = float(os.environ.get("LINEAGE_SECONDS", "20"))
+SECONDS = float(os.environ.get("LINEAGE_SECONDS", "10"))
 STATEMENTS = 25
 
 LOCKS = """

@@ -36,7 +36,7 @@ from tests.integration.mysql_locks import (
 
 ADMIN = "lineage_admin"
 SEED = int(os.environ.get("LINEAGE_SEED", "1"))
-SECONDS = float(os.environ.get("LINEAGE_SECONDS", "20"))
+SECONDS = float(os.environ.get("LINEAGE_SECONDS", "10"))
 STATEMENTS = 25
 
 
