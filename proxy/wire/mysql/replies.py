@@ -143,7 +143,6 @@ class ReplyReader:
         "statement",
         "status",
         "tracked",
-        "wants_file",
     )
 
     def __init__(self, agreed: int) -> None:
@@ -192,7 +191,6 @@ class ReplyReader:
         self.tracked = NOTHING  # what changed of the session's state
         self.more_results = False
         self.cursor_exists = False
-        self.wants_file = False  # the server waits for the client
 
     def feed(self, data: bytes) -> bytes:
         """Take what came and return what of this reply may go on; `found` points into that.
@@ -305,7 +303,6 @@ class ReplyReader:
                 self._take_ok(data, start, stop)
             elif first == _FIRST_FILE:
                 kind = FILE
-                self.wants_file = True
             else:
                 kind = COUNT
         elif step == _COLUMNS_EOF:
@@ -339,7 +336,6 @@ class ReplyReader:
             return PROGRESS
         self.error = packet
         self.more_results = False
-        self.wants_file = False
         self._step = _NOWHERE
         return ERROR
 
@@ -375,7 +371,6 @@ class ReplyReader:
                 if tracked.take(read_ok(data[start:stop]).changes, len(self.outcomes)):
                     self.tracked = tracked
         self.status = status
-        self.wants_file = False
         self.outcomes.append((affected_rows, last_insert_id, warnings))
         self.more_results = status & _MORE_RESULTS != 0
         self._step = _RESULT if self.more_results else _NOWHERE

@@ -45,7 +45,6 @@ def follow(reader: ReplyReader, command: int | None, parts: list[bytes]) -> Foll
         reader.tracked.schema,
         reader.tracked.state_changed,
         reader.more_results,
-        reader.wants_file,
         reader.cursor_exists,
         reader.statement,
         reader.columns,

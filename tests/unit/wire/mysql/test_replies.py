@@ -124,10 +124,8 @@ def test_a_file_is_waited_for_and_the_reply_goes_on() -> None:
     asked, done = heard("mysql new file")[2:4]
     reader = read(commands.QUERY, asked)
     assert kinds(reader) == [replies.OK, replies.FILE]
-    assert reader.wants_file
     assert not reader.done
     reader.feed(done)
-    assert not reader.wants_file
     assert reader.done
     assert reader.outcomes == [(0, 0, 0), (1, 0, 0)]
 
@@ -135,7 +133,7 @@ def test_a_file_is_waited_for_and_the_reply_goes_on() -> None:
 def test_a_prepared_statement_may_want_a_file() -> None:
     _, asked, done, _ = heard("mariadb new prepared file")
     reader = read(commands.STMT_EXECUTE, asked, NEW | MARIADB_PROGRESS)
-    assert reader.wants_file
+    assert kinds(reader) == [replies.FILE]
     reader.feed(done)
     assert reader.outcomes == [(2, 0, 0)]
 
