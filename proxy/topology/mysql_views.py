@@ -60,7 +60,8 @@ class MySQLViews(ViewStore):
 
     async def run(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
         """See the base."""
-        async with failing(self._timeout), self._connection.cursor(aiomysql.Cursor) as cursor:
+        link = self._connection
+        async with failing(self._timeout, link), link.cursor(aiomysql.Cursor) as cursor:
             await cursor.execute(sql.replace("?", "%s"), values or None)
             return list(await cursor.fetchall())
 

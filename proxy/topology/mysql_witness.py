@@ -299,14 +299,22 @@ class MySQLLink:
         return Source(str(row[words.source_identity]), address)
 
     async def _ask(self, sql: str) -> list[Row]:
-        async with failing(self._control.timeout), self._connection.cursor() as cursor:
+        link = self._connection
+        async with failing(self._control.timeout, link), link.cursor() as cursor:
             await cursor.execute(sql)
             return list(await cursor.fetchall())
 
 
 @asynccontextmanager
-async def failing(seconds: float) -> AsyncIterator[None]:
-    """Have what fails fail as connections do, but for refusals, which the server survives."""
+async def failing(
+    seconds: float, connection: aiomysql.Connection | None = None
+) -> AsyncIterator[None]:
+    """Have what fails fail as connections do, but for refusals, which the server survives.
+
+    Args:
+        seconds: It may take.
+        connection: Is asked; somebody may close it meanwhile.
+    """
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -314,6 +322,11 @@ async def failing(seconds: float) -> AsyncIterator[None]:
         if isinstance(error, OperationalError) and error.args[0] in _REFUSALS:
             raise
         raise ConnectionError(describe(error)) from error
+    except AttributeError as error:
+        # aiomysql reads on from the stream that closing has taken from it.
+        if connection is None or not connection.closed:
+            raise
+        raise ConnectionError("closed while it was asked") from error
 
 
 _REFUSALS: Final = (ER.NO_SUCH_THREAD, ER.KILL_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED)

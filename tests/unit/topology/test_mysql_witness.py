@@ -1,0 +1,23 @@
+"""How control connections to MySQL fail."""
+
+from __future__ import annotations
+
+import aiomysql
+import pytest
+
+from proxy.topology.mysql_witness import failing
+
+
+async def test_what_is_closed_while_it_is_asked_fails_as_connections_do() -> None:
+    """As when the server sends the head of an answer, and we let go before the rest is read."""
+    connection = aiomysql.Connection()
+    assert connection.closed
+    with pytest.raises(ConnectionError, match="closed while it was asked"):
+        async with failing(1.0, connection):
+            await connection._read_bytes(4)
+
+
+async def test_a_mistake_of_our_own_is_not_hidden() -> None:
+    with pytest.raises(AttributeError):
+        async with failing(1.0):
+            raise AttributeError
