@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.freshness.mark import Mark
-from proxy.observe.metrics import FleetCounts
+from proxy.observe.metrics import FleetCounts, ServerMetrics
 from proxy.runtime.server import Address, ServerConnection
 from proxy.runtime.waits import Waits
 from proxy.topology.group import Server
@@ -36,8 +36,8 @@ def wire() -> Wire:
 
 @pytest.fixture
 def connection(wire: Wire) -> ServerConnection:
-    anything: Any = SimpleNamespace(bytes_out=0)
-    address = Address(Server("a", 1), anything, None, "", 1.0, 1, anything)
+    tongue: Any = SimpleNamespace(goodbye=b"")
+    address = Address(Server("a", 1), tongue, None, "", 1.0, 1, ServerMetrics("a"))
     connection = ServerConnection(address)
     connection.connection_made(wire)
     return connection
