@@ -18,6 +18,7 @@ from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import Mark
 from proxy.runtime.evictions import ABSENT_AFTER, LEASE_OVER
 from proxy.runtime.fellowship import Fellowship
+from proxy.runtime.label import Label
 from proxy.runtime.lookout import LOOK
 from proxy.runtime.member_link import MemberLink
 from proxy.runtime.membership import Membership
@@ -228,7 +229,7 @@ class Living:
             self.ledger,
             cast(Control, None),
             self._open_views,
-            Fellowship("tidegate", "", self._bus),
+            Fellowship("tidegate", Label("", "tidegate", "memory:"), self._bus),
             self._loop.time,
             tells_positions=True,
         )
