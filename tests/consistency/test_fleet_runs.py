@@ -27,7 +27,7 @@ from tests.consistency.fleet import (
 from tests.consistency.history import Act, Event
 from tests.consistency.proxied import Place, Yield
 from tests.consistency.test_mysql_runs import PLAIN, PLAIN_DOORS
-from tests.consistency.test_runs import LENGTH, RUNS, SEED, SOAK
+from tests.consistency.test_runs import LAGGING, LENGTH, RUNS, SEED, SOAK
 from tests.consistency.warm_up import warm_up
 from tests.integration.redis_under_test import Redis
 
@@ -36,9 +36,6 @@ IS_SOAK: Final = SOAK in os.environ
 MEMBER_FAULTS: Final = (Fault.KILL, Fault.PAUSE, Fault.STOP)
 BUS_FAULTS: Final = (Fault.KILL, Fault.PAUSE, Fault.EMPTY)
 LINK_FAULTS: Final = (Fault.CUT, Fault.HOLD, Fault.SLOW)
-OF_ALL: Final = LENGTH if IS_SOAK else 16.0
-"""Seconds that all may die in: there is more that can than in other runs."""
-
 SWITCHED_AT: Final = 0.6
 """The part of a run after which a replica becomes the primary."""
 
@@ -53,14 +50,14 @@ def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, tmp_path: Pat
         for dsn, member in zip(ground.read_dsns, members, strict=True):
             warm_up(dsn, member, [it.address for it in replicas])
         for seed in range(SEED, SEED + RUNS):
-            plans = plan(seed, LENGTH, [it.name for it in replicas])
-            verdict = ground.run(LENGTH, plans, seed=seed)
+            plans = plan(seed, LAGGING, [it.name for it in replicas])
+            verdict = ground.run(LAGGING, plans, seed=seed)
             shares = [Yield.of(member, place.cluster) for member in members]
             text = f"seed {seed}\n{shares}\n{verdict.report()}"
             print(text)
             assert verdict, text
             assert not verdict.history.errors, text
-            assert verdict.history.count(Act.WRITE) > 5 * LENGTH, text
+            assert verdict.history.count(Act.WRITE) > 5 * LAGGING, text
             assert all(it.hits and it.by_replicas for it in shares), text
 
 
@@ -68,13 +65,13 @@ def test_nothing_is_stale_while_all_die(place: Place, redis: Redis) -> None:
     """Of three over Redis and PostgreSQL with two replicas."""
     with fleet(place, redis, repeatable_read="versioned") as under_test:
         crashes = (Fault.CRASH, Fault.KILL, Fault.STOP)
-        judge_all_dying(place, under_test, OF_ALL, REPLICA_FAULTS, crashes)
+        judge_all_dying(place, under_test, LENGTH, REPLICA_FAULTS, crashes)
 
 
 @pytest.mark.parametrize("mysql_place", ["mariadb_pair"], indirect=True)
 def test_nothing_is_stale_while_all_die_over_mariadb(mysql_place: Place, redis: Redis) -> None:
     """Of three over Redis and MariaDB with one replica."""
-    seconds = OF_ALL if IS_SOAK else OF_ALL / 2
+    seconds = LENGTH if IS_SOAK else LENGTH / 2
     load = {"topics": PLAIN, "doors": PLAIN_DOORS}
     with fleet(mysql_place, redis, repeatable_read="versioned") as under_test:
         crashes = (Fault.KILL, Fault.STOP)
