@@ -18,7 +18,7 @@ from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.test_views import drop
 
 IS_SOAK = "TIDEGATE_SOAK_SECONDS" in os.environ
-WRITES = 200 if IS_SOAK else 10
+WRITES = 200 if IS_SOAK else 5
 BOOK = "SELECT a FROM book"
 
 standing = standing_on("postgres", *(["mariadb", "mysql"] if IS_SOAK else []))
