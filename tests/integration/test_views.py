@@ -80,12 +80,14 @@ async def test_members_come_and_go(stores: Stores) -> None:
     first, second = await asyncio.gather(stores.open(), stores.open())  # both make the tables
     a, b = new_name(), new_name()
     assert (await first.read()).salt == (await second.read()).salt != b""
-    assert list((await first.enter(a, "a host")).rows) == [a]
+    assert list((await first.enter(a, "a host", settles=2.5)).rows) == [a]
     view = await second.enter(b, "b's")
     assert {name: row.standing for name, row in view.rows.items()} == {
         a: Standing.IN,
         b: Standing.IN,
     }
+
+    assert [view.rows[name].settles for name in (a, b)] == [2.5, None]
 
     epoch = await first.begin(NO_EPOCH)
     assert await second.begin(NO_EPOCH) == epoch == (await second.read()).epoch
