@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from proxy.errors import ConfigError
-from proxy.settings import Address, PoolMode, Settings, load, parse, secrets
-from proxy.settings.stores import sentinels_of
+from proxy.settings import Address, Fleet, PoolMode, Settings, load, parse, secrets
+from proxy.settings.stores import public_part, sentinels_of
 
 SMALLEST = """
 [server_groups.app]
@@ -559,3 +560,24 @@ def test_a_function_is_named_with_its_schema() -> None:
         assert problem.endswith(f'{setting}: "rates" is not schema.name')
     (problem,) = problems(group(table.format("app.price"), 'volatility = "sometimes"'))
     assert "immutable" in problem
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "is_secret"),
+    [
+        ("redis://10.0.0.9:6379/0", "redis://10.0.0.9:6379/0", False),
+        ("rediss://me:hunter2@10.0.0.9?ssl_ca_certs=/ca", "rediss://10.0.0.9", True),
+        (
+            "redis+sentinel://me:hunter2@a:1,b:2/app?sentinel_password=hunter3",
+            "redis+sentinel://a:1,b:2/app",
+            True,
+        ),
+        ("unix:///run/bus", "unix:///run/bus", False),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(url: str, shown: str, is_secret: bool) -> None:
+    """Who is to find out why two members are apart must see it."""
+    assert public_part(url) == shown
+    found = set(secrets(Fleet(bus_url=SecretStr(url))))
+    assert (url in found) == is_secret
+    assert ("hunter2" in found) == is_secret
