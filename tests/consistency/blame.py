@@ -19,6 +19,9 @@ from tests.consistency.history import Event
 SETTLING: Final = 6.0
 """Seconds within which every member has found the primary again, on a busy machine."""
 
+IDLE: Final = 2.0
+"""Seconds that a client may be idle: its driver finds out then that its connection is broken."""
+
 TOLD: Final = frozenset(
     {
         *("", "-1"),  # nothing: the connection broke, or was refused
@@ -62,7 +65,7 @@ class Blame:
             reason = "nobody"
             if error.code in TRY_AGAIN:
                 reason = "versioned snapshot"
-            elif any(_meet(error, it) for it in deaths[error.place]):
+            elif any(_meet(error, it, 0.0 if error.code else IDLE) for it in deaths[error.place]):
                 reason = "killed member"
             else:
                 ends = [it.end for it in absences if _meet(error, it, _settled(it, still) - it.end)]
