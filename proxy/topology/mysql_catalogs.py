@@ -25,7 +25,7 @@ from proxy.sql.mysql.bodies import Interpreter
 from proxy.sql.mysql.catalog import Catalog
 from proxy.topology.catalogs import DefinitionsBusy, Rows
 from proxy.topology.group import Server
-from proxy.topology.mysql_witness import connect, tell_end
+from proxy.topology.mysql_witness import closing, connect, tell_end
 from proxy.topology.witness import Control
 from proxy.types import Table
 
@@ -268,10 +268,11 @@ class MySQLSource:
     async def _ask(self, sql: str, *, may_be_refused: bool = False) -> Sequence[Any]:
         try:
             async with asyncio.timeout(self._timeout):
-                async with self._connection.cursor(aiomysql.Cursor) as cursor:
-                    await cursor.execute(sql)
-                    rows: Sequence[Any] = await cursor.fetchall()
-                    return rows
+                with closing(self._connection):
+                    async with self._connection.cursor(aiomysql.Cursor) as cursor:
+                        await cursor.execute(sql)
+                        rows: Sequence[Any] = await cursor.fetchall()
+                        return rows
         except FAILURES:
             if not may_be_refused:
                 self.end()

@@ -15,8 +15,8 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple, final
 
 import aiomysql
@@ -313,18 +313,29 @@ async def failing(
 
     Args:
         seconds: It may take.
-        connection: Is asked; somebody may close it meanwhile.
+        connection: Is asked; see `closing`.
     """
     try:
         async with asyncio.timeout(seconds):
-            yield
+            with closing(connection):
+                yield
     except MySQLError as error:
         if isinstance(error, OperationalError) and error.args[0] in _REFUSALS:
             raise
         raise ConnectionError(describe(error)) from error
-    except AttributeError as error:
-        # aiomysql reads on from the stream that closing has taken from it.
-        if connection is None or not connection.closed:
+
+
+@contextmanager
+def closing(connection: aiomysql.Connection | None) -> Iterator[None]:
+    """Have what is done with a connection fail as that does if it is closed meanwhile, by whomever.
+
+    aiomysql reads on from the stream that closing has taken from it, and uvloop says of what is
+    written where the other side has hung up that it is a mistake.
+    """
+    try:
+        yield
+    except (AttributeError, RuntimeError) as error:
+        if connection is None or not (connection.closed or connection._writer.is_closing()):
             raise
         raise ConnectionError("closed while it was asked") from error
 

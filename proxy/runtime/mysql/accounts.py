@@ -20,7 +20,7 @@ from proxy.observe.logs import Logger
 from proxy.runtime.accounts import BaseAccounts
 from proxy.settings.model import ServerGroup
 from proxy.topology.group import Group, Server
-from proxy.topology.mysql_witness import ER_SPECIFIC_ACCESS_DENIED, connect, tell_end
+from proxy.topology.mysql_witness import ER_SPECIFIC_ACCESS_DENIED, closing, connect, tell_end
 from proxy.topology.witness import Control, describe
 from proxy.wire.mysql.credentials import ELSEWHERE, Credentials, Stored
 from proxy.wire.mysql.verified import Verified
@@ -185,12 +185,13 @@ class Accounts(BaseAccounts[Stored, Credentials]):
     async def _say(
         self, connection: aiomysql.Connection, question: str, arguments: tuple[object, ...]
     ) -> list[dict[str, Any]]:
-        async with (
-            asyncio.timeout(self._control.timeout),
-            connection.cursor(aiomysql.DictCursor) as cursor,
-        ):
-            await cursor.execute(question, arguments or None)
-            return list(await cursor.fetchall())
+        with closing(connection):
+            async with (
+                asyncio.timeout(self._control.timeout),
+                connection.cursor(aiomysql.DictCursor) as cursor,
+            ):
+                await cursor.execute(question, arguments or None)
+                return list(await cursor.fetchall())
 
     def _lost(self, connection: aiomysql.Connection) -> None:
         """A connection has ended, maybe long after another took its place."""

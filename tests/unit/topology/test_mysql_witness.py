@@ -21,3 +21,25 @@ async def test_a_mistake_of_our_own_is_not_hidden() -> None:
     with pytest.raises(AttributeError):
         async with failing(1.0):
             raise AttributeError
+
+
+async def test_writing_where_the_server_has_hung_up_fails_as_connections_do() -> None:
+    """On uvloop; asyncio's own transports take it, and lose it."""
+
+    class HungUp:
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("unable to perform operation; the handler is closed")
+
+        def is_closing(self) -> bool:
+            return True
+
+        transport = None
+
+    connection = aiomysql.Connection()
+    connection._writer = HungUp()
+    try:
+        with pytest.raises(ConnectionError, match="closed while it was asked"):
+            async with failing(1.0, connection):
+                connection._write_bytes(b"")
+    finally:
+        connection._writer = None
