@@ -326,9 +326,15 @@ class Commits:
         )
         clock = asyncio.get_running_loop().time
         quiet = None if self._settles is None else Quiet(clock(), self._settles)
+        is_said = False
         while True:
-            if await self._is_over(connection, witness, quiet):
-                break
+            try:
+                if await _is_over(connection, witness, quiet):
+                    break
+            except Exception as error:
+                if not is_said:  # the primary is away, most often: for each of many commits
+                    log.warning("could not look for a lost commit yet", error=str(error))
+                is_said = True
             await asyncio.sleep(RETRY)
         mark = holder.mark
         if mark is not None and mark in self._held:
@@ -340,19 +346,14 @@ class Commits:
                 self._schema_changed()
         log.info("commit counted", server=connection.server.name, pid=connection.pid)
 
-    async def _is_over(
-        self, connection: ServerConnection, witness: Witness, quiet: Quiet | None
-    ) -> bool:
-        """Tell whether a connection's session is gone, or certainly does nothing any more."""
-        clock = asyncio.get_running_loop().time
-        try:
-            if await witness.fence(connection.pid, connection.facts.backend_start):
-                return True
-            if quiet is None:
-                return False
-            asked_at = clock()
-            is_busy = await witness.is_busy(connection.pid)
-            return quiet.saw(is_busy=is_busy, asked_at=asked_at, now=clock())
-        except Exception as error:
-            log.warning("could not look for a lost commit", error=str(error))
-            return False
+
+async def _is_over(connection: ServerConnection, witness: Witness, quiet: Quiet | None) -> bool:
+    """Tell whether a connection's session is gone, or certainly does nothing any more."""
+    if await witness.fence(connection.pid, connection.facts.backend_start):
+        return True
+    if quiet is None:
+        return False
+    clock = asyncio.get_running_loop().time
+    asked_at = clock()
+    is_busy = await witness.is_busy(connection.pid)
+    return quiet.saw(is_busy=is_busy, asked_at=asked_at, now=clock())
