@@ -260,9 +260,12 @@ class Fleet:
         """Tell when another member last said anything, to anybody or to us."""
         return self._peers[name].heard_at
 
-    def granted_until(self, name: str) -> float:
-        """Tell when another member's last promise to us ends: it knew that we hear it."""
-        return self._peers[name].granted_until
+    def last_granted(self, name: str) -> float:
+        """Tell when another member's last promise to us ends: it knew that we hear it.
+
+        Of one that counts no more, too, as the bus has been away since.
+        """
+        return self._peers[name].last_granted
 
     def farewell(self) -> None:
         """Say that nothing more will come, and have that acknowledged: see `is_heard_out`.
@@ -607,7 +610,7 @@ class Fleet:
         """A grant holds from when the frame was sent that its grantor had heard last."""
         sent_at = self._sent_at(heard)
         if sent_at is not None:
-            peer.granted_until = max(peer.granted_until, sent_at + self._lease)
+            peer.grants(sent_at + self._lease)
             self._count_grants()
 
     def _sent_at(self, number: int) -> float | None:

@@ -20,6 +20,7 @@ class Peer:
         is_dead: Its process is known to have ended: nothing is promised to it any more.
         acknowledged: Up to which of our frames it has heard.
         granted_until: When its promise to us ends, by our count.
+        last_granted: The same, of one that counts no more, too.
         promised_until: When ours to it ends, by our count, which is the later one.
         awaited: How many of our marks wait for it.
         awaited_at: Since when there are any.
@@ -45,6 +46,7 @@ class Peer:
         "is_asked",
         "is_dead",
         "is_deaf",
+        "last_granted",
         "name",
         "owes",
         "promised_until",
@@ -61,6 +63,7 @@ class Peer:
         self.is_dead = False
         self.acknowledged = 0
         self.granted_until = -inf
+        self.last_granted = -inf
         self.promised_until = -inf
         self.awaited = 0
         self.awaited_at = -inf
@@ -80,6 +83,11 @@ class Peer:
     def took(self, seconds: float) -> None:
         """It has acknowledged a frame so long behind it."""
         self.trip += (seconds - self.trip) / 4
+
+    def grants(self, until: float) -> None:
+        """It has promised us something until then."""
+        self.granted_until = max(self.granted_until, until)
+        self.last_granted = max(self.last_granted, until)
 
     def lose_track(self) -> None:
         """Something that it said is missing: nothing that it promised over it counts any more."""

@@ -79,7 +79,7 @@ def find_troubles(fleet: Fleet, view: View, evictions: Evictions, now: float) ->
         label = view.rows[name].label
         silence = evictions.silences.get(name)
         if silence is None:
-            seconds = now - max(fleet.granted_until(name), evictions.met_at(name))
+            seconds = now - max(fleet.last_granted(name), evictions.met_at(name))
             if seconds >= ABSENT_AFTER:
                 cases[name] = Case(Trouble.DEAF, seconds, label)
         elif silence.asked_ago is not None:  # else it will be given up
