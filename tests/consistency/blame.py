@@ -22,6 +22,9 @@ SETTLING: Final = 6.0
 IDLE: Final = 2.0
 """Seconds that a client may be idle: its driver finds out then that its connection is broken."""
 
+BROKEN: Final = frozenset({"", "-1", "2006", "2013", "2055"})
+"""What drivers say then."""
+
 TOLD: Final = frozenset(
     {
         *("", "-1"),  # nothing: the connection broke, or was refused
@@ -65,7 +68,10 @@ class Blame:
             reason = "nobody"
             if error.code in TRY_AGAIN:
                 reason = "versioned snapshot"
-            elif any(_meet(error, it, 0.0 if error.code else IDLE) for it in deaths[error.place]):
+            elif any(
+                _meet(error, it, IDLE if error.code in BROKEN else 0.0)
+                for it in deaths[error.place]
+            ):
                 reason = "killed member"
             else:
                 ends = [it.end for it in absences if _meet(error, it, _settled(it, still) - it.end)]
