@@ -19,6 +19,7 @@ from proxy.freshness.tally import Tally, tell
 from proxy.observe.logs import Logger
 from proxy.routing.plan import Plan, Planner
 from proxy.runtime.server import ServerConnection
+from proxy.runtime.session_end import is_over
 from proxy.session.transaction import Transaction
 from proxy.topology.witness import Witness
 from proxy.types import ALL_OID, SCHEMA_OID, Position, Table, Token
@@ -329,7 +330,8 @@ class Commits:
         is_said = False
         while True:
             try:
-                if await _is_over(connection, witness, quiet):
+                start = connection.facts.backend_start
+                if await is_over(witness, connection.pid, start, quiet, clock):
                     break
             except Exception as error:
                 if not is_said:  # the primary is away, most often: for each of many commits
@@ -345,15 +347,3 @@ class Commits:
                 self._planner.distrust()
                 self._schema_changed()
         log.info("commit counted", server=connection.server.name, pid=connection.pid)
-
-
-async def _is_over(connection: ServerConnection, witness: Witness, quiet: Quiet | None) -> bool:
-    """Tell whether a connection's session is gone, or certainly does nothing any more."""
-    if await witness.fence(connection.pid, connection.facts.backend_start):
-        return True
-    if quiet is None:
-        return False
-    clock = asyncio.get_running_loop().time
-    asked_at = clock()
-    is_busy = await witness.is_busy(connection.pid)
-    return quiet.saw(is_busy=is_busy, asked_at=asked_at, now=clock())

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol, final
 from proxy.freshness.fleet import DRIFT, LEASE, Fleet
 from proxy.freshness.quiet import Quiet
 from proxy.observe.logs import Logger
+from proxy.runtime.session_end import Sessions, is_over
 from proxy.topology.group import Server
 from proxy.topology.views import Row, Session, ViewStore
 from proxy.topology.witness import FAILURES, describe
@@ -68,17 +69,11 @@ class Neighbours(Protocol):
         """Tell whether a replica has replayed a position; have it looked at if not."""
 
 
-class Primary(Protocol):
+class Primary(Sessions, Protocol):
     """A control connection to the primary."""
 
     async def position(self) -> Position:
         """Ask how far it is."""
-
-    async def fence(self, pid: int, start: float) -> bool:
-        """End a session: see `Witness.fence`."""
-
-    async def is_busy(self, pid: int) -> bool:
-        """Tell whether a session may be running something: see `Witness.is_busy`."""
 
 
 @final
@@ -234,19 +229,12 @@ class Evictions:
             sends_until: When it has sent its last, if it fences itself.
             primary: Where they are.
         """
-        left: dict[Session, Quiet | None] = dict.fromkeys(sessions)
-        if row.settles is not None:
-            settles = row.settles * (1 + 2 * DRIFT)
-            left = {it: Quiet(sends_until, settles) for it in sessions}
+        settles = None if row.settles is None else row.settles * (1 + 2 * DRIFT)
+        left = {it: None if settles is None else Quiet(sends_until, settles) for it in sessions}
         began, pause = self._clock(), POLL
         while True:
             for session, quiet in list(left.items()):
-                is_over = await primary.fence(session.pid, session.start)
-                if not is_over and quiet is not None:
-                    asked_at = self._clock()
-                    is_busy = await primary.is_busy(session.pid)
-                    is_over = quiet.saw(is_busy=is_busy, asked_at=asked_at, now=self._clock())
-                if is_over:
+                if await is_over(primary, session.pid, session.start, quiet, self._clock):
                     del left[session]
             if not left:
                 break
