@@ -182,6 +182,23 @@ class Ground:
                 client.ask(f"INSERT INTO {name} VALUES ({value})")
         self.cluster.wait_replayed()
 
+    def drop_view(self) -> None:
+        """Drop what a fleet keeps in the primary."""
+        is_mysql = isinstance(self.cluster, MySQLCluster)
+        what = "DATABASE IF EXISTS tidegate" if is_mysql else "SCHEMA IF EXISTS tidegate CASCADE"
+        self.cluster.primary.execute(f"DROP {what}")
+
+    @contextmanager
+    def lent(self, **tables: int) -> Iterator[Ground]:
+        """Lend it to a fleet's test, with tables as `make` has them; then they go, and its view."""
+        self.drop_view()
+        self.make(**tables)
+        yield self
+        with self.connect() as client:
+            for name in tables:
+                client.ask(f"DROP TABLE {name}")
+        self.drop_view()
+
     def wait_for_replicas(self, proxy: ProxyUnderTest, sql: str) -> None:
         """Wait until a read would be served by a replica."""
         with self.connect(proxy) as client:

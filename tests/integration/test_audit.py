@@ -15,7 +15,6 @@ import pytest
 from proxy.demo.processes import wait_until
 from tests.integration.grounds import Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
-from tests.integration.test_views import drop
 
 WITHOUT_NEED = (sys.executable, "-m", "tests.consistency.serve", "--without", "need")
 ALL = {"audit": "100%", "audit_per_second": 1000, "out_of_band": "none"}
@@ -129,7 +128,7 @@ def test_all_members_take_back_what_one_has_found(ground: Ground, tmp_path: Path
         wait_until(lambda: taken_back(hears) == 0, "who found it to be gone")
         until_kept(other)
     hears.stop()
-    drop(ground)
+    ground.drop_view()
 
 
 def until_fired(ground: Ground, finds: ProxyUnderTest, client: Client, past: Client) -> int:

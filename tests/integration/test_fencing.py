@@ -24,7 +24,6 @@ from proxy.topology.witness import Control, Link, open_postgres
 from tests.integration.grounds import Ground, standing_on
 from tests.integration.proxy_under_test import ROOT, ProxyUnderTest, Setting
 from tests.integration.test_fleet import BOOK, members_of, until_fast, until_members
-from tests.integration.test_views import drop
 
 POOR = "poor_control"
 PASSWORD = "poor but honest"
@@ -46,7 +45,6 @@ standing = standing_on("postgres", "mariadb", "mysql")
 @pytest.fixture
 def ground(standing: Ground) -> Iterator[Ground]:
     """Servers with a control user that may only look, and no schema."""
-    drop(standing)
     primary = standing.cluster.primary
     if isinstance(standing.cluster, MySQLCluster):
         primary.execute(
@@ -58,12 +56,8 @@ def ground(standing: Ground) -> Iterator[Ground]:
             f"CREATE ROLE {POOR} LOGIN PASSWORD '{PASSWORD}'; GRANT pg_monitor TO {POOR};"
             f" GRANT SELECT ON pg_catalog.pg_authid TO {POOR}"
         )
-    standing.make(book=0, other=0)
-    yield standing
-    with standing.connect() as client:
-        client.ask("DROP TABLE book")
-        client.ask("DROP TABLE other")
-    drop(standing)
+    with standing.lent(book=0, other=0):
+        yield standing
     if isinstance(standing.cluster, MySQLCluster):
         primary.execute(f"DROP USER {POOR}")
     else:

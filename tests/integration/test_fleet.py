@@ -11,7 +11,6 @@ import pytest
 from proxy.demo.processes import wait_until
 from tests.integration.grounds import Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
-from tests.integration.test_views import drop
 
 BOOK = "SELECT a FROM book"
 
@@ -21,13 +20,8 @@ standing = standing_on("postgres", "mariadb")
 
 @pytest.fixture
 def ground(standing: Ground) -> Iterator[Ground]:
-    drop(standing)
-    standing.make(book=0, other=0)
-    yield standing
-    with standing.connect() as client:
-        client.ask("DROP TABLE book")
-        client.ask("DROP TABLE other")
-    drop(standing)
+    with standing.lent(book=0, other=0):
+        yield standing
 
 
 def until_fast(client: Client, sql: str = BOOK) -> None:

@@ -11,7 +11,6 @@ from proxy.demo.processes import wait_until
 from tests.integration.grounds import Client, Ground, standing_on
 from tests.integration.redis_under_test import Redis
 from tests.integration.test_fleet import until_members
-from tests.integration.test_views import drop
 
 pytestmark = pytest.mark.skipif("TIDEGATE_SOAK_SECONDS" not in os.environ, reason="in make soak")
 
@@ -26,14 +25,11 @@ CREATE TRIGGER also AFTER UPDATE ON book FOR EACH ROW EXECUTE FUNCTION also();
 
 @pytest.fixture
 def ground(standing: Ground) -> Iterator[Ground]:
-    drop(standing)
-    standing.make(book=0, other=0)
-    yield standing
-    standing.heal()
+    with standing.lent(book=0, other=0):
+        yield standing
+        standing.heal()
     with standing.connect() as client:
-        client.ask("DROP TABLE book, other")
         client.ask("DROP FUNCTION IF EXISTS also")
-    drop(standing)
 
 
 def needs_nothing_more(client: Client) -> bool:

@@ -15,7 +15,6 @@ from proxy.demo.processes import wait_until
 from tests.integration.grounds import ERRORS, Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.test_fleet import BOOK, members_of, until_fast, until_members
-from tests.integration.test_views import drop
 
 IS_SOAK = "TIDEGATE_SOAK_SECONDS" in os.environ
 
@@ -24,12 +23,8 @@ standing = standing_on("postgres", "mariadb")
 
 @pytest.fixture
 def ground(standing: Ground) -> Iterator[Ground]:
-    drop(standing)
-    standing.make(book=0)
-    yield standing
-    with standing.connect() as client:
-        client.ask("DROP TABLE book")
-    drop(standing)
+    with standing.lent(book=0):
+        yield standing
 
 
 def said(member: ProxyUnderTest) -> str:
@@ -89,7 +84,7 @@ def bring_back(ground: Ground) -> None:
 
 
 HANDS = {
-    "dropped": drop,
+    "dropped": Ground.drop_view,
     "members": lambda ground: empty(ground, "member"),
     "epoch": lambda ground: empty(ground, "epoch"),
     "sessions": lambda ground: empty(ground, "session"),
@@ -160,7 +155,7 @@ def test_who_has_not_noticed_is_waited_for(ground: Ground, tmp_path: Path) -> No
     until_members(goes_on, 2)
     stands.process.send_signal(signal.SIGSTOP)
     try:
-        drop(ground)
+        ground.drop_view()
         goes_on.wait_logged("is not what the members made it")
         until = time.monotonic() + 3.0  # longer than a lease
         while time.monotonic() < until:

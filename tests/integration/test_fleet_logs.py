@@ -15,7 +15,6 @@ from proxy.demo.local_mysql import CONTROL_USER, LOG_RIGHTS, MySQLCluster
 from proxy.demo.processes import wait_until
 from tests.integration.grounds import Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
-from tests.integration.test_views import drop
 
 IS_SOAK = "TIDEGATE_SOAK_SECONDS" in os.environ
 WRITES = 200 if IS_SOAK else 5
@@ -26,20 +25,15 @@ standing = standing_on("postgres", *(["mariadb", "mysql"] if IS_SOAK else []))
 
 @pytest.fixture
 def ground(standing: Ground) -> Iterator[Ground]:
-    drop(standing)
-    standing.make(book=0, other=0)
     cluster = standing.cluster
-    if isinstance(cluster, MySQLCluster):
-        rights = LOG_RIGHTS[cluster.flavour]
-        cluster.primary.execute(f"GRANT {rights} ON *.* TO {CONTROL_USER}")
-        cluster.wait_replayed()
-    yield standing
-    if isinstance(cluster, MySQLCluster):
-        cluster.primary.execute(f"REVOKE {rights} ON *.* FROM {CONTROL_USER}")
-    with standing.connect() as client:
-        client.ask("DROP TABLE book")
-        client.ask("DROP TABLE other")
-    drop(standing)
+    with standing.lent(book=0, other=0):
+        if isinstance(cluster, MySQLCluster):
+            rights = LOG_RIGHTS[cluster.flavour]
+            cluster.primary.execute(f"GRANT {rights} ON *.* TO {CONTROL_USER}")
+            cluster.wait_replayed()
+        yield standing
+        if isinstance(cluster, MySQLCluster):
+            cluster.primary.execute(f"REVOKE {rights} ON *.* FROM {CONTROL_USER}")
 
 
 def members(ground: Ground, tmp_path: Path) -> list[ProxyUnderTest]:

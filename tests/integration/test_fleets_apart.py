@@ -9,20 +9,15 @@ import pytest
 
 from tests.integration.grounds import Ground, standing_on
 from tests.integration.test_fleet import BOOK, until_fast, until_members
-from tests.integration.test_views import drop
 
 standing = standing_on("postgres")
 
 
 @pytest.fixture
 def ground(standing: Ground) -> Iterator[Ground]:
-    drop(standing)
-    standing.make(book=0)
-    standing.cluster.primary.execute("CREATE DATABASE elsewhere")
-    yield standing
-    with standing.connect() as client:
-        client.ask("DROP TABLE book")
-    drop(standing)
+    with standing.lent(book=0):
+        standing.cluster.primary.execute("CREATE DATABASE elsewhere")
+        yield standing
     standing.cluster.primary.execute("DROP DATABASE elsewhere WITH (FORCE)")
 
 

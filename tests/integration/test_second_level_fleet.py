@@ -13,7 +13,6 @@ from proxy.demo.processes import wait_until
 from tests.integration.grounds import Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.redis_under_test import Redis
-from tests.integration.test_views import drop
 
 ROWS = 1400
 ROUNDS = 3
@@ -26,13 +25,13 @@ standing = standing_on("postgres")
 
 @pytest.fixture(scope="module")
 def ground(standing: Ground) -> Iterator[Ground]:
-    drop(standing)
+    standing.drop_view()
     with standing.connect() as client:
         client.ask(f"CREATE TABLE numbers AS SELECT n FROM generate_series(1, {ROWS}) n")
         standing.cluster.wait_replayed()
         yield standing
         client.ask("DROP TABLE numbers")
-    drop(standing)
+    standing.drop_view()
 
 
 @pytest.fixture(scope="module")

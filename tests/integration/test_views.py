@@ -24,16 +24,10 @@ standing = standing_on("postgres", "mariadb")
 @pytest.fixture
 def ground(standing: Ground) -> Iterator[Ground]:
     """Servers on which nobody has been a member, and will not have been."""
-    drop(standing)
+    standing.drop_view()
     yield standing
     standing.heal()
-    drop(standing)
-
-
-def drop(ground: Ground) -> None:
-    is_mysql = isinstance(ground.cluster, MySQLCluster)
-    what = "DATABASE IF EXISTS tidegate" if is_mysql else "SCHEMA IF EXISTS tidegate CASCADE"
-    ground.cluster.primary.execute(f"DROP {what}")
+    standing.drop_view()
 
 
 class Stores:
