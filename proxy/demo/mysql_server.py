@@ -19,7 +19,7 @@ import pymysql
 from proxy.demo.local_server import LocalServer
 from proxy.demo.mysql_console import SUPERUSER, MySQLConsole
 from proxy.demo.mysql_programs import Flavour, Programs
-from proxy.demo.processes import free_port
+from proxy.demo.processes import free_port, freeze
 from proxy.demo.programs import Account, spawn
 
 REPLICATION_USER: Final = "replicator"
@@ -163,7 +163,7 @@ class MySQLServer(MySQLConsole, LocalServer):
 
     def freeze(self) -> None:
         """Stop its clock: its connections stay, and nothing comes from it any more."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

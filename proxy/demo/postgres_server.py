@@ -13,7 +13,7 @@ import asyncpg
 
 from proxy.demo.console import SUPERUSER, Console, run_blocking
 from proxy.demo.local_server import LocalServer
-from proxy.demo.processes import ProgramFailed, children, free_port, is_alive, wait_until
+from proxy.demo.processes import ProgramFailed, children, free_port, freeze, is_alive, wait_until
 from proxy.demo.programs import Account, Postgres, last_lines, spawn
 
 StopMode = Literal["smart", "fast", "immediate"]
@@ -96,7 +96,7 @@ class Server(Console, LocalServer):
             return
         # Stopped first, so that it makes no more children while we count them. They
         # are in sessions of their own, so there is no group to send the signal to.
-        os.kill(process.pid, signal.SIGSTOP)
+        freeze(process.pid)
         victims = [process.pid, *children(process.pid)]
         for pid in victims:
             _kill(pid)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -43,8 +45,22 @@ def is_alive(pid: int) -> bool:
     return _state(pid)[0] not in ("", "Z", "X")
 
 
+def freeze(pid: int) -> None:
+    """Stop a process's clock, and wait until none of its threads runs any more.
+
+    The signal comes back at once, and each thread goes on until the kernel looks at it next: a busy
+    machine's server answers one more question then.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    wait_until(
+        lambda: all(_state(int(thread.name))[0] in ("T", "") for thread in threads.glob("*")),
+        f"all threads of process {pid} to stand still",
+    )
+
+
 def _state(pid: int) -> tuple[str, int]:
-    """Read a process's state letter and its parent; ("", 0) when there is no such process."""
+    """Read a process's or thread's state letter and its parent; ("", 0) when there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, final
 
+from proxy.demo.processes import freeze
 from tests.consistency.anomalies import Verdict
 from tests.consistency.faults import Fault, Planned, Sufferer
 from tests.consistency.links import links
@@ -67,7 +68,7 @@ class Member:
     def suffer(self, planned: Planned) -> None:
         """Be killed, stand still, or be restarted."""
         if planned.fault is Fault.PAUSE:
-            self.proxy.process.send_signal(signal.SIGSTOP)
+            freeze(self.proxy.process.pid)
             time.sleep(planned.lasts)
             self.proxy.process.send_signal(signal.SIGCONT)
         else:

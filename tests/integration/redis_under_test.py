@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import redis
 
-from proxy.demo.processes import MissingProgram, free_port, temporary_folder, wait_until
+from proxy.demo.processes import MissingProgram, free_port, freeze, temporary_folder, wait_until
 from proxy.demo.programs import find_account, spawn
 
 PASSWORD = "not to be seen in any log"
@@ -65,20 +64,20 @@ class Redis:
     def kill(self) -> None:
         """End it at once."""
         if self._process is not None:
-            self._signal(signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._process = None
 
     def pause(self) -> None:
         """Let it answer nothing more, with every connection open."""
-        self._signal(signal.SIGSTOP)
+        freeze(self._running().pid)
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        self._running().send_signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "it does not run"
-        os.kill(self._process.pid, number)
+        return self._process
 
 
 @contextmanager

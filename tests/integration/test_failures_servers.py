@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from proxy.demo.local_postgres import PostgresCluster, Server
-from proxy.demo.processes import wait_until
+from proxy.demo.processes import freeze, wait_until
 from proxy.wire.postgres.errors import LoginRefused
 from proxy.wire.postgres.frontend import query
 from tests.integration.application import Application
@@ -400,7 +400,7 @@ async def test_a_commit_that_its_servers_farewell_came_with_is_seen(
                 return is_done and not primary.fetch_value(there)
 
             await asyncio.to_thread(wait_until, has_ended, "the server process to end")
-            os.kill(proxy.process.pid, signal.SIGSTOP)
+            freeze(proxy.process.pid)
             relay.to_client.resume()
             await asyncio.sleep(0.2)  # all that was held back is on its way
             os.kill(proxy.process.pid, signal.SIGCONT)

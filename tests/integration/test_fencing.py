@@ -16,7 +16,7 @@ from time import monotonic
 import pytest
 
 from proxy.demo.local_mysql import MySQLCluster
-from proxy.demo.processes import wait_until
+from proxy.demo.processes import freeze, wait_until
 from proxy.topology.group import Server
 from proxy.topology.gtid_history import GtidHistory
 from proxy.topology.mysql_witness import mysql_opener
@@ -119,7 +119,7 @@ def test_who_stands_still_is_given_up_and_its_late_commit_is_not_missed(
             blocks.ask("BEGIN")
             blocks.ask("SELECT a FROM book FOR UPDATE")
             writing = write_and_block(ground, stops)
-            os.kill(stops.process.pid, signal.SIGSTOP)
+            freeze(stops.process.pid)
             try:
                 fence(ground, stops)
                 # Longer than a lease and the margin: but the server is about its UPDATE yet.
@@ -158,7 +158,7 @@ def test_who_is_killed_or_stands_still_for_long_is_given_up(ground: Ground, tmp_
         other.ask("UPDATE book SET a = 1")
         dies.kill()
         until_members(stays, 2)
-        os.kill(stops.process.pid, signal.SIGSTOP)
+        freeze(stops.process.pid)
         try:
             wait_until(lambda: members_of(stays) == 1, "it to be given up", timeout=45.0)
             client.ask("UPDATE book SET a = 2")

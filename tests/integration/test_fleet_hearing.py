@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.processes import wait_until
+from proxy.demo.processes import freeze, wait_until
 from tests.integration.grounds import ERRORS, Client, Ground, standing_on
 from tests.integration.proxy_under_test import ProxyUnderTest
 from tests.integration.test_fleet import BOOK, members_of, until_fast, until_members
@@ -153,7 +153,7 @@ def test_who_has_not_noticed_is_waited_for(ground: Ground, tmp_path: Path) -> No
     url = f"unix://{tmp_path}/bus"
     goes_on, stands = (ground.start(bus_url=url, out_of_band="none") for _ in range(2))
     until_members(goes_on, 2)
-    stands.process.send_signal(signal.SIGSTOP)
+    freeze(stands.process.pid)
     try:
         ground.drop_view()
         goes_on.wait_logged("is not what the members made it")

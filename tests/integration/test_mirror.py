@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from proxy.demo.local_postgres import SUPERUSER, PostgresCluster, temporary_cluster
-from proxy.demo.processes import free_port, wait_until
+from proxy.demo.processes import free_port, freeze, wait_until
 from tests.integration.application import Application
 from tests.integration.proxy_under_test import ProxyUnderTest
 
@@ -239,7 +239,7 @@ def test_a_group_that_hangs_delays_nobody_and_gets_what_waits(
         wait_mirrored(proxy, 100)
         backends = _processes(other)
         for pid in backends:
-            os.kill(pid, signal.SIGSTOP)
+            freeze(pid)
         try:
             during = slowest(connection, 200, 1000)
         finally:
@@ -278,7 +278,7 @@ def test_a_flood_is_dropped_and_takes_no_memory(
         before = _resident(proxy)
         backends = _processes(other)
         for pid in backends:
-            os.kill(pid, signal.SIGSTOP)
+            freeze(pid)
         try:
             for _ in range(100):
                 connection.execute("INSERT INTO large VALUES (%s)", ("x" * 1_000_000,))

@@ -19,7 +19,7 @@ import pytest
 from proxy.demo.console import SUPERUSER
 from proxy.demo.local_mysql import MySQLCluster
 from proxy.demo.local_postgres import PostgresCluster
-from proxy.demo.processes import children, is_alive, wait_until
+from proxy.demo.processes import children, freeze, is_alive, wait_until
 from proxy.wire.postgres.frontend import query
 from proxy.wire.postgres.packets import cancel_request
 from tests.integration.application import Application
@@ -236,7 +236,7 @@ def test_one_that_hangs_is_replaced_and_who_is_new_follows_as_all_do(
     rule = '[[server_groups.app.rules]]\nname = "no"\nregex = "forbidden"\nreject = "not here"\n'
     proxy.file.write_text(text + rule)
     victim, *others = children(proxy.process.pid)
-    os.kill(victim, signal.SIGSTOP)
+    freeze(victim)
     wait_until(lambda: proxy.metric("tidegate_workers", state="silent") == 1, "it to be missed")
     assert proxy.get("/readyz")[0] == 200
     proxy.process.send_signal(signal.SIGHUP)
