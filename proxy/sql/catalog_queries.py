@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 DATABASE: Final = """
-SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+SELECT datid::int8 FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())
 """
 """Which database this is, whatever it is called."""
 

@@ -48,8 +48,8 @@ SELECT coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change
 FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
   AND l.classid::bigint = ?::bigint AND l.objid::bigint = ?::bigint
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database
-                    WHERE datname = pg_catalog.current_database())
+  AND l.database = (SELECT datid
+                    FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
 ORDER BY 1
 """
 

@@ -22,8 +22,7 @@ from proxy.wire.postgres.login import Credentials, LoginRefused, Welcome, log_in
 
 PROBE: Final = b"""
 SELECT pg_catalog.pg_is_in_recovery(),
-       (SELECT extract(epoch FROM backend_start)
-        FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
+       extract(epoch FROM me.backend_start),
        pg_catalog.current_setting('search_path'),
        pg_catalog.current_setting('default_transaction_isolation'),
        (SELECT pg_catalog.md5(pg_catalog.string_agg(
@@ -36,11 +35,12 @@ SELECT pg_catalog.pg_is_in_recovery(),
                      ('transform_null_equals'), ('client_encoding'), ('search_path'),
                      ('row_security'), ('session_replication_role'), ('quote_all_identifiers'),
                      ('timezone_abbreviations'), ('backslash_quote')) AS shaping(name)),
-       (SELECT oid FROM pg_catalog.pg_database
-        WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+       me.datid
+FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS me
 """
 """What is asked of each new connection: its role, its own start (so that this process and no
-other can be ended later), the defaults that shape results, and which database its name led to.
+other can be ended later), the defaults that shape results, and which database its name led to:
+not looked up by that name, which may be another's by now, or nobody's.
 Qualified throughout: what a login's own search_path leads to must not answer."""
 
 
