@@ -1,33 +1,23 @@
 """Commits on their way: announced before they are sent, settled by what became of them.
 
 The ledger decides what a mark means. Here is who holds it, what happens to it when the catalog or
-the epoch changes under it, the search for the outcome of one whose connection broke, and what is
-asked of the server afterwards where nobody could tell what would be written.
+the epoch changes under it, or its connection breaks, and what is asked of the server afterwards
+where nobody could tell what would be written.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, final
 
 from proxy.freshness.ledger import Ledger
 from proxy.freshness.mark import LOST, VOID, Mark
-from proxy.freshness.quiet import Quiet
 from proxy.freshness.tables import EVERY_DATABASE, schema_of
 from proxy.freshness.tally import Tally, tell
-from proxy.observe.logs import Logger
 from proxy.routing.plan import Plan, Planner
-from proxy.runtime.server import ServerConnection
-from proxy.runtime.session_end import is_over
 from proxy.session.transaction import Transaction
-from proxy.topology.witness import Witness
+from proxy.topology.group import Server
 from proxy.types import ALL_OID, SCHEMA_OID, Position, Table, Token
-
-log = Logger("commits")
-
-RETRY: Final = 0.2
-"""Seconds between two tries to find out what became of a lost commit."""
 
 _SCHEMA: Final = schema_of(EVERY_DATABASE)
 _ANY: Final = (ALL_OID, SCHEMA_OID)
@@ -112,11 +102,21 @@ class Asked:
         self._commits.told(mark, changed, is_kept=self._is_kept)
 
 
-class _Lost:
-    """Holds the mark of a commit whose connection broke."""
+@final
+class Lost:
+    """A commit whose connection broke: its server may still run it, or be about to.
 
-    def __init__(self, mark: Mark) -> None:
+    Attributes:
+        mark: While it may come about where all is read. None: another server is the primary, to
+            which whatever becomes of it is nothing.
+        tables: That it may change.
+        server: It was sent to this one.
+    """
+
+    def __init__(self, mark: Mark, server: Server) -> None:
         self.mark: Mark | None = mark
+        self.tables = mark.tables
+        self.server = server
 
 
 @final
@@ -128,13 +128,13 @@ class Commits:
         "_defining",
         "_held",
         "_ledger",
+        "_lost",
         "_new_token",
         "_planner",
+        "_primary",
         "_schema_changed",
-        "_settles",
         "_suspects",
         "_tallies",
-        "_tasks",
         "_teller",
     )
 
@@ -146,9 +146,7 @@ class Commits:
         teller: Teller,
         schema_changed: Callable[[], None],
         announcer: Announcer | None = None,
-        settles: float | None = None,
     ) -> None:
-        self._settles = settles
         self._announcer = announcer
         self._teller = teller
         self._ledger = ledger
@@ -159,7 +157,8 @@ class Commits:
         self._tallies: dict[Mark, tuple[str, Tally]] = {}  # of what will be asked about
         self._suspects: dict[Mark, tuple[str, Sequence[Plan]]] = {}
         self._defining: dict[Mark, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lost: list[Lost] = []
+        self._primary: Server | None = None
 
     def announce(self, holder: Holder, transaction: Transaction, database: str) -> Mark:
         """Mark what a commit may change, just before it is sent."""
@@ -239,17 +238,54 @@ class Commits:
             self._planner.distrust()
             self._schema_changed()
 
-    def lose(self, mark: Mark, connection: ServerConnection, witness: Witness) -> None:
-        """Keep the tables of a commit with the primary until its outcome is certain."""
+    def lose(self, mark: Mark, server: Server) -> Lost:
+        """Keep the tables of a commit with the primary until nothing more can become of it.
+
+        Args:
+            mark: Of it.
+            server: It was sent to this one, on a connection that broke.
+
+        Returns:
+            Names it, for `ended`.
+        """
         self._ledger.lose(mark)
         self._tallies.pop(mark, None)
         self._suspects.pop(mark, None)
         self._defining.pop(mark, None)
-        holder = _Lost(mark)
-        self._held[mark] = holder
-        task = asyncio.get_running_loop().create_task(self._resolve(holder, connection, witness))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._held[mark] = lost = Lost(mark, server)
+        self._lost.append(lost)
+        if server is not self._primary:
+            self._settle_lost(lost)
+        return lost
+
+    def ended(self, lost: Lost) -> None:
+        """Count a lost commit: its session is over."""
+        self._lost.remove(lost)
+        self._settle_lost(lost)
+
+    def moved(self, primary: Server) -> None:
+        """An epoch has begun on this server.
+
+        What was lost on another one counts: if it is to be seen here, it is already. That one may
+        be the primary again, with the same sessions: then what comes of them matters again.
+        """
+        self._primary = primary
+        for lost in self._lost:
+            if lost.server is not primary:
+                self._settle_lost(lost)
+            elif lost.mark is None:
+                mark = self._mark(lost, lost.tables)
+                mark.is_ahead = False
+                self._ledger.lose(mark)
+
+    def _settle_lost(self, lost: Lost) -> None:
+        mark, lost.mark = lost.mark, None
+        if mark is not None and self._held.pop(mark, None) is not None:
+            self._ledger.resolve(mark)
+            self._tell()
+            if _SCHEMA in mark.tables:
+                self._planner.distrust()
+                self._schema_changed()
 
     def carry_over(self) -> None:
         """A new epoch dropped what was pending: what may still commit is announced again."""
@@ -259,23 +295,12 @@ class Commits:
         for mark, holder in list(self._held.items()):
             del self._held[mark]
             renewed = self._mark(holder, mark.tables, mark)
-            if isinstance(holder, _Lost):
+            if isinstance(holder, Lost):
                 self._ledger.lose(renewed)
-
-    def drop(self) -> None:
-        """A new primary: what was under way on the old one is nothing to it."""
-        self._held = {m: h for m, h in self._held.items() if not isinstance(h, _Lost)}
-        for task in self._tasks:
-            task.cancel()
 
     def has_lost(self) -> bool:
         """Tell whether there is a commit whose outcome nobody knows."""
-        return any(isinstance(holder, _Lost) for holder in self._held.values())
-
-    def close(self) -> None:
-        """Stop looking for outcomes."""
-        for task in self._tasks:
-            task.cancel()
+        return any(lost.mark is not None for lost in self._lost)
 
     def _mark(self, holder: Holder, tables: frozenset[Table], before: Mark | None = None) -> Mark:
         announcer = self._announcer
@@ -319,31 +344,3 @@ class Commits:
                     self._tallies[wider] = (database, tally)
                 self._ledger.rollback(mark)
         return widened
-
-    async def _resolve(self, holder: _Lost, connection: ServerConnection, witness: Witness) -> None:
-        """End the server process that had the commit, and see it gone; then it counts."""
-        log.warning(
-            "outcome of a commit unknown", server=connection.server.name, pid=connection.pid
-        )
-        clock = asyncio.get_running_loop().time
-        quiet = None if self._settles is None else Quiet(clock(), self._settles)
-        is_said = False
-        while True:
-            try:
-                start = connection.facts.backend_start
-                if await is_over(witness, connection.pid, start, quiet, clock):
-                    break
-            except Exception as error:
-                if not is_said:  # the primary is away, most often: for each of many commits
-                    log.warning("could not look for a lost commit yet", error=str(error))
-                is_said = True
-            await asyncio.sleep(RETRY)
-        mark = holder.mark
-        if mark is not None and mark in self._held:
-            del self._held[mark]
-            self._ledger.resolve(mark)
-            self._tell()
-            if _SCHEMA in mark.tables:
-                self._planner.distrust()
-                self._schema_changed()
-        log.info("commit counted", server=connection.server.name, pid=connection.pid)

@@ -30,6 +30,7 @@ from proxy.runtime.catalogs import Catalogs
 from proxy.runtime.commits import Commits
 from proxy.runtime.engine import NewEngine
 from proxy.runtime.fellowship import Fellowship
+from proxy.runtime.lost_commits import LostCommits
 from proxy.runtime.member_link import open_member_link
 from proxy.runtime.membership import Membership
 from proxy.runtime.mirrors import Mirrors
@@ -210,8 +211,9 @@ class GroupParts:
             self.catalogs,
             self.catalogs.check_now,
             self.member,
-            settles=None if self.member is None else self.member.settles,
         )
+        settles = None if self.member is None else self.member.settles
+        self.lost_commits = LostCommits(self.commits, settles)
 
     def _take_policy(self, settings: ServerGroup) -> None:
         """Take other rules and another contract."""
@@ -243,6 +245,7 @@ class GroupParts:
                         connection.abort(f"server {pool.server.name} is not the primary any more")
             elif self.member is not None:
                 pool.retire()  # those of a replica are not written down as a member's
+        self.commits.moved(primary)
         self.engine.forget()
         self.catalogs.restart()
         waiting = self.line.clear()

@@ -129,7 +129,7 @@ class GroupService(GroupParts):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.audits.close()
-        self.commits.close()
+        self.lost_commits.close()
         self.engine.close()
         await self.catalogs.close()
         await self.pools.close()
@@ -227,7 +227,8 @@ class GroupService(GroupParts):
 
     def lose(self, mark: Mark, link: Link) -> None:
         """Its connection broke: find out what became of it."""
-        self.commits.lose(mark, cast(ServerConnection, link), self.watcher.witnesses[link.server])
+        witness = self.watcher.witnesses[link.server]
+        self.lost_commits.look_for(mark, cast(ServerConnection, link), witness)
 
     def sent(self, link: Link) -> None:
         """A request was sent to a server."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from proxy.engines.postgres.grammar import PostgresGrammar
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.mark import Mark
+from proxy.freshness.mark import LOST, Mark
 from proxy.freshness.tally import Tally
 from proxy.freshness.watch import Counters
-from proxy.routing.plan import Plan, Planner
+from proxy.routing.plan import Planner
 from proxy.routing.reading import Reader
-from proxy.runtime.commits import Asked, Commits
+from proxy.runtime.commits import Asked, Commits, Lost
+from proxy.session.transaction import Transaction
+from proxy.topology.group import Server
 from proxy.types import Table, Token
 
 DATABASE = "def"
 T, U, V = (Table(DATABASE, oid) for oid in (101, 102, 103))
+A, B = Server("a", 1), Server("b", 1)
 
 
 def tally(t: int, u: int, era: int = 1) -> Tally:
@@ -24,14 +26,14 @@ def tally(t: int, u: int, era: int = 1) -> Tally:
 
 
 class Writer:
-    """Sends commits: what is asked of an errand and of its transaction."""
+    """Sends commits."""
 
     def __init__(self, writes: frozenset[Table], before: Tally | None, generation: int) -> None:
         self.mark: Mark | None = None
-        self.writes = writes
-        self.tally = before
-        self.generation = generation
-        self.suspects: list[Plan] = []
+        self.transaction = Transaction(PostgresGrammar())
+        self.transaction.writes = writes
+        self.transaction.tally = before
+        self.transaction.generation = generation
 
 
 class Stage:
@@ -62,16 +64,26 @@ class Stage:
         writes = frozenset(named)
         if anything:
             writes |= self.planner.everything(DATABASE)
-        writer: Any = Writer(writes, self.now if anything else None, self.planner.generation)
-        self.commits.announce(writer, writer, DATABASE)
-        result: Writer = writer
-        return result
+        writer = Writer(writes, self.now if anything else None, self.planner.generation)
+        self.commits.announce(writer, writer.transaction, DATABASE)
+        return writer
 
     def commit(self, *named: Table, is_kept: bool = False) -> Asked:
         writer = self.announce(*named)
         assert writer.mark is not None
         self.commits.settle(writer.mark, committed=True, is_kept=is_kept)
         return self.asked.pop()
+
+    def lose(self, server: Server, *named: Table) -> Lost:
+        writer = self.announce(*named, anything=False)
+        assert writer.mark is not None
+        return self.commits.lose(writer.mark, server)
+
+    def begin(self, primary: Server) -> None:
+        """Begin an epoch on a server."""
+        self.ledger.new_epoch(next(self.tokens))
+        self.commits.carry_over()
+        self.commits.moved(primary)
 
     def versions(self) -> list[int]:
         return [self.ledger.version(read_set) for read_set in self.sets.values()]
@@ -148,10 +160,10 @@ def test_a_call_of_which_nobody_can_say_has_nothing_read_again_yet(stage: Stage)
     stage.now = None
     scope = stage.planner.scope(DATABASE, "ann", ())
     call = Reader().read(b"CALL p()").statements[0]
-    writer: Any = Writer(stage.planner.everything(DATABASE), None, stage.planner.generation)
-    writer.suspects = [stage.planner.plan(scope, call)]
-    stage.commits.announce(writer, writer, DATABASE)
-    stage.commits.settle(writer.mark, committed=True)
+    writer = Writer(stage.planner.everything(DATABASE), None, stage.planner.generation)
+    writer.transaction.suspects = [stage.planner.plan(scope, call)]
+    mark = stage.commits.announce(writer, writer.transaction, DATABASE)
+    stage.commits.settle(mark, committed=True)
     assert stage.planner.generation == 0
     assert not stage.looks
 
@@ -221,3 +233,58 @@ def test_an_answer_in_another_epoch_counts_for_everything(stage: Stage) -> None:
     asked.give_up()
     assert stage.changed(before) == {T, U, V}
     assert not stage.ledger.unsettled()
+
+
+def test_a_lost_commit_is_pending_until_its_session_is_over(stage: Stage) -> None:
+    stage.begin(A)
+    lost = stage.lose(A, T)
+    stage.begin(A)  # the same server, found anew: its sessions may be there yet
+    assert stage.blocked() == {T}
+    assert lost.mark is not None
+    assert lost.mark.state is LOST
+    assert stage.commits.has_lost()
+    before = stage.versions()
+    stage.commits.ended(lost)
+    assert stage.blocked() == set()
+    assert stage.changed(before) == {T}
+    assert not stage.commits.has_lost()
+
+
+def test_what_was_lost_with_another_server_is_nothing_to_the_primary(stage: Stage) -> None:
+    """Nobody waits for a server that never comes back."""
+    stage.begin(A)
+    lost = stage.lose(A, T)
+    under_way = stage.announce(U, anything=False)
+    stage.begin(B)
+    assert stage.blocked() == {U}
+    assert not stage.commits.has_lost()
+    assert under_way.mark is not None
+    late = stage.commits.lose(under_way.mark, A)  # as its connection is broken now
+    assert stage.blocked() == set()
+    for of in (lost, late):
+        stage.commits.ended(of)
+    assert not stage.ledger.unsettled()
+
+
+def test_what_was_lost_with_a_server_matters_again_when_it_is_the_primary_again(
+    stage: Stage,
+) -> None:
+    """It never was away, and its session may be about to commit."""
+    stage.begin(A)
+    lost = stage.lose(A, T)
+    stage.begin(B)
+    stage.begin(A)
+    assert stage.blocked() == {T}
+    assert lost.mark is not None
+    assert not lost.mark.is_ahead
+    stage.commits.ended(lost)
+    assert stage.blocked() == set()
+
+
+def test_definitions_that_may_be_lost_are_read_again(stage: Stage) -> None:
+    stage.begin(A)
+    writer = stage.announce()
+    assert writer.mark is not None
+    stage.commits.lose(writer.mark, A)
+    stage.begin(B)
+    assert stage.looks == 1

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from proxy.engines.postgres.grammar import PostgresGrammar
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.mark import LOST
+from proxy.freshness.mark import LOST, Mark
 from proxy.routing.plan import Planner
-from proxy.runtime import commits as under_test
+from proxy.runtime import lost_commits as under_test
 from proxy.runtime.commits import Commits
+from proxy.runtime.lost_commits import LostCommits
+from proxy.session.transaction import Transaction
+from proxy.topology.group import Server
 from proxy.types import Table, Token
 
 TABLE = Table("app", 101)
@@ -44,21 +48,20 @@ def _ask_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(under_test, "RETRY", 0.001)
 
 
-def lose(settles: float | None) -> tuple[Commits, Witness, Any]:
+def lose(settles: float | None) -> tuple[Commits, Witness, Mark]:
     ledger = Ledger(Token(0))
     nothing: Any = SimpleNamespace(tally=lambda _: None)
-    commits = Commits(
-        ledger, Planner(ledger), lambda: Token(1), nothing, lambda: None, settles=settles
-    )
-    writer: Any = SimpleNamespace(
-        mark=None, writes=frozenset((TABLE,)), tally=None, generation=0, suspects=[]
-    )
-    mark = commits.announce(writer, writer, "app")
-    witness: Any = Witness()
+    commits = Commits(ledger, Planner(ledger), lambda: Token(1), nothing, lambda: None)
+    server = Server("a", 1)
+    commits.moved(server)
+    transaction = Transaction(PostgresGrammar())
+    transaction.writes = frozenset((TABLE,))
+    mark = commits.announce(SimpleNamespace(mark=None), transaction, "app")
+    witness = Witness()
     connection: Any = SimpleNamespace(
-        server=SimpleNamespace(name="a"), pid=1, facts=SimpleNamespace(backend_start=0.0)
+        server=server, pid=1, facts=SimpleNamespace(backend_start=0.0)
     )
-    commits.lose(mark, connection, witness)
+    LostCommits(commits, settles).look_for(mark, connection, witness)
     return commits, witness, mark
 
 
