@@ -81,24 +81,24 @@ class Evictions:
     """See the module.
 
     Attributes:
-        neighbours: Set before anybody is met.
         resisting: Of whom there are sessions that did not end for a while, and how many.
         silences: Of those who were silent for long when last looked for.
 
     Args:
+        neighbours: What else there is of the server group.
         clock: Seconds.
         changed: Is told when the view may be another.
         is_bus_up: Tells whether the bus is there: who says nothing is not to blame otherwise.
     """
 
-    neighbours: Neighbours
-
     def __init__(
         self,
+        neighbours: Neighbours,
         clock: Callable[[], float],
         changed: Callable[[], None],
         is_bus_up: Callable[[], bool],
     ) -> None:
+        self._neighbours = neighbours
         self._clock = clock
         self._is_bus_up = is_bus_up
         self._changed = changed
@@ -260,7 +260,7 @@ class Evictions:
 
     def _is_everywhere(self, position: Position) -> bool:
         """Tell whether who becomes primary knows what is in the log up to a position."""
-        around = self.neighbours
+        around = self._neighbours
         return all(around.has_reached(replica, position) for replica in around.replicas())
 
     async def close(self) -> None:

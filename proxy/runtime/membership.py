@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, final
 
 from proxy.freshness.fleet import Fleet
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.mark import Mark
-from proxy.freshness.tables import EVERY_DATABASE, everything_in
 from proxy.observe.logs import Logger
 from proxy.observe.metrics import FleetCounts
+from proxy.runtime.announcing import Announcing
 from proxy.runtime.bus.carrier import Carrier
 from proxy.runtime.bus.seam import Channel
 from proxy.runtime.connections import Connections, NoMember
 from proxy.runtime.continuity import Continuity
-from proxy.runtime.definitions import Definitions
 from proxy.runtime.earshot import Earshot
 from proxy.runtime.evictions import Evictions
 from proxy.runtime.farewell import say_farewell
@@ -33,18 +31,15 @@ from proxy.runtime.promises import Promises
 from proxy.runtime.roll import Roll
 from proxy.runtime.server import ServerConnection
 from proxy.runtime.view_line import ViewLine
-from proxy.runtime.waits import Waits
 from proxy.topology.group import Server
 from proxy.topology.views import OpenViews, Standing, View, ViewStore
 from proxy.topology.witness import FAILURES, Control, describe
-from proxy.types import NO_EPOCH, Epoch, Position, Table, Token
+from proxy.types import NO_EPOCH, Epoch, Position, Token
 
 log = Logger("fleet")
 
 POLL: Final = 0.005
 """Seconds between two looks at whether all have heard of an epoch, or a server process is gone."""
-
-_EVERYTHING: Final = everything_in(EVERY_DATABASE)
 
 
 @final
@@ -52,11 +47,12 @@ class Membership:
     """See the module.
 
     Attributes:
+        announcing: What it says of commits, and hears.
         fleet: This member's part. Another one, once it has been evicted.
-        waits: What is kept back until all know of a commit.
 
     Args:
-        ledger: Of the server group.
+        surroundings: The server group,
+        ledger: and of it.
         control: How the primary is asked.
         open_views: By its engine.
         fellowship: Of the fleet.
@@ -66,6 +62,7 @@ class Membership:
 
     def __init__(
         self,
+        surroundings: Surroundings,
         ledger: Ledger,
         control: Control,
         open_views: OpenViews,
@@ -74,6 +71,7 @@ class Membership:
         *,
         tells_positions: bool,
     ) -> None:
+        self._surroundings = surroundings
         self._ledger = ledger
         self._fellowship = fellowship
         self._clock = clock
@@ -82,89 +80,44 @@ class Membership:
         self._primary: tuple[Server, MemberLink] | None = None
         self._connections = Connections()
         self._counts = FleetCounts()
-        self.waits = Waits(self._counts, clock)
         self._lookout = Lookout(self._look, self._line.close)
-        self._evictions = Evictions(clock, self._lookout.wake, self._is_bus_up)
-        self._carrier: Carrier | None = None
+        self._evictions = Evictions(surroundings, clock, self._lookout.wake, self._is_bus_up)
         self._lack = ""
         self._earshot = Earshot(fellowship.label, clock, self._is_bus_up)
         self._promises = Promises(clock)
         self._was = ""  # what we were called in a view that was lost
-        self._begin_anew()
-
-    def live_in(self, surroundings: Surroundings) -> None:
-        """Take the server group; once, and before anything else."""
-        self._surroundings = self._evictions.neighbours = surroundings
+        self.announcing = Announcing(
+            self._new_fleet(), ledger, surroundings, self._counts, clock, self._lookout.wake
+        )
+        self._be_new()
 
     def _begin_anew(self) -> None:
         """Be somebody whom nobody has ever met."""
-        self.fleet = Fleet(
+        carrier = self.announcing.carrier
+        self.announcing.become(self._new_fleet())
+        self._be_new()
+        if carrier is not None:
+            carrier.close()  # behind that: nothing of before is let go by it
+
+    def _new_fleet(self) -> Fleet:
+        return Fleet(
             secrets.token_hex(8),
             self._ledger,
             tells_positions=self._tells_positions,
             fences_itself=self._fellowship.settles is not None,
         )
+
+    def _be_new(self) -> None:
         self._life = object()  # of this member, for those that were told to be its
         self.agreed = NO_EPOCH
-        self._epoch = NO_EPOCH
         self._is_in = False
         self._continuity: Continuity | None = None
-        self._close_carrier()
-        self._definitions = Definitions(self._ledger)
         self._roll = Roll(self.fleet, self._evictions)
 
-    # Commits
-
-    def mark(self, tables: Iterable[Table], token: Token) -> Mark:
-        """Announce a commit: see `Ledger.mark`. Its COMMIT waits while the mark is `waiting`."""
-        mark = self.fleet.mark(tables, token, self._clock())
-        self._counts.rides += self.fleet.hot.is_riding(mark.token)
-        self._poke()
-        return mark
-
-    def hurry(self) -> None:
-        """Have said at once what is to be said."""
-        self._poke()
-
-    def settled(self) -> None:
-        """A commit's end is known to the ledger: the others are told."""
-        self._definitions.changed_here(is_told=self._is_told())
-        self._poke()
-
-    def others_define(self) -> bool:
-        """See `proxy.runtime.commits.Announcer`."""
-        return self._definitions.are_changing
-
-    def replace(self, mark: Mark, by: Mark) -> None:
-        """Have what waits with one mark wait with another."""
-        self.waits.replace(mark, by)
-
-    def heard(self) -> None:
-        """Something was said or heard: see what follows from that. From the carrier."""
-        fleet = self.fleet
-        if fleet.epoch != self._epoch:
-            self._epoch = fleet.epoch
-            self._surroundings.epoch_begun(fleet.epoch)
-        if self._definitions.follow(fleet, self._surroundings, is_told=self._is_told()):
-            self._ledger.foreign_commit([_EVERYTHING], Token(secrets.randbits(127)))
-        if fleet.written:
-            written, fleet.written = fleet.written, []
-            self._surroundings.others_wrote(written)
-        for name in fleet.doubters:
-            self._surroundings.others_doubt(name, self._ledger.doubted_by(name))
-        fleet.doubters.clear()
-        for mark in fleet.take_ready(self._clock()):
-            self.waits.let_go(mark)
-        if fleet.strangers:
-            self._lookout.wake()
-
-    def _poke(self) -> None:
-        if self._carrier is not None:
-            self._carrier.poke()
-
-    def _is_told(self) -> bool:
-        """Whether all others let us read fast: they commit nothing that we do not know of."""
-        return self._clock() < self._ledger.granted_until
+    @property
+    def fleet(self) -> Fleet:
+        """See the class."""
+        return self.announcing.fleet
 
     def _is_bus_up(self) -> bool:
         return self._fellowship.bus.counts.is_up
@@ -173,7 +126,7 @@ class Membership:
         """Tell what there is and was, for the metrics."""
         counts = self._counts
         counts.members = len(self.fleet.members) + 1 if self._is_in else 0
-        counts.is_fast = self._is_told()
+        counts.is_fast = self.announcing.is_told
         counts.unheard = self._earshot.unheard
         return counts
 
@@ -247,7 +200,7 @@ class Membership:
         epoch = await store.begin(self.fleet.epoch)
         identity = self._life
         while not self.fleet.turn(epoch, self._clock()):
-            self._poke()
+            self.announcing.hurry()
             await asyncio.sleep(POLL)
             if self._life is not identity or store.is_closed:
                 raise ConnectionError("the primary was lost before the fleet had agreed on it")
@@ -262,8 +215,8 @@ class Membership:
     def begin(self, position: Position) -> None:
         """Begin the epoch that was agreed on, if nobody has; before the first statement in it."""
         self.fleet.begin(self.agreed, position)
-        self.heard()
-        self._poke()
+        self.announcing.heard()
+        self.announcing.hurry()
 
     async def _enter(self, store: ViewStore) -> None:
         fleet = self.fleet
@@ -272,8 +225,8 @@ class Membership:
         await self._look_at_rights(store)
         view = await store.read()
         channel = Channel(self._fellowship.name, view.salt[:8].hex())
-        carrier = Carrier(fleet, channel, self._fellowship.bus, self.heard, self._clock)
-        self._carrier = carrier
+        carrier = Carrier(fleet, channel, self._fellowship.bus, self.announcing.heard, self._clock)
+        self.announcing.carrier = carrier
         carrier.open()
         await find_others(store, carrier, self._earshot, self._clock)
         self._fellowship.named(fleet.name)
@@ -349,8 +302,8 @@ class Membership:
         self._earshot.take(cases, view.rows)
         if not self._surroundings.has_lost():  # or others must be able to end what is under way
             await self._connections.forget_closed(fleet.name, store)
-        self._poke()
-        self.heard()
+        self.announcing.hurry()
+        self.announcing.heard()
 
     def _follow_epoch(self, epoch: Epoch) -> bool:
         """Follow who has begun one, if the bus has not told us; False: not all know of it yet.
@@ -362,10 +315,10 @@ class Membership:
         if fleet.epoch == NO_EPOCH or not fleet.is_welcome:
             return True
         if not fleet.turn(epoch, self._clock()):
-            self._poke()
+            self.announcing.hurry()
             return False
         fleet.begin(epoch)
-        self.heard()
+        self.announcing.heard()
         return True
 
     async def _follow_view(self, view: View, link: MemberLink, store: ViewStore) -> None:
@@ -374,7 +327,8 @@ class Membership:
         gone = roll.part(view)
         if gone:
             roll.expel(gone, await link.position())
-            self.heard()  # before anything of ours is settled: its last commit may have been DDL
+            # Before anything of ours is settled: its last commit may have been DDL.
+            self.announcing.heard()
         roll.remember(view)
         for row in view.rows.values():
             if row.standing is Standing.FENCED:
@@ -384,7 +338,7 @@ class Membership:
         """The process of another, who may be a member, is known to have ended."""
         self._evictions.bury(name)
         self.fleet.bury(name)
-        self.heard()
+        self.announcing.heard()
         self._lookout.wake()
 
     def _lose_view(self, why: str) -> None:
@@ -408,12 +362,7 @@ class Membership:
         self._begin_anew()
         self._ledger.new_epoch(Token(secrets.randbits(127)))
         self._surroundings.expelled()
-        self.waits.give_up()
-
-    def _close_carrier(self) -> None:
-        carrier, self._carrier = self._carrier, None
-        if carrier is not None:
-            carrier.close()
+        self.announcing.waits.give_up()
 
     # The end
 
@@ -423,13 +372,14 @@ class Membership:
         await self._evictions.close()
         told: list[str] = []
         if self._is_in and not self._ledger.unsettled():
-            told = await say_farewell(self.fleet, self._poke, self._clock)
-            if self._definitions.is_unsure:
+            told = await say_farewell(self.fleet, self.announcing.hurry, self._clock)
+            if self.announcing.is_unsure:
                 told = []  # it may have changed more than they were told
         await self._go(told)
-        if self._carrier is not None:
+        carrier = self.announcing.carrier
+        if carrier is not None:
             self.fleet.farewell()  # so that the others see at once that we are gone
-            self._carrier.close()
+            carrier.close()
 
     async def _go(self, told: list[str]) -> None:
         """Say so in the view."""

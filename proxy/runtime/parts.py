@@ -210,7 +210,7 @@ class GroupParts:
             self._new_token,
             self.catalogs,
             self.catalogs.check_now,
-            self.member,
+            None if self.member is None else self.member.announcing,
         )
         settles = None if self.member is None else self.member.settles
         self.lost_commits = LostCommits(self.commits, settles)
@@ -310,7 +310,7 @@ class GroupParts:
     def hurry(self) -> None:
         """Have the other members told at once, if there are any."""
         if self.member is not None:
-            self.member.hurry()
+            self.member.announcing.hurry()
 
     def entered(self, salt: bytes) -> None:
         """See `proxy.runtime.fellowship.Surroundings`."""
@@ -330,6 +330,7 @@ class GroupParts:
     def _join(self, fellowship: Fellowship, control: Control) -> None:
         """Be a member of a fleet."""
         self.member = Membership(
+            self,
             self.ledger,
             control,
             self.engine.open_views,
@@ -337,7 +338,6 @@ class GroupParts:
             self.clock,
             tells_positions=self.engine.tells_positions,
         )
-        self.member.live_in(self)
 
     def _new_token(self) -> Token:
         self._next_token += 1

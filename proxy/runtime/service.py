@@ -198,7 +198,7 @@ class GroupService(GroupParts):
     def hold(self, mark: Mark, link: Link) -> None:
         """Keep back what is sent until all members know of a commit."""
         if self.member is not None:
-            self.member.waits.hold(mark, cast(ServerConnection, link))
+            self.member.announcing.waits.hold(mark, cast(ServerConnection, link))
 
     def settle(
         self,

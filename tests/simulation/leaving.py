@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Final, NamedTuple, cast
 
 from proxy.freshness.fleet import DRIFT, LEASE
-from proxy.freshness.frames import Wrote
 from proxy.freshness.ledger import Ledger
-from proxy.freshness.mark import Mark
 from proxy.runtime.evictions import ABSENT_AFTER, LEASE_OVER
 from proxy.runtime.fellowship import Fellowship
 from proxy.runtime.label import Label
@@ -27,6 +25,7 @@ from proxy.topology.views import Lacking, Row, Session, Standing, View, ViewStor
 from proxy.topology.witness import Control
 from proxy.types import NO_EPOCH, Epoch, Position, Table, Token
 from tests.simulation.virtual import Hub, VirtualBus, run
+from tests.unit.runtime.groups import Group
 
 SEEDS: Final = 40
 TABLE: Final = Table("app", 16_384)
@@ -159,44 +158,6 @@ class KeptViews(ViewStore):
         return []
 
 
-class Alone:
-    """A server group without replicas, in which nothing else happens."""
-
-    def replicas(self) -> Sequence[Server]:
-        """See `Surroundings`."""
-        return ()
-
-    def has_reached(self, replica: Server, position: Position) -> bool:
-        """See `Surroundings`."""
-        return True
-
-    def has_lost(self) -> bool:
-        """See `Surroundings`."""
-        return False
-
-    def epoch_begun(self, epoch: Epoch) -> None:
-        """See `Surroundings`."""
-
-    def definitions_change(self) -> list[Mark]:
-        """See `Surroundings`."""
-        return []
-
-    def definitions_changed(self) -> None:
-        """See `Surroundings`."""
-
-    def others_doubt(self, member: str, tables: frozenset[Table]) -> None:
-        """See `Surroundings`."""
-
-    def others_wrote(self, written: Iterable[tuple[Mark | None, Wrote]]) -> None:
-        """See `Surroundings`."""
-
-    def entered(self, salt: bytes) -> None:
-        """See `Surroundings`."""
-
-    def expelled(self) -> None:
-        """See `Surroundings`."""
-
-
 class Link:
     """The control connection to the primary."""
 
@@ -226,6 +187,7 @@ class Living:
         self._bus = VirtualBus(hub, way)
         self.ledger = Ledger(Token(kept.random.getrandbits(127)))
         self.membership = Membership(
+            Group(),
             self.ledger,
             cast(Control, None),
             self._open_views,
@@ -233,7 +195,6 @@ class Living:
             self._loop.time,
             tells_positions=True,
         )
-        self.membership.live_in(Alone())
 
     async def _open_views(self, control: Control, server: Server) -> ViewStore:
         return KeptViews(self._kept)
@@ -264,11 +225,11 @@ class Living:
 
     async def until_commit(self) -> None:
         """Wait until a commit may be sent."""
-        mark = self.membership.mark([TABLE], Token(self._kept.random.getrandbits(127)))
+        mark = self.membership.announcing.mark([TABLE], Token(self._kept.random.getrandbits(127)))
         while mark.waiting:  # noqa: ASYNC110 - in virtual time
             await asyncio.sleep(LOOKS)
         self.ledger.commit(mark)
-        self.membership.settled()
+        self.membership.announcing.settled()
 
 
 def leave(seed: int, members: int, trip: float) -> list[Took]:

@@ -2,8 +2,7 @@
 
 Redis is believed nothing but that it hands on what it was given. It is as good as lost when it
 says nothing for a second (`redis_link`); then it is looked for again and again, for as long as it
-takes. A message carries in front who sent it, since Redis gives everybody its own, too. A long one
-goes in parts, each of which is a sign of life: however slow the network, it arrives.
+takes.
 
 Names are `tidegate:FLEET:GROUP` for all, and with `:MEMBER` behind for one.
 """
@@ -16,8 +15,8 @@ from random import uniform
 from time import monotonic
 from typing import Final, final
 
-from proxy.freshness.codec import LONGEST
 from proxy.observe.logs import Logger
+from proxy.runtime.bus.parts import SENDER_BYTES, Parts
 from proxy.runtime.bus.redis_lane import LinkLost
 from proxy.runtime.bus.redis_link import RedisLink
 from proxy.runtime.bus.seam import Bus, Channel, Listener
@@ -39,15 +38,6 @@ SHORTEST_WAIT: Final = 0.05
 LONGEST_WAIT: Final = 0.4
 """Seconds between two tries to connect; it doubles from one to the other."""
 
-PART: Final = 32 * 2**10
-"""Bytes of a message that are sent at once: half a second of 0.5 Mbit/s."""
-
-SENDER_BYTES: Final = 8
-HEAD_BYTES: Final = SENDER_BYTES + 1
-
-FIRST: Final = 1
-LAST: Final = 2
-
 MOST_REASONS: Final = 10
 """Reasons that are logged while it is away, each once."""
 
@@ -63,11 +53,9 @@ class RedisBus(Bus):
     def __init__(self, url: str) -> None:
         super().__init__()
         self._client = open_server(url, TIMEOUT)
-        self._sender = secrets.token_bytes(SENDER_BYTES)
-        self._only = self._sender + bytes([FIRST | LAST])  # the head of a message in one part
+        self._parts = Parts(secrets.token_bytes(SENDER_BYTES))
         self._listeners: dict[bytes, Listener] = {}
         self._members: dict[Channel, str] = {}
-        self._parts: dict[tuple[bytes, bytes], list[bytes]] = {}  # by where it is said, and by whom
         self._link: RedisLink | None = None
         self._places: list[tuple[str, int]] = []
         self._turn = 0
@@ -119,42 +107,17 @@ class RedisBus(Bus):
             return
         self.counts.messages_out += 1
         self.counts.bytes_out += len(message)
-        size = len(message)
-        if size <= PART:
-            link.publish(name, self._only + message)
-            return
-        for place in range(0, size, PART):
-            flags = (FIRST if not place else 0) | (LAST if place + PART >= size else 0)
-            head = self._sender + bytes([flags])
-            link.publish(name, head + message[place : place + PART], is_part=True)
+        parts = self._parts.of(message)
+        for part in parts:
+            link.publish(name, part, is_part=len(parts) > 1)
 
     def _heard(self, name: bytes, part: bytes) -> None:
-        if len(part) < HEAD_BYTES or part.startswith(self._sender):
-            return
-        message = self._whole(name, part)
+        message = self._parts.whole(name, part)
         listener = self._listeners.get(name)
         if message is not None and listener is not None:
             self.counts.messages_in += 1
             self.counts.bytes_in += len(message)
             listener.heard(message)
-
-    def _whole(self, name: bytes, part: bytes) -> bytes | None:
-        """Put a message together; None: there is more to come, or its beginning was missed."""
-        flags, content = part[SENDER_BYTES], part[HEAD_BYTES:]
-        if flags == FIRST | LAST:
-            return content
-        key = name, part[:SENDER_BYTES]
-        if flags & FIRST:
-            self._parts[key] = []
-        parts = self._parts.get(key)
-        if parts is None:
-            return None
-        parts.append(content)
-        if flags & LAST:
-            return b"".join(self._parts.pop(key))
-        if len(parts) * PART > LONGEST:
-            del self._parts[key]
-        return None
 
     # Whether it is there.
 
@@ -196,7 +159,7 @@ class RedisBus(Bus):
 
     def _has_gone(self) -> None:
         self._link = None
-        self._parts.clear()
+        self._parts.forget()
         if self.counts.is_up:
             self.counts.is_up = False
             if monotonic() - self._came_at > LONGEST_WAIT:

@@ -11,6 +11,7 @@ from proxy.freshness.ledger import Ledger
 from proxy.runtime.evictions import ABSENT_AFTER, SILENT_AFTER, Evictions
 from proxy.topology.views import ViewStore
 from proxy.types import Token
+from tests.unit.runtime.groups import Group
 
 
 class Store:
@@ -45,7 +46,7 @@ class Side:
         for peer in self.fleet._peers.values():
             peer.is_deaf = not is_welcome
         assert self.fleet.is_welcome == is_welcome
-        self.evictions = Evictions(lambda: self.now, lambda: None, lambda: True)
+        self.evictions = Evictions(Group(), lambda: self.now, lambda: None, lambda: True)
         for other in (*heard, *unheard):
             self.evictions.met(other)
         self._heard = heard

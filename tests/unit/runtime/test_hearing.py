@@ -11,6 +11,7 @@ from proxy.runtime.hearing import find_troubles
 from proxy.topology.views import Row, Standing, View
 from proxy.types import Token
 from tests.unit.freshness.two_members import EPOCH, Two
+from tests.unit.runtime.groups import Group
 
 VIEW = View(
     EPOCH, False, {name: Row(name, Standing.IN, Token(0), EPOCH) for name in ("a", "b")}, b""
@@ -26,7 +27,7 @@ def two() -> Two:
 
 def test_who_has_just_lost_the_bus_is_in_no_trouble_yet(two: Two) -> None:
     """What was promised counts no more, and was promised all the same."""
-    evictions = Evictions(lambda: two.now - 100.0, lambda: None, lambda: True)
+    evictions = Evictions(Group(), lambda: two.now - 100.0, lambda: None, lambda: True)
     evictions.met("b")
     two.a.fleet.broken()
     assert not two.a.is_fast(two.now)
