@@ -19,11 +19,8 @@ from tests.consistency.history import Event
 SETTLING: Final = 6.0
 """Seconds within which every member has found the primary again, on a busy machine."""
 
-IDLE: Final = 2.0
-"""Seconds that a client may be idle: its driver finds out then that its connection is broken."""
-
 BROKEN: Final = frozenset({"", "-1", "2006", "2013", "2055"})
-"""What drivers say then."""
+"""What drivers say of a connection that broke, whenever they come to use it."""
 
 TOLD: Final = frozenset(
     {
@@ -68,10 +65,7 @@ class Blame:
             reason = "nobody"
             if error.code in TRY_AGAIN:
                 reason = "versioned snapshot"
-            elif any(
-                _meet(error, it, IDLE if error.code in BROKEN else 0.0)
-                for it in deaths[error.place]
-            ):
+            elif any(_is_by(error, it) for it in deaths[error.place]):
                 reason = "killed member"
             else:
                 ends = [it.end for it in absences if _meet(error, it, _settled(it, still) - it.end)]
@@ -107,6 +101,12 @@ def _of_members(events: Sequence[Event], *faults: Fault) -> list[list[Event]]:
         [it for it in events if it.text in {f"{name} {fault.value}" for fault in faults}]
         for name in member_names()
     ]
+
+
+def _is_by(error: Event, death: Event) -> bool:
+    """Tell whether a member's death explains an error, if only by a connection of before it."""
+    start = min(error.start, error.since) if error.code in BROKEN else error.start
+    return start <= death.end and error.end >= death.start
 
 
 def _meet(error: Event, event: Event, settling: float = 0.0) -> bool:

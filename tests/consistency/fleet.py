@@ -13,7 +13,7 @@ from proxy.demo.processes import freeze
 from tests.consistency.anomalies import Verdict
 from tests.consistency.faults import Fault, Planned, Sufferer
 from tests.consistency.links import links
-from tests.consistency.proxied import Place
+from tests.consistency.proxied import NO_SETTINGS, Place
 from tests.consistency.run import Ground
 from tests.consistency.warm_up import warm_up
 from tests.integration.proxy_under_test import ProxyUnderTest, Setting
@@ -143,7 +143,11 @@ def link_names() -> list[str]:
 
 @contextmanager
 def fleet(
-    place: Place, redis: Redis, switches: Sequence[str] = (), **group: Setting
+    place: Place,
+    redis: Redis,
+    switches: Sequence[str] = (),
+    shared: Mapping[str, Setting] = NO_SETTINGS,
+    **group: Setting,
 ) -> Iterator[FleetUnderTest]:
     """Start members that have a way each to one Redis, and warm them up.
 
@@ -151,6 +155,7 @@ def fleet(
         place: Where.
         redis: Their bus.
         switches: Words for `tests.consistency.serve`, where they are not the product.
+        shared: Settings of the fleet.
         group: Settings of their server group.
     """
     servers = place.cluster.servers
@@ -159,7 +164,7 @@ def fleet(
         urls = [redis.url.replace(f":{redis.port}/", f":{it.ports[0]}/") for it in opened[:MEMBERS]]
         direct = [it.address for it in servers]
         ways = [*[direct] * (MEMBERS - 1), way.addresses]
-        with place.fleet(urls, switches=switches, ways=ways, **group) as (ground, proxies):
+        with place.fleet(urls, switches, ways, shared, **group) as (ground, proxies):
             for dsn, proxy, addresses in zip(ground.read_dsns, proxies, ways, strict=True):
                 warm_up(dsn, proxy, addresses[1:])
             members = [Member(it) for it in proxies]

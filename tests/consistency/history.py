@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from itertools import chain
+from math import inf
 from typing import NamedTuple, TypeAlias
 
 SETUP = "setup"
@@ -104,6 +105,7 @@ class Event:
         bytes_behind: How much of the primary's log a replica lacked in the end.
         place: Of an error: the number of the connection string that the client has.
         code: Of an error: what the server said went wrong; "" when no server said anything.
+        since: Of an error: when the client began to open the connection that it came on.
     """
 
     start: float
@@ -112,6 +114,7 @@ class Event:
     bytes_behind: int = 0
     place: int = 0
     code: str = ""
+    since: float = inf
 
 
 @dataclass(slots=True, repr=False)

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from proxy.demo.local_mysql import CONTROL_USER, MySQLCluster
 from proxy.demo.local_postgres import SUPERUSER
@@ -18,6 +19,8 @@ from tests.integration.proxy_under_test import SERVE, ProxyUnderTest, Setting
 SERVE_WITHOUT = (sys.executable, "-m", "tests.consistency.serve")
 
 AUDITED: dict[str, Setting] = {"audit": "20%", "audit_per_second": 1000}
+
+NO_SETTINGS: Mapping[str, Setting] = MappingProxyType({})
 
 _BACK_SOON: dict[str, Setting] = {"ban_time": "0.1s"}
 """Replicas that die in a run are read from again in the same."""
@@ -107,6 +110,7 @@ class Place:
         bus_urls: Sequence[str],
         switches: Sequence[str] = (),
         ways: Sequence[Sequence[str]] = (),
+        shared: Mapping[str, Setting] = NO_SETTINGS,
         **group: Setting,
     ) -> Iterator[tuple[Ground, list[ProxyUnderTest]]]:
         """Start several, as one; their logs are judged at the end.
@@ -115,6 +119,7 @@ class Place:
             bus_urls: For each of them, how it comes to their bus.
             switches: Words for `tests.consistency.serve`, where they are not the product.
             ways: Addresses of the servers for each, in place of the cluster's own.
+            shared: Settings of their fleet.
             group: Settings of their server group.
         """
         access = Access.to(self.cluster)
@@ -123,7 +128,7 @@ class Place:
             for place, bus_url in enumerate(bus_urls):
                 folder = self.folder / f"member{place}"
                 folder.mkdir()
-                sections: Sections = {"fleet": {"bus_url": bus_url}}
+                sections: Sections = {"fleet": {"bus_url": bus_url, **shared}}
                 servers = ways[place] if ways else ()
                 proxy = self._proxy(access, folder, servers, switches, group, sections)
                 members.append(running.enter_context(proxy))

@@ -29,6 +29,7 @@ from tests.consistency.proxied import Place, Yield
 from tests.consistency.test_mysql_runs import PLAIN, PLAIN_DOORS
 from tests.consistency.test_runs import LAGGING, LENGTH, RUNS, SEED, SOAK
 from tests.consistency.warm_up import warm_up
+from tests.integration.proxy_under_test import Setting
 from tests.integration.redis_under_test import Redis
 
 IS_SOAK: Final = SOAK in os.environ
@@ -41,6 +42,10 @@ SWITCHED_AT: Final = 0.6
 
 CALM: Final = 4.0
 """How much rarer faults are in every other run, so that members get to read fast between them."""
+
+FENCINGS: Final = ("primary", "lease") if IS_SOAK else ("primary",)
+MARGIN: Final = "1s"
+"""Of members that fence themselves: short, so that they get to read fast again between faults."""
 
 
 def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, tmp_path: Path) -> None:
@@ -61,9 +66,11 @@ def test_nothing_is_stale_while_replicas_lag_and_die(place: Place, tmp_path: Pat
             assert all(it.hits and it.by_replicas for it in shares), text
 
 
-def test_nothing_is_stale_while_all_die(place: Place, redis: Redis) -> None:
+@pytest.mark.parametrize("fencing", FENCINGS)
+def test_nothing_is_stale_while_all_die(place: Place, redis: Redis, fencing: str) -> None:
     """Of three over Redis and PostgreSQL with two replicas."""
-    with fleet(place, redis, repeatable_read="versioned") as under_test:
+    shared: dict[str, Setting] = {"fencing": fencing, "fencing_margin": MARGIN}
+    with fleet(place, redis, shared=shared, repeatable_read="versioned") as under_test:
         crashes = (Fault.CRASH, Fault.KILL, Fault.STOP)
         judge_all_dying(place, under_test, LENGTH, REPLICA_FAULTS, crashes)
 

@@ -142,7 +142,7 @@ class Client:
         self._sessions = 0
         self._place = place
         self._dsn = dsns[place]
-        self._began = 0.0
+        self._began = self._opened = 0.0
         self._pause = pause
         self._doing = ""
 
@@ -242,6 +242,7 @@ class Client:
     async def _open(self) -> None:
         door = self._door_type()
         self._doing = f"{door.way}: a login"
+        self._opened = time.monotonic()
         try:
             async with asyncio.timeout(PATIENCE):
                 await door.open(self._dsn)
@@ -261,8 +262,16 @@ class Client:
     def _note(self, error: BaseException) -> None:
         code = self._door_type.code(error)
         text = f"{type(error).__name__} {code}: {error} ({self._doing}) by {self._name}"
-        end = time.monotonic()
-        self.history.errors.append(Event(self._began, end, text, place=self._place, code=code))
+        self.history.errors.append(
+            Event(
+                self._began,
+                time.monotonic(),
+                text,
+                place=self._place,
+                code=code,
+                since=self._opened,
+            )
+        )
 
 
 class Reader(Client):
