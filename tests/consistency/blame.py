@@ -19,9 +19,6 @@ from tests.consistency.history import Event
 SETTLING: Final = 6.0
 """Seconds within which every member has found the primary again, on a busy machine."""
 
-BROKEN: Final = frozenset({"", "-1", "2006", "2013", "2055"})
-"""What drivers say of a connection that broke, whenever they come to use it."""
-
 TOLD: Final = frozenset(
     {
         *("", "-1"),  # nothing: the connection broke, or was refused
@@ -104,9 +101,11 @@ def _of_members(events: Sequence[Event], *faults: Fault) -> list[list[Event]]:
 
 
 def _is_by(error: Event, death: Event) -> bool:
-    """Tell whether a member's death explains an error, if only by a connection of before it."""
-    start = min(error.start, error.since) if error.code in BROKEN else error.start
-    return start <= death.end and error.end >= death.start
+    """Tell whether a member's death explains an error, if only by a connection of before it.
+
+    Of which an idle client finds out when it uses it next: it reads the member's last words then.
+    """
+    return min(error.start, error.since) <= death.end and error.end >= death.start
 
 
 def _meet(error: Event, event: Event, settling: float = 0.0) -> bool:

@@ -19,8 +19,9 @@ KILLED = Event(10.0, 11.0, f"member0 {Fault.KILL.value}")
         (10.5, 10.5, 1, "", "nobody"),  # at another
         (20.0, 9.0, 0, "", "killed member"),  # idle since before it
         (20.0, 12.0, 0, "", "nobody"),  # the connection is younger
-        (20.0, 9.0, 0, "57P01", "nobody"),  # somebody is there to say so
-        (10.5, 9.0, 0, "57P01", "killed member"),
+        (20.0, 9.0, 0, "57P01", "killed member"),  # and had been told goodbye
+        (20.0, 12.0, 0, "57P01", "nobody"),
+        (9.5, 9.0, 0, "57P01", "nobody"),  # too early
     ],
 )
 def test_a_death_explains_what_it_broke(
