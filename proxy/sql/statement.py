@@ -19,8 +19,14 @@ from typing import Final, NamedTuple
 from proxy.types import Reason
 
 
+class _Word(Enum):
+    """A word that is looked up with every statement: by what it is, which needs no Python."""
+
+    __hash__ = object.__hash__
+
+
 @unique
-class Kind(Enum):
+class Kind(_Word):
     """What a statement asks of the session, the router and the ledger."""
 
     # A proven read, by syntax; its relations and functions are still to be judged.
@@ -77,7 +83,7 @@ class Kind(Enum):
 
 
 @unique
-class Action(Enum):
+class Action(_Word):
     """What a write does to its tables: which cascades and triggers it can set off."""
 
     INSERT = "insert"
@@ -88,7 +94,7 @@ class Action(Enum):
 
 
 @unique
-class Effect(Enum):
+class Effect(_Word):
     """What a statement leaves behind in its session, as far as its text shows."""
 
     ADVISORY_LOCK = "advisory_lock"
