@@ -18,7 +18,7 @@ from proxy.app import Application
 from proxy.freshness.fleet import Fleet
 from proxy.freshness.rules import Rules
 from proxy.observe.logs import configure
-from proxy.runtime import membership
+from proxy.runtime import membership, service
 from proxy.settings import Settings, load, secrets
 from tests.simulation import mutations
 
@@ -43,7 +43,7 @@ def main() -> None:
     if arguments.fleet is not None:
         membership.Fleet = FLEETS[arguments.fleet]  # type: ignore[misc]
     if arguments.impatient:
-        membership.Waits.hold = _wait_for_nobody  # type: ignore[method-assign]
+        service.GroupService.hold = _wait_for_nobody  # type: ignore[method-assign]
     settings = load(arguments.file)
     configure(settings.log, secrets(settings))
     uvloop.run(_serve(settings, Rules(**dict.fromkeys(arguments.without, False))))
